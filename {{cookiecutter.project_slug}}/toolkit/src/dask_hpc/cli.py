@@ -1,0 +1,65 @@
+"""The command `dask hpc …`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from . import __version__
+from .errors import UserError
+
+# Groups that live in modules of their own, imported only when they are used: `dask hpc --help`
+# should not wait for Matplotlib. Name → (module, attribute, help line).
+LAZY = {"bench": ("dask_hpc.bench.cli", "bench", "Measure how a loop speeds up with more workers.")}
+
+
+class Group(click.Group):
+    """A click group that imports its larger parts late and shows a user's errors as one line."""
+
+    def list_commands(self, ctx):
+        return sorted([*super().list_commands(ctx), *LAZY])
+
+    def get_command(self, ctx, name):
+        if name not in LAZY:
+            return super().get_command(ctx, name)
+        module, attribute, _ = LAZY[name]
+        return getattr(importlib.import_module(module), attribute)
+
+    def format_commands(self, ctx, formatter):
+        rows = []
+        for name in self.list_commands(ctx):
+            if name in LAZY:
+                rows.append((name, LAZY[name][2]))
+            else:
+                rows.append((name, self.get_command(ctx, name).get_short_help_str()))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except (UserError, OSError) as error:
+            fail(one_line(error), 1)
+        except KeyboardInterrupt:
+            fail(None, 130)
+
+
+def one_line(error: BaseException) -> str:
+    """An error's text as a single line; a file's error names the file first."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def fail(message: str | None, code: int) -> None:
+    """End the command: one line on stderr, and the exit code."""
+    click.echo(f"Error: {message}" if message else "Interrupted.", err=True)
+    sys.exit(code)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dask hpc")
+def main():
+    """Dask on the lab's batch system."""

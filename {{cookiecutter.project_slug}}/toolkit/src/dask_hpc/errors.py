@@ -1,0 +1,32 @@
+"""Errors that the user can do something about.
+
+Each one's message is a single line: what is wrong, where, and what to do. The command line shows
+that line and nothing else; in a notebook it is the last line of the traceback.
+"""
+
+
+class UserError(Exception):
+    """Base of all errors here. Its text is one line, made for the user."""
+
+
+class ConfigError(UserError):
+    """The lab's configuration is missing, can't be read, or says something impossible."""
+
+
+class SubmitError(UserError):
+    """The batch system refused a job, or its command is missing."""
+
+
+class WorkersTimeout(UserError, TimeoutError):
+    """The workers asked for were not there in time.
+
+    Attributes
+    ----------
+    arrived, wanted : int
+        Workers (processes) there at the end, and asked for.
+    """
+
+    def __init__(self, message: str, arrived: int = 0, wanted: int = 0):
+        super().__init__(message)
+        self.arrived = arrived
+        self.wanted = wanted
