@@ -59,7 +59,7 @@ def fail(message: str | None, code: int) -> None:
     sys.exit(code)
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("hpc", cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dask hpc")
 def main():
     """Dask on the lab's batch system."""
