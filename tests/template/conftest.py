@@ -1,0 +1,177 @@
+"""Render the template, install what it made, and run Python there."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from cookiecutter.main import cookiecutter
+
+REPOSITORY = Path(__file__).parents[2]
+TEMPLATE = REPOSITORY / "{{cookiecutter.project_slug}}"
+
+# A complete set of answers. `lo` exists on every Linux machine, so that a SLURMCluster can be made
+# (not used) where there is no cluster; workers are told another one, to tell the two apart.
+ANSWERS = {
+    "project_slug": "demo-lab",
+    "scheduler": "slurm",
+    "account": "physics",
+    "queue": "short",
+    "cores": "12",
+    "memory": "24 GiB",
+    "processes": "4",
+    "walltime": "00:42:00",
+    "worker_interface": "ib7",
+    "scheduler_interface": "lo",
+}
+
+
+def environment(home, **extra):
+    """Return environment variables that know nothing of this machine's own Dask and Jupyter."""
+    hidden = ("DASK_", "JUPYTER_", "PYTHON", "VIRTUAL_ENV", "COOKIECUTTER_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    return {**kept, "HOME": str(home), "XDG_CONFIG_HOME": str(Path(home, ".config")), **extra}
+
+
+def run(command, **options):
+    """Run a command to its end; show all that it printed if it fails."""
+    done = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, check=False, **options
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def cookiecutter_settings(tmp_path_factory):
+    """Return settings which keep cookiecutter out of the home directory."""
+    folder = tmp_path_factory.mktemp("cookiecutter")
+    settings = {
+        "cookiecutters_dir": str(folder / "templates"),
+        "replay_dir": str(folder / "replay"),
+    }
+    path = folder / "settings.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+@pytest.fixture(scope="session")
+def render_to(cookiecutter_settings):
+    """Return a function that renders the template into a directory, with default answers but..."""
+
+    def render_to(directory, source=REPOSITORY, **answers):
+        project = cookiecutter(
+            str(source),
+            no_input=True,
+            config_file=str(cookiecutter_settings),
+            extra_context=answers,
+            output_dir=str(directory),
+        )
+        return Path(project)
+
+    return render_to
+
+
+@pytest.fixture
+def render(render_to, tmp_path):
+    """Return a function that renders into this test's own directory."""
+
+    def render(**answers):
+        return render_to(tmp_path / "rendered", **answers)
+
+    return render
+
+
+@dataclass
+class Installed:
+    """A rendered project that is installed in an environment of its own."""
+
+    project: Path
+    prefix: Path
+    home: Path
+
+    @property
+    def python(self):
+        return self.prefix / "bin" / "python"
+
+    def run(self, *words, cwd=None, **extra):
+        """Run the environment's Python with these words; return what it printed."""
+        return run([self.python, *words], cwd=cwd or self.home, env=environment(self.home, **extra))
+
+
+@pytest.fixture(scope="session")
+def install(render_to, tmp_path_factory):
+    """Return a function that renders a project and installs it.
+
+    The environment is a new one which sees the packages of the one that runs the tests, behind its
+    own: nothing is downloaded, and yet sys.prefix, and with it Dask's configuration, is its own.
+    """
+
+    def install(**answers):
+        folder = tmp_path_factory.mktemp("installed")
+        project = render_to(folder, **answers)
+        installed = Installed(project, prefix=folder / "env", home=folder / "home")
+        installed.home.mkdir()
+        run([sys.executable, "-m", "venv", "--without-pip", installed.prefix])
+        paths = installed.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
+        behind = Path(paths.strip(), "behind.pth")
+        behind.write_text(sysconfig.get_path("purelib") + "\n")
+        # pip of the outer environment, at work in the inner one.
+        pip = [sys.executable, "-m", "pip", "--python", installed.python, "install", "--quiet"]
+        flags = ["--no-index", "--no-deps", "--no-build-isolation", "--ignore-installed"]
+        run(
+            [*pip, *flags, "-e", project / "toolkit", "-e", project],
+            env=environment(installed.home),
+        )
+        return installed
+
+    return install
+
+
+@pytest.fixture(scope="session")
+def slurm_project(install):
+    """Return an installed project for Slurm, configuration linked."""
+    installed = install(**ANSWERS)
+    installed.run("-m", "dask", "hpc", "setup", cwd=installed.project)
+    return installed
+
+
+@pytest.fixture(scope="session")
+def local_project(install):
+    """Return an installed project without a batch system, configuration linked."""
+    installed = install(project_slug="laptop-lab", scheduler="none")
+    installed.run("-m", "dask", "hpc", "setup", cwd=installed.project)
+    return installed
+
+
+@pytest.fixture(scope="session")
+def template_files():
+    """Return the paths of the template's files that a clone of this repository would have."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]
+        + ["--", "cookiecutter.json", "hooks", TEMPLATE.name],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip("the tests do not run in a git repository")
+    names = [name for name in listed.stdout.split("\0") if name]
+    return [name for name in names if (REPOSITORY / name).is_file()]
+
+
+@pytest.fixture
+def template_copy(template_files, tmp_path):
+    """Return a directory with only those files, to change at will."""
+    copy = tmp_path / "dask-hpc-starter"
+    for name in template_files:
+        target = copy / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(REPOSITORY / name, target)
+    return copy

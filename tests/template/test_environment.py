@@ -1,0 +1,87 @@
+"""conda's list and pip's lists ask for the same things."""
+
+import re
+import tomllib
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from .conftest import ANSWERS
+from .test_render import SCHEDULERS, own_texts
+
+# Where conda-forge calls a package otherwise. dask-core is Dask without what we do not use.
+CONDA_NAMES = {"dask": "dask-core", "matplotlib": "matplotlib-base"}
+# conda needs no word about these from us, or only conda does.
+ONLY_CONDA = {"python", "pip"}
+OURS = {"dask-hpc"}
+
+
+def lower_bound(specifiers):
+    """Return the lowest version that a list such as ">=4.2,<5", "=2026.8" or "==2026.8.*" allows."""
+    found = re.findall(r"(?:>=|~=|==?)\s*([\d.]+\d)", str(specifiers))
+    assert len(found) == 1, f"no lower bound in {specifiers!r}"
+    return Version(found[0])
+
+
+def upper_bound(specifiers):
+    """Return what excludes newer versions, or None."""
+    found = re.findall(r"<\s*([\d.]+\d)|==?\s*([\d.]+\d)", str(specifiers))
+    return found
+
+
+def conda_specs(project):
+    """Return {name: version specification} of environment.yml."""
+    specs = yaml.safe_load((project / "environment.yml").read_text())["dependencies"]
+    parts = (spec.partition(" ") for spec in specs if isinstance(spec, str))
+    return {name: version for name, _, version in parts}
+
+
+def pip_specs(project):
+    """Return {name: version specification} of the project and its toolkit, in conda's names."""
+    specs = {}
+    for path in [project / "pyproject.toml", project / "toolkit" / "pyproject.toml"]:
+        for text in tomllib.loads(path.read_text())["project"]["dependencies"]:
+            requirement = Requirement(text)
+            if requirement.name not in OURS:
+                name = CONDA_NAMES.get(requirement.name.lower(), requirement.name.lower())
+                specs[name] = requirement.specifier
+    return specs
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+class TestEveryScheduler:
+    def test_conda_and_pip_install_the_same_packages(self, render, scheduler):
+        project = render(scheduler=scheduler)
+        assert set(conda_specs(project)) - ONLY_CONDA == set(pip_specs(project))
+
+    def test_lower_bounds_are_the_same(self, render, scheduler):
+        project = render(scheduler=scheduler)
+        conda, pip = conda_specs(project), pip_specs(project)
+        for name in pip:
+            assert lower_bound(conda[name]) == lower_bound(pip[name]), name
+
+    def test_conda_forge_is_the_only_channel(self, render, scheduler):
+        project = render(scheduler=scheduler)
+        channels = yaml.safe_load((project / "environment.yml").read_text())["channels"]
+        assert channels == ["conda-forge", "nodefaults"]
+        for path, text in own_texts(project):
+            assert not re.search(r"(?<!no)defaults", text), path
+
+
+def test_conda_installs_the_toolkit_and_the_project_from_their_folders(render):
+    environment = yaml.safe_load((render(**ANSWERS) / "environment.yml").read_text())
+    assert environment["name"] == "demo-lab"
+    pip = next(spec for spec in environment["dependencies"] if isinstance(spec, dict))
+    assert pip == {"pip": ["-e ./toolkit", "-e ."]}
+
+
+def test_every_python_that_is_promised_is_the_same(render):
+    project = render()
+    promised = set()
+    for path in [project / "pyproject.toml", project / "toolkit" / "pyproject.toml"]:
+        promised.add(tomllib.loads(path.read_text())["project"]["requires-python"])
+    assert promised == {">=3.11"}
+    assert lower_bound(conda_specs(project)["python"]) >= Version("3.11")
+    assert "Python (3.11 or newer)" in (project / "README.md").read_text()

@@ -1,0 +1,101 @@
+"""A new project works: installed, set up, its own tests run, its notebooks run."""
+
+import re
+
+import pytest
+
+from .conftest import ANSWERS
+from .test_jobqueue import JOB_SCRIPT
+
+RUN_NOTEBOOK = """
+import sys, nbclient, nbformat
+notebook = nbformat.read(sys.argv[1], as_version=4)
+nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+nbformat.write(notebook, sys.argv[2])
+"""
+
+
+def account(installed, **extra):
+    """Return the account in the job script of a bare SLURMCluster(), from an unrelated folder."""
+    text = installed.run("-c", JOB_SCRIPT.format(module="dask_hpc"), **extra)
+    return re.search(r"^#SBATCH -A (.*)$", text, re.MULTILINE)[1]
+
+
+@pytest.mark.parametrize("which", ["slurm_project", "local_project"])
+def test_the_projects_own_tests_pass(request, which):
+    installed = request.getfixturevalue(which)
+    printed = installed.run("-m", "pytest", "-p", "no:cacheprovider", cwd=installed.project)
+    assert re.search(r"\b2 passed", printed)
+    assert "toolkit" not in printed.replace("pip install -e ./toolkit", "")
+
+
+def test_setup_makes_a_bare_cluster_use_the_labs_configuration(slurm_project):
+    assert account(slurm_project) == "physics"
+
+
+def test_an_edit_counts_at_once(slurm_project):
+    path = slurm_project.project / "config/jobqueue.yaml"
+    text = path.read_text()
+    path.write_text(text.replace('account: "physics"', 'account: "biology"'))
+    try:
+        assert account(slurm_project) == "biology"
+    finally:
+        path.write_text(text)
+
+
+def test_a_members_own_configuration_goes_before_the_labs(slurm_project):
+    own = slurm_project.home / ".config/dask/jobqueue.yaml"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    before = own.read_text() if own.exists() else None
+    own.write_text("jobqueue: {slurm: {account: mine}}\n")
+    try:
+        assert account(slurm_project) == "mine"
+    finally:
+        own.unlink() if before is None else own.write_text(before)
+
+
+def test_setup_a_second_time_changes_nothing(slurm_project):
+    def linked():
+        folder = slurm_project.prefix / "etc/dask"
+        return {path.name: path.resolve() for path in folder.iterdir()}
+
+    before = linked()
+    slurm_project.run("-m", "dask", "hpc", "setup", cwd=slurm_project.project)
+    assert linked() == before
+    assert set(before) == {"jobqueue.yaml", "distributed.yaml", "labextension.yaml"}
+
+
+def test_a_new_project_has_nothing_that_setup_warns_about(slurm_project):
+    printed = slurm_project.run(
+        "-c", "from dask_hpc import config; print(config.check())", cwd=slurm_project.project
+    )
+    assert printed.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("which", "name"),
+    [("slurm_project", "SLURMCluster"), ("local_project", "LocalCluster")],
+)
+def test_the_jupyterlab_panel_starts_the_labs_kind_of_cluster(request, which, name):
+    # The panel's own lookup, without its web server.
+    code = """
+import importlib, dask, dask_labextension.config
+factory = dask.config.get("labextension.factory")
+cls = getattr(importlib.import_module(factory["module"]), factory["class"])
+print(cls.__name__, factory["args"], factory["kwargs"])
+"""
+    assert request.getfixturevalue(which).run("-c", code).strip() == f"{name} [] {{}}"
+
+
+@pytest.mark.parametrize("name", ["00-laptop", "01-cluster"])
+def test_a_notebook_runs_from_top_to_bottom(local_project, tmp_path, name):
+    done = tmp_path / f"{name}.ipynb"
+    folder = local_project.project / "notebooks"
+    local_project.run("-c", RUN_NOTEBOOK, f"{name}.ipynb", done, cwd=folder)
+    # The check of the results is in the notebook; here we see that it was made, and held.
+    assert re.search(r"same results as (the|a) loop: True", done.read_text())
+    assert '"output_type": "error"' not in done.read_text()
+
+
+def test_answers_reach_a_project_whole(slurm_project):
+    assert slurm_project.project.name == ANSWERS["project_slug"]

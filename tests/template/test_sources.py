@@ -1,0 +1,55 @@
+"""A clone, a git address and a zip of the repository give the same project."""
+
+import sys
+
+import pytest
+
+from .conftest import REPOSITORY, environment, run
+from .test_render import files
+
+
+@pytest.fixture
+def repository(template_copy, tmp_path):
+    """Return a git repository with the template committed, in a path with a space."""
+    path = tmp_path / "a path" / "dask-hpc-starter"
+    path.parent.mkdir()
+    template_copy.rename(path)
+    git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org", "-C", path]
+    run([*git, "init", "--quiet", "--initial-branch=main"])
+    run([*git, "add", "--all"])
+    run([*git, "commit", "--quiet", "--message=Template"])
+    return path
+
+
+def clone(repository, folder):
+    run(["git", "clone", "--quiet", repository, folder / "clone"])
+    return folder / "clone"
+
+
+def git_address(repository, folder):
+    return repository.as_uri().replace("%20", " ") + "/.git"
+
+
+def zip_file(repository, folder):
+    path = folder / "dask-hpc-starter.zip"
+    prefix = "--prefix=dask-hpc-starter-main/"
+    run(["git", "-C", repository, "archive", "--format=zip", prefix, f"--output={path}", "HEAD"])
+    return path
+
+
+@pytest.mark.parametrize("source", [clone, git_address, zip_file])
+def test_every_way_to_get_the_template_gives_the_same_project(
+    repository, render_to, tmp_path, source
+):
+    address = source(repository, tmp_path)
+    output = tmp_path / "rendered"
+    home = tmp_path / "home"
+    home.mkdir()
+    command = [sys.executable, "-m", "cookiecutter", "--no-input", "--output-dir", output, address]
+    run([*command, "project_slug=blue-lab"], cwd=home, env=environment(home))
+
+    project = output / "blue-lab"
+    direct = render_to(tmp_path / "direct", source=REPOSITORY, project_slug="blue-lab")
+    assert files(project) == files(direct)
+    for name in files(direct):
+        assert (project / name).read_bytes() == (direct / name).read_bytes(), name
