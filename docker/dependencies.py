@@ -1,0 +1,13 @@
+"""Print what a pyproject.toml asks for, one requirement a line: `dependencies.py FILE [EXTRA …]`."""
+
+import sys
+import tomllib
+
+with open(sys.argv[1], "rb") as file:
+    data = tomllib.load(file)
+project = data["project"]
+print(*project["dependencies"], sep="\n")
+for extra in sys.argv[2:]:
+    print(*project["optional-dependencies"][extra], sep="\n")
+# pip installs the project itself without build isolation, so its build tool belongs here too.
+print(*data["build-system"]["requires"], "editables", sep="\n")
