@@ -1,10 +1,10 @@
-"""Print what a pyproject.toml asks for, one requirement a line: `dependencies.py FILE [EXTRA …]`."""
+"""Print what a pyproject.toml asks for, a requirement a line: `dependencies.py FILE [EXTRA …]`."""
 
 import sys
 import tomllib
+from pathlib import Path
 
-with open(sys.argv[1], "rb") as file:
-    data = tomllib.load(file)
+data = tomllib.loads(Path(sys.argv[1]).read_text())
 project = data["project"]
 print(*project["dependencies"], sep="\n")
 for extra in sys.argv[2:]:

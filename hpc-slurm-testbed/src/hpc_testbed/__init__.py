@@ -1,0 +1,19 @@
+"""A real Slurm site in containers, driven from Python.
+
+>>> from hpc_testbed import Testbed
+>>> with Testbed("example", nodes=2) as testbed:      # doctest: +SKIP
+...     print(testbed.run("srun -N2 hostname", user="alice").stdout)
+"""
+
+from hpc_testbed.engine import NoEngine, TestbedError, engine_problem
+from hpc_testbed.project import install_project
+from hpc_testbed.testbed import Testbed, checkout_name
+
+__all__ = [
+    "NoEngine",
+    "Testbed",
+    "TestbedError",
+    "checkout_name",
+    "engine_problem",
+    "install_project",
+]

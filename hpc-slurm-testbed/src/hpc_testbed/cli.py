@@ -1,0 +1,85 @@
+"""The command `hpc-testbed`, which the Makefile's testbed verbs call."""
+
+import argparse
+import os
+import sys
+
+from hpc_testbed.engine import TestbedError
+from hpc_testbed.testbed import SUITES, Testbed
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; return the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        testbed = Testbed(arguments.name, suite=arguments.suite)
+        return arguments.verb(testbed, arguments) or 0
+    except TestbedError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted; what runs is left as it is (make testbed-down).", file=sys.stderr)
+        return 130
+
+
+def up(testbed: Testbed, arguments: argparse.Namespace) -> None:
+    testbed.up(arguments.nodes)
+    took = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in testbed.phases.items())
+    print(f"Up: {testbed.nodes} nodes are idle ({took}). Next: make testbed-shell")
+
+
+def scale(testbed: Testbed, arguments: argparse.Namespace) -> None:
+    testbed.scale(arguments.nodes)
+    print(f"{testbed.nodes} nodes are in service.")
+
+
+def shell(testbed: Testbed, arguments: argparse.Namespace) -> int:
+    user = arguments.user
+    argv = ["docker", "exec", "--interactive", "--user", user, "--workdir", f"/home/{user}"]
+    if sys.stdin.isatty():
+        argv.append("--tty")
+    argv += ["--env", f"USER={user}", testbed.container("login"), "bash", "--login"]
+    os.execvp("docker", argv)
+
+
+def status(testbed: Testbed, arguments: argparse.Namespace) -> None:
+    print(testbed.status())
+
+
+def logs(testbed: Testbed, arguments: argparse.Namespace) -> None:
+    print(testbed.logs(*arguments.services), end="")
+
+
+def down(testbed: Testbed, arguments: argparse.Namespace) -> None:
+    testbed.down()
+    print("Down: no container, network or volume of the testbed is left.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hpc-testbed", description="A real Slurm site in containers on this machine."
+    )
+    parser.add_argument("--name", help="of the testbed, where there are several")
+    parser.add_argument("--suite", choices=SUITES, help="Debian release, which decides the Slurm")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def add(verb, text):
+        sub = verbs.add_parser(verb.__name__, help=text)
+        sub.set_defaults(verb=verb)
+        return sub
+
+    add(up, "start it; returns when all nodes are idle").add_argument(
+        "--nodes", type=int, default=4
+    )
+    add(scale, "change the number of compute nodes").add_argument(
+        "--nodes", type=int, required=True
+    )
+    add(shell, "a shell on the login node").add_argument("--user", default="alice")
+    add(status, "containers, nodes and jobs")
+    add(logs, "what the daemons wrote").add_argument("services", nargs="*")
+    add(down, "stop and remove everything")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""Talking to Docker: is there an engine, and calling its command with errors of one line."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+
+
+class TestbedError(Exception):
+    """Something about the testbed went wrong; the message is meant for the user."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+
+class NoEngine(TestbedError):
+    """No container engine can be used here; the message says why."""
+
+
+def engine_problem() -> str | None:
+    """Say in one line why no container engine can be used, or None where one answers."""
+    if shutil.which("docker") is None:
+        return "no Docker here: the command `docker` is not installed"
+    try:
+        info = subprocess.run(
+            ["docker", "info", "--format", "{{.ServerVersion}}"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    except subprocess.TimeoutExpired:
+        return "no Docker engine answers: `docker info` said nothing for 20 s"
+    # An old client exits with 0 and prints an empty version where no engine answers.
+    if info.returncode != 0 or not info.stdout.strip():
+        where = os.environ.get("DOCKER_HOST")
+        at = f" at DOCKER_HOST={where}" if where else ""
+        lines = [line for line in info.stderr.splitlines() if line.strip()]
+        detail = lines[-1].strip() if lines else "is the service running, and may you use it?"
+        return f"no Docker engine answers{at}: {detail}"
+    compose = subprocess.run(["docker", "compose", "version"], capture_output=True, text=True)
+    if compose.returncode != 0:
+        return "Docker is here, but not Compose v2: `docker compose version` fails"
+    return None
+
+
+def docker(
+    *arguments: str,
+    check: bool = True,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run one docker command and return what it printed.
+
+    Raises
+    ------
+    TestbedError
+        It failed (and ``check``): its last lines, after the command.
+    """
+    done = subprocess.run(
+        ["docker", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(env or {})},
+        timeout=timeout,
+    )
+    if check and done.returncode != 0:
+        raise TestbedError(f"`{short(arguments)}` failed: {last_lines(done.stderr or done.stdout)}")
+    return done
+
+
+def short(arguments: Sequence[str]) -> str:
+    """Return a docker command line as a person would name it."""
+    line = " ".join(["docker", *arguments])
+    return line if len(line) <= 100 else line[:97] + "..."
+
+
+def last_lines(text: str, lines: int = 3) -> str:
+    """Return the last non-empty lines of `text` as one."""
+    kept = [line.strip() for line in text.splitlines() if line.strip()]
+    return " | ".join(kept[-lines:]) or "it said nothing"

@@ -1,0 +1,46 @@
+"""Putting a Python project on the testbed: on the shared home, in an environment of its own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpc_testbed.testbed import Testbed
+
+
+def install_project(
+    testbed: Testbed,
+    source: Path,
+    *,
+    user: str = "alice",
+    packages: Sequence[str] = ("./toolkit", "."),
+) -> str:
+    """Copy a project to the shared home and install it there; nothing is downloaded.
+
+    Its environment is a venv in the project's folder, which login and nodes see at the same path,
+    on top of the packages that the image brings.
+
+    Parameters
+    ----------
+    source : Path
+        The project's folder.
+    packages : sequence of str
+        What to install (editable), relative to the project's folder.
+
+    Returns
+    -------
+    str
+        The project's folder on the testbed; its interpreter is ``.venv/bin/python`` in there.
+
+    Raises
+    ------
+    TestbedError
+        The installation failed: for instance a dependency that the image does not have.
+    """
+    home = f"/home/{user}/{source.name}"
+    testbed.put(source, home, user=user)
+    editable = " ".join(f"--editable {package}" for package in packages)
+    testbed.run(
+        f"cd {home} && python3 -m venv --system-site-packages .venv && "
+        f".venv/bin/pip install --quiet --no-index --no-build-isolation {editable}",
+        user=user,
+    )
+    return home

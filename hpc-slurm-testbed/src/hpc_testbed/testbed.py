@@ -1,0 +1,362 @@
+"""The testbed: up, down, scale, and running commands on it as one of its users."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+
+from hpc_testbed.engine import NoEngine, TestbedError, docker, engine_problem, last_lines
+
+FOLDER = Path(__file__).resolve().parents[2]  # hpc-slurm-testbed/
+COMPOSE_FILE = FOLDER / "compose.yaml"
+SUITES = {"trixie": "Slurm 24.11", "bookworm": "Slurm 22.05"}
+MAX_NODES = 64  # MaxNodeCount in slurm.conf
+USERS = ("alice", "bob", "mallory", "carol")
+
+
+def checkout_name(purpose: str = "") -> str:
+    """Return a name for this checkout's testbed, so that two checkouts do not share one.
+
+    Parameters
+    ----------
+    purpose : str
+        Told apart from the checkout's other testbeds, e.g. ``"test"``.
+    """
+    mark = hashlib.sha256(str(FOLDER).encode()).hexdigest()[:6]
+    return "-".join(part for part in ("hpc-testbed", purpose, mark) if part)
+
+
+class Testbed:
+    """A Slurm site in containers: controller, accounting, login node and compute nodes.
+
+    Parameters
+    ----------
+    name : str, optional
+        Of the Compose project: two testbeds with different names run side by side.
+    nodes : int
+        How many compute nodes `up` starts, 1 to 64.
+    suite : {"trixie", "bookworm"}, optional
+        The Debian release of the image, which decides the Slurm version. By default what
+        ``TESTBED_SUITE`` says, else trixie.
+    target : {"lab", "slurm"}
+        The image: with the Python packages of a Dask project, or Slurm alone.
+
+    Raises
+    ------
+    TestbedError
+        A number of nodes or a suite that does not exist.
+    """
+
+    __test__ = False
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        nodes: int = 4,
+        suite: str | None = None,
+        target: str = "lab",
+    ):
+        self.name = name or checkout_name()
+        self.suite = suite or os.environ.get("TESTBED_SUITE") or "trixie"
+        self.target = target
+        if self.suite not in SUITES:
+            raise TestbedError(f"suite {self.suite!r}: choose one of {', '.join(SUITES)}")
+        self.nodes = _checked_nodes(nodes)
+        #: Seconds that the parts of the last `up` took: image, containers, slurm.
+        self.phases: dict[str, float] = {}
+
+    def __enter__(self) -> "Testbed":
+        try:
+            self.up()
+        except BaseException:
+            self.down()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.down()
+
+    # --- the whole -----------------------------------------------------------------------------
+
+    def build(self) -> None:
+        """Build the image (a second when nothing changed; minutes the first time, shown)."""
+        self._need_engine()
+        tag = f"hpc-slurm-testbed:{self.target}-{self.suite}"
+        if docker("image", "inspect", tag, check=False).returncode == 0:
+            self._compose("build", "--quiet", "login")
+            return
+        print(f"Building the image {tag}: once, about two minutes.", file=sys.stderr, flush=True)
+        command = ["docker", *self._compose_arguments("build", "--progress", "plain", "login")]
+        done = subprocess.run(command, stdout=sys.stderr, env={**os.environ, **self._environment()})
+        if done.returncode != 0:
+            raise TestbedError("the image could not be built: the reason stands above")
+
+    def up(self, nodes: int | None = None) -> None:
+        """Start the testbed; return when every node is idle. An already running one is kept.
+
+        Raises
+        ------
+        NoEngine
+            Where Docker cannot be used.
+        TestbedError
+            A container did not start, or not all nodes registered within a minute.
+        """
+        if nodes is not None:
+            self.nodes = _checked_nodes(nodes)
+        clock = _Clock()
+        self.build()
+        self.phases = {"image": clock.lap()}
+        running = self._node_numbers()
+        if len(running) > self.nodes:
+            self.scale(self.nodes)
+        self._start_containers()
+        self.phases["containers"] = clock.lap()
+        self._wait_for_nodes()
+        self.phases["slurm"] = clock.lap()
+
+    def scale(self, nodes: int) -> None:
+        """Change the number of compute nodes; jobs on nodes that go are lost.
+
+        Raises
+        ------
+        TestbedError
+            The testbed is not up, or the nodes do not come or go within a minute.
+        """
+        nodes = _checked_nodes(nodes)
+        numbers = self._node_numbers()
+        if not numbers:
+            raise TestbedError(f"testbed {self.name} is not up: start it first (make testbed-up)")
+        going = sorted(numbers)[nodes:]
+        if going:
+            self._remove_nodes(going, numbers)
+        self.nodes = nodes
+        self._start_containers()
+        self._wait_for_nodes()
+
+    def down(self) -> None:
+        """Stop and remove everything: containers, networks, volumes. Safe where nothing runs."""
+        self._need_engine()
+        self._compose("down", "--volumes", "--remove-orphans", "--timeout", "1")
+
+    # --- using it ---------------------------------------------------------------------------------
+
+    def run(
+        self,
+        command: str,
+        *,
+        user: str = "alice",
+        service: str = "login",
+        check: bool = True,
+        timeout: float = 600,
+        show: bool = False,
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a shell command in a login shell of `user`, in that user's home.
+
+        Parameters
+        ----------
+        command : str
+            For bash.
+        user, service : str
+            Who (``"root"`` too) and on which container: login, slurmctld, node (the first) …
+        check : bool
+            Raise where the command fails.
+        timeout : float
+            Seconds after which the command is ended, in the container too (exit code 124).
+        show : bool
+            Let the command write to our terminal; nothing is captured then.
+        env : mapping, optional
+            Further environment variables.
+
+        Raises
+        ------
+        TestbedError
+            The command failed (and `check`); its last lines are in the message.
+        """
+        home = "/root" if user == "root" else f"/home/{user}"
+        settings = {"USER": user, "LOGNAME": user, "HOME": home, **(env or {})}
+        argv = ["docker", "exec", "--user", user, "--workdir", home]
+        if show and sys.stdout.isatty():
+            argv.append("--tty")
+            settings.setdefault("TERM", os.environ.get("TERM", "xterm"))
+        for key, value in settings.items():
+            argv += ["--env", f"{key}={value}"]
+        argv += [self.container(service)]
+        argv += ["timeout", "--kill-after=5", str(timeout), "bash", "-lc", command]
+        output = None if show else subprocess.PIPE
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, text=True
+        )
+        if check and done.returncode != 0:
+            said = "" if show else f": {last_lines(done.stderr or done.stdout, 5)}"
+            raise TestbedError(f"{user}@{service}: `{command}` ended with {done.returncode}{said}")
+        return done
+
+    def put(self, source: Path, destination: str, *, user: str = "alice") -> None:
+        """Copy a folder of ours to `destination` on the shared home, owned by `user`."""
+        buffer = BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            archive.add(source, arcname=".", filter=_without_caches)
+        self._pipe_in(["mkdir", "-p", destination], b"", user)
+        extract = ["tar", "--extract", "--no-same-owner", "--directory", destination]
+        self._pipe_in(extract, buffer.getvalue(), user)
+
+    def get(self, source: str, destination: Path) -> None:
+        """Copy a folder of the shared home into `destination`, a folder of ours."""
+        archive = subprocess.run(
+            ["docker", "exec", self.container("login"), "tar", "-C", source, "-c", "."],
+            capture_output=True,
+        )
+        if archive.returncode != 0:
+            raise TestbedError(f"{source}: {last_lines(archive.stderr.decode())}")
+        destination.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(fileobj=BytesIO(archive.stdout)) as tar:
+            tar.extractall(destination, filter="data")
+
+    def jobs(self) -> list[str]:
+        """Return the ids of all jobs that are pending, running or completing."""
+        return self.run("squeue --noheader --format=%i", user="root").stdout.split()
+
+    def node_states(self) -> dict[str, str]:
+        """Return Slurm's state of each node it knows: ``{"node1": "idle", …}``."""
+        listing = self._sinfo()
+        return dict(line.split() for line in listing.splitlines())
+
+    def status(self) -> str:
+        """Return what `make testbed-status` shows: containers, nodes and jobs."""
+        if not self._node_numbers():
+            return f"testbed {self.name} is not up (make testbed-up)"
+        containers = self._compose("ps", "--all", "--format", "table {{.Name}}\t{{.Status}}")
+        slurm = self.run("sinfo; echo; squeue", user="root", check=False)
+        return "\n".join([containers.strip(), "", (slurm.stdout + slurm.stderr).strip()])
+
+    def logs(self, *services: str, tail: int | None = None) -> str:
+        """Return what the daemons wrote, of all services or of those named."""
+        lines = ["--tail", str(tail)] if tail is not None else []
+        return self._compose("logs", "--no-color", "--timestamps", *lines, *services)
+
+    def container(self, service: str) -> str:
+        """Return the id of a service's (first) running container.
+
+        Raises
+        ------
+        TestbedError
+            None runs.
+        """
+        found = self._containers(service)
+        if not found:
+            raise TestbedError(f"testbed {self.name}: {service} is not running (make testbed-up)")
+        return found[min(found)]
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _need_engine(self) -> None:
+        problem = engine_problem()
+        if problem:
+            raise NoEngine(problem)
+
+    def _environment(self) -> dict[str, str]:
+        return {"TESTBED_SUITE": self.suite, "TESTBED_TARGET": self.target}
+
+    def _compose_arguments(self, *arguments: str) -> list[str]:
+        return ["compose", "--project-name", self.name, "--file", str(COMPOSE_FILE), *arguments]
+
+    def _compose(self, *arguments: str) -> str:
+        return docker(*self._compose_arguments(*arguments), env=self._environment()).stdout
+
+    def _start_containers(self) -> None:
+        # --no-recreate: a testbed in use is added to, never restarted behind its user's back.
+        arguments = ["up", "--detach", "--no-build", "--no-recreate"]
+        self._compose(*arguments, "--scale", f"node={self.nodes}")
+
+    def _containers(self, service: str) -> dict[int, str]:
+        """Return the running containers of a service: ``{number: id}``."""
+        label = "label=com.docker.compose"
+        listing = docker(
+            "ps",
+            "--filter",
+            f"{label}.project={self.name}",
+            "--filter",
+            f"{label}.service={service}",
+            "--format",
+            '{{.Label "com.docker.compose.container-number"}} {{.ID}}',
+        ).stdout
+        pairs = (line.split() for line in listing.splitlines())
+        return {int(number): container for number, container in pairs}
+
+    def _node_numbers(self) -> dict[int, str]:
+        return self._containers("node")
+
+    def _sinfo(self) -> str:
+        argv = ["exec", self.container("login"), "sinfo", "--noheader", "--Node"]
+        return docker(*argv, "--partition=short", "--format=%N %t", check=False).stdout
+
+    def _wait_for_nodes(self, timeout: float = 60) -> None:
+        """Wait until Slurm has exactly our nodes and all of them can take jobs."""
+        deadline = time.monotonic() + timeout
+        while True:
+            states = self.node_states()
+            if len(states) == self.nodes and all(
+                state in ("idle", "mix", "alloc", "comp") for state in states.values()
+            ):
+                return
+            if time.monotonic() > deadline:
+                known = ", ".join(f"{node} {state}" for node, state in states.items()) or "none"
+                raise TestbedError(
+                    f"after {timeout:.0f} s Slurm has not {self.nodes} nodes that can work, "
+                    f"but: {known} (see make testbed-logs)"
+                )
+            time.sleep(0.1)
+
+    def _remove_nodes(self, going: list[int], numbers: Mapping[int, str]) -> None:
+        names = ",".join(f"node{number}" for number in going)
+        # Down first, so that Slurm ends their jobs now and not at SlurmdTimeout.
+        down = f"scontrol update nodename={names} state=down reason='testbed scaled down'"
+        self.run(down, user="root", service="slurmctld")
+        docker("rm", "--force", *(numbers[number] for number in going))
+        # A node whose job is still being closed cannot be deleted yet.
+        deadline = time.monotonic() + 60
+        while True:
+            deleted = self.run(
+                f"scontrol delete nodename={names}", user="root", service="slurmctld", check=False
+            )
+            if not set(names.split(",")) & set(self.node_states()):
+                return
+            if time.monotonic() > deadline:
+                raise TestbedError(f"Slurm keeps {names}: {last_lines(deleted.stderr)}")
+            time.sleep(0.2)
+
+    def _pipe_in(self, command: list[str], data: bytes, user: str) -> None:
+        argv = ["docker", "exec", "--interactive", "--user", user, self.container("login")]
+        done = subprocess.run([*argv, *command], input=data, capture_output=True)
+        if done.returncode != 0:
+            raise TestbedError(f"copying to the testbed: {last_lines(done.stderr.decode())}")
+
+
+def _checked_nodes(nodes: int) -> int:
+    if not 1 <= nodes <= MAX_NODES:
+        raise TestbedError(f"{nodes} nodes asked for: choose 1 to {MAX_NODES}")
+    return nodes
+
+
+def _without_caches(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    left_out = {"__pycache__", ".venv", ".pytest_cache", ".ipynb_checkpoints"}
+    return None if left_out & set(Path(entry.name).parts) else entry
+
+
+class _Clock:
+    """Seconds since the last lap."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def lap(self) -> float:
+        now = time.monotonic()
+        lap, self._last = now - self._last, now
+        return lap
