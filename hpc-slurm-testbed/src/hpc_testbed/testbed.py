@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from collections.abc import Mapping
 from io import BytesIO
@@ -89,7 +90,12 @@ class Testbed:
         self._need_engine()
         tag = f"hpc-slurm-testbed:{self.target}-{self.suite}"
         if docker("image", "inspect", tag, check=False).returncode == 0:
-            self._compose("build", "--quiet", "login")
+            late = threading.Timer(3, print, ["Bringing the image up to date"], {"file": sys.stderr})
+            late.start()  # nothing is said of the half second that it takes when nothing changed
+            try:
+                self._compose("build", "--quiet", "login")
+            finally:
+                late.cancel()
             return
         print(f"Building the image {tag}: once, about two minutes.", file=sys.stderr, flush=True)
         command = ["docker", *self._compose_arguments("build", "--progress", "plain", "login")]

@@ -1,0 +1,78 @@
+# The verbs of this repository. `make help` lists them.
+
+PYTHON ?= python3
+NODES ?= 4
+TOOLKIT := {{cookiecutter.project_slug}}/toolkit
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+TESTBED := $(PY) -m hpc_testbed
+PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-full lint bench-asv clean \
+	testbed-up testbed-scale testbed-shell testbed-status testbed-logs testbed-down
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: .venv/demo-ready ## template, testbed, 500 x sleep(1) on real Slurm, figure and report in build/
+	@$(PY) benchmarks/demo.py
+
+test: .venv/test-ready ## the quick, complete check of a change (12 minutes at most)
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
+	$(PY) -m pytest -m "not full" $(PYTEST_ARGS)
+	@$(PY) -m asv check --config benchmarks/asv.conf.json --environment existing:same
+
+test-full: .venv/test-ready ## everything, slow tests included
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
+	$(PY) -m pytest $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory bench-asv
+
+lint: .venv/test-ready ## ruff, mended where it can
+	$(PY) -m ruff check --fix . && $(PY) -m ruff format .
+
+bench-asv: .venv/test-ready ## asv: render time, import time, the headline's overhead
+	@$(PY) benchmarks/run_asv.py
+
+testbed-up: .venv/demo-ready ## start the Slurm testbed (NODES=4)
+	@$(TESTBED) up --nodes $(NODES)
+
+testbed-scale: .venv/demo-ready ## change its number of compute nodes (NODES=12)
+	@$(TESTBED) scale --nodes $(NODES)
+
+testbed-shell: .venv/demo-ready ## a shell on its login node, as alice
+	@$(TESTBED) shell
+
+testbed-status: .venv/demo-ready ## its containers, nodes and jobs
+	@$(TESTBED) status
+
+testbed-logs: .venv/demo-ready ## what its daemons wrote
+	@$(TESTBED) logs
+
+testbed-down: .venv/demo-ready ## stop it and leave nothing behind
+	@$(TESTBED) down
+
+clean: ## remove build/ and .venv/
+	rm -rf build .venv
+
+# --- the environment --------------------------------------------------------------------------------
+# A stamp is touched last: what Ctrl-C interrupts is done again.
+
+.venv/python-ready:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || \
+	  { echo "Error: Python 3.11 or newer is needed and '$(PYTHON)' is not: make PYTHON=python3.12 …"; exit 1; }
+	@echo "Making .venv"
+	@$(PYTHON) -m venv .venv || \
+	  { echo "Error: '$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@$(PIP) install --upgrade "pip>=25.1"
+	@touch $@
+
+.venv/demo-ready: .venv/python-ready $(PACKAGES)
+	@echo "Installing what the demo needs into .venv (about a minute the first time)"
+	@$(PIP) install --group demo --editable "$(TOOLKIT)" --editable hpc-slurm-testbed
+	@touch $@
+
+.venv/test-ready: .venv/demo-ready $(PACKAGES)
+	@echo "Installing what the tests need into .venv (about a minute the first time)"
+	@$(PIP) install --group test --editable "$(TOOLKIT)[notebook]"
+	@touch $@
