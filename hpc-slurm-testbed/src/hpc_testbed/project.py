@@ -39,8 +39,17 @@ def install_project(
     testbed.put(source, home, user=user)
     editable = " ".join(f"--editable {package}" for package in packages)
     testbed.run(
-        f"cd {home} && python3 -m venv --system-site-packages .venv && "
+        f"cd {home} && python3 -m venv --system-site-packages .venv && {_COMMANDS} && "
         f".venv/bin/pip install --quiet --no-index --no-build-isolation {editable}",
         user=user,
     )
     return home
+
+
+# The commands of the image's packages (dask, jupyter, pytest …) run the system's Python, which does
+# not see the project. The environment gets copies that run its own.
+_COMMANDS = (
+    "grep -lE '^#!.*/python3' /usr/local/bin/* | while read -r file; do "
+    'sed "1s|.*|#!$PWD/.venv/bin/python|" "$file" > ".venv/bin/${file##*/}" '
+    '&& chmod +x ".venv/bin/${file##*/}"; done'
+)

@@ -88,7 +88,7 @@ class Testbed:
     def build(self) -> None:
         """Build the image (a second when nothing changed; minutes the first time, shown)."""
         self._need_engine()
-        tag = f"hpc-slurm-testbed:{self.target}-{self.suite}"
+        tag = self._tag()
         if docker("image", "inspect", tag, check=False).returncode == 0:
             late = threading.Timer(3, print, ["Bringing the image up to date"], {"file": sys.stderr})
             late.start()  # nothing is said of the half second that it takes when nothing changed
@@ -119,6 +119,8 @@ class Testbed:
         self.build()
         self.phases = {"image": clock.lap()}
         running = self._node_numbers()
+        if running:
+            self._say_if_older_image(running[min(running)])
         if len(running) > self.nodes:
             self.scale(self.nodes)
         self._start_containers()
@@ -266,6 +268,17 @@ class Testbed:
         problem = engine_problem()
         if problem:
             raise NoEngine(problem)
+
+    def _tag(self) -> str:
+        return f"hpc-slurm-testbed:{self.target}-{self.suite}"
+
+    def _say_if_older_image(self, container: str) -> None:
+        used = docker("container", "inspect", "--format", "{{.Image}}", container).stdout
+        if used != docker("image", "inspect", "--format", "{{.Id}}", self._tag()).stdout:
+            print(
+                f"Testbed {self.name} still runs an older image; make testbed-down, then up again.",
+                file=sys.stderr,
+            )
 
     def _environment(self) -> dict[str, str]:
         return {"TESTBED_SUITE": self.suite, "TESTBED_TARGET": self.target}
