@@ -152,9 +152,9 @@ def local_project(install):
 @pytest.fixture(scope="session")
 def template_files():
     """Return the paths of the template's files that a clone of this repository would have."""
+    flags = ["-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]
-        + ["--", "cookiecutter.json", "hooks", TEMPLATE.name],
+        ["git", "ls-files", *flags, "--", "cookiecutter.json", "hooks", TEMPLATE.name],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

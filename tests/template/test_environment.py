@@ -15,20 +15,13 @@ from .test_render import SCHEDULERS, own_texts
 CONDA_NAMES = {"dask": "dask-core", "matplotlib": "matplotlib-base"}
 # conda needs no word about these from us, or only conda does.
 ONLY_CONDA = {"python", "pip"}
-OURS = {"dask-hpc"}
 
 
 def lower_bound(specifiers):
-    """Return the lowest version that a list such as ">=4.2,<5", "=2026.8" or "==2026.8.*" allows."""
-    found = re.findall(r"(?:>=|~=|==?)\s*([\d.]+\d)", str(specifiers))
+    """Return the lowest version that ">=4.2,<5", "=2026.8" or "==2026.8.*" allows."""
+    found = re.findall(r"(?:>=|~=|==?)\s*(\d+(?:\.\d+)*)", str(specifiers))
     assert len(found) == 1, f"no lower bound in {specifiers!r}"
     return Version(found[0])
-
-
-def upper_bound(specifiers):
-    """Return what excludes newer versions, or None."""
-    found = re.findall(r"<\s*([\d.]+\d)|==?\s*([\d.]+\d)", str(specifiers))
-    return found
 
 
 def conda_specs(project):
@@ -40,14 +33,13 @@ def conda_specs(project):
 
 def pip_specs(project):
     """Return {name: version specification} of the project and its toolkit, in conda's names."""
-    specs = {}
-    for path in [project / "pyproject.toml", project / "toolkit" / "pyproject.toml"]:
-        for text in tomllib.loads(path.read_text())["project"]["dependencies"]:
-            requirement = Requirement(text)
-            if requirement.name not in OURS:
-                name = CONDA_NAMES.get(requirement.name.lower(), requirement.name.lower())
-                specs[name] = requirement.specifier
-    return specs
+    own = tomllib.loads((project / "pyproject.toml").read_text())["project"]["dependencies"]
+    toolkit = tomllib.loads((project / "toolkit/pyproject.toml").read_text())["project"]
+    assert "dask-hpc[notebook]" in own
+    own.remove("dask-hpc[notebook]")
+    texts = own + toolkit["dependencies"] + toolkit["optional-dependencies"]["notebook"]
+    requirements = [Requirement(text) for text in texts]
+    return {CONDA_NAMES.get(r.name.lower(), r.name.lower()): r.specifier for r in requirements}
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)

@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from .conftest import ANSWERS
 from .test_jobqueue import JOB_SCRIPT
 
 RUN_NOTEBOOK = """
@@ -97,5 +96,18 @@ def test_a_notebook_runs_from_top_to_bottom(local_project, tmp_path, name):
     assert '"output_type": "error"' not in done.read_text()
 
 
-def test_answers_reach_a_project_whole(slurm_project):
-    assert slurm_project.project.name == ANSWERS["project_slug"]
+LAPTOP = "echo 'dask-hpc: {scheduler: none}' > ~/.config/dask/dask-hpc.yaml"
+
+
+def test_the_readmes_first_script_runs_on_a_laptop_as_the_readme_says(slurm_project, tmp_path):
+    readme = (slurm_project.project / "README.md").read_text()
+    assert LAPTOP in readme
+    own = slurm_project.home / ".config/dask/dask-hpc.yaml"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text("dask-hpc: {scheduler: none}\n")
+    script = tmp_path / "first.py"
+    script.write_text(re.search(r"```python\n(from dask.*?)```", readme, re.DOTALL)[1])
+    try:
+        assert slurm_project.run(script, cwd=tmp_path).strip() == "328350"
+    finally:
+        own.unlink()

@@ -27,7 +27,9 @@ def clone(repository, folder):
 
 
 def git_address(repository, folder):
-    return repository.as_uri().replace("%20", " ") + "/.git"
+    bare = folder / "a path" / "dask-hpc-starter.git"  # cookiecutter takes .git for a sign of git
+    run(["git", "clone", "--quiet", "--bare", repository, bare])
+    return bare.as_uri()
 
 
 def zip_file(repository, folder):

@@ -1,4 +1,4 @@
-"""Is the project installed, and can workers run its functions? Add your own tests beside this file."""
+"""Is the project installed, and can workers run its functions? Put your own tests beside this."""
 
 import importlib
 from pathlib import Path
