@@ -20,13 +20,13 @@ SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 # Names of packages that every project's environment holds: one of ours would hide theirs.
 TAKEN = {"bokeh", "click", "dask", "dask_hpc", "dask_jobqueue", "dask_labextension", "distributed"}
 TAKEN |= {"jupyterlab", "matplotlib", "numpy", "pytest", "rich", "tornado", "yaml"}
-MEMORY = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]i?B?)", re.IGNORECASE)
+MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT]i?B?)", re.IGNORECASE)
 # The kernel allows 15 characters, no white space and no slash.
 INTERFACE = re.compile(r"[^\s/]{1,15}")
-# How each batch system writes a walltime, and how to say so. None: it has none.
+# How each batch system reads a walltime, and how to write one. None: it has none.
 WALLTIMES = {
     "slurm": (
-        re.compile(r"(\d+-)?\d+:[0-5]?\d:[0-5]?\d"),
+        re.compile(r"[0-9]+(:[0-9]+){0,2}|[0-9]+-[0-9]+(:[0-9]+){0,2}|UNLIMITED|INFINITE", re.I),
         "write HH:MM:SS or D-HH:MM:SS, for instance 01:00:00 or 2-00:00:00",
     ),
     "none": None,
@@ -77,7 +77,7 @@ def check_walltime(scheduler, text):
     pattern, forms = grammar
     if not pattern.fullmatch(text):
         return forms
-    if not re.search(r"[1-9]", text):
+    if not re.search(r"[1-9A-Z]", text, re.I):
         return "give more than nothing, for instance 01:00:00"
     return None
 

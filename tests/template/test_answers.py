@@ -6,6 +6,8 @@ import pytest
 import yaml
 from cookiecutter.exceptions import FailedHookException
 
+from dask_hpc import schedulers
+
 from .conftest import ANSWERS, REPOSITORY
 from .test_render import SCHEDULERS
 
@@ -113,6 +115,26 @@ def test_a_bad_answer_is_named_in_one_line_with_the_remedy(question, answer, rem
     assert lines[0].startswith(question)
     assert remedy in lines[0]
     assert "\n" not in lines[0]
+
+
+WALLTIMES = ["30", "30:00", "1:00:00", "01:00:00", "100:00:00", "1-0", "1-12:30", "7-00:00:00"]
+WALLTIMES += ["UNLIMITED", "infinite", "0", "00:00", "0-00:00:00", "", "1h", "1:2:3:4", "1-", "-1"]
+WALLTIMES += ["1.5", "01:00:00\n1", "1 day", "1-2-3", ":30", "30:", "1e3", "forever"]
+
+
+@pytest.mark.parametrize("text", WALLTIMES)
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_template_and_toolkit_agree_on_walltimes(scheduler, text):
+    description = schedulers.get(scheduler)
+    if description.cluster_class is None:
+        assert pre_gen.check_walltime(scheduler, text) is None
+        return
+    try:
+        description.parse_walltime(text)
+    except ValueError:
+        assert pre_gen.check_walltime(scheduler, text)
+    else:
+        assert pre_gen.check_walltime(scheduler, text) is None
 
 
 @pytest.mark.parametrize(("question", "answer"), TAKEN)
