@@ -90,7 +90,9 @@ class Testbed:
         self._need_engine()
         tag = self._tag()
         if docker("image", "inspect", tag, check=False).returncode == 0:
-            late = threading.Timer(3, print, ["Bringing the image up to date"], {"file": sys.stderr})
+            late = threading.Timer(
+                3, print, ["Bringing the image up to date"], {"file": sys.stderr}
+            )
             late.start()  # nothing is said of the half second that it takes when nothing changed
             try:
                 self._compose("build", "--quiet", "login")
@@ -238,6 +240,7 @@ class Testbed:
 
     def status(self) -> str:
         """Return what `make testbed-status` shows: containers, nodes and jobs."""
+        self._need_engine()
         if not self._node_numbers():
             return f"testbed {self.name} is not up (make testbed-up)"
         containers = self._compose("ps", "--all", "--format", "table {{.Name}}\t{{.Status}}")

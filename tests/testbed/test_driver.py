@@ -1,0 +1,140 @@
+"""The testbed's driver: scaling, running, copying, and what it says where something is wrong."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from hpc_testbed import NoEngine, Testbed, TestbedError, engine_problem
+
+# --- without Docker ---
+
+
+@pytest.mark.parametrize("nodes", [0, -1, 65])
+def test_a_number_of_nodes_that_slurm_cannot_have_is_refused(nodes):
+    with pytest.raises(TestbedError, match="choose 1 to 64"):
+        Testbed(nodes=nodes)
+
+
+def test_an_unknown_suite_is_refused_with_the_known_ones():
+    with pytest.raises(TestbedError, match="choose one of trixie, bookworm"):
+        Testbed(suite="sid")
+
+
+def test_a_missing_docker_command_is_said_in_one_line(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert engine_problem() == "no Docker here: the command `docker` is not installed"
+
+
+def command_line(*arguments, **env):
+    return subprocess.run(
+        [sys.executable, "-m", "hpc_testbed", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+    )
+
+
+@pytest.mark.parametrize("verb", ["up", "status", "down"])
+def test_the_command_says_in_one_line_that_no_engine_answers(verb):
+    done = command_line(verb, DOCKER_HOST="unix:///nonexistent")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("Error: no Docker")
+    assert done.stderr.count("\n") == 1
+
+
+# --- with it ---
+
+
+def test_scaling_up_and_down_leaves_exactly_the_nodes_asked_for(testbed):
+    try:
+        testbed.scale(6)
+        assert set(testbed.node_states()) == {f"node{n}" for n in range(1, 7)}
+        testbed.run("srun --nodes=6 true")
+    finally:
+        testbed.scale(4)
+    assert set(testbed.node_states()) == {f"node{n}" for n in range(1, 5)}
+    testbed.run("srun --nodes=4 true")
+
+
+def test_a_node_that_goes_takes_its_job_with_it(testbed):
+    job = testbed.run("sbatch --parsable --no-requeue --nodes=4 --wrap='sleep 60'").stdout.strip()
+    testbed.run(f"until squeue -h -j {job} -o %T | grep -q RUNNING; do sleep 0.2; done")
+    try:
+        testbed.scale(3)
+        state = testbed.run(f"squeue -h --states=all -j {job} -o %T").stdout.strip()
+        assert state == "NODE_FAIL"
+    finally:
+        testbed.scale(4)
+
+
+def test_a_failing_command_raises_with_its_own_last_words(testbed):
+    with pytest.raises(TestbedError, match=r"ended with 3: .*no such thing"):
+        testbed.run("echo no such thing >&2; exit 3")
+
+
+def test_a_command_over_its_time_is_ended_inside_too(testbed):
+    begin = time.monotonic()
+    done = testbed.run("sleep 4321", timeout=1, check=False)
+    assert done.returncode == 124
+    assert time.monotonic() - begin < 20
+    assert testbed.run("pgrep -f 'sleep 432[1]'", check=False).stdout == ""
+
+
+def test_what_is_put_comes_back_and_belongs_to_the_user(testbed, tmp_path):
+    source = tmp_path / "a folder"
+    (source / "__pycache__").mkdir(parents=True)
+    (source / "text.txt").write_text("grüezi\n")
+    testbed.put(source, "/home/bob/copied", user="bob")
+    assert testbed.run("stat -c %U copied/text.txt", user="bob").stdout.strip() == "bob"
+    testbed.get("/home/bob/copied", tmp_path / "back")
+    assert [path.name for path in (tmp_path / "back").iterdir()] == ["text.txt"]
+    assert (tmp_path / "back" / "text.txt").read_text() == "grüezi\n"
+    testbed.run("rm -r copied", user="bob")
+
+
+def test_up_again_keeps_what_runs(testbed):
+    before = testbed.container("slurmctld")
+    testbed.up()
+    assert testbed.container("slurmctld") == before
+
+
+@pytest.mark.full
+@pytest.mark.testbed
+def test_down_leaves_no_container_network_or_volume(testbed_session):
+    other = Testbed("hpc-testbed-beside", nodes=1)  # and two run side by side
+    mark = "label=com.docker.compose.project=hpc-testbed-beside"
+
+    def left():
+        kinds = (["ps", "--all"], ["network", "ls"], ["volume", "ls"])
+        return [
+            line
+            for kind in kinds
+            for line in subprocess.run(
+                ["docker", *kind, "--quiet", "--filter", mark], capture_output=True, text=True
+            ).stdout.split()
+        ]
+
+    with other:
+        assert len(left()) > 8
+        assert other.run("srun hostname").returncode == 0
+    assert left() == []
+    assert testbed_session.run("srun true").returncode == 0
+
+
+def test_using_a_testbed_that_is_not_up_says_so():
+    if engine_problem():
+        pytest.skip(engine_problem())
+    with pytest.raises(TestbedError, match="not running"):
+        Testbed("hpc-testbed-nowhere").run("true")
+    with pytest.raises(TestbedError, match="is not up"):
+        Testbed("hpc-testbed-nowhere").scale(2)
+
+
+def test_no_engine_is_an_error_of_its_own(monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
+    with pytest.raises(NoEngine):
+        Testbed().up()
