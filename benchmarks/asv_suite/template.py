@@ -1,0 +1,43 @@
+"""What a lab waits for when it makes its project."""
+
+import contextlib
+import io
+import shutil
+import tempfile
+from pathlib import Path
+
+from cookiecutter.main import cookiecutter
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Render:
+    """The template with its default answers: files written, hooks run."""
+
+    number = 1  # a second rendering would find the project of the first
+    repeat = 5
+    rounds = 1
+    warmup_time = 0
+    timeout = 60
+
+    def setup(self):
+        self.folder = Path(tempfile.mkdtemp())
+
+    def teardown(self):
+        shutil.rmtree(self.folder)
+
+    def render(self):
+        with contextlib.redirect_stdout(io.StringIO()):
+            project = cookiecutter(
+                str(REPOSITORY), no_input=True, default_config=True, output_dir=str(self.folder)
+            )
+        return Path(project)
+
+    def time_render(self):
+        self.render()
+
+    def track_size(self):
+        files = [path for path in self.render().rglob("*") if path.is_file()]
+        return sum(path.stat().st_size for path in files) / 1024
+
+    track_size.unit = "KiB"

@@ -1,0 +1,115 @@
+"""`make demo`: from the template to 500 x sleep(1) on a real Slurm cluster, in one command.
+
+Renders the template with the testbed's answers, starts the testbed, installs the project there as
+alice, lets the project's own harness measure, brings the record back and draws the report. Where
+no Docker engine answers, the same harness runs on this machine's cores.
+"""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+from hpc_testbed import Testbed, TestbedError, checkout_name, engine_problem, install_project
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+ANSWERS = REPOSITORY / "hpc-slurm-testbed" / "answers.yaml"
+BUILD = REPOSITORY / "build"
+RESULTS = BUILD / "demo"
+RUNS = ("ladder", "gil")
+
+
+def main() -> int:
+    """Run the demo; return the exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)  # ends like Ctrl-C: nothing is left behind
+    begin = time.monotonic()
+    problem = engine_problem()
+    try:
+        project = render()
+        shutil.rmtree(RESULTS, ignore_errors=True)
+        if problem:
+            say(f"{problem[0].upper()}{problem[1:]}.")
+            say("So there is no Slurm: the same harness runs on this machine (LocalCluster).")
+            measure_here()
+        else:
+            measure_on_testbed(project)
+        bench("report", RESULTS)
+    except TestbedError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as error:
+        return error.returncode  # it has said why
+    except KeyboardInterrupt:
+        print(f"\nInterrupted; what was measured is in {shown(RESULTS)}", file=sys.stderr)
+        return 130
+    say(f"Done in {time.monotonic() - begin:.0f} s. Look at {shown(RESULTS / 'report.html')}")
+    return 0
+
+
+def render() -> Path:
+    """Make the lab's project, with the answers that fit the testbed."""
+    answers = yaml.safe_load(ANSWERS.read_text())
+    project = BUILD / answers["default_context"]["project_slug"]
+    shutil.rmtree(project, ignore_errors=True)
+    say(f"Rendering the template into {shown(project)}")
+    command = [sys.executable, "-m", "cookiecutter", "--no-input", "--config-file", ANSWERS]
+    done = subprocess.run(
+        [*command, "--output-dir", BUILD, REPOSITORY], capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        raise TestbedError(f"the template did not render: {done.stderr.strip()}")
+    return project
+
+
+def measure_on_testbed(project: Path) -> None:
+    """Let the project's harness measure on the testbed; bring back what it recorded."""
+    testbed = Testbed(checkout_name("demo"), nodes=4)
+    testbed.down()  # what a killed demo may have left
+    say("Starting a Slurm cluster: controller, accounting, login node and 4 compute nodes")
+    try:
+        with testbed:
+            took = ", ".join(f"{phase} {took:.1f} s" for phase, took in testbed.phases.items())
+            say(f"4 nodes are idle ({took}). Installing the project as alice")
+            home = install_project(testbed, project)
+            testbed.run(f"cd {home} && .venv/bin/dask hpc setup", show=True)
+            try:
+                for run in RUNS:
+                    testbed.run(
+                        f"cd {home} && .venv/bin/dask hpc bench run {run} --out results", show=True
+                    )
+            finally:  # a run that was interrupted keeps what it measured
+                testbed.get(f"{home}/results", RESULTS)
+    finally:
+        say("The testbed is down.")
+
+
+def measure_here() -> None:
+    """Let the harness measure on a LocalCluster of this machine."""
+    for run in RUNS:
+        bench("run", run, "--backend", "local", "--out", RESULTS)
+
+
+def bench(*arguments: object) -> None:
+    command = [sys.executable, "-m", "dask", "hpc", "bench", *map(str, arguments)]
+    subprocess.run(command, check=True)
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def shown(path: Path) -> str:
+    """Return a path as it is seen from where the user stands."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _interrupt(signum, frame):
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
