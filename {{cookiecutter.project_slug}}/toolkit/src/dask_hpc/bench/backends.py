@@ -1,0 +1,357 @@
+"""Where tasks run: the same three calls for this computer, a cluster, and whatever is compared.
+
+The harness has a profile of its own, chosen to show what the hand-out of tasks costs and no more:
+few large jobs, one worker process a job with many threads, no nannies on the cluster, no dashboard,
+`SATURATION`, and `collect`. It is right for tasks that wait; it is not how to run pure-Python
+computations (the workload ``gil`` shows why). All of it is in the record.
+
+Measured on a LocalCluster, 4 processes of 25 or 30 threads, 500 tasks of 1 s, ideal 5.0 s, two
+cores shared with other work, median of 3 seconds-long repeats each, interleaved:
+
+==================================  ===========  ===========
+way to collect (saturation 1.0)      100 slots    120 slots
+==================================  ===========  ===========
+``client.gather`` at the end         @@          @@
+==================================  ===========  ===========
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from ..errors import UserError
+from .clock import process_start
+from .plan import Layout, layout
+
+# Tasks that a worker holds for each of its threads. Dask's own 1.1 gives a worker of 25 threads 28:
+# with 500 tasks on 100 slots some then wait in front of a busy thread while another thread is idle,
+# and the run takes a sixth wave (6.1 s for 5.0; median of 3).
+SATURATION = 1.0
+# Seconds between two looks at which tasks have ended.
+TICK_S = 0.02
+# Processes of a backend on this computer are as large as the cluster's jobs.
+JOB_CORES = 30
+
+
+class BackendError(UserError):
+    """A backend can't do what is asked. One line: what, and what to do."""
+
+
+class Backend(Protocol):
+    """What the harness asks of anything that runs tasks."""
+
+    name: str
+
+    def start(self, slots: int) -> dict[str, float]:
+        """Start workers with `slots` slots in all; return when all are there.
+
+        Returns
+        -------
+        dict of str to float
+            The cold-start phases it can tell apart (`record.PHASES`), in seconds.
+        """
+
+    def map(self, function: Callable, items: Iterable, timeout: float | None = None) -> list:
+        """Run `function(item)` for each item and return the results, in any order.
+
+        Every item is executed, equal ones too, and nothing is remembered from an earlier call.
+        `timeout` is in seconds.
+        """
+
+    def close(self) -> None:
+        """End all workers. Harmless when called twice or before `start`."""
+
+    def describe(self) -> dict:
+        """What is running, for the record: at least `jobs`, `processes` and `threads`."""
+
+
+def chain(begin: float, marks: Iterable[tuple[str, float | None]]) -> dict[str, float]:
+    """Phases from the moments at which they ended.
+
+    Parameters
+    ----------
+    begin : float
+        When the first phase began.
+    marks : iterable of (str, float or None)
+        Name and end of each phase, in order. Where the end is not known (None) there is no such
+        phase, and the next one lasts from the end of the one before. Ends that lie before the
+        phase's begin (clocks of two computers, steps that overlap) count as no time at all.
+
+    Returns
+    -------
+    dict of str to float
+        Seconds of each; their sum is the time from `begin` to the latest mark.
+    """
+    phases = {}
+    for name, end in marks:
+        if end is None:
+            continue
+        end = max(begin, end)
+        phases[name] = end - begin
+        begin = end
+    return phases
+
+
+async def collect(client, futures) -> list:
+    """Results of all futures, fetched in the pauses between waves.
+
+    When a wave ends, Dask's scheduler is busy giving the freed slots their next tasks, and it
+    shares this process with the client. So futures are only looked at, and what has ended is
+    fetched in one request when a look brings no news. At the end the last wave's are left.
+    """
+    results, waiting, batch = [], list(futures), []
+    # A look costs about a microsecond a future; it is to stay well below the time between looks.
+    tick = max(TICK_S, 2e-5 * len(waiting))
+    while waiting or batch:
+        still = [future for future in waiting if not future.done()]
+        news = len(still) < len(waiting)
+        if news:
+            left = set(map(id, still))
+            batch += [future for future in waiting if id(future) not in left]
+            waiting = still
+        if batch and not (news and waiting):
+            results += await client.gather(batch, asynchronous=True)
+            batch = []
+        else:
+            await asyncio.sleep(tick)
+    return results
+
+
+class DaskBackend:
+    """What the backends on Dask have in common. Subclasses make the cluster.
+
+    Parameters
+    ----------
+    job_cores : int
+        Most slots of one worker process.
+    timeout : float
+        Seconds that workers may take to come.
+    """
+
+    name = "dask"
+
+    def __init__(self, job_cores: int = JOB_CORES, timeout: float = 120.0):
+        self.job_cores = job_cores
+        self.timeout = timeout
+        self.cluster = None
+        self.client = None
+        self.layout: Layout | None = None
+        self._settings = contextlib.ExitStack()
+
+    def make_cluster(self, shape: Layout):
+        """A cluster without workers that will have workers of `shape.threads` threads."""
+        raise NotImplementedError
+
+    def start(self, slots: int) -> dict[str, float]:
+        self.layout = layout(slots, self.job_cores)
+        begin = time.time()
+        import dask
+        from distributed import Client
+
+        settings = {"distributed.scheduler.worker-saturation": SATURATION}
+        self._settings.enter_context(dask.config.set(settings))
+        self.cluster = self.make_cluster(self.layout)
+        arrivals = _watch_arrivals(self.cluster)
+        ready = time.time()
+        self.cluster.scale(jobs=self.layout.jobs)
+        # While jobs are submitted and workers start:
+        self.client = Client(self.cluster, set_as_default=False)
+        self.cluster.wait_for_workers(self.layout.jobs, timeout=self.timeout)
+        born = self.client.run(process_start).values()
+        times = sorted(arrivals.values())[: self.layout.jobs]
+        return chain(
+            begin,
+            [
+                ("cluster", ready),
+                ("submit", self.submitted()),
+                ("queue", min(born)),
+                ("first_worker", times[0]),
+                ("all_workers", times[-1]),
+            ],
+        )
+
+    def submitted(self) -> float | None:
+        """When the last job was handed over, seconds since 1970; None where there are no jobs."""
+        return None
+
+    def map(self, function: Callable, items: Iterable, timeout: float | None = None) -> list:
+        # pure=False: equal calls are calls of their own. The futures are let go at the return.
+        futures = self.client.map(function, list(items), pure=False)
+        try:
+            return self.client.sync(collect, self.client, futures, callback_timeout=timeout)
+        except TimeoutError:
+            there = len(self.cluster.scheduler.workers)
+            raise BackendError(
+                f"the tasks were not done within {timeout:.0f} s; "
+                f"{there} of {self.layout.jobs} workers are still there"
+            ) from None
+
+    def describe(self) -> dict:
+        return {
+            "jobs": self.layout.jobs,
+            "processes": 1,
+            "threads": self.layout.threads,
+            "worker_saturation": SATURATION,
+        }
+
+    def close(self) -> None:
+        client, self.client = self.client, None
+        cluster, self.cluster = self.cluster, None
+        # The cluster holds jobs: it is closed even if the client can't be.
+        try:
+            if client is not None:
+                client.close()
+        finally:
+            if cluster is not None:
+                cluster.close()
+            self._settings.close()
+
+
+class LocalBackend(DaskBackend):
+    """A LocalCluster: worker processes of this computer, each as large as a job would be."""
+
+    name = "local"
+
+    def make_cluster(self, shape: Layout):
+        from ..local import LocalCluster
+
+        cluster = LocalCluster(
+            n_workers=0,
+            threads_per_worker=shape.threads,
+            processes=True,
+            dashboard_address=None,
+            # These tasks need none to speak of, and a share of a small machine's could stop them.
+            memory_limit=None,
+        )
+        _spare_children_ctrl_c(cluster)
+        cluster._most = shape.jobs
+        return cluster
+
+
+class ClusterBackend(DaskBackend):
+    """The lab's cluster, as `dask_hpc.get_cluster` makes it from the configuration."""
+
+    name = "cluster"
+
+    def __init__(self, job_cores: int = JOB_CORES, timeout: float = 120.0):
+        super().__init__(job_cores, timeout)
+        from .. import config
+
+        self.scheduler = config.scheduler()
+        if self.scheduler.cluster_class is None:
+            raise BackendError(
+                "the configuration names no batch system: set `scheduler:` in "
+                "config/jobqueue.yaml, or measure this computer with --backend local"
+            )
+
+    def check(self, slots: int) -> None:
+        """Hold `slots` against the CPUs of the queue, before anything is submitted.
+
+        Raises
+        ------
+        BackendError
+            The queue has fewer CPUs, or there is no such queue. Where the batch system does not
+            answer nothing is raised: submitting will tell.
+        """
+        queue = self._setting(self.scheduler.queue_key)
+        command = self.scheduler.capacity_command(queue)
+        if not command:
+            return
+        try:
+            answer = subprocess.run(
+                command, capture_output=True, text=True, timeout=20, check=True
+            ).stdout
+        except (OSError, subprocess.SubprocessError):
+            return
+        word = self.scheduler.queue_word
+        which = f"{word} {queue}" if queue else f"the default {word}"
+        try:
+            capacity = self.scheduler.parse_capacity(answer)
+        except ValueError as error:
+            raise BackendError(
+                f"{which}: {error}; check {self.scheduler.queue_key} in config/jobqueue.yaml"
+            ) from None
+        if slots > capacity:
+            raise BackendError(
+                f"{slots} slots asked; {which} has {capacity} CPUs: ask for fewer with --slots"
+            )
+
+    def make_cluster(self, shape: Layout):
+        from .. import get_cluster
+
+        return get_cluster(
+            cores=shape.threads,
+            processes=1,
+            # A nanny is a second process for each worker, and pays off in runs that last.
+            nanny=False,
+            worker_extra_args=[*(self._setting("worker-extra-args") or []), "--no-dashboard"],
+            scheduler_options={**(self._setting("scheduler-options") or {}), "dashboard": False},
+        )
+
+    def submitted(self) -> float | None:
+        times = [e.time for e in self.cluster.watcher.events if e.state == "submitted"]
+        return max(times, default=None)
+
+    def describe(self) -> dict:
+        return {
+            **super().describe(),
+            "nanny": False,
+            "scheduler": self.scheduler.name,
+            "queue": self._setting(self.scheduler.queue_key),
+            "job_script": self.cluster.job_script(),
+            "job_ids": list(self.cluster.job_ids),
+            "nodes": sorted({e.node for e in self.cluster.watcher.events if e.node}),
+        }
+
+    def _setting(self, key: str | None):
+        import dask
+
+        if key is None:
+            return None
+        return dask.config.get(f"jobqueue.{self.scheduler.section}.{key}", None)
+
+
+BACKENDS = {backend.name: backend for backend in (LocalBackend, ClusterBackend)}
+
+
+def default_backend() -> str:
+    """The cluster where the configuration names a batch system, otherwise this computer."""
+    from .. import config
+
+    return "local" if config.scheduler().cluster_class is None else "cluster"
+
+
+def _watch_arrivals(cluster) -> dict[str, float]:
+    """A dict that fills with the moment at which each worker, by address, is connected."""
+    from distributed.diagnostics.plugin import SchedulerPlugin
+
+    arrivals: dict[str, float] = {}
+
+    class Arrivals(SchedulerPlugin):
+        name = "dask-hpc-bench-arrivals"
+
+        def add_worker(self, scheduler, worker):
+            arrivals.setdefault(worker, time.time())
+
+    cluster.scheduler.add_plugin(Arrivals())
+    return arrivals
+
+
+def _spare_children_ctrl_c(cluster) -> None:
+    """Worker processes started from now on don't see Ctrl-C.
+
+    A terminal sends it to every process of the command; they would all print a traceback while
+    this one is ending them in order. Child processes inherit blocked signals from the thread that
+    starts them, which is the cluster's loop.
+    """
+
+    async def block():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+    cluster.sync(block)

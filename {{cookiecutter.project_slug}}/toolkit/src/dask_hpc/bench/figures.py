@@ -1,0 +1,223 @@
+"""Figures of records, as PNG and SVG. They read numbers and know nothing of clusters.
+
+Colours are told apart with any colour vision (Okabe and Ito's palette), and nothing is told by
+colour alone: repeats are dots, medians are bars, bounds are lines.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from . import metrics
+
+BLUE, ORANGE, INK, GREY, PALE = "#0072B2", "#D55E00", "#222222", "#6b6b6b", "#b8b8b8"
+
+STYLE = {
+    "font.size": 10,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.titlepad": 10,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "svg.fonttype": "path",  # looks the same where the font is missing
+    "savefig.facecolor": "white",
+}
+
+
+def speedup_panel(axes, points: Sequence[dict]) -> None:
+    """Speedup over the serial loop against slots, with what is possible at most."""
+    tasks = points[0]["tasks"]
+    most = round(1.08 * points[-1]["slots"]) + 1
+    slots = range(1, most + 1)
+    axes.plot([0, most], [0, most], "--", color=PALE, lw=1, label="one for one (y = x)")
+    bound = [metrics.speedup_bound(tasks, n) for n in slots]
+    axes.step(slots, bound, where="post", color=ORANGE, lw=1.4, label="most that is possible")
+    _dots_and_medians(axes, points, "speedup", most)
+    for point in points:
+        # Below and to the right: the lines are above and to the left.
+        axes.annotate(
+            f"{point['speedup'].median:.1f}",
+            (point["slots"], point["speedup"].median),
+            xytext=(5, -13),
+            textcoords="offset points",
+            fontsize=9,
+        )
+    axes.set(xlabel="slots (tasks at one time)", ylabel="speedup over the serial loop")
+    axes.set(xlim=(0, most), ylim=(0, most))
+    axes.set_title("Speedup")
+    axes.legend(loc="upper left")
+
+
+def efficiency_panel(axes, points: Sequence[dict]) -> None:
+    """Share of the ideal time that was reached, on a linear axis from 0."""
+    most = round(1.08 * points[-1]["slots"]) + 1
+    axes.axhline(1, color=ORANGE, lw=1.4, label="ideal")
+    _dots_and_medians(axes, points, "e_rel", most)
+    for point in points:
+        axes.annotate(
+            f"{point['e_rel'].median:.3f}",
+            (point["slots"], min(row for row in point["e_rel_values"])),
+            xytext=(0, -14),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+        )
+    axes.set(xlabel="slots (tasks at one time)", ylabel="ideal time / measured time")
+    axes.set(xlim=(0, most), ylim=(0, 1.05))
+    axes.set_title("Share of the ideal")
+    axes.legend(loc="lower left")
+
+
+def _dots_and_medians(axes, points, name, most):
+    for index, point in enumerate(points):
+        label = "a repeat" if index == 0 else None
+        values = point[f"{name}_values"]
+        axes.plot(
+            [point["slots"]] * len(values),
+            values,
+            "o",
+            color=BLUE,
+            alpha=0.55,
+            mew=0,
+            ms=6,
+            label=label,
+            clip_on=False,
+            zorder=3,
+        )
+        half = most / 50
+        label = "median" if index == 0 else None
+        median = point[name].median
+        axes.plot(
+            [point["slots"] - half, point["slots"] + half],
+            [median, median],
+            color=INK,
+            lw=1.8,
+            label=label,
+            zorder=4,
+        )
+    if len(points) <= 6 and _apart([point["slots"] for point in points], most):
+        axes.set_xticks([0, *(point["slots"] for point in points)])
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+
+
+def _apart(numbers, most) -> bool:
+    """Whether labels at these numbers leave each other room."""
+    numbers = [0, *numbers]
+    return all(b - a > 0.08 * most for a, b in zip(numbers, numbers[1:], strict=False))
+
+
+def gil_panel(axes, points: Sequence[dict]) -> None:
+    """Speedup of a pure-Python loop: threads against processes."""
+    cores = points[-1]["cores"]
+    names = {"serial": "serial loop", "threads": "threads", "processes": "processes"}
+    height = 0.5
+    for y, point in enumerate(points):
+        axes.barh(y, point["speedup"].median, height, color=BLUE, alpha=0.55)
+        axes.plot(point["speedup_values"], [y] * point["n"], "o", color=INK, ms=4, mew=0, zorder=3)
+        axes.annotate(
+            f"{point['speedup'].median:.2f}",
+            (max(point["speedup_values"]), y),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+        )
+    axes.axvline(cores, color=ORANGE, lw=1.4)
+    axes.annotate(
+        f"{cores} cores",
+        (cores, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(4, -2),
+        textcoords="offset points",
+        va="top",
+        fontsize=9,
+        color=ORANGE,
+    )
+    axes.set_yticks(range(len(points)), [names.get(p["mode"], p["mode"]) for p in points])
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    axes.set(xlim=(0, 1.25 * cores), xlabel="speedup over the serial loop")
+    axes.set_title("Computing in pure Python")
+
+
+def with_values(points: list[dict], rows: Sequence[dict], key: str) -> list[dict]:
+    """Points with their single repeats' values, which the dots need.
+
+    Parameters
+    ----------
+    points : list of dict
+        From `table.points` or `table.gil_points`.
+    rows : sequence of dict
+        The rows they were made of.
+    key : str
+        What tells the points apart: ``"slots"`` or ``"mode"``.
+    """
+    for point in points:
+        mine = [row for row in rows if row[key] == point[key]]
+        for name in ("speedup", "e_rel"):
+            point[f"{name}_values"] = [row[name] for row in mine]
+    return points
+
+
+def both(points: Sequence[dict], title: str, caption: str) -> Figure:
+    """Speedup and share of the ideal side by side, with title and caption: for a README."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9.6, 4.9), dpi=150)
+        lines = textwrap.wrap(caption, 135)
+        bottom = 0.145 + 0.037 * len(lines)
+        left, right = figure.subplots(1, 2)
+        figure.subplots_adjust(left=0.065, right=0.985, top=0.82, bottom=bottom, wspace=0.2)
+        figure.text(0.012, 0.955, title, fontsize=13, fontweight="bold", va="center")
+        figure.text(0.012, 0.02, "\n".join(lines), fontsize=8.5, color=GREY, linespacing=1.4)
+        speedup_panel(left, points)
+        efficiency_panel(right, points)
+        return figure
+
+
+def single(panel, points: Sequence[dict], size: tuple[float, float]) -> Figure:
+    """One panel alone, `size` in inches: for a page that says the rest itself."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size, dpi=150, layout="constrained")
+        panel(figure.subplots(), points)
+        return figure
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write `stem`.png and `stem`.svg."""
+    paths = []
+    for kind in ("png", "svg"):
+        path = stem.with_name(f"{stem.name}.{kind}")
+        path.write_bytes(_render(figure, kind, stem.name))
+        paths.append(path)
+    return paths
+
+
+def inline_svg(figure: Figure, name: str, label: str) -> str:
+    """The figure as an ``<svg>`` element for an HTML page; `label` is what it is read out as."""
+    text = _render(figure, "svg", name).decode()
+    text = text[text.index("<svg") :]
+    return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+
+
+def _render(figure: Figure, kind: str, name: str) -> bytes:
+    buffer = io.BytesIO()
+    # The salt keeps the ids of several figures on one page apart, and the same from run to run.
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
+        metadata = {"Date": None} if kind == "svg" else {"Software": None}
+        figure.savefig(buffer, format=kind, metadata=metadata)
+    return buffer.getvalue()

@@ -1,0 +1,152 @@
+"""The workload ``gil``: a pure-Python loop on real cores, serial, on threads, on processes.
+
+Sleeping tasks share a core by the hundred; computing ones do not. In one process Python's global
+lock (the GIL) lets one thread at a time run Python code, so that threads give such a loop nothing
+and processes give it the cores. NumPy and files are different: they let the lock go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from . import metrics, provenance, record
+from .evidence import MeasurementError, examine
+from .plan import Plan
+from .run import Silent, header, write_failure
+from .workloads import WORKLOADS, burn, burn_task
+
+MODES = ("serial", "threads", "processes")
+SERIAL_S = 1.2  # length of the serial loop that the body is calibrated for
+REPEATS = 3
+MOST_CORES = 8  # more would take longer to start than to measure
+TASKS_PER_CORE = 4
+
+
+def forecast_s(cores: int, repeats: int = REPEATS) -> float:
+    """About how long it takes, in seconds: serial, threads alike, processes on all cores."""
+    return repeats * SERIAL_S * (2 + 1 / cores) + 4
+
+
+def calibrate(seconds: float) -> int:
+    """Rounds of `burn` that take about `seconds` on a core of this computer."""
+    rounds, took = 20_000, 0.0
+    while took < 0.05:
+        rounds *= 2
+        start = time.perf_counter()
+        burn(rounds)
+        took = time.perf_counter() - start
+    return max(1, round(rounds * seconds / took))
+
+
+def measure(
+    out: Path, cores: int | None = None, repeats: int = REPEATS, progress: Silent | None = None
+) -> Path:
+    """Measure the three ways in turn, `repeats` times, and return the path of the record.
+
+    Parameters
+    ----------
+    out : Path
+        Folder for the record.
+    cores : int, optional
+        Cores to use; by default those this process may use, up to `MOST_CORES`.
+    repeats : int
+
+    Raises
+    ------
+    MeasurementError
+        The ways do not compute the same.
+    """
+    progress = progress or Silent()
+    cores = cores or min(MOST_CORES, provenance.usable_cores())
+    tasks = TASKS_PER_CORE * cores
+    seconds = SERIAL_S / tasks
+    workload = WORKLOADS["gil"]
+    plan = Plan(workload, tasks, seconds, (cores,), (repeats,))
+    with record.Writer(out / record.file_name(workload.name)) as writer:
+        writer.write("header", **header(plan))
+        common = {"workload": workload.name, "backend": "local", "slots": cores, "tasks": tasks}
+        try:
+            _measure(writer, common, cores, repeats, seconds, progress)
+        except BaseException as error:
+            write_failure(writer, common, error)
+            raise
+        writer.write("end", finished=provenance.now())
+    return writer.path
+
+
+def _measure(writer, common, cores, repeats, seconds, progress):
+    tasks = common["tasks"]
+    progress.visit(f"{cores} cores: starting one worker with threads, and one worker a core", 3)
+    with contextlib.ExitStack() as stack:
+        ways = {
+            "serial": lambda function, items: [function(item) for item in items],
+            "threads": stack.enter_context(_local(processes=1, threads=cores)),
+            "processes": stack.enter_context(_local(processes=cores, threads=1)),
+        }
+        for mode in MODES[1:]:
+            ways[mode](partial(burn_task, rounds=1000), range(4 * cores))
+        rounds = calibrate(seconds)
+        for repeat in range(1, repeats + 1):
+            serial = None
+            for mode in MODES:
+                progress.repeat(
+                    f"{mode}: repeat {repeat} of {repeats}",
+                    SERIAL_S / (cores if mode == "processes" else 1),
+                )
+                started = provenance.now()
+                clock = time.perf_counter()
+                results = ways[mode](partial(burn_task, rounds=rounds), range(tasks))
+                makespan = time.perf_counter() - clock
+                serial = serial or makespan  # the ways of one repeat are compared with each other
+                row = _row(mode, results, tasks, rounds, makespan, serial, cores)
+                shape = {"processes": cores if mode == "processes" else 1}
+                shape["threads"] = cores if mode == "threads" else 1
+                writer.write(
+                    "row", **common, **shape, mode=mode, repeat=repeat, started=started, **row
+                )
+                progress.row({**common, **shape, "mode": mode, "repeat": repeat, **row})
+
+
+def _row(mode, results, tasks, rounds, makespan, serial, cores) -> dict:
+    """One way's row. Its ideal is the serial loop of the same repeat, shared among the cores."""
+    expected = burn(rounds)
+    if {result[0] for result in results} != set(range(tasks)) or len(results) != tasks:
+        raise MeasurementError(f"{mode}: {len(results)} results are not of {tasks} different tasks")
+    if any(result[6] != expected for result in results):
+        raise MeasurementError(f"{mode}: a task computed something else than the serial loop")
+    slots = 1 if mode == "serial" else cores
+    ideal = metrics.ideal_s(tasks, serial / tasks, slots)
+    row = {
+        "rounds": rounds,
+        "seconds": serial / tasks,
+        "makespan_s": makespan,
+        "ideal_s": ideal,
+        "overhead_s": makespan - ideal,
+        "e_rel": metrics.e_rel(ideal, makespan),
+        "speedup": serial / makespan,
+        "speedup_bound": metrics.speedup_bound(tasks, slots),
+        "slots_used": examine(results).slots_used,
+        "n_errors": 0,
+        "status": "ok",
+    }
+    return {
+        key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()
+    }
+
+
+@contextlib.contextmanager
+def _local(processes: int, threads: int):
+    """A `map` on a LocalCluster with that many worker processes."""
+    from .backends import LocalBackend
+
+    backend = LocalBackend(job_cores=threads)
+    try:
+        backend.start(processes * threads)
+        run: Callable = backend.map
+        yield run
+    finally:
+        backend.close()

@@ -1,0 +1,175 @@
+"""What will be measured: points, their order, and about how long it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import UserError
+from . import metrics
+from .workloads import WORKLOADS, Workload
+
+# Seconds that a start of workers, their warm-up and their end take, for the forecast only.
+START_ALLOWANCE_S = 4.0
+# Share of the ideal that the measuring itself takes on top, for the forecast only.
+OVERHEAD_ALLOWANCE = 0.05
+
+
+class PlanError(UserError):
+    """Numbers that can't be measured. One line: which, and what would do."""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """Workers are started once with `slots` slots, and `repeats` repeats measured on them."""
+
+    slots: int
+    repeats: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A workload with its numbers, checked.
+
+    Attributes
+    ----------
+    workload : Workload
+    tasks : int
+        K, tasks a repeat.
+    seconds : float
+        s, how long a task takes.
+    slots, repeats : tuple of int
+        The points, ascending, and how often each is measured; of equal length.
+    """
+
+    workload: Workload
+    tasks: int
+    seconds: float
+    slots: tuple[int, ...]
+    repeats: tuple[int, ...]
+
+    def visits(self) -> list[Visit]:
+        """The order of measuring: up the slots and down again, the repeats halved between.
+
+        A machine that is slower for some minutes then slows more than one point, and what is
+        slower at the end than at the start shows as a spread of a point's repeats instead of as a
+        slope of the curve. It also starts each cluster size twice, at the price of the starts. The
+        turning point is visited once.
+        """
+        points = list(zip(self.slots, self.repeats, strict=True))
+        up = [Visit(slots, repeats // 2) for slots, repeats in points[:-1]]
+        down = [Visit(slots, repeats - repeats // 2) for slots, repeats in points[:-1]]
+        order = [*up, Visit(*points[-1]), *reversed(down)]
+        return [visit for visit in order if visit.repeats]
+
+    def measuring_s(self) -> float:
+        """Seconds of pure task time: the sum of the ideals."""
+        return sum(
+            repeats * metrics.ideal_s(self.tasks, self.seconds, slots)
+            for slots, repeats in zip(self.slots, self.repeats, strict=True)
+        )
+
+    def forecast_s(self) -> float:
+        """About how long the run takes, in seconds, without waiting in a queue."""
+        return self.measuring_s() * (1 + OVERHEAD_ALLOWANCE) + START_ALLOWANCE_S * len(
+            self.visits()
+        )
+
+
+def make(
+    name: str,
+    tasks: int = 500,
+    seconds: float = 1.0,
+    slots: Sequence[int] | None = None,
+    repeats: Sequence[int] | None = None,
+) -> Plan:
+    """Check the numbers and put them together.
+
+    Parameters
+    ----------
+    name : str
+        A workload of `WORKLOADS` that runs on slots.
+    tasks : int
+        Tasks a repeat; at least as many as the most slots, so that every slot gets one.
+    seconds : float
+        How long a task takes, above 0.
+    slots : sequence of int, optional
+        Points; the workload's own if not given.
+    repeats : sequence of int, optional
+        One number for all points, or one each. Not given: the workload's own where the point is one
+        of its own, otherwise 3.
+
+    Raises
+    ------
+    PlanError
+        A number that can't be measured.
+    """
+    workload = WORKLOADS[name]
+    usual = dict(zip(workload.slots, workload.repeats, strict=True))
+    chosen = tuple(slots) if slots else workload.slots
+    if not repeats:
+        counts = tuple(usual.get(n, 3) for n in chosen)
+    elif len(repeats) == 1:
+        counts = tuple(repeats) * len(chosen)
+    elif len(repeats) == len(chosen):
+        counts = tuple(repeats)
+    else:
+        raise PlanError(
+            f"--repeats has {len(repeats)} numbers for {len(chosen)} points: "
+            "give one for all points, or one for each number in --slots"
+        )
+    if tasks < 1:
+        raise PlanError(f"--tasks is {tasks}: at least 1 task is needed")
+    if not 0 < seconds < float("inf"):
+        raise PlanError(f"--seconds is {seconds:g}: a task takes more than 0 seconds")
+    if min(chosen) < 1:
+        raise PlanError(f"--slots holds {min(chosen)}: at least 1 slot is needed")
+    if len(set(chosen)) < len(chosen):
+        raise PlanError("--slots names a number twice: use --repeats to measure a point more often")
+    if min(counts) < 1:
+        raise PlanError(f"--repeats holds {min(counts)}: at least 1 repeat is needed")
+    if tasks < max(chosen):
+        raise PlanError(
+            f"{tasks} tasks can't use {max(chosen)} slots: "
+            f"give --tasks {max(chosen)} or more, or fewer --slots"
+        )
+    ordered = sorted(zip(chosen, counts, strict=True))
+    return Plan(
+        workload,
+        tasks,
+        float(seconds),
+        tuple(n for n, _ in ordered),
+        tuple(count for _, count in ordered),
+    )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How slots are made of jobs (or processes, on one computer), all alike.
+
+    Attributes
+    ----------
+    jobs : int
+        Jobs, each with one worker process.
+    threads : int
+        Threads of each worker.
+    """
+
+    jobs: int
+    threads: int
+
+
+def layout(slots: int, job_cores: int) -> Layout:
+    """The fewest equal jobs of at most `job_cores` cores that have `slots` slots together.
+
+    Examples
+    --------
+    >>> layout(100, 30)
+    Layout(jobs=4, threads=25)
+    """
+    if job_cores < 1:
+        raise PlanError(f"--job-cores is {job_cores}: a job has at least 1 core")
+    jobs = -(-slots // job_cores)
+    while slots % jobs:
+        jobs += 1
+    return Layout(jobs, slots // jobs)

@@ -1,0 +1,196 @@
+"""The record of a run: JSON Lines, one object a line, written as things happen.
+
+Kinds of lines, told by their key ``kind``:
+
+``header``
+    The first line. ``schema`` and ``version`` say what this file is; the rest says what was run:
+    command, plan, versions, machine.
+``start``
+    Workers were started: how slots are made of jobs, the job script, the batch system's settings,
+    and the cold-start phases in seconds. The first of a run has the time from the command's start
+    (phase ``import``) to its last result (``cold_total_s``).
+``row``
+    One repeat, measured or failed (``status``). Keys of a measured one: ``workload backend slots
+    jobs processes threads tasks seconds repeat order started makespan_s ideal_s e_rel overhead_s
+    speedup slots_used max_concurrency hosts handout_s collect_s n_errors status``.
+``end``
+    The run came to its own end.
+
+A run that is killed leaves the lines it had written. The last may be torn; `read` leaves it out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import UserError
+
+SCHEMA = "dask-hpc-bench"
+VERSION = 1
+
+# The phases from nothing to the last result, in order; each lasts from the end of the one before.
+PHASES = (
+    "import",  # the command's start until Dask and the toolkit are loaded
+    "cluster",  # Dask's scheduler is up
+    "submit",  # all jobs are handed to the batch system
+    "queue",  # the first worker process exists
+    "first_worker",  # it is connected
+    "all_workers",  # all are connected
+    "warmup",  # a short map that is thrown away
+    "first_result",  # the first task of the measured map has ended
+    "last_result",  # all results are here
+)
+
+
+class RecordError(UserError):
+    """A record can't be written or read. One line: which file, and why."""
+
+
+def file_name(workload: str) -> str:
+    """A name that sorts by time: workload, date, time, process."""
+    return f"{workload}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl"
+
+
+class Writer:
+    """Writes a record line by line; each is on its way to the disk before `write` returns.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it must not exist. Its folder is made.
+
+    Raises
+    ------
+    RecordError
+        The file can't be made.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("x", encoding="utf-8")
+        except OSError as error:
+            raise RecordError(
+                f"can't write results to {path.parent}: {error.strerror}; give another --out"
+            ) from None
+
+    def write(self, kind: str, **values) -> None:
+        """Append one line. Values that JSON does not know are written as text."""
+        line = json.dumps({"kind": kind, **values}, default=str, allow_nan=False)
+        try:
+            self._file.write(line + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise RecordError(f"can't write results to {self.path}: {error.strerror}") from None
+
+    def close(self) -> None:
+        # A full disk was reported by `write`; here it would hide what ended the run.
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+@dataclass
+class Record:
+    """A record as read.
+
+    Attributes
+    ----------
+    path : Path
+    header : dict
+    starts, rows : list of dict
+    complete : bool
+        Whether the run came to its own end.
+    """
+
+    path: Path
+    header: dict
+    starts: list[dict] = field(default_factory=list)
+    rows: list[dict] = field(default_factory=list)
+    complete: bool = False
+
+    @property
+    def workload(self) -> str:
+        return self.header.get("workload", "")
+
+    @property
+    def measured(self) -> list[dict]:
+        """The rows that hold a measurement."""
+        return [row for row in self.rows if row.get("status") == "ok"]
+
+
+def read(path: Path) -> Record:
+    """Read a record, whole or broken off.
+
+    Raises
+    ------
+    RecordError
+        It is not a record, is of a newer version, or is damaged before its last line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise RecordError(f"can't read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise RecordError(f"{path} is not a benchmark record: it is not text") from None
+    objects = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError:
+            if number == len(lines) and objects:
+                break  # torn by whatever ended the run
+            raise RecordError(f"{path}, line {number}: not JSON; the record is damaged") from None
+        objects.append(value if isinstance(value, dict) else {})
+    if not objects or objects[0].get("schema") != SCHEMA:
+        raise RecordError(f"{path} is not a benchmark record: its first line is no {SCHEMA} header")
+    header = objects[0]
+    if not isinstance(header.get("version"), int) or header["version"] > VERSION:
+        raise RecordError(
+            f"{path} is of version {header.get('version')}, this dask-hpc reads up to {VERSION}: "
+            "update the toolkit"
+        )
+    record = Record(path, header)
+    for value in objects[1:]:
+        match value.get("kind"):
+            case "row":
+                record.rows.append(value)
+            case "start":
+                record.starts.append(value)
+            case "end":
+                record.complete = True
+    return record
+
+
+def read_folder(folder: Path) -> list[Record]:
+    """All records in a folder, oldest first. Other ``.jsonl`` files there are left alone.
+
+    Raises
+    ------
+    RecordError
+        The folder is missing or holds no record.
+    """
+    if not folder.is_dir():
+        raise RecordError(f"{folder} is not a folder: give the one that `bench run` wrote to")
+    records, failed = [], None
+    for path in sorted(folder.glob("*.jsonl")):
+        try:
+            records.append(read(path))
+        except RecordError as error:
+            failed = failed or error
+    if not records:
+        raise failed or RecordError(f"{folder} holds no benchmark record (*.jsonl)")
+    return sorted(records, key=lambda record: str(record.header.get("started", "")))

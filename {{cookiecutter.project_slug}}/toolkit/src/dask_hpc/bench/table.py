@@ -1,0 +1,143 @@
+"""What a record says, as rows of a table: for the terminal and for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from . import metrics
+from .record import PHASES, Record
+
+PHASE_WORDS = {
+    "import": "load Python and Dask",
+    "cluster": "start Dask's scheduler",
+    "submit": "hand in the jobs",
+    "queue": "wait until the first worker starts",
+    "first_worker": "first worker connected",
+    "all_workers": "all workers connected",
+    "warmup": "warm-up",
+    "first_result": "first task done",
+    "last_result": "last result here",
+}
+
+
+def points(rows: Iterable[dict]) -> list[dict]:
+    """Measured rows of one workload by number of slots: numbers for a table or a figure.
+
+    Returns
+    -------
+    list of dict
+        A dict a point, by ascending `slots`: `slots tasks seconds ideal_s bound n`, and `Summary`
+        objects `makespan`, `e_rel`, `overhead`, `speedup`; also `jobs`, `processes`, `threads`.
+    """
+    by_slots: dict[int, list[dict]] = {}
+    for row in rows:
+        by_slots.setdefault(row["slots"], []).append(row)
+    result = []
+    for slots, group in sorted(by_slots.items()):
+        first = group[0]
+        point = {key: first.get(key) for key in ("tasks", "seconds", "ideal_s", "backend")}
+        point |= {key: first.get(key) for key in ("jobs", "processes", "threads")}
+        point |= {
+            "slots": slots,
+            "n": len(group),
+            "bound": metrics.speedup_bound(first["tasks"], slots),
+            "makespan": metrics.summary(row["makespan_s"] for row in group),
+            "e_rel": metrics.summary(row["e_rel"] for row in group),
+            "overhead": metrics.summary(row["overhead_s"] for row in group),
+            "speedup": metrics.summary(row["speedup"] for row in group),
+        }
+        result.append(point)
+    return result
+
+
+def gil_points(rows: Iterable[dict]) -> list[dict]:
+    """Rows of the workload ``gil`` by way: `mode n cores makespan speedup bound`."""
+    by_mode: dict[str, list[dict]] = {}
+    for row in rows:
+        by_mode.setdefault(row["mode"], []).append(row)
+    return [
+        {
+            "mode": mode,
+            "n": len(group),
+            "cores": group[0]["slots"],
+            "bound": group[0]["speedup_bound"],
+            "makespan": metrics.summary(row["makespan_s"] for row in group),
+            "speedup": metrics.summary(row["speedup"] for row in group),
+        }
+        for mode, group in by_mode.items()
+    ]
+
+
+def cold_starts(records: Iterable[Record]) -> list[dict]:
+    """The starts that were timed from the command's start to its last result."""
+    return [
+        start
+        for record in records
+        for start in record.starts
+        if start.get("first_of_command") and "cold_total_s" in start
+    ]
+
+
+def phase_rows(start: dict) -> list[tuple[str, str, float]]:
+    """A start's phases in order: name, words, seconds."""
+    phases = start.get("phases", {})
+    return [(name, PHASE_WORDS[name], phases[name]) for name in PHASES if name in phases]
+
+
+# Heading, and whether a narrow screen can do without the column.
+COLUMNS = (
+    ("slots", False),
+    ("n", False),
+    ("ideal s", True),
+    ("median s", False),
+    ("range s", True),
+    ("of ideal", False),
+    ("overhead s", True),
+    ("speedup", False),
+    ("bound", False),
+)
+
+
+def cells(point: dict) -> list[str]:
+    """A point as the texts under `COLUMNS`."""
+    makespan = point["makespan"]
+    return [
+        str(point["slots"]),
+        str(point["n"]),
+        f"{point['ideal_s']:.4g}",
+        f"{makespan.median:.2f}",
+        f"{makespan.low:.2f} to {makespan.high:.2f}" if makespan.n > 1 else "",
+        f"{100 * point['e_rel'].median:.1f} %",
+        f"{point['overhead'].median:.2f}",
+        f"{point['speedup'].median:.1f}",
+        f"{point['bound']:.1f}",
+    ]
+
+
+def show(record: Record) -> None:
+    """Print a record as a table, in the terminal's width."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    if record.workload == "gil":
+        table.add_column("")
+        for heading in ("n", "median s", "speedup", "bound"):
+            table.add_column(heading, justify="right")
+        for p in gil_points(record.measured):
+            numbers = f"{p['makespan'].median:.2f}", f"{p['speedup'].median:.2f}", f"{p['bound']:g}"
+            table.add_row(p["mode"], str(p["n"]), *numbers)
+    else:
+        for heading, _ in COLUMNS:
+            table.add_column(heading, justify="right", no_wrap=True)
+        for point in points(record.measured):
+            table.add_row(*cells(point))
+    console = Console(highlight=False)
+    console.print()
+    console.print(table)
+    for start in cold_starts([record]):
+        console.print(
+            f"\nCold, from the command to its last result on {start['slots']} slots: "
+            f"{start['cold_total_s']:.2f} s"
+        )

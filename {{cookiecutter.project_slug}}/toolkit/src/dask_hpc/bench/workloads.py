@@ -1,0 +1,89 @@
+"""What the tasks do. These functions run on workers, so this module imports next to nothing.
+
+Each task returns its evidence, a plain tuple `(item, host, pid, thread, start, end, value)`: which
+item it worked on, where it ran (host name, process id, thread id), when (seconds since 1970, by
+the worker's clock), and what it computed. The harness checks them (`dask_hpc.bench.evidence`).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+def sleep_task(item, seconds: float):
+    """Wait: stands for a task that keeps a core of its own busy, without needing one."""
+    start = time.time()
+    time.sleep(seconds)
+    return item, socket.gethostname(), os.getpid(), threading.get_ident(), start, time.time(), None
+
+
+def burn_task(item, rounds: int):
+    """Compute in pure Python: holds Python's global lock (the GIL) all the time."""
+    start = time.time()
+    value = burn(rounds)
+    return item, socket.gethostname(), os.getpid(), threading.get_ident(), start, time.time(), value
+
+
+def burn(rounds: int) -> float:
+    """An estimate of π by Leibniz's series, `rounds` terms, one Python operation after another."""
+    total, sign = 0.0, 4.0
+    for k in range(1, 2 * rounds, 2):
+        total += sign / k
+        sign = -sign
+    return total
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A named benchmark, with what it measures unless told otherwise.
+
+    Attributes
+    ----------
+    name, summary : str
+        For the command line.
+    task : callable
+        The function that workers run.
+    slots, repeats : tuple of int
+        Points, and how often each is measured. Fewer slots take longer, so fewer repeats.
+    local_only : bool
+        Whether it is about the cores of one computer, so that a cluster has no part in it.
+    """
+
+    name: str
+    summary: str
+    task: Callable
+    slots: tuple[int, ...] = ()
+    repeats: tuple[int, ...] = ()
+    local_only: bool = False
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload(
+            "headline",
+            "500 tasks of 1 s of sleep on 120 slots, six times: what the hand-out costs",
+            sleep_task,
+            slots=(120,),
+            repeats=(6,),
+        ),
+        Workload(
+            "ladder",
+            "the same on 20, 50, 100 and 120 slots: how speedup grows with slots",
+            sleep_task,
+            slots=(20, 50, 100, 120),
+            repeats=(1, 2, 3, 6),
+        ),
+        Workload(
+            "gil",
+            "a pure-Python computation on this computer's cores: threads against processes",
+            burn_task,
+            local_only=True,
+        ),
+    )
+}
