@@ -1,3 +1,36 @@
-"""Dask on a batch system, from a lab's own configuration."""
+"""Dask on a batch system, from a lab's own configuration.
+
+`get_cluster` gives the cluster that the configuration names; `SLURMCluster` is dask-jobqueue's
+class of the same name, which tells what its jobs wait for.
+"""
+
+from __future__ import annotations
+
+from .errors import ConfigError, JobsEnded, SubmitError, UserError, WorkersTimeout
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "ConfigError",
+    "JobsEnded",
+    "SLURMCluster",
+    "SubmitError",
+    "UserError",
+    "WorkersTimeout",
+    "get_cluster",
+]
+
+# Imported when first used: distributed takes half a second, for which `dask hpc --help` has no use.
+_LAZY = ("SLURMCluster", "get_cluster")
+
+
+def __getattr__(name: str):
+    if name in _LAZY:
+        from . import cluster
+
+        return getattr(cluster, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_LAZY])

@@ -9,12 +9,16 @@ class UserError(Exception):
     """Base of all errors here. Its text is one line, made for the user."""
 
 
-class ConfigError(UserError):
+class ConfigError(UserError, ValueError):
     """The lab's configuration is missing, can't be read, or says something impossible."""
 
 
 class SubmitError(UserError):
     """The batch system refused a job, or its command is missing."""
+
+
+class JobsEnded(UserError):
+    """All jobs are over before the workers asked for have come: waiting longer does not help."""
 
 
 class WorkersTimeout(UserError, TimeoutError):

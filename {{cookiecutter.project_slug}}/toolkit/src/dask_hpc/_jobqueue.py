@@ -1,0 +1,31 @@
+"""Imports dask-jobqueue without what its import does to the process.
+
+dask-jobqueue 0.9.0 replaces the handler of SIGINT while it is imported: Ctrl-C would become a quiet
+exit with code 0, and in any thread but the main one the import would fail.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from unittest import mock
+
+_lock = threading.Lock()
+
+
+def _import():
+    importer = threading.get_ident()
+    real = signal.signal
+
+    def guarded(signum, handler):
+        if threading.get_ident() == importer and signum == signal.SIGINT:
+            return signal.getsignal(signum)
+        return real(signum, handler)
+
+    with _lock, mock.patch.object(signal, "signal", guarded):
+        import dask_jobqueue
+        import dask_jobqueue.slurm
+    return dask_jobqueue
+
+
+dask_jobqueue = _import()

@@ -1,0 +1,239 @@
+"""dask-jobqueue's cluster classes, which tell what happens to their jobs, and `get_cluster`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import ClassVar
+
+from dask.utils import parse_timedelta
+from distributed.core import Status
+
+from . import config, jobs, schedulers
+from ._jobqueue import dask_jobqueue
+from .errors import ConfigError, JobsEnded, SubmitError, WorkersTimeout
+from .lifecycle import Canceller, bound_to
+from .local import LocalCluster, local_arguments
+
+logger = logging.getLogger(__name__)
+
+
+class ClusterMixin:
+    """What every class here adds to dask-jobqueue's one of the same name.
+
+    * Cores, memory and processes may stand in ``jobqueue.yaml`` alone, and ``scale`` works.
+    * A refused job is raised as `SubmitError`, at `wait_for_workers` and at the next `scale`.
+    * `wait_for_workers` says what the jobs wait for.
+    * All jobs are cancelled with one call, before anything else is taken down.
+
+    Attributes
+    ----------
+    batch : Scheduler
+        The description of the batch system.
+    watcher : Watcher
+        What it says about this cluster's jobs, as events.
+    """
+
+    batch: ClassVar[schedulers.Scheduler]
+
+    def __init__(self, n_workers=0, job_cls=None, **kwargs):
+        # First of all, since leaving __init__ through an error still runs __del__ and close.
+        self.watcher = jobs.Watcher(self.batch)
+        self._canceller = Canceller(self.batch, self.watcher)
+        self._submitted: set[str] = set()  # names of the jobs that the batch system took
+        self._refusal: SubmitError | None = None
+        self._refusal_shown = False
+        kwargs = config.explicit(self.batch, kwargs)
+        job_cls = bound_to(self, job_cls or type(self).job_cls)
+        try:
+            super().__init__(n_workers=n_workers, job_cls=job_cls, **kwargs)
+        except RuntimeError as error:
+            # distributed wraps what kept its scheduler from starting, such as a wrong interface.
+            if error.__cause__ is None:
+                raise
+            reason = " ".join(str(error.__cause__).split())
+            raise ConfigError(
+                f"Dask's scheduler can't start here: {reason}. See interface and scheduler-options "
+                f"in jobqueue.yaml, section jobqueue.{kwargs['config_name']}."
+            ) from error
+
+    @property
+    def job_ids(self) -> list[str]:
+        """Ids of this cluster's jobs that are not over, in the order of submission."""
+        return self.watcher.live
+
+    def scale(self, n=None, jobs=0, memory=None, cores=None):
+        """Ask for more or fewer workers; returns before they are there.
+
+        Parameters
+        ----------
+        n : int, optional
+            Workers (processes), rounded up to whole jobs.
+        jobs : int
+            Jobs.
+        memory : str, optional
+            Memory of all jobs, such as ``"64 GiB"``.
+        cores : int, optional
+            Cores of all jobs.
+
+        Raises
+        ------
+        SubmitError
+            An earlier job was refused, and nobody has been told yet.
+        """
+        if n or jobs or memory or cores:
+            if self._refusal is not None and not self._refusal_shown and self._adaptive is None:
+                self._raise_refusal()
+            self._refusal, self._refusal_shown = None, False
+        return super().scale(n, jobs=jobs, memory=memory, cores=cores)
+
+    def wait_for_workers(self, n_workers, timeout=None):
+        """Wait until that many workers (processes, not jobs) are there.
+
+        Parameters
+        ----------
+        n_workers : int
+            At least 1.
+        timeout : number or str, optional
+            Seconds, or text such as ``"2 min"``. By default there is none: queues may be long.
+
+        Raises
+        ------
+        SubmitError
+            A job was refused.
+        WorkersTimeout
+            They were not there in time; says what each job waits for.
+        JobsEnded
+            All jobs are over before.
+        """
+        if not isinstance(n_workers, int) or n_workers < 1:
+            raise ValueError(f"n_workers must be a whole number, 1 or more, not {n_workers!r}")
+        return self.sync(self._wait, n_workers, timeout)
+
+    async def _wait(self, n_workers, timeout):
+        limit = None if timeout is None else parse_timedelta(timeout, "s")
+        deadline = None if limit is None else time.monotonic() + limit
+        while (arrived := len(self._arrived())) < n_workers:
+            if self.status not in (Status.created, Status.starting, Status.running):
+                raise WorkersTimeout(
+                    f"The cluster was closed while {n_workers} workers were awaited",
+                    arrived,
+                    n_workers,
+                )
+            if self._refusal is not None:
+                self._raise_refusal()
+            if self._all_over():
+                raise JobsEnded(
+                    f"All jobs are over, and {arrived} of {n_workers} workers are there: "
+                    f"{self._describe_missing()}.{self._log_hint()}"
+                )
+            if deadline is not None and time.monotonic() > deadline:
+                await self.watcher.poll()  # the reason of this moment
+                raise WorkersTimeout(self._timeout_message(n_workers, limit), arrived, n_workers)
+            await asyncio.sleep(0.02)
+
+    def _arrived(self) -> set[str]:
+        if self.scheduler is None:
+            return set()
+        workers = self.scheduler.workers.values()
+        return {str(worker.name) for worker in workers if worker.status == Status.running}
+
+    def _all_over(self) -> bool:
+        """Whether every job asked for was submitted and is over."""
+        asked = {str(name) for name in self.worker_spec}
+        return bool(asked) and asked <= self._submitted and not self.watcher.live
+
+    def _describe_missing(self) -> str:
+        """In words, the jobs whose workers have not all come."""
+        arrived = self._arrived()
+        complete = {
+            job.job_id
+            for name, job in self.workers.items()
+            if all(
+                f"{name}{suffix}" in arrived
+                for suffix in self.worker_spec.get(name, {}).get("group", [""])
+            )
+        }
+        known = self.watcher.jobs
+        missing = [status for job, status in known.items() if job not in complete]
+        # Jobs that we ended ourselves are no reason; those that ended otherwise may be one.
+        missing = [status for status in missing if status.reason != "by us"]
+        return jobs.describe(self.batch, missing)
+
+    def _timeout_message(self, n_workers: int, limit: float) -> str:
+        message = f"{len(self._arrived())} of {n_workers} workers came within {limit:g} s"
+        missing = self._describe_missing()
+        if missing:
+            message += f": {missing}"
+        if len(self.plan) < n_workers:
+            message += f" (the cluster is scaled to {len(self.plan)} workers only)"
+        return f"{message}."
+
+    def _log_hint(self) -> str:
+        directory = self._job_kwargs.get("log_directory")
+        return f" Their output is in {directory}." if directory else ""
+
+    def _raise_refusal(self):
+        self._refusal_shown = True
+        raise self._refusal
+
+    def _note_submitted(self, name: str, job_id: str) -> None:
+        self._submitted.add(str(name))
+        self.watcher.add(job_id)
+
+    async def _correct_state_internal(self):
+        # SpecCluster calls this in the background after every scale(), where an error would only
+        # be a traceback in a log. The refusal is kept, for scale and wait_for_workers to tell; the
+        # jobs that failed are forgotten, so that the next scale() tries again. All submissions of
+        # the round are over when it arrives here.
+        try:
+            await super()._correct_state_internal()
+        except SubmitError as refusal:
+            failed = [name for name, job in self.workers.items() if job.status == Status.failed]
+            for name in failed:
+                del self.workers[name]
+                self.worker_spec.pop(name, None)
+            self._refusal, self._refusal_shown = refusal, False
+
+    async def _close(self):
+        # Jobs first: whatever else fails or is interrupted while closing, they end.
+        if self.status in (Status.running, Status.failed):
+            await self._canceller.cancel(*self.job_ids)
+        await super()._close()
+        await self.watcher.stop()
+
+
+class SLURMCluster(ClusterMixin, dask_jobqueue.SLURMCluster):
+    __doc__ = dask_jobqueue.SLURMCluster.__doc__
+
+    batch = schedulers.get("slurm")
+
+
+def get_cluster(**kwargs):
+    """The cluster that the lab's configuration names.
+
+    That is the class of the batch system under ``dask-hpc: scheduler:``, or a
+    `dask.distributed.LocalCluster` of this computer's cores where it names none.
+
+    Parameters
+    ----------
+    **kwargs
+        As for that class. Where there is no batch system, `cores`, `processes` and `memory` shape
+        the workers of this computer, and whatever only a batch system has (`queue`, `walltime`,
+        `interface` and so on) is left aside, so that the same line works in both places.
+
+    Returns
+    -------
+    cluster
+        With a batch system it has no workers before ``scale``; without, they are there at once.
+
+    Raises
+    ------
+    ConfigError
+        The configuration names a batch system that is not known, or says too little.
+    """
+    scheduler = config.scheduler()
+    if scheduler.cluster_class is None:
+        return LocalCluster(**local_arguments(kwargs))
+    return globals()[scheduler.cluster_class](**kwargs)

@@ -1,0 +1,256 @@
+"""The lab's configuration: where it is, linking it into the environment, reading it.
+
+It is Dask's own configuration, in the project's folder ``config/``. ``jobqueue.yaml`` has, beside
+dask-jobqueue's sections, one of ours::
+
+    dask-hpc:
+      scheduler: slurm   # or none: workers run on the computer where Python runs
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dask.config
+import yaml
+
+from . import schedulers
+from .errors import ConfigError
+
+SECTION = "dask-hpc"
+# First line of a file that was copied, where links are not allowed: it is ours to replace.
+COPIED = "# A copy made by `dask hpc setup`, of"
+
+
+def scheduler() -> schedulers.Scheduler:
+    """The batch system that the configuration names; "none" where it names none.
+
+    Raises
+    ------
+    ConfigError
+        There is no batch system of that name.
+    """
+    name = dask.config.get(f"{SECTION}.scheduler", None)
+    try:
+        return schedulers.get("none" if name is None else name)
+    except KeyError as error:
+        raise ConfigError(f"{SECTION}.scheduler in jobqueue.yaml: {error.args[0]}.") from None
+
+
+def find_project(start: Path | str | None = None) -> Path:
+    """The project's folder: the nearest one, from `start` upward, with ``config/jobqueue.yaml``.
+
+    Raises
+    ------
+    ConfigError
+        There is none.
+    """
+    start = Path.cwd() if start is None else Path(start).expanduser().absolute()
+    for folder in (start, *start.parents):
+        if (folder / "config" / "jobqueue.yaml").is_file():
+            return folder
+    raise ConfigError(
+        f"No config/jobqueue.yaml in {start} or a folder above it: go to the lab's project, "
+        "or name its folder."
+    )
+
+
+def link(project: Path | str | None = None, prefix: Path | str = sys.prefix) -> list[Path]:
+    """Make the project's ``config/*.yaml`` count in the environment at `prefix`.
+
+    They are linked into ``{prefix}/etc/dask``, which Dask reads in every shell and kernel of that
+    environment, so that an edit of the project's file counts the next time Python starts. Where
+    links are not allowed they are copied.
+
+    Parameters
+    ----------
+    project : path, optional
+        Default: `find_project`'s.
+    prefix : path
+        Default: the environment of this Python.
+
+    Returns
+    -------
+    list of Path
+        What is there now, in ``etc/dask``; a copy where ``is_symlink()`` is false.
+
+    Raises
+    ------
+    ConfigError
+        A file is no YAML, the environment can't be written to, or another file of the same name
+        is there.
+    """
+    project = find_project(project) if project is None else Path(project).expanduser().absolute()
+    sources = sorted((project / "config").glob("*.yaml"))
+    if not sources:
+        raise ConfigError(f"{project / 'config'} holds no .yaml file.")
+    for source in sources:
+        read(source)  # Dask refuses to be imported while one of its files can't be read
+    folder = Path(prefix) / "etc" / "dask"
+    targets = [folder / source.name for source in sources]
+    # All are looked at before any is touched.
+    for target in targets:
+        if not _ours(target):
+            raise ConfigError(
+                f"{target} is there already and is not ours: move it away, then try again."
+            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for source, target in zip(sources, targets, strict=True):
+            _place(source, target)
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename or folder}: {error.strerror}. Run this with the Python of an "
+            "environment of your own."
+        ) from None
+    return targets
+
+
+def _ours(target: Path) -> bool:
+    """Whether a file of ``etc/dask`` is absent, or was put there by `link`."""
+    if target.is_symlink():
+        aim = target.parent / target.readlink()
+        # Ours point to a file of the same name in a project's config/; the project may have gone.
+        return aim.name == target.name and aim.parent.name == "config"
+    if not target.exists():
+        return True
+    if not target.is_file():
+        return False
+    with target.open(errors="replace") as file:
+        return file.readline().startswith(COPIED)
+
+
+def _place(source: Path, target: Path) -> None:
+    # Under another name first: a Python that starts just now finds the old file or the new one.
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    try:
+        draft.symlink_to(source)
+    except OSError:
+        draft.write_text(
+            f"{COPIED} {source}; run it again after an edit there.\n{source.read_text()}"
+        )
+    try:
+        draft.replace(target)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def read(path: Path) -> dict[str, Any]:
+    """One YAML file of Dask's configuration.
+
+    Raises
+    ------
+    ConfigError
+        It can't be read, or is not a mapping at its top; says where in the file.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise ConfigError(f"{path}{where} is not valid YAML: {problem}.") from None
+    if content is not None and not isinstance(content, dict):
+        raise ConfigError(f"{path} holds no sections: it should begin like `jobqueue:`.")
+    return content or {}
+
+
+@cache
+def packaged() -> dict[str, dict[str, Any]]:
+    """The sections and keys that dask-jobqueue itself ships: those that it reads."""
+    # Not imported for this: see _jobqueue.
+    folder = Path(importlib.util.find_spec("dask_jobqueue").origin).parent
+    return yaml.safe_load((folder / "jobqueue.yaml").read_text())["jobqueue"]
+
+
+def batch_arguments() -> set[str]:
+    """Names of the arguments that dask-jobqueue's classes read from ``jobqueue.yaml``."""
+    return {key.replace("-", "_") for section in packaged().values() for key in section}
+
+
+def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """A cluster's arguments with those filled in that dask-jobqueue wants to be told, not to read.
+
+    Its `scale(cores=…)`, `scale(memory=…)` and the grouping of workers by job look at arguments
+    alone. Also expands ``~`` and ``$USER`` in the log directory, which the batch system takes
+    literally.
+
+    Raises
+    ------
+    ConfigError
+        Something needed is missing or impossible.
+    """
+    kwargs = dict(kwargs)
+    section = kwargs.get("config_name") or batch.section
+    if not isinstance(dask.config.get(f"jobqueue.{section}", None), dict):
+        known = ", ".join(dask.config.get("jobqueue"))
+        raise ConfigError(
+            f"There is no section jobqueue.{section} in jobqueue.yaml; known: {known}."
+        )
+    kwargs["config_name"] = section
+
+    def setting(name: str) -> Any:
+        if kwargs.get(name) is not None:
+            return kwargs[name]
+        return dask.config.get(f"jobqueue.{section}.{name.replace('_', '-')}", None)
+
+    for name in ("cores", "memory"):
+        if setting(name) is None:
+            raise ConfigError(
+                f"{name} of a job is not set: write it into config/jobqueue.yaml, section "
+                f"jobqueue.{section}, and run `dask hpc setup`, or give {name}= as an argument."
+            )
+    cores, processes = setting("cores"), setting("processes")
+    if processes is None:
+        processes = default_processes(cores)
+    for name, value in {"cores": cores, "processes": processes}.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigError(
+                f"jobqueue.{section}.{name} must be a whole number, 1 or more, not {value!r}."
+            )
+    if processes > cores:
+        raise ConfigError(
+            f"jobqueue.{section}: {processes} processes can't share {cores} cores; "
+            "make processes smaller."
+        )
+    kwargs.update(cores=cores, memory=setting("memory"), processes=processes)
+    if setting("log_directory") is not None:
+        kwargs["log_directory"] = _log_directory(str(setting("log_directory")), section)
+    if setting("python") is None:
+        # dask-jobqueue puts the path into the script as it is; an environment's may hold a space.
+        kwargs["python"] = shlex.quote(sys.executable)
+    return kwargs
+
+
+def default_processes(cores: int) -> int:
+    """Processes of a job where nothing is said: the largest number up to 8 that divides its cores.
+
+    A pure-Python loop is held to one core per process, so that threads alone would not speed it up.
+    """
+    if isinstance(cores, bool) or not isinstance(cores, int) or cores < 1:
+        return 1
+    return max(n for n in range(1, 9) if cores % n == 0)
+
+
+def _log_directory(text: str, section: str) -> str:
+    path = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111 - raises nothing
+    where = f"jobqueue.{section}.log-directory"
+    if "$" in path:
+        raise ConfigError(f"{where}: {text} names a variable that is not set here.")
+    if any(character.isspace() for character in path):
+        raise ConfigError(f"{where}: {path} has a space, which a job script's options can't hold.")
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{where}: {path} can't be made: {error.strerror}.") from None
+    return path

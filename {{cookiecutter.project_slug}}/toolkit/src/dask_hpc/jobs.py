@@ -1,0 +1,310 @@
+"""What the batch system says about our jobs: one poller, its events, and cancelling."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from .schedulers import JobState, JobStatus, Scheduler
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two looks at the batch system's list. Sites ask not to be polled often: soon only
+# after a submission, then rarely, and more rarely still while nothing changes.
+FIRST, STEADY, QUIET = 0.5, 10.0, 60.0
+PATIENCE = 6  # steady looks without a change before they become rarer
+LIST_TIMEOUT = 30.0
+
+
+class CommandError(RuntimeError):
+    """A command of the batch system failed.
+
+    Attributes
+    ----------
+    command : str
+        Its name.
+    words : str
+        What it said, in one line.
+    missing : bool
+        There is no such command here.
+    """
+
+    def __init__(self, command: str, words: str, missing: bool = False):
+        super().__init__(f"{command}: {words}")
+        self.command = command
+        self.words = words
+        self.missing = missing
+
+
+async def run(argv: Sequence[str] | str, *, timeout: float | None = None) -> str:
+    """Run a command of the batch system and return what it printed.
+
+    Parameters
+    ----------
+    argv : sequence of str, or str
+        The command and its arguments; a string goes through the shell.
+    timeout : float, optional
+        Seconds after which it is ended.
+
+    Raises
+    ------
+    CommandError
+        It failed, is missing, or took too long.
+    """
+    shell = isinstance(argv, str)
+    command = (argv.split() if shell else argv)[0]
+    start = asyncio.create_subprocess_shell if shell else asyncio.create_subprocess_exec
+    try:
+        process = await start(
+            *([argv] if shell else argv),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            # Ctrl-C in a terminal goes to every process of the foreground group. It must not hit a
+            # submission half-way (a job whose id nobody reads) nor the command that cancels.
+            start_new_session=True,
+        )
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        words = "there is no such command here" if missing else str(error.strerror)
+        raise CommandError(command, words, missing) from error
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), timeout)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        raise CommandError(command, f"no answer within {timeout:g} s") from None
+    if process.returncode:
+        text = err.decode(errors="replace") or out.decode(errors="replace")
+        raise CommandError(command, _one_line(command, text) or f"exit code {process.returncode}")
+    return out.decode(errors="replace")
+
+
+def _one_line(command: str, text: str) -> str:
+    """What a command said, without its own name before every line."""
+    lines = []
+    for raw in text.splitlines():
+        line = raw.strip().removeprefix(f"{command}:").strip()
+        line = line.removeprefix("error:").strip()
+        if line and line not in lines:
+            lines.append(line)
+    return "; ".join(lines)
+
+
+async def cancel(scheduler: Scheduler, job_ids: Iterable[str]) -> None:
+    """Cancel these jobs with one call; jobs that are over already are no error.
+
+    Raises
+    ------
+    CommandError
+        The batch system could not be asked.
+    """
+    job_ids = list(dict.fromkeys(job_ids))
+    if not job_ids:
+        return
+    try:
+        await run(scheduler.cancel_command(job_ids), timeout=LIST_TIMEOUT)
+    except CommandError as error:
+        if not any(words in error.words for words in scheduler.not_there):
+            raise
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """A job's state, or the reason for it, has changed.
+
+    Attributes
+    ----------
+    time : float
+        When it was seen, seconds since 1970 (`time.time`).
+    job : str
+        The job's id.
+    state : JobState
+    reason : str
+        In the batch system's own word; `Scheduler.explain` puts it in plain ones.
+    node : str
+    """
+
+    time: float
+    job: str
+    state: JobState
+    reason: str = ""
+    node: str = ""
+
+
+class Watcher:
+    """Asks the batch system about all our jobs, in one call, and tells who wants to know.
+
+    It lives on the event loop where `add` is called first (a cluster's own) and never blocks it.
+    When the list can't be had it says so once and keeps trying.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+    *job_ids : str
+        Jobs that are there already.
+
+    Attributes
+    ----------
+    events : list of JobEvent
+        All so far, oldest first.
+    """
+
+    def __init__(self, scheduler: Scheduler, *job_ids: str):
+        self.scheduler = scheduler
+        self.events: list[JobEvent] = []
+        self._jobs = {job: JobStatus(job, JobState.UNKNOWN) for job in job_ids}
+        self._absent: set[str] = set()
+        self._callbacks: list[Callable[[JobEvent], None]] = []
+        self._task: asyncio.Task | None = None
+        self._wake: asyncio.Event | None = None
+        self._lock: asyncio.Lock | None = None
+        self._failing = False
+        self._quiet = 0
+        self._delay = FIRST
+        self._due = 0.0
+
+    @property
+    def jobs(self) -> dict[str, JobStatus]:
+        """The last that is known of every job, by its id, in the order of submission."""
+        return dict(self._jobs)
+
+    @property
+    def live(self) -> list[str]:
+        """Ids of the jobs that are not over."""
+        return [job for job, status in list(self._jobs.items()) if not status.state.ended]
+
+    def subscribe(self, callback: Callable[[JobEvent], None]) -> None:
+        """Call `callback` with every event from now on, on the watcher's event loop."""
+        self._callbacks.append(callback)
+
+    def add(self, job_id: str) -> None:
+        """A job was submitted just now. To be called on the event loop."""
+        self._note(JobStatus(job_id, JobState.SUBMITTED))
+        self._quiet, self._delay = 0, FIRST
+        soon = time.monotonic() + FIRST
+        self._due = min(self._due, soon) if len(self.live) > 1 else soon
+        self.start()
+
+    def start(self) -> None:
+        """Begin to watch. To be called on the event loop; `add` does it too."""
+        if self._task is None:
+            self._wake = asyncio.Event()
+            self._task = asyncio.create_task(self._watch())
+        self._wake.set()
+
+    async def stop(self) -> None:
+        """End watching; what is known stays readable."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def ended(self, job_ids: Iterable[str], state: JobState, reason: str = "") -> None:
+        """These jobs are over by our own doing: no need to ask about them any more."""
+        for job in job_ids:
+            if job in self._jobs and not self._jobs[job].state.ended:
+                self._note(JobStatus(job, state, reason, self._jobs[job].node))
+
+    async def poll(self) -> bool:
+        """Ask now; returns whether anything has changed."""
+        if self._lock is None:
+            self._lock = asyncio.Lock()
+        async with self._lock:
+            asked = self.live
+            if not asked:
+                return False
+            try:
+                listed = await self._list(asked)
+            except CommandError as error:
+                if not self._failing:
+                    logger.warning("The state of jobs can't be read at present: %s", error)
+                self._failing = True
+                return False
+            self._failing = False
+            changed = [self._note(status) for status in listed.values()]
+            absent = {job for job in asked if job not in listed}
+            # Twice, since a list may be older than a submission on some sites.
+            gone = absent & self._absent
+            self._absent = absent - gone
+            self.ended(gone, JobState.GONE)
+            return any(changed) or bool(gone)
+
+    async def _list(self, job_ids: list[str]) -> dict[str, JobStatus]:
+        try:
+            out = await run(self.scheduler.list_command(job_ids), timeout=LIST_TIMEOUT)
+        except CommandError as error:
+            if not any(words in error.words for words in self.scheduler.not_there):
+                raise
+            out = ""  # none of them is known any more
+        return {s.job: s for s in self.scheduler.parse_list(out) if s.job in job_ids}
+
+    async def _watch(self) -> None:
+        while True:
+            self._wake.clear()
+            if not self.live:
+                await self._wake.wait()
+                continue
+            left = self._due - time.monotonic()
+            if left > 0:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), left)
+                continue
+            changed = await self.poll()
+            self._quiet = 0 if changed else self._quiet + 1
+            longest = STEADY if self._quiet < PATIENCE else QUIET
+            self._delay = min(2 * self._delay, longest)
+            self._due = time.monotonic() + self._delay
+
+    def _note(self, status: JobStatus) -> bool:
+        """Remember a status; where it is new, make it an event."""
+        known = self._jobs.get(status.job)
+        if known == status or (known is not None and known.state.ended):
+            return False
+        self._jobs[status.job] = status
+        event = JobEvent(time.time(), status.job, status.state, status.reason, status.node)
+        self.events.append(event)
+        for callback in list(self._callbacks):
+            try:
+                callback(event)
+            except Exception:
+                logger.exception("A subscriber to job events failed")
+        return True
+
+
+def describe(scheduler: Scheduler, jobs: Iterable[JobStatus]) -> str:
+    """In plain words, one line, what these jobs wait for or how they ended.
+
+    Jobs with the same to say are named together.
+    """
+    groups: dict[str, list[str]] = {}
+    for status in jobs:
+        groups.setdefault(_phrase(scheduler, status), []).append(status.job)
+    return "; ".join(f"{_names(ids)} {phrase}" for phrase, ids in groups.items())
+
+
+def _phrase(scheduler: Scheduler, status: JobStatus) -> str:
+    why = scheduler.explain(status.reason)
+    if status.state in (JobState.SUBMITTED, JobState.UNKNOWN):
+        return "submitted, nothing more is known yet"
+    if status.state is JobState.PENDING:
+        return f"pending: {why}" if why else f"pending ({scheduler.label} gives no reason)"
+    on = f" on {status.node}" if status.node else ""
+    if status.state is JobState.RUNNING:
+        return f"running{on}, but not all of its workers have come"
+    if status.state is JobState.GONE:
+        return "over and no longer listed"
+    return f"ended{on} as {status.state}" + (f": {why}" if why else "")
+
+
+def _names(ids: list[str]) -> str:
+    shown = ", ".join(ids[:4]) + (f" and {len(ids) - 4} more" if len(ids) > 4 else "")
+    return f"{'job' if len(ids) == 1 else 'jobs'} {shown}"

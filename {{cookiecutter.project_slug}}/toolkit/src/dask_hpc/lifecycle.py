@@ -1,0 +1,100 @@
+"""How a job of a cluster begins and ends: submitted once, cancelled together with the others."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+
+from distributed.core import Status
+from distributed.deploy.spec import ProcessInterface
+
+from . import jobs
+from .errors import SubmitError
+from .schedulers import JobState, Scheduler
+
+
+class OwnedJob:
+    """Mixed into dask-jobqueue's Job class: reports to the cluster that the job belongs to.
+
+    `bound_to` makes a class of it for one cluster, which dask-jobqueue takes as its ``job_cls``.
+    """
+
+    _owner = None  # a weak reference to the cluster, set in the class that bound_to makes
+
+    @staticmethod
+    async def _call(cmd, *, shell=False, **_):
+        # dask-jobqueue runs every command through this. Ours outlives Ctrl-C, and its errors hold
+        # what the command said.
+        return await jobs.run(" ".join(cmd) if shell else cmd)
+
+    async def start(self):
+        owner = self._owner()
+        try:
+            await super().start()
+        except (RuntimeError, ValueError, OSError) as error:
+            # ValueError: what the submit command printed holds no job id.
+            self.status = Status.failed
+            raise refused(owner.batch, error) from error
+        owner._note_submitted(self.name, self.job_id)
+
+    async def close(self):
+        owner = self._owner()
+        if self.job_id and owner is not None:
+            await owner._canceller.cancel(self.job_id)
+        # dask-jobqueue leaves this step out: the job would stay "running" for ever.
+        await ProcessInterface.close(self)
+
+
+def bound_to(cluster, job_cls: type) -> type:
+    """The job class of this one cluster; it keeps its name, which dask-jobqueue's messages use."""
+    body = {"_owner": weakref.ref(cluster), "job_id_regexp": cluster.batch.job_id_pattern}
+    return type(job_cls.__name__, (OwnedJob, job_cls), body)
+
+
+def refused(scheduler: Scheduler, error: Exception) -> SubmitError:
+    """A failed submission as one line: the batch system's own words, and what to change."""
+    if isinstance(error, jobs.CommandError) and error.missing:
+        return SubmitError(
+            f"{scheduler.submit} was not found: jobs can be submitted only where "
+            f"{scheduler.label}'s commands are, usually the cluster's login node."
+        )
+    words = error.words if isinstance(error, jobs.CommandError) else " ".join(str(error).split())
+    line = f"{scheduler.label} did not take the job: {words.rstrip('.')}."
+    advice = scheduler.advice(words)
+    return SubmitError(f"{line} {advice}" if advice else line)
+
+
+class Canceller:
+    """Collects the jobs that are to end at the same moment and cancels them with one call."""
+
+    def __init__(self, scheduler: Scheduler, watcher: jobs.Watcher):
+        self._scheduler = scheduler
+        self._watcher = watcher
+        self._waiting: list[str] = []
+        self._task: asyncio.Task | None = None
+
+    async def cancel(self, *job_ids: str) -> None:
+        """Returns when the batch system has been told; jobs known to be over are left out."""
+        live = set(self._watcher.live)
+        self._waiting += [job for job in job_ids if job in live]
+        if not self._waiting:
+            return
+        if self._task is None:
+            self._task = asyncio.create_task(self._flush())
+        await asyncio.shield(self._task)
+
+    async def _flush(self) -> None:
+        # Whoever closes jobs starts all their close() at once: let the others come in.
+        await asyncio.sleep(0)
+        job_ids, self._waiting, self._task = self._waiting, [], None
+        for pause in (1, 2, None):
+            try:
+                await jobs.cancel(self._scheduler, job_ids)
+                break
+            except jobs.CommandError as error:
+                if pause is None:
+                    command = " ".join(self._scheduler.cancel_command(job_ids))
+                    jobs.logger.error("Jobs may be left: %s. Cancel them: %s", error, command)
+                    return
+                await asyncio.sleep(pause)
+        self._watcher.ended(job_ids, JobState.CANCELLED, "by us")

@@ -1,0 +1,157 @@
+"""What the rest of the toolkit knows about a batch system.
+
+Each batch system is one `Scheduler` in a file of its own; nothing else in the toolkit asks for its
+name. Standard library only, so that the description can be read anywhere.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+
+
+class JobState(enum.StrEnum):
+    """Where a job is in its life, in one vocabulary for all batch systems."""
+
+    SUBMITTED = "submitted"  # the batch system took it; nothing else is known yet
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMEOUT = "timeout"  # its walltime was over
+    NODE_FAIL = "node-fail"
+    PREEMPTED = "preempted"
+    OUT_OF_MEMORY = "out-of-memory"
+    GONE = "gone"  # no longer listed: it ended, how is not known
+    UNKNOWN = "unknown"  # a state that the description does not name
+
+    @property
+    def ended(self) -> bool:
+        """Whether a job in this state is over."""
+        return self not in _ALIVE
+
+
+_ALIVE = {JobState.SUBMITTED, JobState.PENDING, JobState.RUNNING, JobState.UNKNOWN}
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """One job as the batch system lists it.
+
+    Attributes
+    ----------
+    job : str
+        Its id.
+    state : JobState
+    reason : str
+        Why it is in that state, in the batch system's own word; empty if it gives none.
+    node : str
+        Where it runs or ran; empty before it starts.
+    """
+
+    job: str
+    state: JobState
+    reason: str = ""
+    node: str = ""
+
+
+def _no_command(*_: object) -> list[str]:
+    return []
+
+
+def _no_jobs(_: str) -> list[JobStatus]:
+    return []
+
+
+def _no_limit(_: str) -> int:
+    return 0
+
+
+def _no_walltime(text: str) -> float:
+    raise ValueError(f"walltime {text!r} means nothing without a batch system")
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """The description of a batch system.
+
+    Attributes
+    ----------
+    name : str
+        As in the configuration, ``dask-hpc: scheduler: slurm``.
+    label : str
+        As people write it.
+    cluster_class : str or None
+        Name of the class in `dask_hpc` (the same as in dask-jobqueue); None: workers run here.
+    section : str or None
+        Its section of ``jobqueue.yaml``.
+    account_key, queue_key : str or None
+        The keys there for who pays and where jobs wait.
+    queue_word : str
+        What its users call a queue.
+    submit : str
+        The command that submits a job script.
+    job_id_pattern : str
+        Regular expression with a group ``job_id`` that finds the id in what `submit` prints.
+    parse_walltime : callable
+        Text → seconds; ValueError, one line, for what this batch system can't read.
+    list_command, cancel_command : callable
+        Job ids → the command's argument list, for all of them in one call.
+    capacity_command : callable
+        Queue's name, or None for the default one → argument list.
+    parse_list, parse_capacity : callable
+        What these commands print → list of `JobStatus`, and number of CPUs of the queue.
+    states : mapping
+        The batch system's words for states → `JobState`.
+    reasons : mapping
+        Its words for reasons → plain ones. A key may be a pattern (``QOS*Limit``); the first match
+        counts.
+    refusals : mapping
+        Part of what it says when it refuses a job → what to change.
+    not_there : tuple of str
+        Parts of the messages by which it says that a job is over and forgotten; no failure.
+    """
+
+    name: str
+    label: str
+    cluster_class: str | None = None
+    section: str | None = None
+    account_key: str | None = None
+    queue_key: str | None = None
+    queue_word: str = "queue"
+    submit: str = ""
+    job_id_pattern: str = r"(?P<job_id>\d+)"
+    parse_walltime: Callable[[str], float] = _no_walltime
+    list_command: Callable[[Sequence[str]], list[str]] = _no_command
+    cancel_command: Callable[[Sequence[str]], list[str]] = _no_command
+    capacity_command: Callable[[str | None], list[str]] = _no_command
+    parse_list: Callable[[str], list[JobStatus]] = _no_jobs
+    parse_capacity: Callable[[str], int] = _no_limit
+    states: Mapping[str, JobState] = field(default_factory=lambda: MappingProxyType({}))
+    reasons: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    refusals: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    not_there: tuple[str, ...] = ()
+
+    def explain(self, reason: str) -> str:
+        """A job's reason in plain words, the batch system's own word after them.
+
+        Words that the description does not know are returned as they are.
+        """
+        # "ReqNodeNotAvail, UnavailableNodes:node[1-3]": the word, then details.
+        word, _, details = reason.partition(",")
+        for pattern, words in self.reasons.items():
+            if fnmatchcase(word.strip(), pattern):
+                own = f"{word.strip()},{details}" if details else word.strip()
+                return f"{words} ({own})"
+        return reason
+
+    def advice(self, refusal: str) -> str:
+        """What to change when a job was refused with these words; empty if not known."""
+        for words, advice in self.refusals.items():
+            if words.lower() in refusal.lower():
+                return advice
+        return ""
