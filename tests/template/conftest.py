@@ -64,13 +64,14 @@ def cookiecutter_settings(tmp_path_factory):
 def render_to(cookiecutter_settings):
     """Return a function that renders the template into a directory, with default answers but..."""
 
-    def render_to(directory, source=REPOSITORY, **answers):
+    def render_to(directory, source=REPOSITORY, overwrite=False, **answers):
         project = cookiecutter(
             str(source),
             no_input=True,
             config_file=str(cookiecutter_settings),
             extra_context=answers,
             output_dir=str(directory),
+            overwrite_if_exists=overwrite,
         )
         return Path(project)
 

@@ -23,9 +23,13 @@ def account(installed, **extra):
 @pytest.mark.parametrize("which", ["slurm_project", "local_project"])
 def test_the_projects_own_tests_pass(request, which):
     installed = request.getfixturevalue(which)
-    printed = installed.run("-m", "pytest", "-p", "no:cacheprovider", cwd=installed.project)
+    # Plug-ins that the outer environment happens to have are none of the project's.
+    printed = installed.run(
+        *["-m", "pytest", "-p", "no:cacheprovider"],
+        cwd=installed.project,
+        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
+    )
     assert re.search(r"\b2 passed", printed)
-    assert "toolkit" not in printed.replace("pip install -e ./toolkit", "")
 
 
 def test_setup_makes_a_bare_cluster_use_the_labs_configuration(slurm_project):
@@ -108,6 +112,6 @@ def test_the_readmes_first_script_runs_on_a_laptop_as_the_readme_says(slurm_proj
     script = tmp_path / "first.py"
     script.write_text(re.search(r"```python\n(from dask.*?)```", readme, re.DOTALL)[1])
     try:
-        assert slurm_project.run(script, cwd=tmp_path).strip() == "328350"
+        assert slurm_project.run(script, cwd=tmp_path).strip() == "20540"
     finally:
         own.unlink()

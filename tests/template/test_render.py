@@ -8,6 +8,8 @@ import tomllib
 import pytest
 import yaml
 
+from dask_hpc.config import default_processes
+
 from .conftest import ANSWERS, REPOSITORY, TEMPLATE
 
 QUESTIONS = json.loads((REPOSITORY / "cookiecutter.json").read_text())
@@ -104,7 +106,9 @@ def test_ten_questions_each_explained():
 )
 def test_processes_are_the_cores_up_to_eight_unless_said_otherwise(render, cores, processes):
     config = yaml.safe_load((render(cores=cores) / "config/jobqueue.yaml").read_text())
-    assert config["jobqueue"]["slurm"]["processes"] == int(processes)
+    slurm = config["jobqueue"]["slurm"]
+    assert slurm["processes"] == int(processes)
+    assert slurm["processes"] == default_processes(slurm["cores"])  # the toolkit's own rule
 
 
 def test_the_toolkit_is_copied_byte_by_byte(render):
@@ -144,15 +148,7 @@ def test_a_second_rendering_leaves_the_labs_own_environment_alone(render_to, tmp
     kept = project / ".venv/lib/python3.11/site-packages/x/__pycache__/x.pyc"
     kept.parent.mkdir(parents=True)
     kept.touch()
-    from cookiecutter.main import cookiecutter
-
-    cookiecutter(
-        str(REPOSITORY),
-        no_input=True,
-        default_config=True,
-        overwrite_if_exists=True,
-        output_dir=str(tmp_path),
-    )
+    render_to(tmp_path, overwrite=True)
     assert kept.exists()
 
 
