@@ -152,6 +152,7 @@ class Testbed:
     def down(self) -> None:
         """Stop and remove everything: containers, networks, volumes. Safe where nothing runs."""
         self._need_engine()
+        self._remove_containers()
         self._compose("down", "--volumes", "--remove-orphans", "--timeout", "1")
 
     # --- using it ---------------------------------------------------------------------------------
@@ -287,10 +288,6 @@ class Testbed:
         return {
             "TESTBED_SUITE": self.suite,
             "TESTBED_TARGET": self.target,
-            # One container at a time. Side by side, Docker 20.10 (Debian bookworm's) loses count of
-            # a network's endpoints once in about ten rounds, and then never removes the network:
-            # see docs/testbed.md. It is no slower.
-            "COMPOSE_PARALLEL_LIMIT": "1",
         }
 
     def _compose_arguments(self, *arguments: str) -> list[str]:
@@ -303,6 +300,15 @@ class Testbed:
         # --no-recreate: a testbed in use is added to, never restarted behind its user's back.
         arguments = ["up", "--detach", "--no-build", "--no-recreate"]
         self._compose(*arguments, "--scale", f"node={self.nodes}")
+
+    def _remove_containers(self) -> None:
+        # One after another. Where several end at the same moment, Docker 20.10 (Debian bookworm's)
+        # now and then counts a network's endpoints wrong, and then never removes that network: see
+        # docs/testbed.md.
+        everything = f"label=com.docker.compose.project={self.name}"
+        listing = docker("ps", "--all", "--quiet", "--filter", everything).stdout
+        for container in listing.split():
+            docker("rm", "--force", container)
 
     def _containers(self, service: str) -> dict[int, str]:
         """Return the running containers of a service: ``{number: id}``."""
@@ -348,7 +354,8 @@ class Testbed:
         # Down first, so that Slurm ends their jobs now and not at SlurmdTimeout.
         down = f"scontrol update nodename={names} state=down reason='testbed scaled down'"
         self.run(down, user="root", service="slurmctld")
-        docker("rm", "--force", *(numbers[number] for number in going))
+        for number in going:  # one after another, as in `down`
+            docker("rm", "--force", numbers[number])
         # A node whose job is still being closed cannot be deleted yet.
         deadline = time.monotonic() + 60
         while True:

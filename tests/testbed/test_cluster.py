@@ -1,0 +1,180 @@
+"""The toolkit's clusters on real Slurm, from the lab's project, as alice."""
+
+import re
+import textwrap
+
+import pytest
+
+from hpc_testbed import TestbedError
+
+
+def script(code):
+    """Return a program around `code`, which finds `cluster` and `client` made."""
+    return textwrap.dedent(
+        """\
+        import os, socket, subprocess, time
+        from dask.distributed import Client
+        from dask_hpc import SLURMCluster, SubmitError, WorkersTimeout, get_cluster
+        """
+    ) + textwrap.dedent(code)
+
+
+def test_a_bare_slurmcluster_runs_tasks_in_jobs_of_the_labs_configuration(lab):
+    printed = lab.python(
+        script(
+            """
+            with SLURMCluster() as cluster, Client(cluster) as client:
+                cluster.scale(jobs=2)
+                cluster.wait_for_workers(8, timeout=60)
+                job = cluster.job_ids[0]
+                print(subprocess.getoutput(f"squeue -h -j {job} -o '%P %a %C %l'"))
+                hosts = client.gather(
+                    client.map(lambda i: (time.sleep(0.2), socket.gethostname())[1], range(64))
+                )
+                print(len(hosts), socket.gethostname() in hosts)
+            """
+        )
+    )
+    assert printed.splitlines() == ["short lab 8 30:00", "64 False"]
+    assert lab.testbed.jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("ask", "jobs", "workers"),
+    [("jobs=1", 1, 4), ("cores=9", 2, 8), ("n=5", 2, 8), ("memory='5 GiB'", 1, 4)],
+)
+def test_scale_counts_jobs_cores_workers_and_memory_from_the_file(lab, ask, jobs, workers):
+    printed = lab.python(
+        script(
+            f"""
+            with SLURMCluster() as cluster:
+                cluster.scale({ask})
+                cluster.wait_for_workers({workers}, timeout=60)
+                print(len(cluster.job_ids), len(cluster.scheduler_info["workers"]))
+            """
+        )
+    )
+    assert printed.split() == [str(jobs), str(workers)]
+
+
+def test_a_refused_job_is_raised_with_slurms_own_words(lab):
+    printed = lab.python(
+        script(
+            """
+            with SLURMCluster(account="nobody") as cluster:
+                cluster.scale(jobs=1)
+                try:
+                    cluster.wait_for_workers(1, timeout=60)
+                except SubmitError as error:
+                    print(error)
+            """
+        )
+    )
+    assert "Invalid account" in printed
+    assert printed.count("\n") == 1
+
+
+def test_workers_that_do_not_come_in_time_are_counted_and_the_reason_said(lab):
+    printed = lab.python(
+        script(
+            """
+            limited = ["--qos=onejob"]
+            with SLURMCluster(cores=2, processes=2, job_extra_directives=limited) as cluster:
+                cluster.scale(jobs=2)
+                cluster.wait_for_workers(2, timeout=60)
+                try:
+                    cluster.wait_for_workers(4, timeout=3)
+                except WorkersTimeout as error:
+                    print(error)
+            """
+        )
+    )
+    assert "2 of 4 workers" in printed
+    assert re.search("limit", printed)
+    assert printed.count("\n") == 1
+
+
+def test_a_scheduler_on_the_wrong_interface_gets_no_worker(lab):
+    printed = lab.python(
+        script(
+            """
+            options = {"interface": "eth0", "dashboard_address": ":0"}
+            with SLURMCluster(cores=1, processes=1, scheduler_options=options) as cluster:
+                cluster.scale(jobs=1)
+                try:
+                    cluster.wait_for_workers(1, timeout=8)
+                except WorkersTimeout as error:
+                    print(error)
+            """
+        )
+    )
+    assert "0 of 1 workers" in printed
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [("raise RuntimeError('in the middle')", 1), ("os.kill(os.getpid(), 2); time.sleep(9)", 130)],
+    ids=["an exception", "Ctrl-C"],
+)
+def test_no_job_is_left_after(lab, end, code):
+    program = script(
+        f"""
+        with SLURMCluster(cores=1, processes=1) as cluster:
+            cluster.scale(jobs=3)
+            cluster.wait_for_workers(1, timeout=60)
+            {end}
+        """
+    )
+    with pytest.raises(TestbedError, match=f"ended with {code}"):
+        lab.python(program)
+    assert lab.testbed.jobs() == []
+
+
+def test_the_watcher_tells_what_became_of_the_jobs(lab):
+    printed = lab.python(
+        script(
+            """
+            with SLURMCluster(cores=1, processes=1) as cluster:
+                cluster.scale(jobs=2)
+                cluster.wait_for_workers(2, timeout=60)
+                deadline = time.time() + 30
+                def running():
+                    return {e.job for e in cluster.watcher.events if e.state.name == "RUNNING"}
+                while len(running()) < 2 and time.time() < deadline:
+                    time.sleep(0.1)
+                events = cluster.watcher.events
+                for job in cluster.job_ids:
+                    print(*(e.state.name for e in events if e.job == job))
+                print(sorted({e.node for e in events if e.node}) != [])
+            """
+        )
+    )
+    lines = printed.splitlines()
+    assert len(lines) == 3
+    for line in lines[:2]:
+        assert line.split()[0] == "SUBMITTED"
+        assert line.split()[-1] == "RUNNING"
+    assert lines[2] == "True"
+
+
+@pytest.mark.parametrize("notebook", ["00-laptop", "01-cluster"])
+def test_the_notebook_runs(lab, notebook):
+    lab.shell(
+        f"cd notebooks && jupyter nbconvert --to notebook --execute --stdout {notebook}.ipynb "
+        "> /dev/null",
+        timeout=240,
+    )
+    assert lab.testbed.jobs() == []
+
+
+def test_the_labs_own_tests_pass(lab):
+    assert " passed" in lab.shell("pytest -q").stdout
+
+
+def test_the_labextension_finds_the_labs_cluster(lab):
+    printed = lab.python(
+        "import dask.config, dask_hpc, importlib;"
+        "f = dask.config.get('labextension.factory');"
+        "print(getattr(importlib.import_module(f['module']), f['class']).__name__)"
+    )
+    assert printed.strip() == "SLURMCluster"
