@@ -174,6 +174,16 @@ def test_cookiecutter_stops_with_our_line_and_writes_nothing(
     assert list((tmp_path / "rendered").iterdir()) == []
 
 
+def test_a_bad_answer_leaves_an_existing_project_alone(render_to, tmp_path):
+    project = render_to(tmp_path)
+    (project / "src/my_lab/ours.py").write_text("answer = 42\n")
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    with pytest.raises(FailedHookException):
+        render_to(tmp_path, overwrite=True, memory="16 GB", account="other")
+    after = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    assert after == before
+
+
 def test_a_choice_that_does_not_exist_is_refused(render, tmp_path):
     with pytest.raises(ValueError, match="slurmm"):
         render(scheduler="slurmm")
