@@ -5,13 +5,34 @@ It runs job scripts as processes of this machine. Tests of real Slurm are elsewh
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+
+# Before Dask is imported: how the tests end is not for the settings of whoever runs them to decide,
+# and dask-jobqueue writes a file into the home.
+HOME = tempfile.mkdtemp(prefix="dask-hpc-tests-")
+os.environ.update(HOME=HOME, DASK_CONFIG=f"{HOME}/dask", DASK_ROOT_CONFIG=f"{HOME}/none")
+for variable in [name for name in os.environ if name.startswith("SLURM_")]:
+    del os.environ[variable]
+
+import dask  # noqa: E402
+
+dask.config.paths[:] = [f"{HOME}/dask"]  # not what is linked into this environment
+dask.config.PATH = f"{HOME}/dask"
+dask.config.refresh()
+
+
+def pytest_unconfigure():
+    shutil.rmtree(HOME, ignore_errors=True)
+
 
 COMMAND = """\
 #!{python}
@@ -73,8 +94,6 @@ class Slurm:
 
     def calls(self, command: str) -> list[list[str]]:
         """Arguments of every call of `command`, oldest first."""
-        import json
-
         path = self.folder / "calls"
         lines = path.read_text().splitlines() if path.exists() else []
         return [call[1:] for call in map(json.loads, lines) if call[0] == command]
@@ -147,8 +166,6 @@ SETTINGS = {
 @pytest.fixture
 def lab(slurm, monkeypatch, tmp_path):
     """A lab's configuration in force: jobs of 2 cores in 2 processes, all of it in the yaml."""
-    import dask
-
     from dask_hpc import _jobqueue  # noqa: F401 - its defaults first, the lab's over them
 
     monkeypatch.chdir(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from pathlib import Path
 
 import click
 
@@ -40,7 +41,12 @@ class Group(click.Group):
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
-        except (UserError, OSError) as error:
+        except UserError as error:
+            fail(one_line(error), 1)
+        except OSError as error:
+            # A file that can't be read or written is the user's; others we want to see whole.
+            if error.filename is None:
+                raise
             fail(one_line(error), 1)
         except KeyboardInterrupt:
             fail(None, 130)
@@ -48,7 +54,7 @@ class Group(click.Group):
 
 def one_line(error: BaseException) -> str:
     """An error's text as a single line; a file's error names the file first."""
-    if isinstance(error, OSError) and error.strerror and error.filename:
+    if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
 
@@ -63,3 +69,23 @@ def fail(message: str | None, code: int) -> None:
 @click.version_option(__version__, prog_name="dask hpc")
 def main():
     """Dask on the lab's batch system."""
+
+
+@main.command()
+@click.argument("project", required=False, type=click.Path(file_okay=False, path_type=Path))
+def setup(project):
+    """Make the lab's configuration count in this environment.
+
+    Links config/*.yaml of PROJECT (default: the one around this folder) into the environment's
+    etc/dask, says what a cluster now means, and what looks doubtful. Doing it again does no harm.
+    """
+    from . import config
+
+    for path in config.link(project):
+        how = "is linked to" if path.is_symlink() else "is a copy (links are not allowed here) of"
+        aim = path.readlink() if path.is_symlink() else "the project's; repeat this after each edit"
+        click.echo(f"{path} {how} {aim}")
+    for line in config.summary():
+        click.echo(line)
+    for line in config.check():
+        click.secho(f"Warning: {line}", fg="yellow", err=True)

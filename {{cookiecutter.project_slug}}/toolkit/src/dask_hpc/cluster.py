@@ -45,6 +45,7 @@ class ClusterMixin:
         self._refusal: SubmitError | None = None
         self._refusal_shown = False
         kwargs = config.explicit(self.batch, kwargs)
+        self._log_directory = kwargs.get("log_directory")
         job_cls = bound_to(self, job_cls or type(self).job_cls)
         try:
             super().__init__(n_workers=n_workers, job_cls=job_cls, **kwargs)
@@ -60,7 +61,7 @@ class ClusterMixin:
 
     @property
     def job_ids(self) -> list[str]:
-        """Ids of this cluster's jobs that are not over, in the order of submission."""
+        """Ids of this cluster's jobs that are not over; submissions overlap, so in any order."""
         return self.watcher.live
 
     def scale(self, n=None, jobs=0, memory=None, cores=None):
@@ -171,8 +172,7 @@ class ClusterMixin:
         return f"{message}."
 
     def _log_hint(self) -> str:
-        directory = self._job_kwargs.get("log_directory")
-        return f" Their output is in {directory}." if directory else ""
+        return f" Their output is in {self._log_directory}." if self._log_directory else ""
 
     def _raise_refusal(self):
         self._refusal_shown = True

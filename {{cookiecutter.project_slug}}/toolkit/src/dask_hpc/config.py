@@ -71,7 +71,7 @@ def link(project: Path | str | None = None, prefix: Path | str = sys.prefix) -> 
     Parameters
     ----------
     project : path, optional
-        Default: `find_project`'s.
+        A folder in the project; default: the present one.
     prefix : path
         Default: the environment of this Python.
 
@@ -86,10 +86,8 @@ def link(project: Path | str | None = None, prefix: Path | str = sys.prefix) -> 
         A file is no YAML, the environment can't be written to, or another file of the same name
         is there.
     """
-    project = find_project(project) if project is None else Path(project).expanduser().absolute()
+    project = find_project(project)
     sources = sorted((project / "config").glob("*.yaml"))
-    if not sources:
-        raise ConfigError(f"{project / 'config'} holds no .yaml file.")
     for source in sources:
         read(source)  # Dask refuses to be imported while one of its files can't be read
     folder = Path(prefix) / "etc" / "dask"
@@ -223,6 +221,11 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
             f"jobqueue.{section}: {processes} processes can't share {cores} cores; "
             "make processes smaller."
         )
+    if processes > 1 and kwargs.get("nanny") is False:
+        raise ConfigError(
+            f"nanny=False is for one process per job, and jobqueue.{section} has {processes}: "
+            "give processes=1 too."
+        )
     kwargs.update(cores=cores, memory=setting("memory"), processes=processes)
     if setting("log_directory") is not None:
         kwargs["log_directory"] = _log_directory(str(setting("log_directory")), section)
@@ -254,3 +257,50 @@ def _log_directory(text: str, section: str) -> str:
     except OSError as error:
         raise ConfigError(f"{where}: {path} can't be made: {error.strerror}.") from None
     return path
+
+
+def files() -> list[tuple[Path, dict[str, Any]]]:
+    """The files that Dask reads here and what they say; a later one goes before an earlier one."""
+    return list(dask.config.collect_yaml(dask.config.paths, return_paths=True))
+
+
+def summary() -> list[str]:
+    """What a cluster without arguments now means here, line by line, for people.
+
+    Reads the files anew, so that it holds for the Python that starts next.
+    """
+    dask.config.refresh()
+    dask.config.update_defaults({"jobqueue": packaged()})
+    batch = scheduler()
+    if batch.cluster_class is None:
+        return [
+            "",
+            "get_cluster() now means a LocalCluster: workers on the computer where Python runs.",
+        ]
+    names = {batch.queue_key: f"{batch.queue_key} ({batch.queue_word})"}
+    settings = dask.config.get(f"jobqueue.{batch.section}")
+    lines = ["", f"{batch.cluster_class}() now means jobs of {batch.label} with"]
+    for key in (batch.account_key, batch.queue_key, "walltime", "cores", "processes", "memory"):
+        value = settings.get(key)
+        shown = "(not set)" if value is None else str(value)
+        lines.append(f"  {names.get(key, key):20} {shown}{_elsewhere(batch.section, key)}")
+    return lines
+
+
+def _elsewhere(section: str, key: str) -> str:
+    """Where a setting comes from, if from another file than the lab's."""
+    for path, content in reversed(files()):
+        if dask.config.get(f"jobqueue.{section}.{key}", None, config=content) is not None:
+            linked = path.parent == Path(sys.prefix) / "etc" / "dask"
+            return "" if linked else f"   from {path}"
+    return ""
+
+
+def check() -> list[str]:
+    """What is doubtful in the files that Dask reads here, one line each; empty if nothing is.
+
+    A line names file and key. Nothing is asked of the batch system.
+    """
+    from .config_check import findings  # it reads this module
+
+    return findings(files())

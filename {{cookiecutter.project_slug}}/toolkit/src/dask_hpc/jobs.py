@@ -50,7 +50,8 @@ async def run(argv: Sequence[str] | str, *, timeout: float | None = None) -> str
     argv : sequence of str, or str
         The command and its arguments; a string goes through the shell.
     timeout : float, optional
-        Seconds after which it is ended.
+        Seconds after which it is ended. Without one it is not ended even if nobody waits for it
+        any more: it may be a submission.
 
     Raises
     ------
@@ -76,10 +77,14 @@ async def run(argv: Sequence[str] | str, *, timeout: float | None = None) -> str
         raise CommandError(command, words, missing) from error
     try:
         out, err = await asyncio.wait_for(process.communicate(), timeout)
-    except TimeoutError:
+    except (TimeoutError, asyncio.CancelledError) as error:
+        if timeout is None:
+            raise  # a submission: it goes on, whoever waits for it
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        await process.communicate()  # to the end of its pipes, which the loop then closes
+        if isinstance(error, asyncio.CancelledError):
+            raise
         raise CommandError(command, f"no answer within {timeout:g} s") from None
     if process.returncode:
         text = err.decode(errors="replace") or out.decode(errors="replace")
@@ -173,7 +178,7 @@ class Watcher:
 
     @property
     def jobs(self) -> dict[str, JobStatus]:
-        """The last that is known of every job, by its id, in the order of submission."""
+        """The last that is known of every job, by its id, in the order of their answers."""
         return dict(self._jobs)
 
     @property
@@ -286,7 +291,7 @@ def describe(scheduler: Scheduler, jobs: Iterable[JobStatus]) -> str:
     Jobs with the same to say are named together.
     """
     groups: dict[str, list[str]] = {}
-    for status in jobs:
+    for status in sorted(jobs, key=lambda status: (len(status.job), status.job)):  # 9 before 10
         groups.setdefault(_phrase(scheduler, status), []).append(status.job)
     return "; ".join(f"{_names(ids)} {phrase}" for phrase, ids in groups.items())
 
@@ -302,7 +307,7 @@ def _phrase(scheduler: Scheduler, status: JobStatus) -> str:
         return f"running{on}, but not all of its workers have come"
     if status.state is JobState.GONE:
         return "over and no longer listed"
-    return f"ended{on} as {status.state}" + (f": {why}" if why else "")
+    return f"ended{on}, {status.state}" + (f": {why}" if why else "")
 
 
 def _names(ids: list[str]) -> str:

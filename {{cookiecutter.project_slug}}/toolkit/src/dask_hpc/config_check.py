@@ -1,0 +1,141 @@
+"""What is doubtful in a lab's ``jobqueue.yaml``; dask-jobqueue is silent about most of it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dask.utils import parse_bytes
+
+from . import schedulers
+from .config import SECTION, packaged
+
+OUR_KEYS = {"scheduler"}
+# dask-jobqueue's old names. It warns about them, if it does, at every cluster and every job.
+RENAMED = {
+    "extra": "worker-extra-args",
+    "env-extra": "job-script-prologue",
+    "job-extra": "job-extra-directives",
+    "header-skip": "job-directives-skip",
+}
+# Keys that dask-jobqueue reads although its own file does not list them.
+UNLISTED = {"job-extra", "header-skip", "env-extra", "extra"}
+DECIMAL = re.compile(r"\s*([\d.]+)\s*([KMGTP])B?\s*", re.IGNORECASE)
+
+
+def findings(files: list[tuple[Path, dict[str, Any]]]) -> list[str]:
+    """What is doubtful in these files, of which a later one goes before an earlier one."""
+    lines = []
+    for path, content in files:
+        lines += [f"{path}: {line}" for line in _ours(content.get(SECTION, {}))]
+        for section, keys in _sections(content):
+            lines += [f"{path}: jobqueue.{section}.{line}" for line in _keys(section, keys)]
+    for section, settings in _merged(files).items():
+        for key, line in _values(section, {key: value for key, (value, _) in settings.items()}):
+            lines.append(f"{settings[key][1]}: jobqueue.{section}.{key}: {line}")
+    return lines
+
+
+def _ours(section: Any) -> Iterator[str]:
+    if not isinstance(section, dict):
+        yield f"{SECTION} holds no keys; it should begin like `scheduler: slurm`, indented"
+        return
+    for key in section:
+        if key not in OUR_KEYS:
+            yield f"{SECTION}.{key}: there is no such key" + _meant(key, OUR_KEYS)
+    name = section.get("scheduler")
+    if name is not None:
+        try:
+            schedulers.get(name)
+        except KeyError as error:
+            yield f"{SECTION}.scheduler: {error.args[0]}"
+
+
+def _sections(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    sections = content.get("jobqueue")
+    for name, keys in (sections if isinstance(sections, dict) else {}).items():
+        if isinstance(keys, dict):
+            # Dask takes - and _ in keys for the same.
+            yield name, {str(key).replace("_", "-"): value for key, value in keys.items()}
+
+
+def _scheduler_of(section: str) -> schedulers.Scheduler | None:
+    for scheduler in schedulers.SCHEDULERS.values():
+        if scheduler.section == section:
+            return scheduler
+    return None
+
+
+def _keys(section: str, keys: dict[str, Any]) -> Iterator[str]:
+    scheduler = _scheduler_of(section)
+    if section in packaged():
+        known = set(packaged()[section])
+    else:  # a profile of the lab's own
+        known = {key for keys in packaged().values() for key in keys}
+    for key, value in keys.items():
+        if key in RENAMED and value is not None:
+            yield f"{key}: its name is now {RENAMED[key]}"
+        elif key == "project" and scheduler is not None and scheduler.account_key != "project":
+            yield f"{key}: its name is now {scheduler.account_key}"
+        elif key not in known | UNLISTED:
+            yield f"{key}: there is no such key, and it is ignored" + _meant(key, known)
+
+
+def _meant(key: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(str(key), known - set(RENAMED), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _merged(files) -> dict[str, dict[str, tuple[Any, Path]]]:
+    """Section → key → the value that counts, and the file it is from."""
+    merged: dict[str, dict[str, tuple[Any, Path]]] = {}
+    for path, content in files:
+        for section, keys in _sections(content):
+            merged.setdefault(section, {}).update({k: (v, path) for k, v in keys.items()})
+    return merged
+
+
+def _values(section: str, settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for key in ("cores", "processes"):
+        value = settings.get(key)
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, int) or value < 1
+        ):
+            yield key, f"must be a whole number, 1 or more, not {value!r}"
+            settings = {**settings, key: None}
+    cores, processes = settings.get("cores"), settings.get("processes")
+    if cores and processes and processes > cores:
+        yield "processes", f"{processes} processes can't share {cores} cores"
+    elif cores and processes and cores % processes:
+        yield "processes", f"does not divide cores: {cores % processes} of {cores} cores stay idle"
+    if settings.get("memory") is not None and (line := _memory(settings["memory"])):
+        yield "memory", line
+    walltime = settings.get("walltime")
+    scheduler = _scheduler_of(section)
+    if walltime is None:
+        return
+    if isinstance(walltime, int):
+        # YAML reads 10:00:00 without quotes as the number 36000.
+        yield "walltime", f'is the number {walltime}; put the time in quotes, like "01:00:00"'
+    elif scheduler is not None:
+        try:
+            scheduler.parse_walltime(walltime)
+        except ValueError as error:
+            yield "walltime", str(error)
+
+
+def _memory(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str):
+        return f'{value!r} has no unit; say for example "16 GiB"'
+    if decimal := DECIMAL.fullmatch(value):
+        size, unit = decimal[1], decimal[2].upper()
+        return f"{value} means less to Dask than to the batch system; say {size} {unit}iB"
+    try:
+        if parse_bytes(value) <= 0:
+            return f"{value} is no memory at all"
+    except ValueError:
+        return f'{value!r} can\'t be read; say for example "16 GiB"'
+    return ""

@@ -1,0 +1,115 @@
+"""The command `dask hpc`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import dask_hpc
+from dask_hpc import cli, config
+
+
+@pytest.fixture
+def run():
+    return lambda *arguments: CliRunner().invoke(cli.main, list(arguments))
+
+
+def test_dask_itself_has_the_command():
+    dask = Path(sys.executable).with_name("dask")
+    help_text = subprocess.run([dask, "hpc", "--help"], capture_output=True, text=True, check=True)
+    assert "setup" in help_text.stdout
+    assert "bench" in help_text.stdout
+    assert help_text.stderr == ""
+    version = subprocess.run([dask, "hpc", "--version"], capture_output=True, text=True, check=True)
+    assert version.stdout.split()[-1] == dask_hpc.__version__
+
+
+@pytest.mark.parametrize(
+    ("error", "line", "code"),
+    [
+        (dask_hpc.ConfigError("it is\nwrong"), "Error: it is wrong", 1),
+        (dask_hpc.SubmitError("no"), "Error: no", 1),
+        (dask_hpc.WorkersTimeout("late", 1, 2), "Error: late", 1),
+        (PermissionError(13, "Permission denied", "/x"), "Error: /x: Permission denied", 1),
+        (KeyboardInterrupt(), "Interrupted.", 130),
+    ],
+)
+def test_a_users_error_is_one_line_and_an_exit_code(run, monkeypatch, error, line, code):
+    @click.command()
+    def broken():
+        raise error
+
+    monkeypatch.setitem(cli.main.commands, "broken", broken)
+    result = run("broken")
+    assert result.output == f"{line}\n"
+    assert result.exit_code == code
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("ours"), OSError("no file in it")])
+def test_an_error_of_our_own_is_not_hidden(run, monkeypatch, error):
+    @click.command()
+    def broken():
+        raise error
+
+    monkeypatch.setitem(cli.main.commands, "broken", broken)
+    assert run("broken").exception is error
+
+
+def test_setup_outside_a_project_is_one_line(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("setup")
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: No config/jobqueue.yaml in ")
+    assert result.output.count("\n") == 1
+
+
+def test_setup_says_what_is_linked_what_a_cluster_means_and_what_is_doubtful(tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "jobqueue.yaml").write_text(
+        "dask-hpc: {scheduler: slurm}\n"
+        "jobqueue:\n  slurm: {acount: lab, queue: short, cores: 8, processes: 3, memory: 8 GiB}\n"
+    )
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    site = tmp_path / "venv" / "lib" / f"python3.{sys.version_info[1]}" / "site-packages"
+    (site / "here.pth").write_text("\n".join(path for path in sys.path if path))
+    done = subprocess.run(
+        [
+            tmp_path / "venv/bin/python",
+            "-c",
+            "from dask_hpc.cli import main; main()",
+            "setup",
+            tmp_path,
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    linked = tmp_path / "venv/etc/dask/jobqueue.yaml"
+    assert linked.resolve() == tmp_path / "config/jobqueue.yaml"
+    assert f"{linked} is linked to" in done.stdout
+    words = " ".join(done.stdout.split())
+    assert "SLURMCluster() now means jobs of Slurm with" in words
+    assert "queue (partition) short walltime 00:30:00 cores 8 processes 3 memory 8 GiB" in words
+    assert done.stderr.count("Warning: ") == 2
+    assert "did you mean account?" in done.stderr
+    assert "does not divide cores" in done.stderr
+
+
+def test_summary_names_the_file_of_a_setting_that_is_not_the_labs(tmp_path):
+    import dask
+
+    home = tmp_path / "home.yaml"
+    home.write_text("dask-hpc: {scheduler: slurm}\njobqueue: {slurm: {account: mine, cores: 4}}\n")
+    before = list(dask.config.paths)
+    dask.config.paths[:] = [str(home)]
+    try:
+        lines = config.summary()
+    finally:
+        dask.config.paths[:] = before
+        dask.config.refresh()
+    [account] = [line for line in lines if line.split()[:1] == ["account"]]
+    assert account.split() == ["account", "mine", "from", str(home)]
+    assert any("memory" in line and "(not set)" in line for line in lines)

@@ -1,0 +1,278 @@
+"""The cluster classes, with a stand-in for Slurm's commands: mostly what goes wrong around jobs."""
+
+import asyncio
+import re
+import time
+
+import dask
+import pytest
+from dask.distributed import Client, LocalCluster
+
+import dask_hpc
+from dask_hpc.schedulers import JobState
+
+REFUSAL = (
+    "sbatch: error: Batch job submission failed: "
+    "Invalid account or account/partition combination specified"
+)
+
+
+@pytest.fixture
+def cluster(lab):
+    """A bare SLURMCluster(): everything from the configuration."""
+    with dask_hpc.SLURMCluster() as cluster:
+        yield cluster
+
+
+def until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.02)
+
+
+def test_bare_cluster_computes_and_leaves_no_job_behind(lab):
+    with dask_hpc.get_cluster() as cluster, Client(cluster) as client:
+        assert type(cluster) is dask_hpc.SLURMCluster
+        cluster.scale(jobs=2)
+        client.wait_for_workers(4, timeout=60)  # workers are processes: two of each job
+        assert client.gather(client.map(abs, range(-9, 0))) == list(range(9, 0, -1))
+        job_ids = sorted(cluster.job_ids)
+        until(lambda: sum(e.state is JobState.RUNNING for e in cluster.watcher.events) == 2)
+    assert job_ids == ["100", "101"]
+    assert lab.all_gone()
+    [cancelled] = lab.calls("scancel")  # one call for all
+    assert sorted(cancelled) == ["--quiet", "100", "101"]
+    assert cluster.job_ids == []
+    states = [event.state for event in cluster.watcher.events if event.job == "100"]
+    assert states == [JobState.SUBMITTED, JobState.RUNNING, JobState.CANCELLED]
+    asked = [call[-1].removeprefix("--jobs=").split(",") for call in lab.calls("squeue")]
+    assert all(sorted(ids) == ["100", "101"] for ids in asked)
+
+
+def test_job_script_says_what_the_yaml_says(cluster, tmp_path):
+    script = cluster.job_script()
+    for line in ("-p short", "-A lab", "--cpus-per-task=2", "--mem=1G", "-t 00:10:00"):
+        assert f"#SBATCH {line}\n" in script
+    assert "--nthreads 1" in script
+    assert "--nworkers 2" in script
+    assert (tmp_path / "logs").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("target", "number"),
+    [
+        ({"jobs": 3}, 3),
+        ({"n": 3}, 2),  # workers, rounded up to whole jobs of two
+        ({"cores": 6}, 3),
+        ({"memory": "3 GiB"}, 3),
+    ],
+)
+def test_scale_counts_jobs_of_the_yaml(lab, cluster, target, number):
+    lab.hold()
+    cluster.scale(**target)
+    until(lambda: len(cluster.job_ids) == number)
+    assert len(cluster.plan) == 2 * number
+    assert len(lab.calls("sbatch")) == number
+
+
+def test_scaling_down_cancels_the_jobs_that_are_too_many_with_one_call(lab, cluster):
+    lab.hold()
+    cluster.scale(jobs=4)
+    until(lambda: len(cluster.job_ids) == 4)
+    cluster.scale(jobs=1)
+    until(lambda: len(cluster.job_ids) == 1)
+    [call] = lab.calls("scancel")
+    assert len(call) == 1 + 3
+
+
+def test_refused_job_is_told_at_wait_with_slurms_words_and_what_to_change(lab, cluster, capfd):
+    lab.says("sbatch", REFUSAL)
+    cluster.scale(jobs=2)
+    with pytest.raises(dask_hpc.SubmitError) as error:
+        cluster.wait_for_workers(2, timeout=60)
+    assert str(error.value) == (
+        "Slurm did not take the job: Batch job submission failed: Invalid account or "
+        "account/partition combination specified. Check account and queue: "
+        "`sacctmgr show associations user=$USER` lists yours."
+    )
+    assert cluster.job_ids == []
+    captured = capfd.readouterr()
+    assert "Traceback" not in captured.out + captured.err
+
+
+def test_refusal_that_nobody_was_told_is_raised_at_the_next_scale_which_then_tries_again(
+    lab, cluster
+):
+    lab.says("sbatch", REFUSAL)
+    cluster.scale(jobs=2)
+    until(lambda: cluster._refusal is not None)
+    with pytest.raises(dask_hpc.SubmitError, match="Invalid account"):
+        cluster.scale(jobs=2)
+    lab.says("sbatch", None)
+    lab.hold()
+    cluster.scale(jobs=2)
+    until(lambda: len(cluster.job_ids) == 2)
+
+
+def test_refusal_of_workers_asked_for_in_the_constructor_is_told_too(lab):
+    lab.says("sbatch", REFUSAL)
+    with dask_hpc.SLURMCluster(n_workers=2) as cluster:
+        with pytest.raises(dask_hpc.SubmitError, match="Invalid account"):
+            cluster.wait_for_workers(2, timeout=60)
+
+
+def test_missing_sbatch_is_told_and_closing_works(lab, cluster):
+    (lab.folder / "bin" / "sbatch").unlink()
+    cluster.scale(jobs=1)
+    with pytest.raises(dask_hpc.SubmitError, match=r"sbatch was not found: .* login node"):
+        cluster.wait_for_workers(1, timeout=60)
+    cluster.close()
+
+
+def test_job_id_is_not_taken_from_a_sites_banner(lab, cluster):
+    lab.hold()
+    sbatch = lab.folder / "bin" / "sbatch"
+    sbatch.write_text("#!/bin/sh\necho 'Maintenance on 24 Dec.'\necho Submitted batch job 4711\n")
+    cluster.scale(jobs=1)
+    until(lambda: cluster.job_ids == ["4711"])
+
+
+def test_answer_without_a_job_id_is_a_refusal(lab, cluster):
+    (lab.folder / "bin" / "sbatch").write_text("#!/bin/sh\necho hello\n")
+    cluster.scale(jobs=1)
+    with pytest.raises(dask_hpc.SubmitError, match="Could not parse job id"):
+        cluster.wait_for_workers(1, timeout=60)
+
+
+def test_timeout_says_how_many_came_and_what_each_job_waits_for(lab, cluster):
+    lab.hold()
+    cluster.scale(jobs=2)
+    until(lambda: len(cluster.job_ids) == 2)
+    lab.state("100", "PENDING", "QOSMaxJobsPerUserLimit")
+    lab.state("101", "PENDING", "Priority")
+    with pytest.raises(TimeoutError) as error:
+        cluster.wait_for_workers(6, timeout=0.1)
+    assert isinstance(error.value, dask_hpc.WorkersTimeout)
+    assert (error.value.arrived, error.value.wanted) == (0, 6)
+    assert str(error.value) == (
+        "0 of 6 workers came within 0.1 s: job 100 pending: your limit of running jobs is reached; "
+        "it starts when another of your jobs ends (QOSMaxJobsPerUserLimit); "
+        "job 101 pending: other jobs are before it in the line (Priority) "
+        "(the cluster is scaled to 4 workers only)."
+    )
+
+
+def test_timeout_may_be_text(lab, cluster):
+    lab.hold()
+    with pytest.raises(dask_hpc.WorkersTimeout, match=r"within 0\.2 s"):
+        cluster.wait_for_workers(1, timeout="200ms")
+
+
+def test_waiting_ends_when_all_jobs_are_over(lab, cluster):
+    lab.hold()
+    cluster.scale(jobs=2)
+    until(lambda: len(cluster.job_ids) == 2)
+    for job in cluster.job_ids:
+        lab.state(job, "FAILED", "NonZeroExitCode", "node1")
+    with pytest.raises(dask_hpc.JobsEnded) as error:
+        cluster.wait_for_workers(4, timeout=60)
+    assert "jobs 100, 101 ended on node1, failed: its command failed" in str(error.value)
+    assert "Their output is in logs." in str(error.value)
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, None])
+def test_a_number_of_workers_that_is_none_is_refused(cluster, number):
+    with pytest.raises(ValueError, match="1 or more"):
+        cluster.wait_for_workers(number)
+
+
+def test_wrong_interface_is_one_line_with_those_there_are(lab):
+    with pytest.raises(dask_hpc.ConfigError, match=r"'ib9' is not a valid .*'lo'") as error:
+        dask_hpc.SLURMCluster(interface="ib9")
+    assert "jobqueue.slurm" in str(error.value)
+
+
+def test_jobs_are_cancelled_although_closing_fails_otherwise(lab, monkeypatch):
+    cluster = dask_hpc.SLURMCluster()
+    lab.hold()
+    cluster.scale(jobs=2)
+    until(lambda: len(cluster.job_ids) == 2)
+
+    async def broken(**_):
+        raise OSError("the scheduler is gone")
+
+    monkeypatch.setattr(cluster.scheduler_comm, "retire_workers", broken, raising=False)
+    with pytest.raises(OSError, match="the scheduler is gone"):
+        cluster.close()
+    assert [sorted(call[1:]) for call in lab.calls("scancel")] == [["100", "101"]]
+    monkeypatch.undo()
+
+
+def test_cancelling_is_tried_again_and_what_is_left_is_named(lab, cluster, monkeypatch, caplog):
+    real = asyncio.sleep
+    monkeypatch.setattr("dask_hpc.lifecycle.asyncio.sleep", lambda seconds: real(seconds / 100))
+    lab.hold()
+    cluster.scale(jobs=2)
+    until(lambda: len(cluster.job_ids) == 2)
+    lab.says("scancel", "scancel: error: Unable to contact slurm controller")
+    cluster.close()
+    assert len(lab.calls("scancel")) >= 3
+    assert "Jobs may be left: scancel: Unable to contact slurm controller" in caplog.text
+    assert re.search("scancel --quiet (100 101|101 100)", caplog.text)
+
+
+def test_asynchronous_use(lab):
+    async def life():
+        async with dask_hpc.SLURMCluster(processes=1, nanny=False, asynchronous=True) as cluster:
+            cluster.scale(jobs=2)
+            await cluster.wait_for_workers(2, timeout=60)
+            async with Client(cluster, asynchronous=True) as client:
+                return await client.submit(sum, [1, 2])
+
+    assert asyncio.run(life()) == 3
+    assert lab.all_gone()
+
+
+def test_dask_jobqueues_own_arguments_and_their_errors_stay(lab):
+    with pytest.raises(ValueError, match="unexpected keyword argument 'wall_time'"):
+        dask_hpc.SLURMCluster(wall_time="1:00:00")
+    with dask_hpc.SLURMCluster(cores=4, processes=1, queue="long") as cluster:
+        assert "#SBATCH -p long\n" in cluster.job_script()
+        assert "--cpus-per-task=4" in cluster.job_script()
+        assert "slurm" in repr(type(cluster).job_cls).lower()
+
+
+def test_private_parts_of_dask_that_are_used_here_are_still_there():
+    # Behaviour above depends on them; this test says which, when Dask changes them.
+    from dask_jobqueue.core import Job, JobQueueCluster
+    from distributed.deploy.spec import ProcessInterface, SpecCluster
+
+    used = {
+        SpecCluster: ["_correct_state_internal", "_close"],
+        Job: ["_call", "job_id_regexp", "start", "close"],
+        ProcessInterface: ["close"],
+        JobQueueCluster: ["job_script", "scale"],
+    }
+    missing = [
+        f"{c.__name__}.{name}"
+        for c, names in used.items()
+        for name in names
+        if not hasattr(c, name)
+    ]
+    assert not missing
+
+
+def test_without_a_batch_system_get_cluster_is_a_local_one():
+    with dask.config.set({"dask-hpc.scheduler": None}):
+        arguments = {"dashboard_address": ":0", "walltime": "1:00:00", "queue": "short"}
+        with dask_hpc.get_cluster(cores=2, processes=1, memory="1 GiB", **arguments) as cluster:
+            assert isinstance(cluster, LocalCluster)
+            with Client(cluster) as client:
+                cluster.scale(jobs=4)  # one computer is one job
+                client.wait_for_workers(1, timeout=60)
+                [worker] = client.scheduler_info()["workers"].values()
+                assert worker["nthreads"] == 2
+                assert worker["memory_limit"] == 2**30
+                with pytest.raises(dask_hpc.WorkersTimeout, match="1 of 3 workers"):
+                    cluster.wait_for_workers(3, timeout=0.1)

@@ -1,0 +1,214 @@
+"""Finding, linking and reading the lab's configuration."""
+
+import getpass
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dask
+import pytest
+import yaml
+
+from dask_hpc import ConfigError, config, schedulers
+
+SLURM = schedulers.get("slurm")
+JOBQUEUE = {"dask-hpc": {"scheduler": "slurm"}, "jobqueue": {"slurm": {"cores": 4}}}
+
+
+def make_project(folder: Path, jobqueue=JOBQUEUE) -> Path:
+    (folder / "config").mkdir(parents=True)
+    (folder / "config" / "jobqueue.yaml").write_text(yaml.safe_dump(jobqueue))
+    (folder / "config" / "distributed.yaml").write_text("distributed: {}\n")
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path):
+    return make_project(tmp_path / "the lab")
+
+
+@pytest.fixture
+def prefix(tmp_path):
+    return tmp_path / "env"
+
+
+def test_project_is_found_from_a_folder_inside_it_and_the_nearest_counts(project):
+    inner = make_project(project / "inner")
+    (inner / "notebooks").mkdir()
+    assert config.find_project(inner / "notebooks") == inner
+    assert config.find_project(project / "config") == project
+
+
+def test_no_project_around_is_one_line_that_names_the_folder(tmp_path):
+    with pytest.raises(ConfigError, match=r"No config/jobqueue\.yaml in") as error:
+        config.find_project(tmp_path)
+    assert str(tmp_path) in str(error.value)
+
+
+def test_links_make_an_edit_count_in_the_next_python(project, tmp_path):
+    # A Python whose prefix is elsewhere, as a venv's.
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    site = tmp_path / "venv" / "lib" / f"python3.{sys.version_info[1]}" / "site-packages"
+    (site / "here.pth").write_text("\n".join(path for path in sys.path if path))
+
+    def cores():
+        code = "import dask; print(dask.config.get('jobqueue.slurm.cores'))"
+        python = tmp_path / "venv" / "bin" / "python"
+        environment = {k: v for k, v in os.environ.items() if k != "DASK_CONFIG"}
+        out = subprocess.run(
+            [python, "-c", code], capture_output=True, text=True, check=True, env=environment
+        )
+        return int(out.stdout)
+
+    targets = config.link(project, tmp_path / "venv")
+    assert [target.name for target in targets] == ["distributed.yaml", "jobqueue.yaml"]
+    assert cores() == 4
+    (project / "config" / "jobqueue.yaml").write_text("jobqueue: {slurm: {cores: 6}}")
+    assert cores() == 6
+
+
+def test_linking_again_and_from_another_or_a_deleted_project_replaces_the_links(
+    project, prefix, tmp_path
+):
+    config.link(project, prefix)
+    config.link(project, prefix)
+    other = make_project(tmp_path / "other")
+    config.link(other, prefix)
+    assert (prefix / "etc/dask/jobqueue.yaml").readlink() == other / "config/jobqueue.yaml"
+    other.rename(tmp_path / "gone")  # the links are dead now
+    config.link(project, prefix)
+    assert (prefix / "etc/dask/jobqueue.yaml").resolve() == project / "config/jobqueue.yaml"
+
+
+def test_a_file_of_somebody_else_is_not_touched_and_nothing_is_linked(project, prefix):
+    theirs = prefix / "etc/dask/jobqueue.yaml"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("theirs: 1\n")
+    with pytest.raises(ConfigError, match="is there already and is not ours"):
+        config.link(project, prefix)
+    assert theirs.read_text() == "theirs: 1\n"
+    assert [path.name for path in theirs.parent.iterdir()] == ["jobqueue.yaml"]
+
+
+def test_a_link_of_somebody_else_is_not_replaced(project, prefix, tmp_path):
+    target = prefix / "etc/dask/jobqueue.yaml"
+    target.parent.mkdir(parents=True)
+    target.symlink_to(tmp_path / "site-wide.yaml")
+    with pytest.raises(ConfigError, match="not ours"):
+        config.link(project, prefix)
+
+
+def test_where_links_are_not_allowed_files_are_copied_and_copied_again(
+    project, prefix, monkeypatch
+):
+    def refuse(self, target):
+        raise OSError(95, "Operation not supported", str(self))
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    config.link(project, prefix)
+    (project / "config/jobqueue.yaml").write_text("jobqueue: {slurm: {cores: 6}}")
+    targets = config.link(project, prefix)
+    assert not any(target.is_symlink() for target in targets)
+    copy = (prefix / "etc/dask/jobqueue.yaml").read_text()
+    assert yaml.safe_load(copy) == {"jobqueue": {"slurm": {"cores": 6}}}
+    assert str(project) in copy.splitlines()[0]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_environment_that_is_not_yours_is_one_line(project, prefix):
+    prefix.mkdir(mode=0o500)
+    with pytest.raises(ConfigError, match="environment of your own"):
+        config.link(project, prefix)
+
+
+def test_an_environment_that_cannot_hold_the_links_is_one_line(project, prefix):
+    prefix.mkdir()
+    (prefix / "etc").write_text("a file")
+    with pytest.raises(ConfigError, match="environment of your own") as error:
+        config.link(project, prefix)
+    assert "\n" not in str(error.value)
+
+
+def test_broken_yaml_is_named_with_its_line_and_not_linked(project, prefix):
+    (project / "config/jobqueue.yaml").write_text("jobqueue:\n  slurm:\n\tcores: 4\n")
+    with pytest.raises(ConfigError, match="line 3 is not valid YAML") as error:
+        config.link(project, prefix)
+    assert "\n" not in str(error.value)
+    assert not prefix.exists()
+
+
+def test_configuration_without_a_batch_system_means_none():
+    with dask.config.set({"dask-hpc": None}):
+        assert config.scheduler().name == "none"
+    with dask.config.set({"dask-hpc.scheduler": "none"}):
+        assert config.scheduler().name == "none"
+
+
+def test_a_batch_system_that_is_not_known_is_one_line_with_the_known_ones():
+    with dask.config.set({"dask-hpc.scheduler": "slrum"}):
+        with pytest.raises(ConfigError, match="'slrum'; known: slurm, none"):
+            config.scheduler()
+
+
+def test_cores_memory_and_processes_of_the_yaml_become_arguments(lab):
+    filled = config.explicit(SLURM, {"queue": "long"})
+    assert (filled["cores"], filled["memory"], filled["processes"]) == (2, "1 GiB", 2)
+    assert filled["queue"] == "long"
+    assert config.explicit(SLURM, {"cores": 6, "processes": 3})["cores"] == 6
+
+
+@pytest.mark.parametrize(
+    ("cores", "processes"), [(1, 1), (6, 6), (8, 8), (30, 6), (32, 8), (13, 1)]
+)
+def test_processes_left_out_divide_the_cores_and_are_eight_at_most(lab, cores, processes):
+    with dask.config.set({"jobqueue.slurm.processes": None}):
+        assert config.explicit(SLURM, {"cores": cores})["processes"] == processes
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"cores": None}, "cores of a job is not set"),
+        ({"memory": None}, "memory of a job is not set"),
+        ({"cores": "four"}, "cores must be a whole number"),
+        ({"processes": 0}, "processes must be a whole number"),
+        ({"processes": 3}, "3 processes can't share 2 cores"),
+        ({"log-directory": "$NO_SUCH_VARIABLE/logs"}, "names a variable that is not set"),
+        ({"log-directory": "my logs"}, "has a space"),
+        ({"log-directory": "/proc/nowhere/logs"}, "can't be made"),
+    ],
+)
+def test_settings_that_no_job_can_have_are_one_line(lab, settings, line):
+    with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in settings.items()}):
+        with pytest.raises(ConfigError, match=line) as error:
+            config.explicit(SLURM, {})
+    assert "\n" not in str(error.value)
+
+
+def test_no_nanny_with_several_processes_is_refused_here_and_not_by_every_job(lab):
+    with pytest.raises(ConfigError, match="give processes=1 too"):
+        config.explicit(SLURM, {"nanny": False})
+    assert config.explicit(SLURM, {"nanny": False, "processes": 1})["nanny"] is False
+
+
+def test_a_section_that_is_not_there_is_named_with_those_that_are(lab):
+    with pytest.raises(ConfigError, match=r"no section jobqueue\.gpu .*slurm"):
+        config.explicit(SLURM, {"config_name": "gpu"})
+
+
+def test_user_and_home_in_the_log_directory_are_filled_in_and_it_is_made(
+    lab, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("USER", getpass.getuser())
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    filled = config.explicit(SLURM, {"log_directory": "~/$USER/logs"})
+    expected = tmp_path / "home" / getpass.getuser() / "logs"
+    assert Path(filled["log_directory"]) == expected
+    assert expected.is_dir()
+
+
+def test_python_with_a_space_in_its_path_is_quoted_in_the_script(lab, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/the lab/bin/python")
+    assert config.explicit(SLURM, {})["python"] == "'/the lab/bin/python'"
+    assert config.explicit(SLURM, {"python": "mine"})["python"] == "mine"

@@ -1,0 +1,96 @@
+"""What `config.check` says about a lab's files."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dask_hpc.config_check import findings
+
+LAB = Path("config/jobqueue.yaml")
+HOME = Path("home/jobqueue.yaml")
+GOOD = """
+dask-hpc: {scheduler: slurm}
+jobqueue:
+  slurm:
+    account: lab
+    cores: 8
+    processes: 4
+    memory: 16 GiB
+    walltime: "01:00:00"
+    job-extra-directives: ["--nodes=1"]
+    log_directory: logs
+"""
+
+
+def said(change: str = "", home: str = "") -> list[str]:
+    """What is said of a good file with these lines of the slurm section added to it."""
+    text = GOOD + "".join(f"    {line}\n" for line in change.splitlines())
+    files = [(LAB, yaml.safe_load(text))]
+    return findings([*files, (HOME, yaml.safe_load(home))] if home else files)
+
+
+def test_nothing_is_said_of_a_good_file():
+    assert said() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("acount: x", "acount: there is no such key, and it is ignored; did you mean account?"),
+        (
+            "wall-time: x",
+            "wall-time: there is no such key, and it is ignored; did you mean walltime?",
+        ),
+        ("project: x", "project: its name is now account"),
+        ("job-extra: [x]", "job-extra: its name is now job-extra-directives"),
+        ("env_extra: [x]", "env-extra: its name is now job-script-prologue"),
+        ("memory: 16GB", "memory: 16GB means less to Dask than to the batch system; say 16 GiB"),
+        ("memory: 16 G", "memory: 16 G means less to Dask than to the batch system; say 16 GiB"),
+        ("memory: 16", 'memory: 16 has no unit; say for example "16 GiB"'),
+        ("memory: much", "memory: 'much' can't be read; say for example \"16 GiB\""),
+        ("cores: 0", "cores: must be a whole number, 1 or more, not 0"),
+        ("processes: '4'", "processes: must be a whole number, 1 or more, not '4'"),
+        ("processes: 3", "processes: does not divide cores: 2 of 8 cores stay idle"),
+        ("processes: 9", "processes: 9 processes can't share 8 cores"),
+        (
+            "walltime: 10:00:00",
+            'walltime: is the number 36000; put the time in quotes, like "01:00:00"',
+        ),
+    ],
+)
+def test_a_doubtful_key_is_named_with_its_file_and_what_to_write(change, line):
+    # The later of two equal keys counts, in YAML as here.
+    [only] = said(change)
+    assert line in only
+    assert only.startswith("config/jobqueue.yaml: jobqueue.slurm.")
+
+
+def test_a_walltime_that_the_batch_system_does_not_read_is_said():
+    [only] = said('walltime: "1h"')
+    assert "'1h' is not one that Slurm reads" in only
+
+
+def test_the_file_that_counts_is_named_where_a_later_one_goes_before():
+    [only] = said(home="jobqueue: {slurm: {processes: 3}}")
+    assert only.startswith("home/jobqueue.yaml: jobqueue.slurm.processes: does not divide")
+
+
+def test_our_own_section_is_looked_at_too():
+    assert findings([(LAB, {"dask-hpc": {"scheduler": "slrum"}})]) == [
+        "config/jobqueue.yaml: dask-hpc.scheduler: no batch system is called 'slrum'; "
+        "known: slurm, none"
+    ]
+    [only] = findings([(LAB, {"dask-hpc": {"sheduler": "slurm"}})])
+    assert "did you mean scheduler?" in only
+    [only] = findings([(LAB, {"dask-hpc": "slurm"})])
+    assert "holds no keys" in only
+
+
+def test_files_of_other_kinds_and_empty_sections_are_passed_over():
+    files = [
+        (LAB, {"distributed": {"x": 1}}),
+        (LAB, {"jobqueue": None}),
+        (LAB, {"jobqueue": {"slurm": None}}),
+    ]
+    assert findings(files) == []

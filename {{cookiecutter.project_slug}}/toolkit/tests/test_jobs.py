@@ -1,0 +1,264 @@
+"""The poller of the batch system's list, and cancelling; with a stand-in for its commands."""
+
+import asyncio
+import itertools
+import time
+from pathlib import Path
+
+import pytest
+
+from dask_hpc import jobs, schedulers
+from dask_hpc.schedulers import JobState, JobStatus
+
+SLURM = schedulers.get("slurm")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The poller's times, a hundred times shorter."""
+    for name in ("FIRST", "STEADY", "QUIET"):
+        monkeypatch.setattr(jobs, name, getattr(jobs, name) / 100)
+
+
+@pytest.fixture
+def listing(monkeypatch):
+    """What the list command prints, as rows to be changed; `listing.asked` has times and jobs."""
+
+    class Listing(dict):
+        def __init__(self):
+            self.asked, self.error = [], None
+
+        async def run(self, argv, **_):
+            assert argv[0] == "squeue"
+            self.asked.append((time.monotonic(), argv[-1].removeprefix("--jobs=").split(",")))
+            if self.error:
+                raise self.error
+            return "".join(f"{job}|{row}\n" for job, row in self.items())
+
+    listing = Listing()
+    monkeypatch.setattr(jobs, "run", listing.run)
+    return listing
+
+
+async def until(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came to be"
+        await asyncio.sleep(0.005)
+
+
+def test_submission_and_every_change_are_events_and_subscribers_hear_them(quick, listing):
+    async def life():
+        watcher = jobs.Watcher(SLURM)
+        heard = []
+        watcher.subscribe(heard.append)
+        listing["7"] = "PENDING|Priority|"
+        watcher.add("7")
+        await until(lambda: len(watcher.events) == 2)
+        listing["7"] = "PENDING|Resources|"
+        await until(lambda: len(watcher.events) == 3)
+        listing["7"] = "RUNNING|None|node1"
+        await until(lambda: len(watcher.events) == 4)
+        listing["7"] = "FAILED|NonZeroExitCode|node1"
+        await until(lambda: len(watcher.events) == 5)
+        await watcher.stop()
+        return watcher, heard
+
+    before = time.time()
+    watcher, heard = asyncio.run(life())
+    assert [(event.state, event.reason, event.node) for event in heard] == [
+        (JobState.SUBMITTED, "", ""),
+        (JobState.PENDING, "Priority", ""),
+        (JobState.PENDING, "Resources", ""),
+        (JobState.RUNNING, "", "node1"),
+        (JobState.FAILED, "NonZeroExitCode", "node1"),
+    ]
+    assert heard == watcher.events
+    times = [event.time for event in heard]
+    assert before <= times[0] <= times[-1] <= time.time()
+    assert times == sorted(times)
+
+
+def test_all_jobs_are_asked_about_in_one_call_and_ended_ones_no_more(quick, listing):
+    async def life():
+        watcher = jobs.Watcher(SLURM)
+        for job in ("1", "2", "3"):
+            listing[job] = "RUNNING|None|node1"
+            watcher.add(job)
+        await until(lambda: listing.asked)
+        listing["2"] = "COMPLETED|None|node1"
+        await until(lambda: listing.asked[-1][1] == ["1", "3"])
+        listing["1"] = listing["3"] = "COMPLETED|None|node1"
+        await until(lambda: not watcher.live)
+        asked = len(listing.asked)
+        await asyncio.sleep(0.3)  # three times the longest pause of a watcher that still had jobs
+        await watcher.stop()
+        return asked
+
+    asked = asyncio.run(life())
+    assert listing.asked[0][1] == ["1", "2", "3"]
+    assert len(listing.asked) == asked
+
+
+def test_polling_becomes_rarer_and_soon_again_after_a_submission(quick, listing):
+    listing.update({"1": "PENDING|Priority|", "2": "PENDING|Priority|"})
+
+    async def life():
+        watcher = jobs.Watcher(SLURM)
+        watcher.add("1")
+        await until(lambda: len(listing.asked) == 13)
+        watcher.add("2")
+        added = time.monotonic()
+        await until(lambda: len(listing.asked) == 14)
+        await watcher.stop()
+        return added
+
+    added = asyncio.run(life())
+    times = [at for at, _ in listing.asked]
+    gaps = [b - a for a, b in itertools.pairwise(times)]
+    assert gaps[0] < jobs.STEADY < gaps[6] < jobs.QUIET < gaps[11]
+    assert times[13] - added < gaps[11] / 3
+
+
+def test_a_list_command_that_fails_is_said_once_and_survived(quick, listing, caplog):
+    async def life():
+        watcher = jobs.Watcher(SLURM)
+        listing.error = jobs.CommandError("squeue", "Unable to contact slurm controller")
+        watcher.add("1")
+        await until(lambda: len(listing.asked) == 4)
+        listing.error = None
+        listing["1"] = "RUNNING|None|node1"
+        await until(lambda: watcher.jobs["1"].state is JobState.RUNNING)
+        await watcher.stop()
+
+    asyncio.run(life())
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1
+    assert "Unable to contact slurm controller" in said[0]
+
+
+def test_a_job_that_is_listed_no_more_is_gone_but_not_at_the_first_miss(listing):
+    async def life():
+        watcher = jobs.Watcher(SLURM, "1", "2")
+        listing.update({"1": "RUNNING|None|n1", "2": "RUNNING|None|n1"})
+        await watcher.poll()
+        del listing["1"]
+        await watcher.poll()
+        first = watcher.jobs["1"].state
+        await watcher.poll()
+        return first, watcher.jobs["1"].state, watcher.live
+
+    assert asyncio.run(life()) == (JobState.RUNNING, JobState.GONE, ["2"])
+
+
+def test_a_single_job_that_slurm_has_forgotten_is_gone_and_not_a_failure(listing, caplog):
+    async def life():
+        watcher = jobs.Watcher(SLURM, "1")
+        listing.error = jobs.CommandError("squeue", "Invalid job id specified")
+        await watcher.poll()
+        await watcher.poll()
+        return watcher.jobs["1"].state
+
+    assert asyncio.run(life()) is JobState.GONE
+    assert not caplog.records
+
+
+def test_a_slow_list_command_does_not_hold_up_the_event_loop(monkeypatch, slurm):
+    squeue = slurm.folder / "bin" / "squeue"
+    squeue.write_text("#!/bin/sh\nsleep 1\necho '1|RUNNING|None|node1'\n")
+
+    async def life():
+        watcher = jobs.Watcher(SLURM, "1")
+        poll = asyncio.create_task(watcher.poll())
+        ticks = 0
+        while not poll.done():
+            await asyncio.sleep(0.02)
+            ticks += 1
+        return ticks, watcher.jobs["1"].state
+
+    ticks, state = asyncio.run(life())
+    assert state is JobState.RUNNING
+    assert ticks > 10
+
+
+def test_a_list_command_that_hangs_is_ended(slurm):
+    (slurm.folder / "bin" / "squeue").write_text("#!/bin/sh\nsleep 600\n")
+    start = time.monotonic()
+    with pytest.raises(jobs.CommandError, match=r"no answer within 0\.5 s"):
+        asyncio.run(jobs.run(["squeue"], timeout=0.5))
+    assert time.monotonic() - start < 60
+
+
+def test_stopping_ends_a_list_command_that_is_under_way(slurm):
+    squeue = slurm.folder / "bin" / "squeue"
+    squeue.write_text(f"#!/bin/sh\necho $$ > {slurm.folder / 'pid'}\nexec sleep 600\n")
+
+    async def life():
+        watcher = jobs.Watcher(SLURM)
+        watcher.add("1")
+        await until((slurm.folder / "pid").exists)
+        await until((slurm.folder / "pid").read_text)
+        await watcher.stop()
+
+    asyncio.run(life())
+    assert not Path(f"/proc/{(slurm.folder / 'pid').read_text().strip()}").exists()
+
+
+def test_a_failing_subscriber_does_not_stop_the_others_or_the_poller(quick, listing, caplog):
+    async def life():
+        watcher = jobs.Watcher(SLURM)
+        heard = []
+        watcher.subscribe(lambda event: 1 / 0)
+        watcher.subscribe(heard.append)
+        listing["1"] = "RUNNING|None|node1"
+        watcher.add("1")
+        await until(lambda: len(heard) == 2)
+        await watcher.stop()
+
+    asyncio.run(life())
+    assert "subscriber" in caplog.text
+
+
+def test_cancel_is_one_call_for_all(slurm):
+    asyncio.run(jobs.cancel(SLURM, ["1", "2", "1", "3"]))
+    assert slurm.calls("scancel") == [["--quiet", "1", "2", "3"]]
+    asyncio.run(jobs.cancel(SLURM, []))
+    assert len(slurm.calls("scancel")) == 1
+
+
+def test_cancelling_what_is_over_is_no_error_and_an_unreachable_slurm_is(slurm):
+    slurm.says("scancel", "scancel: error: Kill job error on job id 1: Invalid job id specified")
+    asyncio.run(jobs.cancel(SLURM, ["1"]))
+    slurm.says("scancel", "scancel: error: Unable to contact slurm controller (connect failure)")
+    with pytest.raises(jobs.CommandError, match="Unable to contact"):
+        asyncio.run(jobs.cancel(SLURM, ["1"]))
+
+
+def test_a_commands_words_are_one_line_without_its_name(slurm):
+    slurm.says("squeue", "squeue: error: one thing\nsqueue: error: one thing\n  another\n")
+    with pytest.raises(jobs.CommandError) as error:
+        asyncio.run(jobs.run(["squeue"]))
+    assert error.value.words == "one thing; another"
+
+
+def test_a_missing_command_is_told_from_a_failing_one():
+    with pytest.raises(jobs.CommandError) as error:
+        asyncio.run(jobs.run(["no-such-command-anywhere"]))
+    assert error.value.missing
+
+
+def test_jobs_with_the_same_to_say_are_described_together():
+    told = jobs.describe(
+        SLURM,
+        [
+            JobStatus("1", JobState.PENDING, "Priority"),
+            JobStatus("2", JobState.PENDING, "Priority"),
+            JobStatus("3", JobState.RUNNING, "", "node1"),
+            JobStatus("4", JobState.FAILED, "NonZeroExitCode", "node2"),
+        ],
+    )
+    assert told == (
+        "jobs 1, 2 pending: other jobs are before it in the line (Priority); "
+        "job 3 running on node1, but not all of its workers have come; "
+        "job 4 ended on node2, failed: its command failed (NonZeroExitCode)"
+    )

@@ -1,0 +1,31 @@
+"""A batch cluster's arguments on a computer without a batch system."""
+
+import pytest
+
+from dask_hpc.local import local_arguments
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {}),
+        ({"cores": 8, "processes": 4}, {"n_workers": 4, "threads_per_worker": 2}),
+        ({"cores": 30}, {"n_workers": 6, "threads_per_worker": 5}),
+        ({"processes": 3}, {"n_workers": 3}),
+        ({"processes": False}, {"processes": False}),
+        (
+            {"cores": 4, "n_workers": 1, "threads_per_worker": 1},
+            {"n_workers": 1, "threads_per_worker": 1},
+        ),
+        (
+            {"cores": 2, "processes": 2, "memory": "2 GiB"},
+            {"n_workers": 2, "threads_per_worker": 1, "memory_limit": 2**30},
+        ),
+        ({"scheduler_options": {"dashboard_address": ":0"}}, {"dashboard_address": ":0"}),
+        ({"interface": "ib0", "queue": "short", "job_extra_directives": [], "nanny": False}, {}),
+        ({"config_name": "gpu", "walltime": "1:00:00", "name": "mine"}, {"name": "mine"}),
+        ({"misspelt": 1}, {"misspelt": 1}),  # LocalCluster itself refuses it
+    ],
+)
+def test_arguments_are_translated_or_left_aside(given, expected):
+    assert local_arguments(given) == expected

@@ -1,0 +1,137 @@
+"""The descriptions of batch systems: their grammar, their words, their commands."""
+
+import math
+
+import pytest
+
+from dask_hpc import schedulers
+from dask_hpc.schedulers import JobState, JobStatus
+
+SLURM = schedulers.get("slurm")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("01:00:00", 3600),
+        ("1:02:03", 3723),
+        ("100:00:00", 360000),
+        ("30:00", 1800),  # two fields: minutes and seconds
+        ("90", 5400),  # a number alone: minutes
+        ("1-00", 86400),
+        ("1-12", 129600),
+        ("1-12:30", 131400),
+        ("2-00:00:01", 172801),
+        (" 00:00:30 ", 30),
+        ("UNLIMITED", math.inf),
+    ],
+)
+def test_slurm_walltime_is_read_as_sbatch_reads_it(text, seconds):
+    assert SLURM.parse_walltime(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1h", "one", "01:00:00:00", "1-", "1-00:00:00:00", "-5", "1.5", "00:00:00", "0", ":30"],
+)
+def test_walltime_that_slurm_does_not_read_is_refused_in_one_line(text):
+    with pytest.raises(ValueError, match="HH:MM:SS") as error:
+        SLURM.parse_walltime(text)
+    assert repr(text) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_slurm_list_is_read_with_states_reasons_and_nodes():
+    printed = (
+        "Welcome to the cluster of 2024!\n"
+        "17|PENDING|Resources|\n"
+        "18|PENDING|ReqNodeNotAvail, UnavailableNodes:node[1-3]|\n"
+        "19|RUNNING|None|node1\n"
+        "20|CANCELLED by 1000|None|node2\n"
+        "21|OUT_OF_MEMORY|OutOfMemory|node2\n"
+        "22|A_STATE_OF_2030|None|\n"
+    )
+    assert SLURM.parse_list(printed) == [
+        JobStatus("17", JobState.PENDING, "Resources"),
+        JobStatus("18", JobState.PENDING, "ReqNodeNotAvail, UnavailableNodes:node[1-3]"),
+        JobStatus("19", JobState.RUNNING, "", "node1"),
+        JobStatus("20", JobState.CANCELLED, "", "node2"),
+        JobStatus("21", JobState.OUT_OF_MEMORY, "OutOfMemory", "node2"),
+        JobStatus("22", JobState.UNKNOWN),
+    ]
+
+
+def test_every_slurm_state_has_one_of_ours_and_ended_ones_are_told_apart():
+    ended = {word for word, state in SLURM.states.items() if state.ended}
+    assert {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED"} <= ended
+    assert not {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUEUED"} & ended
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("Resources", "no node that fits is free yet (Resources)"),
+        ("Priority", "other jobs are before it"),
+        ("PartitionNodeLimit", "more nodes or CPUs than its partition"),
+        ("AssocGrpCpuLimit", "all jobs of your account together"),
+        ("AssocGrpCPUMinutesLimit", "time granted to your account is used up"),
+        ("AssocMaxJobsLimit", "your account's limit of running jobs"),
+        ("AssocMaxCpuPerJobLimit", "larger than your account allows"),
+        ("QOSMaxJobsPerUserLimit", "your limit of running jobs is reached"),
+        ("QOSMaxCpuPerUserLimit", "it starts when another of your jobs ends"),
+        ("QOSMaxWallDurationPerJobLimit", "quality of service (QOS) allows"),
+        ("QOSGrpNodeLimit", "of its quality of service (QOS) together"),
+        ("ReqNodeNotAvail, UnavailableNodes:n1", "(ReqNodeNotAvail, UnavailableNodes:n1)"),
+    ],
+)
+def test_slurm_reason_is_put_into_plain_words_with_its_own_after_them(reason, words):
+    explained = SLURM.explain(reason)
+    assert words in explained
+    assert explained.endswith(f"({reason})")
+
+
+def test_reason_that_is_not_known_is_shown_as_it_is():
+    assert SLURM.explain("MoonIsFull") == "MoonIsFull"
+    assert SLURM.explain("") == ""
+
+
+def test_every_job_is_in_one_list_call_and_in_one_cancel_call():
+    [ids] = [word for word in SLURM.list_command(["1", "2", "3"]) if word.startswith("--jobs")]
+    assert ids == "--jobs=1,2,3"
+    assert SLURM.cancel_command(["1", "2", "3"])[-3:] == ["1", "2", "3"]
+
+
+def test_capacity_is_that_of_the_partition_asked_for_or_of_the_default_one():
+    assert "--partition=long" in SLURM.capacity_command("long")
+    assert SLURM.parse_capacity("long|0/128/0/128\n") == 128
+    assert SLURM.parse_capacity("short*|3/61/0/64\nlong|0/128/0/128\n") == 64
+
+
+@pytest.mark.parametrize("printed", ["", "no such thing\n", "long|n/a\n"])
+def test_capacity_of_a_partition_that_is_not_listed_is_an_error(printed):
+    with pytest.raises(ValueError, match="no such partition"):
+        SLURM.parse_capacity(printed)
+
+
+def test_unknown_batch_system_is_refused_with_the_known_names():
+    with pytest.raises(KeyError, match="slurm, none"):
+        schedulers.get("slrum")
+
+
+def test_none_describes_that_there_is_nothing_to_ask():
+    none = schedulers.get("none")
+    assert none.cluster_class is None
+    assert none.list_command(["1"]) == none.cancel_command(["1"]) == []
+
+
+@pytest.mark.parametrize("scheduler", schedulers.SCHEDULERS.values(), ids=lambda s: s.name)
+def test_description_names_a_class_and_a_section_that_exist(scheduler):
+    import dask_hpc
+    from dask_hpc import config
+
+    if scheduler.cluster_class is None:
+        return
+    assert getattr(dask_hpc, scheduler.cluster_class).batch is scheduler
+    keys = config.packaged()[scheduler.section]
+    assert scheduler.account_key in keys
+    assert scheduler.queue_key in keys
