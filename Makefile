@@ -6,6 +6,8 @@ TOOLKIT := {{cookiecutter.project_slug}}/toolkit
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 TESTBED := $(PY) -m hpc_testbed
+# The record of the headline on the testbed is kept.
+PYTEST = mkdir -p build/benchmarks && $(PY) -m pytest --benchmark-json=build/benchmarks/headline.json
 PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject.toml
 
 .DEFAULT_GOAL := help
@@ -20,12 +22,12 @@ demo: .venv/demo-ready ## template, testbed, 500 x sleep(1) on real Slurm, figur
 
 test: .venv/test-ready ## the quick, complete check of a change (12 minutes at most)
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
-	$(PY) -m pytest -m "not full" $(PYTEST_ARGS)
+	@$(PYTEST) -m "not full" $(PYTEST_ARGS)
 	@$(PY) -m asv check --config benchmarks/asv.conf.json --environment existing:same
 
 test-full: .venv/test-ready ## everything, slow tests included
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
-	$(PY) -m pytest $(PYTEST_ARGS)
+	@$(PYTEST) $(PYTEST_ARGS)
 	@$(MAKE) --no-print-directory bench-asv
 
 lint: .venv/test-ready ## ruff, mended where it can

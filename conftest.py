@@ -1,4 +1,4 @@
-"""The lab's project on the testbed: rendered with the testbed's answers, installed as alice."""
+"""For all tests: the lab's project on the testbed, rendered with the testbed's answers, installed as alice."""
 
 import shlex
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 from hpc_testbed import Testbed, install_project
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parent
 ANSWERS = REPOSITORY / "hpc-slurm-testbed" / "answers.yaml"
 
 
@@ -32,6 +32,7 @@ class Lab:
 
 @pytest.fixture(scope="session")
 def lab_session(testbed_session, tmp_path_factory):
+    """The lab's project, rendered and installed once a session."""
     folder = tmp_path_factory.mktemp("rendered")
     command = [sys.executable, "-m", "cookiecutter", "--no-input", "--config-file", ANSWERS]
     subprocess.run([*command, "--output-dir", folder, REPOSITORY], check=True, capture_output=True)

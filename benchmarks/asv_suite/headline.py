@@ -1,0 +1,26 @@
+"""What handing out 500 tasks costs on this machine's LocalCluster, by the harness's own clock."""
+
+import tempfile
+from pathlib import Path
+from statistics import median
+
+
+class Headline:
+    """500 x sleep(1) on 120 slots: 5 s is the bound, what is above is overhead."""
+
+    timeout = 180
+
+    def setup_cache(self):
+        from dask_hpc.bench import plan, record
+        from dask_hpc.bench.backends import LocalBackend
+        from dask_hpc.bench.run import measure
+
+        headline = plan.make("headline", repeats=[3])
+        with tempfile.TemporaryDirectory() as folder:
+            lines = record.read(measure(headline, LocalBackend, Path(folder)))
+        return [row["overhead_s"] for row in lines.rows]
+
+    def track_overhead(self, overheads):
+        return median(overheads)
+
+    track_overhead.unit = "s"
