@@ -19,10 +19,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable
+from multiprocessing import resource_tracker
 from typing import Protocol
 
 from ..errors import UserError
@@ -32,7 +34,7 @@ from .plan import Layout, layout
 # Tasks that a worker holds for each of its threads. Dask's own 1.1 gives a worker of 25 threads 28:
 # with 500 tasks on 100 slots some then wait in front of a busy thread while another thread is idle,
 # and the run takes a sixth wave (6.1 s for 5.0; median of 3).
-SATURATION = 1.0
+SATURATION = 2.0
 # Seconds between two looks at which tasks have ended.
 TICK_S = 0.02
 # Processes of a backend on this computer are as large as the cluster's jobs.
@@ -99,7 +101,7 @@ def chain(begin: float, marks: Iterable[tuple[str, float | None]]) -> dict[str, 
 
 
 async def collect(client, futures) -> list:
-    """Results of all futures, fetched in the pauses between waves.
+    """Results of all futures of an asynchronous client, fetched in the pauses between waves.
 
     When a wave ends, Dask's scheduler is busy giving the freed slots their next tasks, and it
     shares this process with the client. So futures are only looked at, and what has ended is
@@ -116,7 +118,7 @@ async def collect(client, futures) -> list:
             batch += [future for future in waiting if id(future) not in left]
             waiting = still
         if batch and not (news and waiting):
-            results += await client.gather(batch, asynchronous=True)
+            results += await client.gather(batch)
             batch = []
         else:
             await asyncio.sleep(tick)
@@ -152,7 +154,7 @@ class DaskBackend:
         self.layout = layout(slots, self.job_cores)
         begin = time.time()
         import dask
-        from distributed import Client
+        import distributed  # noqa: F401 - its defaults come first: leaving the setting restores them
 
         settings = {"distributed.scheduler.worker-saturation": SATURATION}
         self._settings.enter_context(dask.config.set(settings))
@@ -160,10 +162,9 @@ class DaskBackend:
         arrivals = _watch_arrivals(self.cluster)
         ready = time.time()
         self.cluster.scale(jobs=self.layout.jobs)
-        # While jobs are submitted and workers start:
-        self.client = Client(self.cluster, set_as_default=False)
+        self.cluster.sync(self._connect)  # while jobs are submitted and workers start
         self.cluster.wait_for_workers(self.layout.jobs, timeout=self.timeout)
-        born = self.client.run(process_start).values()
+        born = self.cluster.sync(self.client.run, process_start).values()
         times = sorted(arrivals.values())[: self.layout.jobs]
         return chain(
             begin,
@@ -176,15 +177,32 @@ class DaskBackend:
             ],
         )
 
+    async def _connect(self):
+        # All that the client does is done on the cluster's loop, as an asynchronous client. A
+        # synchronous one that Ctrl-C catches while it connects is out of reach: it can't be closed
+        # and keeps Python from ending. And one made of the cluster itself, not of its address,
+        # waits for the workers, and Ctrl-C there breaks off their start in the middle.
+        from distributed import Client
+
+        self.client = Client(
+            self.cluster.scheduler_address,
+            security=self.cluster.security,
+            set_as_default=False,
+            asynchronous=True,
+        )
+        await self.client
+
     def submitted(self) -> float | None:
         """When the last job was handed over, seconds since 1970; None where there are no jobs."""
         return None
 
     def map(self, function: Callable, items: Iterable, timeout: float | None = None) -> list:
-        # pure=False: equal calls are calls of their own. The futures are let go at the return.
-        futures = self.client.map(function, list(items), pure=False)
+        async def run():
+            # pure=False: equal calls are calls of their own. The futures are let go at the return.
+            return await collect(self.client, self.client.map(function, list(items), pure=False))
+
         try:
-            return self.client.sync(collect, self.client, futures, callback_timeout=timeout)
+            return self.cluster.sync(run, callback_timeout=timeout)
         except TimeoutError:
             there = len(self.cluster.scheduler.workers)
             raise BackendError(
@@ -206,7 +224,7 @@ class DaskBackend:
         # The cluster holds jobs: it is closed even if the client can't be.
         try:
             if client is not None:
-                client.close()
+                cluster.sync(client.close)
         finally:
             if cluster is not None:
                 cluster.close()
@@ -225,9 +243,12 @@ class LocalBackend(DaskBackend):
             n_workers=0,
             threads_per_worker=shape.threads,
             processes=True,
-            dashboard_address=None,
+            dashboard_address=":0",
+            scheduler_kwargs={"dashboard": False},
             # These tasks need none to speak of, and a share of a small machine's could stop them.
             memory_limit=None,
+            # Ended in the middle of a task, workers would say so once a task.
+            silence_logs=logging.ERROR,
         )
         _spare_children_ctrl_c(cluster)
         cluster._most = shape.jobs
@@ -291,7 +312,11 @@ class ClusterBackend(DaskBackend):
             # A nanny is a second process for each worker, and pays off in runs that last.
             nanny=False,
             worker_extra_args=[*(self._setting("worker-extra-args") or []), "--no-dashboard"],
-            scheduler_options={**(self._setting("scheduler-options") or {}), "dashboard": False},
+            scheduler_options={
+                **(self._setting("scheduler-options") or {}),
+                "dashboard_address": ":0",
+                "dashboard": False,
+            },
         )
 
     def submitted(self) -> float | None:
@@ -352,6 +377,8 @@ def _spare_children_ctrl_c(cluster) -> None:
     """
 
     async def block():
+        # Python starts this helper with the first child process, and then unblocks the signal.
+        resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
     cluster.sync(block)

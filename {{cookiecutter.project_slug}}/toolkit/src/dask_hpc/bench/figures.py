@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
@@ -45,7 +46,14 @@ def speedup_panel(axes, points: Sequence[dict]) -> None:
     slots = range(1, most + 1)
     axes.plot([0, most], [0, most], "--", color=PALE, lw=1, label="one for one (y = x)")
     bound = [metrics.speedup_bound(tasks, n) for n in slots]
-    axes.step(slots, bound, where="post", color=ORANGE, lw=1.4, label="most that is possible")
+    axes.step(
+        slots,
+        bound,
+        where="post",
+        color=ORANGE,
+        lw=1.4,
+        label=f"most that {tasks} equal tasks allow",
+    )
     _dots_and_medians(axes, points, "speedup", most)
     for point in points:
         # Below and to the right: the lines are above and to the left.
@@ -70,7 +78,7 @@ def efficiency_panel(axes, points: Sequence[dict]) -> None:
     for point in points:
         axes.annotate(
             f"{point['e_rel'].median:.3f}",
-            (point["slots"], min(row for row in point["e_rel_values"])),
+            (point["slots"], min(point["e_rels"])),
             xytext=(0, -14),
             textcoords="offset points",
             ha="center",
@@ -85,7 +93,7 @@ def efficiency_panel(axes, points: Sequence[dict]) -> None:
 def _dots_and_medians(axes, points, name, most):
     for index, point in enumerate(points):
         label = "a repeat" if index == 0 else None
-        values = point[f"{name}_values"]
+        values = point[f"{name}s"]
         axes.plot(
             [point["slots"]] * len(values),
             values,
@@ -118,7 +126,7 @@ def _dots_and_medians(axes, points, name, most):
 def _apart(numbers, most) -> bool:
     """Whether labels at these numbers leave each other room."""
     numbers = [0, *numbers]
-    return all(b - a > 0.08 * most for a, b in zip(numbers, numbers[1:], strict=False))
+    return all(b - a > 0.08 * most for a, b in pairwise(numbers))
 
 
 def gil_panel(axes, points: Sequence[dict]) -> None:
@@ -128,10 +136,10 @@ def gil_panel(axes, points: Sequence[dict]) -> None:
     height = 0.5
     for y, point in enumerate(points):
         axes.barh(y, point["speedup"].median, height, color=BLUE, alpha=0.55)
-        axes.plot(point["speedup_values"], [y] * point["n"], "o", color=INK, ms=4, mew=0, zorder=3)
+        axes.plot(point["speedups"], [y] * point["n"], "o", color=INK, ms=4, mew=0, zorder=3)
         axes.annotate(
             f"{point['speedup'].median:.2f}",
-            (max(point["speedup_values"]), y),
+            (max(point["speedups"]), y),
             xytext=(8, 0),
             textcoords="offset points",
             va="center",
@@ -155,25 +163,6 @@ def gil_panel(axes, points: Sequence[dict]) -> None:
     axes.set_title("Computing in pure Python")
 
 
-def with_values(points: list[dict], rows: Sequence[dict], key: str) -> list[dict]:
-    """Points with their single repeats' values, which the dots need.
-
-    Parameters
-    ----------
-    points : list of dict
-        From `table.points` or `table.gil_points`.
-    rows : sequence of dict
-        The rows they were made of.
-    key : str
-        What tells the points apart: ``"slots"`` or ``"mode"``.
-    """
-    for point in points:
-        mine = [row for row in rows if row[key] == point[key]]
-        for name in ("speedup", "e_rel"):
-            point[f"{name}_values"] = [row[name] for row in mine]
-    return points
-
-
 def both(points: Sequence[dict], title: str, caption: str) -> Figure:
     """Speedup and share of the ideal side by side, with title and caption: for a README."""
     with matplotlib.rc_context(STYLE):
@@ -181,8 +170,8 @@ def both(points: Sequence[dict], title: str, caption: str) -> Figure:
         lines = textwrap.wrap(caption, 135)
         bottom = 0.145 + 0.037 * len(lines)
         left, right = figure.subplots(1, 2)
-        figure.subplots_adjust(left=0.065, right=0.985, top=0.82, bottom=bottom, wspace=0.2)
-        figure.text(0.012, 0.955, title, fontsize=13, fontweight="bold", va="center")
+        figure.subplots_adjust(left=0.065, right=0.985, top=0.85, bottom=bottom, wspace=0.2)
+        figure.text(0.012, 0.96, title, fontsize=13, fontweight="bold", va="center")
         figure.text(0.012, 0.02, "\n".join(lines), fontsize=8.5, color=GREY, linespacing=1.4)
         speedup_panel(left, points)
         efficiency_panel(right, points)

@@ -49,17 +49,17 @@ class Plan:
     repeats: tuple[int, ...]
 
     def visits(self) -> list[Visit]:
-        """The order of measuring: up the slots and down again, the repeats halved between.
+        """The order of measuring: down from the most slots and up again, half the repeats each way.
 
         A machine that is slower for some minutes then slows more than one point, and what is
         slower at the end than at the start shows as a spread of a point's repeats instead of as a
-        slope of the curve. It also starts each cluster size twice, at the price of the starts. The
-        turning point is visited once.
+        slope of the curve. The first start, which is timed from the command on, is the largest.
+        The turning point, the fewest slots, is visited once.
         """
         points = list(zip(self.slots, self.repeats, strict=True))
-        up = [Visit(slots, repeats // 2) for slots, repeats in points[:-1]]
-        down = [Visit(slots, repeats - repeats // 2) for slots, repeats in points[:-1]]
-        order = [*up, Visit(*points[-1]), *reversed(down)]
+        up = [Visit(slots, repeats // 2) for slots, repeats in points[1:]]
+        down = [Visit(slots, repeats - repeats // 2) for slots, repeats in reversed(points[1:])]
+        order = [*down, Visit(*points[0]), *up]
         return [visit for visit in order if visit.repeats]
 
     def measuring_s(self) -> float:

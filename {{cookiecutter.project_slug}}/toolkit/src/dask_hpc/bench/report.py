@@ -42,12 +42,12 @@ def write(folder: Path) -> list[Path]:
     try:
         if shown:
             rows = [row for record in shown for row in record.measured]
-            points = figures.with_values(table.points(rows), rows, "slots")
+            points = table.points(rows)
             drawing = figures.both(points, title(points), caption(points, shown))
             paths += figures.save(drawing, folder / "speedup")
             sections += _sleep_sections(points, shown, figures)
         if gil is not None:
-            points = figures.with_values(table.gil_points(gil.measured), gil.measured, "mode")
+            points = table.gil_points(gil.measured)
             drawing = figures.single(figures.gil_panel, points, (5.2, 2.6))
             paths += figures.save(drawing, folder / "gil")
             sections.append(_gil_section(points, drawing, figures))
@@ -149,7 +149,8 @@ def _sleep_sections(points, shown, figures) -> list[str]:
     failures = [row for record in shown for row in record.rows if row.get("status") != "ok"]
     if failures:
         lines = "".join(
-            f"<li>{_(row.get('slots'))} slots: {_(row.get('status'))}. {_(row.get('error', ''))}</li>"
+            f"<li>{_(row.get('slots'))} slots: {_(row.get('status'))}. "
+            f"{_(row.get('error', ''))}</li>"
             for row in failures
         )
         sections.append(f"<h2>Not measured</h2><ul>{lines}</ul>")
@@ -189,21 +190,17 @@ def _how_to_read(last) -> str:
     return f"""<h2>How to read it</h2><ul>
 <li><b>A slot</b> is one thread of a worker: it runs one task at a time. {tasks} tasks on {slots}
 slots run in {waves} {"wave" if waves == 1 else "waves"} of up to {slots}. The ideal time is the
-number of waves times the length of a task, so the most that is possible is a staircase: a few slots
-more often change nothing.</li>
-<li><b>The tasks sleep.</b> They need no core, and hundreds of them fit on a few cores. So this shows
-what handing out work and collecting results costs, and says nothing about computing power. Tasks
-that compute need a core each{_gil_hint()}.</li>
-<li><b>The clock</b> starts when all workers are there and a first short map was thrown away; it ends
-when the last result is back. The time to get there is under “From nothing”, and on a real
-cluster the queue decides it.</li>
-<li><b>Checked in every repeat:</b> all {tasks} tasks were executed, each once, and all slots had work.
-A run that can't show that is not shown here.</li>
+number of waves times the length of a task, so the most that is possible is a staircase: slots that
+do not save a whole wave change nothing.</li>
+<li><b>The tasks sleep.</b> They need no core, and hundreds of them fit on a few cores. So this
+shows what handing out work and collecting results costs, and says nothing about computing power.
+Tasks that compute need a core each.</li>
+<li><b>The clock</b> starts when all workers are there and a first short map was thrown away; it
+ends when the last result is back. The time to get there is counted apart, and on a busy cluster the
+queue decides it.</li>
+<li><b>Checked in every repeat:</b> all {tasks} tasks were executed, each once, and all slots had
+work. A repeat that can't show that is not counted.</li>
 </ul>"""
-
-
-def _gil_hint() -> str:
-    return " (below, where it was measured)"
 
 
 def _cold(starts) -> str:
@@ -220,9 +217,9 @@ def _cold(starts) -> str:
         totals = ", ".join(f"{s['cold_total_s']:.1f} s on {s['slots']} slots" for s in starts)
         note = f"The last of {len(starts)} commands ({totals})"
     return (
-        f'<h2>From nothing to the last result: {start["cold_total_s"]:.1f} s</h2><table class="phases">'
-        f'<tbody>{bars}</tbody></table><p class="note">{_(note)}, n = 1. Each step lasts from the '
-        "end of the one above.</p>"
+        f"<h2>From nothing to the last result: {start['cold_total_s']:.1f} s</h2>"
+        f'<table class="phases"><tbody>{bars}</tbody></table>'
+        f'<p class="note">{_(note)}, n = 1. Each step lasts from the end of the one above.</p>'
     )
 
 
@@ -277,40 +274,13 @@ def _(value) -> str:
     return html.escape(str(value))
 
 
-CSS = """
-:root{color-scheme:light}*{box-sizing:border-box}
-body{margin:0;background:#fff;color:#222;font:16px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
-main{max-width:1080px;margin:0 auto;padding:1.5rem 1rem 3rem}
-h1{font-size:1.7rem;line-height:1.2;margin:.2rem 0 .6rem}h2{font-size:1.2rem;margin:2.2rem 0 .6rem}
-p,ul{max-width:46rem}.lead{font-size:1.05rem}.note{color:#5b5b5b;font-size:.875rem}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:.75rem;margin:1.2rem 0}
-.cards div{border:1px solid #ddd;border-radius:8px;padding:.7rem .9rem}
-.cards b{display:block;font-size:1.7rem;line-height:1.25;color:#0072B2}
-.cards span{color:#444;font-size:.9rem}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1rem}
-.figures svg{width:100%;height:auto;max-width:40rem}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-th,td{padding:.3rem .8rem;text-align:right;border-bottom:1px solid #e4e4e4}
-th{font-weight:600;border-bottom:2px solid #999}
-.phases{width:100%;max-width:46rem}.phases td:first-child{text-align:left;padding-left:0}
-.phases td{white-space:nowrap}.bar{width:55%}
-.bar i{display:block;height:.8rem;background:#0072B2;opacity:.6;border-radius:2px}
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;font-size:.875rem;margin:0 0 1.2rem}
-dt{color:#5b5b5b}dd{margin:0;overflow-wrap:anywhere}
-pre{overflow-x:auto;background:#f6f6f6;padding:.8rem;font-size:.8rem}
-.narrow{display:none}
-@media(max-width:640px){.wide{display:none}.narrow{display:inline}th,td{padding:.3rem .45rem}
-table{width:100%}h1{font-size:1.4rem}.phases td{white-space:normal}.bar{width:34%}
-dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.4rem}ul{padding-left:1.2rem}}
-"""
-
-
 def _page(headline: str, sections: Sequence[str]) -> str:
     today = datetime.date.today().isoformat()
+    css = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{_(headline)}</title><style>{CSS}</style></head>
+<title>{_(headline)}</title><style>{css}</style></head>
 <body><main><h1>{_(headline)}</h1>
 {"".join(sections)}
 <p class="note">Made by <code>dask hpc bench report</code> on {today} from the records beside this

@@ -6,7 +6,6 @@ It works with any `Backend`, so that the same clock and the same checks serve al
 from __future__ import annotations
 
 import contextlib
-import gc
 import shlex
 import sys
 import time
@@ -168,7 +167,6 @@ def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dic
     """One map, timed and checked: its row, and the last two moments of the cold start."""
     ideal = metrics.ideal_s(plan.tasks, plan.seconds, slots)
     task = partial(plan.workload.task, seconds=plan.seconds)
-    gc.collect()  # not in the middle of the measurement
     began = time.time()
     clock = time.perf_counter()
     results = backend.map(task, items, timeout=PATIENCE * ideal + PATIENCE_S)

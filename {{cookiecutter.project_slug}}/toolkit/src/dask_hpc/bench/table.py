@@ -27,7 +27,8 @@ def points(rows: Iterable[dict]) -> list[dict]:
     -------
     list of dict
         A dict a point, by ascending `slots`: `slots tasks seconds ideal_s bound n`, and `Summary`
-        objects `makespan`, `e_rel`, `overhead`, `speedup`; also `jobs`, `processes`, `threads`.
+        objects `makespan`, `e_rel`, `overhead`, `speedup`; the repeats' own `speedups` and
+        `e_rels`; also `jobs`, `processes`, `threads`.
     """
     by_slots: dict[int, list[dict]] = {}
     for row in rows:
@@ -45,27 +46,39 @@ def points(rows: Iterable[dict]) -> list[dict]:
             "e_rel": metrics.summary(row["e_rel"] for row in group),
             "overhead": metrics.summary(row["overhead_s"] for row in group),
             "speedup": metrics.summary(row["speedup"] for row in group),
+            "speedups": [row["speedup"] for row in group],
+            "e_rels": [row["e_rel"] for row in group],
         }
         result.append(point)
     return result
 
 
 def gil_points(rows: Iterable[dict]) -> list[dict]:
-    """Rows of the workload ``gil`` by way: `mode n cores makespan speedup bound`."""
+    """Rows of the workload ``gil`` by way: `mode n cores bound makespan speedups speedup`.
+
+    Here speedup is against the median of the serial loops. In a row it is against the serial loop
+    of the same repeat, and a disturbance of that one would count for all the others.
+    """
+    rows = list(rows)
     by_mode: dict[str, list[dict]] = {}
     for row in rows:
         by_mode.setdefault(row["mode"], []).append(row)
-    return [
-        {
-            "mode": mode,
-            "n": len(group),
-            "cores": group[0]["slots"],
-            "bound": group[0]["speedup_bound"],
-            "makespan": metrics.summary(row["makespan_s"] for row in group),
-            "speedup": metrics.summary(row["speedup"] for row in group),
-        }
-        for mode, group in by_mode.items()
-    ]
+    serial = metrics.summary(row["makespan_s"] for row in by_mode["serial"]).median
+    result = []
+    for mode, group in by_mode.items():
+        speedups = [serial / row["makespan_s"] for row in group]
+        result.append(
+            {
+                "mode": mode,
+                "n": len(group),
+                "cores": group[0]["slots"],
+                "bound": group[0]["speedup_bound"],
+                "makespan": metrics.summary(row["makespan_s"] for row in group),
+                "speedup": metrics.summary(speedups),
+                "speedups": speedups,
+            }
+        )
+    return result
 
 
 def cold_starts(records: Iterable[Record]) -> list[dict]:
@@ -107,7 +120,7 @@ def cells(point: dict) -> list[str]:
         f"{point['ideal_s']:.4g}",
         f"{makespan.median:.2f}",
         f"{makespan.low:.2f} to {makespan.high:.2f}" if makespan.n > 1 else "",
-        f"{100 * point['e_rel'].median:.1f} %",
+        f"{100 * point['e_rel'].median:.1f}\u00a0%",
         f"{point['overhead'].median:.2f}",
         f"{point['speedup'].median:.1f}",
         f"{point['bound']:.1f}",
@@ -120,7 +133,7 @@ def show(record: Record) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     if record.workload == "gil":
         table.add_column("")
         for heading in ("n", "median s", "speedup", "bound"):

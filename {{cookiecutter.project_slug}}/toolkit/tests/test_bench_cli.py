@@ -1,0 +1,207 @@
+"""The commands as typed: results, records, one-line errors, and what stays behind."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from click.testing import CliRunner
+
+from dask_hpc.bench import record
+from dask_hpc.cli import main
+
+MAIN = "import sys; sys.argv[0] = 'dask'; from dask_hpc.cli import main; main()"
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, ["bench", *map(str, arguments)])
+
+
+def command(*arguments, **kwargs):
+    """`dask hpc bench …` as a process of a group of its own, like one in a terminal."""
+    argv = [sys.executable, "-c", MAIN, "bench", *map(str, arguments)]
+    # What this shell was told about a lab does not matter here.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("DASK_")}
+    return subprocess.Popen(
+        argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=environment,
+        **kwargs,
+    )
+
+
+def rows(folder):
+    paths = list(folder.glob("*.jsonl"))
+    if not paths or not paths[0].read_text():
+        return []
+    return record.read(paths[0]).measured
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+
+
+def group(pgid):
+    """Processes of a process group that are alive."""
+    found = []
+    for process in psutil.process_iter(["status"]):
+        try:
+            if os.getpgid(process.pid) == pgid and process.info["status"] != "zombie":
+                found.append(process.pid)
+        except ProcessLookupError:
+            continue
+    return found
+
+
+LONG = ("run", "headline", "--backend", "local", "--tasks", 8, "--seconds", 0.1, "--slots", 2)
+
+
+def test_a_run_prints_its_table_and_where_the_record_is(tmp_path):
+    process = command(*LONG, "--repeats", 2, "--out", "results", cwd=tmp_path)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert err == ""
+    assert "about" in out.splitlines()[0]  # how long it will take
+    [path] = (tmp_path / "results").glob("*.jsonl")
+    assert f"Record: results/{path.name}" in out
+    assert re.search(r"^ +2 +2 +0\.4 +0\.\d+ +0\.\d+ to 0\.\d+ +\d+\.\d", out, re.MULTILINE)
+    found = record.read(path)
+    assert [row["slots"] for row in found.measured] == [2, 2]
+    assert all(row["makespan_s"] >= 0.4 for row in found.measured)
+    assert found.complete
+    assert f"{found.starts[0]['cold_total_s']:.2f} s" in out
+
+
+def test_a_killed_run_keeps_what_it_measured(tmp_path):
+    process = command(*LONG, "--repeats", 200, "--out", tmp_path)
+    wait_for(lambda: len(rows(tmp_path)) >= 2)
+    process.kill()
+    process.communicate()
+    [path] = tmp_path.glob("*.jsonl")
+    found = record.read(path)
+    assert len(found.measured) >= 2
+    assert not found.complete
+    wait_for(lambda: not group(process.pid))  # workers notice that they are alone
+
+
+def test_ctrl_c_ends_the_run_with_130_in_one_line_and_no_process_left(tmp_path):
+    process = command(*LONG, "--repeats", 200, "--out", tmp_path)
+    wait_for(lambda: rows(tmp_path))
+    assert len(group(process.pid)) > 1  # there are workers
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the command
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.strip() == "Interrupted."
+    wait_for(lambda: not group(process.pid), 20)
+    [path] = tmp_path.glob("*.jsonl")
+    assert record.read(path).rows[-1]["status"] == "interrupted"
+
+
+def test_ctrl_c_while_workers_start_leaves_no_process(tmp_path):
+    process = command(*LONG, "--repeats", 200, "--out", tmp_path)
+    wait_for(lambda: len(group(process.pid)) > 1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    wait_for(lambda: not group(process.pid), 20)
+
+
+def test_being_terminated_ends_the_workers_too(tmp_path):
+    process = command(*LONG, "--repeats", 200, "--out", tmp_path)
+    wait_for(lambda: rows(tmp_path))
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    wait_for(lambda: not group(process.pid), 20)
+
+
+BAD = {
+    "no tasks": (("--tasks", 0), "--tasks is 0"),
+    "no number of tasks": (("--tasks", "many"), "--tasks 'many': give a whole number"),
+    "negative seconds": (("--seconds", -1), "--seconds is -1"),
+    "no seconds": (("--seconds", "0"), "--seconds is 0"),
+    "more slots than tasks": (("--slots", 20, "--tasks", 10), "10 tasks can't use 20 slots"),
+    "no list of slots": (("--slots", "20;50"), "--slots '20;50'"),
+    "no slots": (("--slots", "0"), "--slots holds 0"),
+    "repeats that match no points": (("--repeats", "1,2"), "2 numbers for 1 points"),
+    "no cores": (("--job-cores", 0), "--job-cores is 0"),
+    "no time": (("--timeout", 0), "--timeout is 0"),
+    "unknown backend": (("--backend", "cloud"), "no backend 'cloud'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_clear_line(case, tmp_path):
+    arguments, words = BAD[case]
+    backend = () if "--backend" in arguments else ("--backend", "local")
+    result = invoke("run", "headline", *backend, *arguments, "--out", tmp_path / "out")
+    assert result.exit_code != 0
+    [line] = result.output.strip().splitlines()
+    assert words in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_workload_names_the_known_ones():
+    result = invoke("run", "headlin")
+    assert result.exit_code != 0
+    [line] = result.output.strip().splitlines()
+    assert "headline, ladder, gil" in line
+
+
+@pytest.mark.parametrize("place", ["file/below", "file"])
+def test_a_folder_that_cannot_be_written_to_is_found_before_anything_starts(tmp_path, place):
+    (tmp_path / "file").write_text("here first")
+    result = invoke("run", "headline", "--backend", "local", "--out", tmp_path / place)
+    assert result.exit_code != 0
+    line = result.output.strip().splitlines()[-1]
+    assert "can't write results" in line
+    assert "--out" in line
+    assert "starting" not in result.output
+
+
+def test_a_cluster_without_a_batch_system_is_one_clear_line():
+    import dask
+
+    with dask.config.set({"dask-hpc.scheduler": "none"}):
+        result = invoke("run", "headline", "--backend", "cluster")
+    assert result.exit_code != 0
+    [line] = result.output.strip().splitlines()
+    assert "names no batch system" in line
+
+
+def test_workers_that_do_not_come_are_one_line_and_their_jobs_are_cancelled(lab, tmp_path):
+    lab.hold()
+    result = invoke("run", "headline", "--slots", 4, "--job-cores", 2, "--timeout", 1)
+    assert result.exit_code != 0
+    line = result.output.strip().splitlines()[-1]
+    assert "0 of 2 workers came within 1 s" in line
+    assert len({job for call in lab.calls("scancel") for job in call if job.isdigit()}) == 2
+    [path] = (tmp_path / "bench-results").glob("*.jsonl")
+    assert record.read(path).rows[-1]["status"] == "failed"
+
+
+def test_list_names_every_workload():
+    result = invoke("list")
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in result.output.splitlines()] == ["headline", "ladder", "gil"]
+
+
+def test_before_results_are_in_nothing_heavy_is_imported():
+    code = (
+        "import sys, dask_hpc.bench.cli, dask_hpc.bench.run, dask_hpc.bench.backends;"
+        "heavy = {'matplotlib', 'bokeh', 'rich', 'numpy', 'pandas', 'distributed'};"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr

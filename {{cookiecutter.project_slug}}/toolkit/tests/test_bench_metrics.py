@@ -1,0 +1,113 @@
+"""The numbers that a benchmark reports, against values worked out by hand."""
+
+import pytest
+
+from dask_hpc.bench import metrics
+from dask_hpc.bench.backends import chain
+from dask_hpc.bench.plan import Layout, PlanError, layout, make
+
+# 500 tasks of 1 s: slots, waves (= ideal time), most speedup, most efficiency.
+TABLE = [
+    (10, 50, 10, 1),
+    (20, 25, 20, 1),
+    (32, 16, 31.25, 0.977),
+    (60, 9, 55.56, 0.926),
+    (64, 8, 62.5, 0.977),
+    (80, 7, 71.43, 0.893),
+    (100, 5, 100, 1),
+    (120, 5, 100, 0.833),
+    (125, 4, 125, 1),
+    (240, 3, 166.67, 0.694),
+    (250, 2, 250, 1),
+    (500, 1, 500, 1),
+]
+
+
+@pytest.mark.parametrize(("slots", "waves", "bound", "efficiency"), TABLE)
+def test_the_staircase_of_500_tasks(slots, waves, bound, efficiency):
+    assert metrics.waves(500, slots) == waves
+    assert metrics.ideal_s(500, 1.0, slots) == waves
+    assert metrics.speedup_bound(500, slots) == pytest.approx(bound, abs=0.01)
+    assert metrics.speedup_bound(500, slots) / slots == pytest.approx(efficiency, abs=0.001)
+
+
+def test_120_slots_are_no_faster_than_100_and_125_are():
+    bounds = [metrics.speedup_bound(500, n) for n in (100, 120, 125)]
+    assert bounds[0] == bounds[1] < bounds[2]
+
+
+def test_share_of_the_ideal_does_not_blame_the_scheduler_for_the_last_wave():
+    perfect = metrics.ideal_s(500, 1.0, 120)
+    assert metrics.e_rel(perfect, perfect) == 1
+    assert metrics.e_rel(perfect, 5.2) == pytest.approx(0.9615, abs=1e-4)
+    assert metrics.speedup(500, 1.0, 5.2) == pytest.approx(96.15, abs=0.01)
+    assert metrics.overhead_ms_per_task(500, 0.2) == pytest.approx(0.4)
+
+
+def test_a_summary_says_of_how_many_and_what_the_range_is_worth():
+    six = metrics.summary([5.2, 5.1, 5.4, 5.1, 5.3, 5.15])
+    assert (six.n, six.low, six.high) == (6, 5.1, 5.4)
+    assert six.median == pytest.approx(5.175)
+    assert six.coverage == pytest.approx(0.969, abs=0.001)
+    assert metrics.summary([1, 2, 3]).coverage == 0.75
+    with pytest.raises(ValueError, match="at least one"):
+        metrics.summary([])
+
+
+@pytest.mark.parametrize(
+    ("slots", "expected"),
+    [(20, (1, 20)), (50, (2, 25)), (100, (4, 25)), (120, (4, 30)), (30, (1, 30)), (31, (31, 1))],
+)
+def test_slots_become_the_fewest_equal_jobs_that_fit(slots, expected):
+    assert layout(slots, 30) == Layout(*expected)
+
+
+@pytest.mark.parametrize("slots", range(1, 130))
+def test_jobs_hold_exactly_the_slots_and_never_exceed_the_cores(slots):
+    shape = layout(slots, 30)
+    assert shape.jobs * shape.threads == slots
+    assert shape.threads <= 30
+
+
+def test_every_repeat_is_in_the_plan_and_the_first_start_is_the_largest():
+    plan = make("ladder")
+    visits = plan.visits()
+    assert visits[0].slots == 120
+    for slots, repeats in zip((20, 50, 100, 120), (1, 2, 3, 6), strict=True):
+        assert sum(v.repeats for v in visits if v.slots == slots) == repeats
+    # Interleaved: points with several repeats are visited at two times, apart from the turning one.
+    assert [v.slots for v in visits] == [120, 100, 50, 20, 50, 100, 120]
+
+
+def test_the_forecast_covers_the_task_time_and_stays_near_it():
+    plan = make("ladder")
+    assert plan.measuring_s() == 25 + 2 * 10 + 3 * 5 + 6 * 5
+    assert plan.measuring_s() < plan.forecast_s() < 2 * plan.measuring_s()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"tasks": 0}, "--tasks is 0"),
+        ({"seconds": -1}, "--seconds is -1"),
+        ({"seconds": 0}, "--seconds is 0"),
+        ({"seconds": float("nan")}, "--seconds is nan"),
+        ({"slots": (0, 20)}, "--slots holds 0"),
+        ({"slots": (20, 20)}, "twice"),
+        ({"tasks": 10, "slots": (20,)}, "10 tasks can't use 20 slots"),
+        ({"repeats": (0,)}, "--repeats holds 0"),
+        ({"slots": (20, 50), "repeats": (1, 2, 3)}, "3 numbers for 2 points"),
+    ],
+)
+def test_numbers_that_cannot_be_measured_are_named_in_one_line(arguments, words):
+    with pytest.raises(PlanError) as caught:
+        make("ladder", **arguments)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_phases_add_up_even_where_clocks_disagree_or_a_phase_is_missing():
+    marks = [("a", 11.0), ("b", None), ("c", 10.5), ("d", 14.0)]
+    phases = chain(10.0, marks)
+    assert phases == {"a": 1.0, "c": 0.0, "d": 3.0}
+    assert sum(phases.values()) == 4.0

@@ -1,0 +1,233 @@
+"""Figures and the page: what they show of a record, and what they refuse."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from click.testing import CliRunner
+
+from dask_hpc.bench import metrics, record, report, table
+from dask_hpc.cli import main
+
+TASKS = 500
+
+
+def ladder(folder, name="ladder-1.jsonl", overhead=0.15, backend="cluster", seconds=1.0, start=0):
+    """A record as a run on a cluster leaves it."""
+    with record.Writer(folder / name) as writer:
+        writer.write(
+            "header",
+            schema=record.SCHEMA,
+            version=1,
+            workload="ladder",
+            started=f"2026-11-24T0{start}:00:00Z",
+            command="dask hpc bench run ladder",
+            versions={"dask": "2026.8.0", "python": "3.11.7"},
+            machine={"host": "login", "cores": 2, "usable_cores": 2},
+        )
+        writer.write(
+            "start",
+            slots=120,
+            jobs=4,
+            threads=30,
+            backend=backend,
+            scheduler="slurm",
+            first_of_command=True,
+            job_script="#SBATCH -A lab <script>",
+            phases={"import": 0.6, "cluster": 0.3, "queue": 0.4, "last_result": 6.0},
+            cold_total_s=7.3,
+        )
+        for slots, repeats in ((20, 1), (100, 3), (120, 6)):
+            ideal = metrics.ideal_s(TASKS, seconds, slots)
+            for number in range(repeats):
+                makespan = ideal + overhead + 0.01 * number
+                writer.write(
+                    "row",
+                    workload="ladder",
+                    backend=backend,
+                    slots=slots,
+                    tasks=TASKS,
+                    seconds=seconds,
+                    ideal_s=ideal,
+                    makespan_s=makespan,
+                    overhead_s=makespan - ideal,
+                    e_rel=ideal / makespan,
+                    speedup=TASKS * seconds / makespan,
+                    status="ok",
+                )
+        writer.write("end")
+
+
+def gil(folder):
+    with record.Writer(folder / "gil-1.jsonl") as writer:
+        writer.write("header", schema=record.SCHEMA, version=1, workload="gil", started="2026-11")
+        for repeat in range(3):
+            times = {"serial": 1.2, "threads": 1.25, "processes": 0.62}
+            for mode, seconds in times.items():
+                writer.write(
+                    "row",
+                    workload="gil",
+                    mode=mode,
+                    slots=2,
+                    makespan_s=seconds + 0.01 * repeat,
+                    speedup=1.2 / seconds,
+                    speedup_bound=1 if mode == "serial" else 2,
+                    status="ok",
+                )
+        writer.write("end")
+
+
+class Text(HTMLParser):
+    """The text that a reader of the page sees, and the tags."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.text, self.tags, self.skip = "", [], False
+        self.feed(page)
+        self.text = re.sub(r"\s+", " ", self.text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.skip = tag == "style"
+
+    def handle_endtag(self, tag):
+        self.skip = False
+
+    def handle_data(self, data):
+        self.text += "" if self.skip else data
+
+
+@pytest.fixture
+def page(tmp_path):
+    ladder(tmp_path)
+    gil(tmp_path)
+    result = CliRunner().invoke(main, ["bench", "report", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    printed = [line.rsplit("/", 1)[1] for line in result.output.splitlines()]
+    assert printed == ["speedup.png", "speedup.svg", "gil.png", "gil.svg", "report.html"]
+    return tmp_path, Text((tmp_path / "report.html").read_text())
+
+
+def test_the_figures_are_images(page):
+    folder, _ = page
+    assert (folder / "speedup.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "speedup.png").stat().st_size > 20_000
+    assert "<svg" in (folder / "speedup.svg").read_text()
+
+
+def test_the_page_needs_nothing_else(page):
+    folder, parsed = page
+    assert sum(tag == "svg" for tag, _ in parsed.tags) == 3
+    linked = [
+        value
+        for tag, attributes in parsed.tags
+        for name, value in attributes.items()
+        if name in ("src", "href", "xlink:href") and not value.startswith("#")
+    ]
+    assert linked == []
+    text = (folder / "report.html").read_text()
+    assert "@import" not in text
+    assert 'name="viewport"' in text
+
+
+def test_the_page_says_numbers_with_their_n_and_bound(page):
+    _, parsed = page
+    assert "97 times faster on 120 slots" in parsed.text
+    assert "at most 100 is possible" in parsed.text
+    assert "median of 6" in parsed.text
+    assert "1 at 20, 3 at 100, 6 at 120 slots" in parsed.text
+    assert "not computing power" in parsed.text
+
+
+def test_the_page_says_how_long_it_took_from_nothing(page):
+    _, parsed = page
+    assert "From nothing to the last result: 7.3 s" in parsed.text
+    assert "load Python and Dask" in parsed.text
+
+
+def test_the_page_shows_threads_against_processes(page):
+    _, parsed = page
+    assert "0.96 times the serial loop's speed with 2 threads" in parsed.text
+    assert "1.92 times with 2 processes" in parsed.text
+
+
+def test_what_was_run_is_on_the_page_and_is_text_not_markup(page):
+    _, parsed = page
+    assert "dask 2026.8.0" in parsed.text
+    assert "#SBATCH -A lab <script>" in parsed.text
+    assert not any(tag == "script" for tag, _ in parsed.tags)
+
+
+def test_ids_of_the_figures_on_a_page_do_not_meet(page):
+    folder, _ = page
+    figures = (folder / "report.html").read_text().split("<svg")[1:]
+    clips = [set(re.findall(r'clipPath id="([^"]+)"', figure)) for figure in figures]
+    assert all(clips)
+    assert not clips[0] & clips[1]
+
+
+def test_records_of_other_settings_are_not_mixed_in(tmp_path):
+    ladder(tmp_path, "ladder-1.jsonl", backend="local", start=1)
+    ladder(tmp_path, "ladder-2.jsonl", seconds=0.1, start=2)
+    ladder(tmp_path, "ladder-3.jsonl", start=3)
+    shown = report.select(record.read_folder(tmp_path))
+    assert [r.path.name for r in shown] == ["ladder-3.jsonl"]
+
+
+def test_repeats_of_several_records_of_the_same_kind_count_together(tmp_path):
+    ladder(tmp_path, "ladder-1.jsonl", start=1)
+    ladder(tmp_path, "ladder-2.jsonl", start=2)
+    shown = report.select(record.read_folder(tmp_path))
+    points = table.points(row for r in shown for row in r.measured)
+    assert [(p["slots"], p["n"]) for p in points] == [(20, 2), (100, 6), (120, 12)]
+
+
+def test_a_broken_off_record_is_reported_with_what_it_has(tmp_path):
+    ladder(tmp_path)
+    path = tmp_path / "ladder-1.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:5], lines[5][:40]]))
+    report.write(tmp_path)
+    parsed = Text((tmp_path / "report.html").read_text())
+    assert "1 at 20, 2 at 100 slots" in parsed.text
+    assert "broken off" in parsed.text
+
+
+def test_a_run_that_only_failed_is_one_line_with_its_reason(tmp_path):
+    with record.Writer(tmp_path / "headline-1.jsonl") as writer:
+        writer.write("header", schema=record.SCHEMA, version=1, workload="headline")
+        writer.write("row", slots=120, status="failed", error="job 7 is pending")
+    result = CliRunner().invoke(main, ["bench", "report", str(tmp_path)])
+    assert result.exit_code != 0
+    [line] = result.output.strip().splitlines()
+    assert "only runs that failed: job 7 is pending" in line
+    assert not list(tmp_path.glob("*.png"))
+
+
+@pytest.mark.parametrize("place", ["missing", "."])
+def test_a_folder_without_records_is_one_line(tmp_path, place):
+    result = CliRunner().invoke(main, ["bench", "report", str(tmp_path / place)])
+    assert result.exit_code != 0
+    assert len(result.output.strip().splitlines()) == 1
+
+
+def test_the_figures_hold_every_repeat_the_medians_and_both_bounds(tmp_path):
+    from matplotlib.figure import Figure
+
+    from dask_hpc.bench import figures
+
+    ladder(tmp_path)
+    points = table.points(record.read_folder(tmp_path)[0].measured)
+    left, right = Figure().subplots(1, 2)
+    figures.speedup_panel(left, points)
+    figures.efficiency_panel(right, points)
+    dots = {name: 0 for name in ("left", "right")}
+    for name, axes in (("left", left), ("right", right)):
+        dots[name] = sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() == "o")
+    assert dots == {"left": 10, "right": 10}
+    bound = next(line for line in left.lines if "equal tasks" in str(line.get_label()))
+    staircase = dict(zip(bound.get_xdata(), bound.get_ydata(), strict=True))
+    assert staircase[100] == staircase[120] == 100
+    assert staircase[125] == 125
+    assert right.get_ylim() == (0, 1.05)
+    assert right.get_yscale() == "linear"
