@@ -1,0 +1,32 @@
+"""The project's README, followed word for word on the testbed as alice: it reaches a result."""
+
+import re
+
+import pytest
+
+
+def section(readme, title):
+    """Return the part of a Markdown text below a heading, up to the next of any level."""
+    return re.split(r"^#+ ", readme.split(f"# {title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def blocks(text, language):
+    """Return the code blocks of a language in a Markdown text."""
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+@pytest.mark.timeout(900)
+def test_its_commands_in_a_venv_lead_to_the_number_that_it_names(lab):
+    fresh = "/home/alice/word-for-word"
+    lab.testbed.run(f"rm -rf {fresh} && cp -r {lab.home} {fresh} && rm -rf {fresh}/.venv")
+    readme = lab.testbed.run(f"cat {fresh}/README.md").stdout
+    (install,) = blocks(section(readme, "With plain Python (3.11 or newer)"), "bash")[:1]
+    cluster = section(readme, "Then on the cluster")
+    (script,) = blocks(cluster, "python")
+    (command,) = blocks(cluster, "bash")
+    save = f"cat > first.py << 'END'\n{script}END\n"
+    session = f"set -e\ncd {fresh}\n{install}pytest -q\n{save}{command}"
+    printed = lab.testbed.run(session, timeout=800).stdout
+    lab.testbed.run(f"rm -rf {fresh}")
+    assert printed.splitlines()[-1] == "20540"
+    assert "prints 20540" in cluster
