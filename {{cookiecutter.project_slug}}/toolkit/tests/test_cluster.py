@@ -97,6 +97,7 @@ def test_refused_job_is_told_at_wait_with_slurms_words_and_what_to_change(lab, c
         "`sacctmgr show associations user=$USER` lists yours."
     )
     assert cluster.job_ids == []
+    assert cluster.plan == set()  # forgotten, not submitted again when something else changes
     captured = capfd.readouterr()
     assert "Traceback" not in captured.out + captured.err
 
@@ -270,6 +271,7 @@ def test_without_a_batch_system_get_cluster_is_a_local_one():
             assert isinstance(cluster, LocalCluster)
             with Client(cluster) as client:
                 cluster.scale(jobs=4)  # one computer is one job
+                assert len(cluster.plan) == 1
                 client.wait_for_workers(1, timeout=60)
                 [worker] = client.scheduler_info()["workers"].values()
                 assert worker["nthreads"] == 2

@@ -84,8 +84,8 @@ class Canceller:
         await asyncio.shield(self._task)
 
     async def _flush(self) -> None:
-        # Whoever closes jobs starts all their close() at once: let the others come in.
-        await asyncio.sleep(0)
+        # Whoever closes jobs starts all their close() at once; by now, the next turn of the event
+        # loop, the others have come in.
         job_ids, self._waiting, self._task = self._waiting, [], None
         for pause in (1, 2, None):
             try:

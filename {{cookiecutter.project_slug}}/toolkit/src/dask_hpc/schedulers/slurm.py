@@ -208,6 +208,7 @@ REFUSALS = MappingProxyType(
         "more processors requested": "No node has that many cores: check cores.",
         "memory specification": "No node has that much memory: check memory.",
         "requested node configuration": "No node is like this: check cores, memory and directives.",
+        "node count": "Check --nodes in job-extra-directives, and queue.",
         "policy limit": "A limit of your account is reached: fewer or smaller jobs, or wait.",
         "invalid qos": "Check the QOS in job-extra-directives.",
         "unable to contact slurm controller": "Slurm itself does not answer; try again later.",
