@@ -1,6 +1,8 @@
 """Backends on Dask: that they run every call, on all slots, and leave nothing behind."""
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from functools import partial
 
 import dask
@@ -14,13 +16,14 @@ from dask_hpc.bench.backends import (
     SATURATION,
     BackendError,
     ClusterBackend,
+    DaskBackend,
     LocalBackend,
     default_backend,
 )
 from dask_hpc.bench.clock import process_start
 from dask_hpc.bench.workloads import sleep_task
 from dask_hpc.errors import SubmitError, WorkersTimeout
-from dask_hpc.schedulers import SCHEDULERS
+from dask_hpc.schedulers import SCHEDULERS, Scheduler
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +113,6 @@ def test_the_configuration_decides_where_a_benchmark_runs():
 
 def answer(monkeypatch, text):
     """Slurm says this when asked for the size of a partition."""
-    from dataclasses import replace
-
     scheduler = replace(SCHEDULERS["slurm"], capacity_command=lambda queue: ["echo", text])
     monkeypatch.setattr(config, "scheduler", lambda: scheduler)
 
@@ -160,6 +161,23 @@ def test_a_cluster_is_made_in_the_harness_shape_and_keeps_the_labs_settings(lab)
     assert "--nworkers" not in script
     assert facts["jobs"] == len(lab.calls("sbatch")) == 2
     assert lab.all_gone()
+
+
+def test_the_batch_systems_settings_are_in_the_description(lab, monkeypatch):
+    @dataclass(frozen=True)
+    class Telling(Scheduler):
+        settings_command: tuple = ("echo", "SchedulerParameters = bf_interval=5")
+        parse_settings: Callable = lambda out: dict([out.strip().split(" = ")])
+
+    slurm = SCHEDULERS["slurm"]
+    telling = Telling(**{f.name: getattr(slurm, f.name) for f in fields(slurm)})
+    monkeypatch.setattr(config, "scheduler", lambda: telling)
+    monkeypatch.setattr(DaskBackend, "start", lambda self, slots: {})
+    monkeypatch.setattr(DaskBackend, "describe", lambda self: {})
+    backend = ClusterBackend()
+    backend.start(4)
+    assert backend.settings_told() == {"SchedulerParameters": "bf_interval=5"}
+    assert backend.settings_told() == {}  # told once, in the first description
 
 
 def test_workers_that_do_not_come_in_time_leave_no_job(lab):

@@ -58,9 +58,16 @@ def ladder(folder, name="ladder-1.jsonl", overhead=0.15, backend="cluster", seco
         writer.write("end")
 
 
-def gil(folder):
+def gil(folder, load=0.1):
     with record.Writer(folder / "gil-1.jsonl") as writer:
-        writer.write("header", schema=record.SCHEMA, version=1, workload="gil", started="2026-11")
+        writer.write(
+            "header",
+            schema=record.SCHEMA,
+            version=1,
+            workload="gil",
+            started="2026-11",
+            machine={"load_1min": load},
+        )
         for repeat in range(3):
             times = {"serial": 1.2, "threads": 1.25, "processes": 0.62}
             for mode, seconds in times.items():
@@ -149,6 +156,14 @@ def test_the_page_shows_threads_against_processes(page):
     _, parsed = page
     assert "0.96 times the serial loop's speed with 2 threads" in parsed.text
     assert "1.92 times with 2 processes" in parsed.text
+
+
+@pytest.mark.parametrize(("load", "said"), [(0.1, False), (2.7, True)])
+def test_the_page_says_when_the_computer_was_busy(tmp_path, load, said):
+    gil(tmp_path, load)
+    report.write(tmp_path)
+    parsed = Text((tmp_path / "report.html").read_text())
+    assert ("load 2.7 on 2 cores" in parsed.text) == said
 
 
 def test_what_was_run_is_on_the_page_and_is_text_not_markup(page):

@@ -50,7 +50,7 @@ def write(folder: Path) -> list[Path]:
             points = table.gil_points(gil.measured)
             drawing = figures.single(figures.gil_panel, points, (5.2, 2.6))
             paths += figures.save(drawing, folder / "gil")
-            sections.append(_gil_section(points, drawing, figures))
+            sections.append(_gil_section(points, drawing, figures, gil.header))
         sections.append(_provenance([*shown, *([gil] if gil else [])], records))
         page = folder / "report.html"
         headline = title(table.points(rows)) if shown else "A pure-Python loop on several cores"
@@ -91,7 +91,8 @@ def caption(points: Sequence[dict], records: Sequence[Record]) -> str:
 
 def where(records: Sequence[Record]) -> str:
     """Where the tasks ran, in a few words."""
-    start = next((s for r in reversed(records) for s in reversed(r.starts)), {})
+    starts = [start for record in records for start in record.starts]
+    start = max(starts, key=lambda start: start.get("slots", 0), default={})
     versions = records[-1].header.get("versions", {})
     dask = f"Dask {versions.get('dask', '?')}"
     if start.get("backend") == "cluster":
@@ -223,11 +224,18 @@ def _cold(starts) -> str:
     )
 
 
-def _gil_section(points, drawing, figures) -> str:
+def _gil_section(points, drawing, figures, header) -> str:
     cores, n = points[-1]["cores"], points[-1]["n"]
     threads, processes = (
         next((p["speedup"].median for p in points if p["mode"] == mode), float("nan"))
         for mode in ("threads", "processes")
+    )
+    load = header.get("machine", {}).get("load_1min") or 0
+    busy = (
+        f" The computer had other work before (load {load} on {cores} cores): "
+        "alone it would have done better."
+        if load > 0.5 * cores
+        else ""
     )
     svg = figures.inline_svg(drawing, "gil", "Speedup of a pure-Python loop by threads, processes")
     return f"""<h2>And a loop that computes?</h2>
@@ -236,7 +244,7 @@ def _gil_section(points, drawing, figures) -> str:
 {processes:.2f} times with {cores} processes. Python runs one thread at a time in a process (its
 global lock, the GIL), so loops like this want processes; NumPy, files and waiting do well with
 threads.</p><div class="figures">{svg}</div><p class="note">Median of {n} repeats; dots are the
-repeats. The line is the number of cores, the most that is possible.</p>"""
+repeats. The line is the number of cores, the most that is possible.{busy}</p>"""
 
 
 def _provenance(used: Sequence[Record], found: Sequence[Record]) -> str:

@@ -105,7 +105,7 @@ COLUMNS = (
     ("median s", False),
     ("range s", True),
     ("of ideal", False),
-    ("overhead s", True),
+    ("overhead", True),
     ("speedup", False),
     ("bound", False),
 )
@@ -123,7 +123,7 @@ def cells(point: dict) -> list[str]:
         f"{100 * point['e_rel'].median:.1f}\u00a0%",
         f"{point['overhead'].median:.2f}",
         f"{point['speedup'].median:.1f}",
-        f"{point['bound']:.1f}",
+        f"{point['bound']:.4g}",
     ]
 
 
