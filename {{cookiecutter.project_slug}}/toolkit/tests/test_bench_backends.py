@@ -13,13 +13,11 @@ from dask_hpc import config
 from dask_hpc.bench import evidence
 from dask_hpc.bench.backends import (
     BACKENDS,
-    SATURATION,
-    BackendError,
     ClusterBackend,
-    DaskBackend,
     LocalBackend,
     default_backend,
 )
+from dask_hpc.bench.base import SATURATION, BackendError, DaskBackend
 from dask_hpc.bench.clock import process_start
 from dask_hpc.bench.workloads import sleep_task
 from dask_hpc.errors import SubmitError, WorkersTimeout

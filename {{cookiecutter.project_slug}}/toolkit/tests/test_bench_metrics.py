@@ -3,7 +3,7 @@
 import pytest
 
 from dask_hpc.bench import metrics
-from dask_hpc.bench.backends import chain
+from dask_hpc.bench.base import chain
 from dask_hpc.bench.plan import Layout, PlanError, layout, make
 
 # 500 tasks of 1 s: slots, waves (= ideal time), most speedup, most efficiency.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from . import metrics, provenance, record
-from .backends import Backend, chain
+from .base import Backend, chain
 from .clock import process_start
 from .evidence import MeasurementError, check
 from .plan import Plan, Visit
