@@ -1,4 +1,4 @@
-"""For all tests: the lab's project on the testbed, rendered with the testbed's answers, installed as alice."""
+"""For all tests: the lab's project on the testbed, installed there as alice."""
 
 import shlex
 import subprocess

@@ -32,8 +32,7 @@ def main() -> int:
         project = render()
         shutil.rmtree(RESULTS, ignore_errors=True)
         if problem:
-            say(f"{problem[0].upper()}{problem[1:]}.")
-            say("So there is no Slurm: the same harness runs on this machine (LocalCluster).")
+            say(f"No Slurm here, a LocalCluster of this machine instead: {problem}")
             measure_here()
         else:
             measure_on_testbed(project)
