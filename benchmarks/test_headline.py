@@ -32,3 +32,5 @@ def test_500_one_second_tasks_on_120_slots_of_slurm(lab, benchmark):
     assert min(makespans) >= 5.0
     assert median(makespans) < 7.0  # a wave more would be 6 s, twice the overhead of a busy machine
     assert start["cold_total_s"] < 60
+    assert start["settings"]["SLURM_VERSION"][:2] in ("22", "24")
+    assert "batch_sched_delay=0" in start["settings"]["SchedulerParameters"]

@@ -135,3 +135,17 @@ def test_description_names_a_class_and_a_section_that_exist(scheduler):
     keys = config.packaged()[scheduler.section]
     assert scheduler.account_key in keys
     assert scheduler.queue_key in keys
+
+
+def test_slurms_settings_that_decide_about_latency_are_picked_from_scontrols_long_list():
+    printed = (
+        "Configuration data as of 2026-11-24T03:00:00\n"
+        "AccountingStorageHost   = slurmdbd\n"
+        "SchedulerParameters     = batch_sched_delay=0,bf_interval=2\n"
+        "SLURM_VERSION           = 24.11.5\n"
+        "\nSlurmctld(primary) at slurmctld is UP\n"
+    )
+    assert SLURM.parse_settings(printed) == {
+        "SLURM_VERSION": "24.11.5",
+        "SchedulerParameters": "batch_sched_delay=0,bf_interval=2",
+    }

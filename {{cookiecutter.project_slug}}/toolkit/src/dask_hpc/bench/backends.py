@@ -104,7 +104,7 @@ class ClusterBackend(DaskBackend):
 
     def start(self, slots: int) -> dict[str, float]:
         # Asked now, read when the clock of the phases has stopped.
-        command = getattr(self.scheduler, "settings_command", ())
+        command = self.scheduler.settings_command
         with contextlib.suppress(OSError):
             self._asked = command and subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

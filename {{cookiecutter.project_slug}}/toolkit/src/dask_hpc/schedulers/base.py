@@ -71,6 +71,10 @@ def _no_limit(_: str) -> int:
     return 0
 
 
+def _no_settings(_: str) -> dict[str, str]:
+    return {}
+
+
 def _no_walltime(text: str) -> float:
     raise ValueError(f"walltime {text!r} means nothing without a batch system")
 
@@ -103,8 +107,11 @@ class Scheduler:
         Job ids → the command's argument list, for all of them in one call.
     capacity_command : callable
         Queue's name, or None for the default one → argument list.
-    parse_list, parse_capacity : callable
-        What these commands print → list of `JobStatus`, and number of CPUs of the queue.
+    settings_command : tuple of str
+        Shows how the site has set it up; empty: there is no such command.
+    parse_list, parse_capacity, parse_settings : callable
+        What these commands print → list of `JobStatus`, number of CPUs of the queue, and those
+        settings that decide how soon a job starts, with the version.
     states : mapping
         The batch system's words for states → `JobState`.
     reasons : mapping
@@ -129,8 +136,10 @@ class Scheduler:
     list_command: Callable[[Sequence[str]], list[str]] = _no_command
     cancel_command: Callable[[Sequence[str]], list[str]] = _no_command
     capacity_command: Callable[[str | None], list[str]] = _no_command
+    settings_command: tuple[str, ...] = ()
     parse_list: Callable[[str], list[JobStatus]] = _no_jobs
     parse_capacity: Callable[[str], int] = _no_limit
+    parse_settings: Callable[[str], dict[str, str]] = _no_settings
     states: Mapping[str, JobState] = field(default_factory=lambda: MappingProxyType({}))
     reasons: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     refusals: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -86,6 +86,24 @@ def parse_capacity(stdout: str) -> int:
     return sum(map(int, totals))
 
 
+# What decides how soon a job starts, out of the 200 lines of `scontrol show config`.
+SETTINGS = (
+    "SLURM_VERSION",
+    "SchedulerType",
+    "SchedulerParameters",
+    "SelectTypeParameters",
+    "PriorityType",
+    "TaskPlugin",
+    "ProctrackType",
+)
+
+
+def parse_settings(stdout: str) -> dict[str, str]:
+    pairs = (line.split("=", 1) for line in stdout.splitlines() if "=" in line)
+    found = {key.strip(): value.strip() for key, value in pairs}
+    return {key: found[key] for key in SETTINGS if key in found}
+
+
 STATES = MappingProxyType(
     {
         "PENDING": JobState.PENDING,
@@ -231,8 +249,10 @@ SLURM = Scheduler(
     list_command=list_command,
     cancel_command=cancel_command,
     capacity_command=capacity_command,
+    settings_command=("scontrol", "show", "config"),
     parse_list=parse_list,
     parse_capacity=parse_capacity,
+    parse_settings=parse_settings,
     states=STATES,
     reasons=REASONS,
     refusals=REFUSALS,
