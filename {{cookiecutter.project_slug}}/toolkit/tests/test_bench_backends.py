@@ -1,8 +1,7 @@
 """Backends on Dask: that they run every call, on all slots, and leave nothing behind."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from functools import partial
 
 import dask
@@ -21,7 +20,7 @@ from dask_hpc.bench.base import SATURATION, BackendError, DaskBackend
 from dask_hpc.bench.clock import process_start
 from dask_hpc.bench.workloads import sleep_task
 from dask_hpc.errors import SubmitError, WorkersTimeout
-from dask_hpc.schedulers import SCHEDULERS, Scheduler
+from dask_hpc.schedulers import SCHEDULERS
 
 
 @pytest.fixture(scope="module")
@@ -162,13 +161,10 @@ def test_a_cluster_is_made_in_the_harness_shape_and_keeps_the_labs_settings(lab)
 
 
 def test_the_batch_systems_settings_are_in_the_description(lab, monkeypatch):
-    @dataclass(frozen=True)
-    class Telling(Scheduler):
-        settings_command: tuple = ("echo", "SchedulerParameters = bf_interval=5")
-        parse_settings: Callable = lambda out: dict([out.strip().split(" = ")])
-
-    slurm = SCHEDULERS["slurm"]
-    telling = Telling(**{f.name: getattr(slurm, f.name) for f in fields(slurm)})
+    telling = replace(
+        SCHEDULERS["slurm"],
+        settings_command=("echo", "SchedulerParameters = bf_interval=5"),
+    )
     monkeypatch.setattr(config, "scheduler", lambda: telling)
     monkeypatch.setattr(DaskBackend, "start", lambda self, slots: {})
     monkeypatch.setattr(DaskBackend, "describe", lambda self: {})
