@@ -1,0 +1,91 @@
+"""Why the harness collects results as it does: the ways compared, interleaved, on a LocalCluster.
+
+    python benchmarks/profile_choice.py [REPEATS]
+
+500 tasks of 1 s on 100 and on 120 slots, for each worker-saturation and each way to collect. Prints
+a Markdown table of medians: total, how late the last task ended after the ideal, and the tail until
+the results were here after that. Stands behind the table in docs/benchmarks.md.
+"""
+
+import sys
+import time
+from functools import partial
+from statistics import median
+
+from dask_hpc.bench import base
+from dask_hpc.bench.backends import LocalBackend
+from dask_hpc.bench.workloads import sleep_task
+
+TASKS = 500
+IDEAL_S = 5.0
+SLOTS = (100, 120)
+
+
+async def gather(client, futures):
+    """All results at the end, as everybody does it."""
+    return await client.gather(futures)
+
+
+async def as_completed(client, futures):
+    """Each result when its task has ended."""
+    from distributed import as_completed
+
+    return [result async for _, result in as_completed(futures, with_results=True)]
+
+
+WAYS = {
+    (1.1, "`gather` (Dask's defaults)"): gather,
+    (1.0, "`gather`"): gather,
+    (2.0, "`gather`"): gather,
+    (2.0, "`as_completed`"): as_completed,
+    (1.1, "`collect`"): base.collect,
+    (1.0, "`collect`"): base.collect,
+    (2.0, "`collect` (the harness)"): base.collect,
+}
+
+
+def main(repeats: int) -> None:
+    """Measure and print."""
+    table = {way: [] for way in WAYS}
+    for slots in SLOTS:
+        backend = LocalBackend()
+        try:
+            backend.start(slots)
+            backend.map(partial(sleep_task, seconds=0.05), range(slots))
+            runs = {way: [] for way in WAYS}
+            for _ in range(repeats):
+                for way in WAYS:
+                    runs[way].append(one(backend, *way))
+        finally:
+            backend.close()
+        for way, found in runs.items():
+            table[way] += [median(column) for column in zip(*found, strict=True)]
+    heads = [f"{slots} slots: {head}" for slots in SLOTS for head in ("total", "late", "tail")]
+    print("| worker-saturation | way |", " | ".join(heads), "|")
+    print("|---|---|" + "---|" * len(heads))
+    for (saturation, way), numbers in table.items():
+        print(f"| {saturation} | {way} |", " | ".join(f"{n:.2f}" for n in numbers), "|")
+
+
+def one(backend, saturation, way):
+    """Return total, lateness and tail of one map, in seconds."""
+    backend.cluster.scheduler.WORKER_SATURATION = saturation
+    collect = WAYS[saturation, way]
+
+    async def run():
+        begin = time.time()
+        task = partial(sleep_task, seconds=1.0)
+        futures = backend.client.map(task, range(TASKS), pure=False)
+        results = await collect(backend.client, futures)
+        end = time.time()
+        assert len(results) == TASKS
+        last = max(result[5] for result in results)  # (item, host, pid, thread, start, end)
+        return end - begin, last - begin - IDEAL_S, end - last
+
+    found = backend.cluster.sync(run)
+    time.sleep(0.3)  # the futures of this one are forgotten before the next
+    return found
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
