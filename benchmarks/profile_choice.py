@@ -26,18 +26,19 @@ async def gather(client, futures):
     return await client.gather(futures)
 
 
-async def as_completed(client, futures):
+async def one_by_one(client, futures):
     """Each result when its task has ended."""
     from distributed import as_completed
 
-    return [result async for _, result in as_completed(futures, with_results=True)]
+    ended = as_completed(futures, loop=client.loop, with_results=True)
+    return [result async for _, result in ended]
 
 
 WAYS = {
     (1.1, "`gather` (Dask's defaults)"): gather,
     (1.0, "`gather`"): gather,
     (2.0, "`gather`"): gather,
-    (2.0, "`as_completed`"): as_completed,
+    (2.0, "`as_completed`"): one_by_one,
     (1.1, "`collect`"): base.collect,
     (1.0, "`collect`"): base.collect,
     (2.0, "`collect` (the harness)"): base.collect,
