@@ -5,25 +5,12 @@ few large jobs, one worker process a job with many threads, no nannies on the cl
 `SATURATION`, and `collect`. It is right for tasks that wait; it is not how to run pure-Python
 computations (the workload ``gil`` shows why). All of it is in the record.
 
-Why these: 500 tasks of 1 s (ideal 5.0 s) on a LocalCluster of 4 processes, two cores that had other
-work too, ways interleaved, median of 3, in seconds. "Late" is the last task's end after the ideal,
-"tail" the time until the results are here after that.
-
-========================================  =================  =================
-worker-saturation, way to collect         100 slots          120 slots
-                                          total  late  tail  total  late  tail
-========================================  =================  =================
-1.1 (Dask's own), `gather` at the end      6.39  1.11  0.28   5.29  0.12  0.16
-1.1, `collect`                             6.18  1.13  0.04   5.15  0.11  0.04
-1.0, `gather` at the end                   5.43  0.26  0.17   5.32  0.15  0.16
-1.0, `collect`                             5.37  0.26  0.06   5.18  0.15  0.03
-2.0, `gather` at the end                   5.36  0.18  0.17   5.26  0.11  0.14
-2.0, `as_completed(with_results=True)`     5.28  0.27  0.02   5.15  0.12  0.03
-2.0, `collect`                             5.21  0.15  0.08   5.12  0.08  0.04
-========================================  =================  =================
-
-Fetching straight from the workers (``direct=True``), and switching off the workers' profiler or
-work stealing, made no difference beyond the noise.
+Why these: towards the end of 500 tasks of 1 s, Dask's own worker-saturation lets some wait before busy
+threads while other threads are idle, and `gather` begins to fetch when the clock is already over. On a
+LocalCluster, 100 slots, median of 3: 6.27 s with Dask's defaults, 5.19 s so (ideal 5.0); on 120 slots
+5.27 and 5.12 s. The repository's docs/benchmarks.md has the whole comparison and its command. Fetching
+straight from the workers (``direct=True``), and switching off the workers' profiler or work stealing,
+made no difference beyond the noise.
 """
 
 from __future__ import annotations
