@@ -5,12 +5,12 @@ few large jobs, one worker process a job with many threads, no nannies on the cl
 `SATURATION`, and `collect`. It is right for tasks that wait; it is not how to run pure-Python
 computations (the workload ``gil`` shows why). All of it is in the record.
 
-Why these: towards the end of 500 tasks of 1 s, Dask's own worker-saturation lets some wait before busy
-threads while other threads are idle, and `gather` begins to fetch when the clock is already over. On a
-LocalCluster, 100 slots, median of 3: 6.27 s with Dask's defaults, 5.19 s so (ideal 5.0); on 120 slots
-5.27 and 5.12 s. The repository's docs/benchmarks.md has the whole comparison and its command. Fetching
-straight from the workers (``direct=True``), and switching off the workers' profiler or work stealing,
-made no difference beyond the noise.
+Why these: towards the end of 500 tasks of 1 s, Dask's own worker-saturation lets some wait before
+busy threads while other threads are idle, and `gather` begins to fetch when the clock is already
+over. On a LocalCluster, 100 slots, median of 3: 6.27 s with Dask's defaults, 5.19 s so (ideal 5.0);
+on 120 slots 5.27 and 5.12 s. The repository's docs/benchmarks.md has the whole comparison and its
+command. Fetching straight from the workers (``direct=True``), and switching off the workers'
+profiler or work stealing, made no difference beyond the noise.
 """
 
 from __future__ import annotations
