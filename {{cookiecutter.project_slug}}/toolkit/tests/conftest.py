@@ -34,8 +34,11 @@ def pytest_unconfigure():
     shutil.rmtree(HOME, ignore_errors=True)
 
 
+# Python's path may hold a space, which a #! line can't: for the shell the second line starts Python,
+# for Python it is a text.
 COMMAND = """\
-#!{python}
+#!/bin/sh
+'''exec' "{python}" "$0" "$@" #'''
 import json, os, pathlib, signal, subprocess, sys
 
 here = pathlib.Path({folder!r})
