@@ -34,8 +34,8 @@ def pytest_unconfigure():
     shutil.rmtree(HOME, ignore_errors=True)
 
 
-# Python's path may hold a space, which a #! line can't: for the shell the second line starts Python,
-# for Python it is a text.
+# Python's path may hold a space, which a #! line can't: for the shell the second line starts
+# Python, for Python it is a text.
 COMMAND = """\
 #!/bin/sh
 '''exec' "{python}" "$0" "$@" #'''
