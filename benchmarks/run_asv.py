@@ -5,6 +5,7 @@ nothing. So the results that it wrote are counted.
 """
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -45,8 +46,10 @@ def count(commit: str) -> tuple[int, int]:
         column = data["result_columns"].index("result")
         for row in data["results"].values():
             for value in row[column] or [None]:
-                measured += value is not None
-                failed += value is None
+                # A benchmark that failed is null in the file, one that was skipped NaN.
+                there = value is not None and not math.isnan(value)
+                measured += there
+                failed += not there
     return measured, failed
 
 
