@@ -39,7 +39,7 @@ bench-asv: .venv/test-ready ## asv: render time, import time, the headline's ove
 testbed-up: .venv/demo-ready ## start the Slurm testbed (NODES=4)
 	@$(TESTBED) up --nodes $(NODES)
 
-testbed-scale: .venv/demo-ready ## change its number of compute nodes (NODES=12)
+testbed-scale: .venv/demo-ready ## change its number of compute nodes, as in NODES=12
 	@$(TESTBED) scale --nodes $(NODES)
 
 testbed-shell: .venv/demo-ready ## a shell on its login node, as alice

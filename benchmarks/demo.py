@@ -5,6 +5,7 @@ alice, lets the project's own harness measure, brings the record back and draws 
 no Docker engine answers, the same harness runs on this machine's cores.
 """
 
+import contextlib
 import shutil
 import signal
 import subprocess
@@ -43,7 +44,8 @@ def main() -> int:
     except subprocess.CalledProcessError as error:
         return error.returncode  # it has said why
     except KeyboardInterrupt:
-        print(f"\nInterrupted; what was measured is in {shown(RESULTS)}", file=sys.stderr)
+        kept = f"what was measured is in {shown(RESULTS)}" if RESULTS.exists() else "nothing yet"
+        print(f"\nInterrupted; {kept}.", file=sys.stderr)
         return 130
     say(f"Done in {time.monotonic() - begin:.0f} s. Look at {shown(RESULTS / 'report.html')}")
     return 0
@@ -69,21 +71,20 @@ def measure_on_testbed(project: Path) -> None:
     testbed = Testbed(checkout_name("demo"), nodes=4)
     testbed.down()  # what a killed demo may have left
     say("Starting a Slurm cluster: controller, accounting, login node and 4 compute nodes")
-    try:
-        with testbed:
-            took = ", ".join(f"{phase} {took:.1f} s" for phase, took in testbed.phases.items())
-            say(f"4 nodes are idle ({took}). Installing the project as alice")
-            home = install_project(testbed, project)
-            testbed.run(f"cd {home} && .venv/bin/dask hpc setup", show=True)
-            try:
-                for run in RUNS:
-                    testbed.run(
-                        f"cd {home} && .venv/bin/dask hpc bench run {run} --out results", show=True
-                    )
-            finally:  # a run that was interrupted keeps what it measured
+    with testbed:
+        took = ", ".join(f"{phase} {took:.1f} s" for phase, took in testbed.phases.items())
+        say(f"4 nodes are idle ({took}). Installing the project as alice")
+        home = install_project(testbed, project)
+        testbed.run(f"cd {home} && .venv/bin/dask hpc setup", show=True)
+        try:
+            for run in RUNS:
+                testbed.run(
+                    f"cd {home} && .venv/bin/dask hpc bench run {run} --out results", show=True
+                )
+        finally:  # a run that was interrupted keeps what it measured
+            with contextlib.suppress(TestbedError):  # interrupted before there was any
                 testbed.get(f"{home}/results", RESULTS)
-    finally:
-        say("The testbed is down.")
+    say("The testbed is down.")
 
 
 def measure_here() -> None:

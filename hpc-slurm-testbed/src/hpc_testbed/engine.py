@@ -25,10 +25,10 @@ def engine_problem() -> str | None:
             ["docker", "info", "--format", "{{.ServerVersion}}"],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=60,  # a busy machine can take long
         )
     except subprocess.TimeoutExpired:
-        return "no Docker engine answers: `docker info` said nothing for 20 s"
+        return "no Docker engine answers: `docker info` said nothing for 60 s"
     # An old client exits with 0 and prints an empty version where no engine answers.
     if info.returncode != 0 or not info.stdout.strip():
         where = os.environ.get("DOCKER_HOST")

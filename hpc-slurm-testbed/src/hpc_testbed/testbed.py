@@ -139,6 +139,7 @@ class Testbed:
             The testbed is not up, or the nodes do not come or go within a minute.
         """
         nodes = _checked_nodes(nodes)
+        self._need_engine()
         numbers = self._node_numbers()
         if not numbers:
             raise TestbedError(f"testbed {self.name} is not up: start it first (make testbed-up)")
@@ -250,6 +251,7 @@ class Testbed:
 
     def logs(self, *services: str, tail: int | None = None) -> str:
         """Return what the daemons wrote, of all services or of those named."""
+        self._need_engine()
         lines = ["--tail", str(tail)] if tail is not None else []
         return self._compose("logs", "--no-color", "--timestamps", *lines, *services)
 
@@ -291,7 +293,16 @@ class Testbed:
         }
 
     def _compose_arguments(self, *arguments: str) -> list[str]:
-        return ["compose", "--project-name", self.name, "--file", str(COMPOSE_FILE), *arguments]
+        return [
+            "compose",
+            "--ansi",
+            "never",
+            "--project-name",
+            self.name,
+            "--file",
+            str(COMPOSE_FILE),
+            *arguments,
+        ]
 
     def _compose(self, *arguments: str) -> str:
         return docker(*self._compose_arguments(*arguments), env=self._environment()).stdout

@@ -97,7 +97,7 @@ class ClusterMixin:
         n_workers : int
             At least 1.
         timeout : number or str, optional
-            Seconds, or text such as ``"2 min"``. By default there is none: queues may be long.
+            Seconds, or text such as ``"2 minutes"``. By default there is none: queues may be long.
 
         Raises
         ------

@@ -88,9 +88,15 @@ def list_workloads():
 )
 def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, out):
     """Measure WORKLOAD (see `list`) and write a record to --out."""
-    # `kill` and batch systems end a program with SIGTERM: workers are ended then too.
+    # `kill` and batch systems end a program with SIGTERM, a closed ssh session with SIGHUP: workers
+    # and jobs are ended then too.
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in ("SIGTERM", "SIGHUP"):
+            if (
+                hasattr(signal, number)
+                and signal.getsignal(getattr(signal, number)) != signal.SIG_IGN
+            ):
+                signal.signal(getattr(signal, number), signal.default_int_handler)
     if workload not in WORKLOADS:
         raise UserError(f"there is no workload {workload!r}: choose {', '.join(WORKLOADS)}")
     if backend not in (None, "local", "cluster"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import UserError
 from . import table
 from .console import clock
+from .gil import MODES
 from .record import Record, read_folder
 
 
@@ -30,7 +31,7 @@ def write(folder: Path) -> list[Path]:
     """
     records = read_folder(folder)
     shown = select(records)
-    gil = next((r for r in reversed(records) if r.workload == "gil" and r.measured), None)
+    gil = next((r for r in reversed(records) if _whole_gil(r)), None)
     if not shown and gil is None:
         errors = [row.get("error") for record in records for row in record.rows]
         why = next((f": {error}" for error in reversed(errors) if error), "")
@@ -222,6 +223,11 @@ def _cold(starts) -> str:
         f'<table class="phases"><tbody>{bars}</tbody></table>'
         f'<p class="note">{_(note)}, n = 1. Each step lasts from the end of the one above.</p>'
     )
+
+
+def _whole_gil(record) -> bool:
+    """Whether it is a record of ``gil`` in which each of the three ways was measured."""
+    return record.workload == "gil" and {row["mode"] for row in record.measured} == set(MODES)
 
 
 def _gil_section(points, drawing, figures, header) -> str:
