@@ -19,18 +19,8 @@ ANSWERS = r"""
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 # Names of packages that every project's environment holds: one of ours would hide theirs.
 TAKEN = {"bokeh", "click", "dask", "dask_hpc", "dask_jobqueue", "dask_labextension", "distributed"}
-TAKEN |= {
-    "jupyterlab",
-    "matplotlib",
-    "numpy",
-    "pytest",
-    "rich",
-    "test",
-    "tests",
-    "toolkit",
-    "tornado",
-    "yaml",
-}
+TAKEN |= {"jupyterlab", "matplotlib", "numpy", "pytest", "rich", "tornado", "yaml"}
+TAKEN |= {"test", "tests", "toolkit"}  # Python's own tests, and folders of the project
 MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT]i?B?)", re.IGNORECASE)
 # The kernel allows 15 characters, no white space and no slash.
 INTERFACE = re.compile(r"[^\s/]{1,15}")

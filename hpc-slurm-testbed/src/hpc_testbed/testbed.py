@@ -293,16 +293,8 @@ class Testbed:
         }
 
     def _compose_arguments(self, *arguments: str) -> list[str]:
-        return [
-            "compose",
-            "--ansi",
-            "never",
-            "--project-name",
-            self.name,
-            "--file",
-            str(COMPOSE_FILE),
-            *arguments,
-        ]
+        options = ["--ansi", "never", "--project-name", self.name, "--file", str(COMPOSE_FILE)]
+        return ["compose", *options, *arguments]
 
     def _compose(self, *arguments: str) -> str:
         return docker(*self._compose_arguments(*arguments), env=self._environment()).stdout

@@ -246,3 +246,15 @@ def test_the_figures_hold_every_repeat_the_medians_and_both_bounds(tmp_path):
     assert staircase[125] == 125
     assert right.get_ylim() == (0, 1.05)
     assert right.get_yscale() == "linear"
+
+
+def test_a_gil_record_that_broke_off_after_the_serial_loop_is_left_aside(tmp_path):
+    ladder(tmp_path)
+    gil(tmp_path)
+    path = tmp_path / "gil-1.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(line for line in lines if '"threads"' not in line) + "\n")
+    result = CliRunner().invoke(main, ["bench", "report", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert "gil.png" not in result.output
+    assert "nan" not in Text((tmp_path / "report.html").read_text()).text.split()

@@ -91,12 +91,9 @@ def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, o
     # `kill` and batch systems end a program with SIGTERM, a closed ssh session with SIGHUP: workers
     # and jobs are ended then too.
     if threading.current_thread() is threading.main_thread():
-        for number in ("SIGTERM", "SIGHUP"):
-            if (
-                hasattr(signal, number)
-                and signal.getsignal(getattr(signal, number)) != signal.SIG_IGN
-            ):
-                signal.signal(getattr(signal, number), signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
+                signal.signal(number, signal.default_int_handler)
     if workload not in WORKLOADS:
         raise UserError(f"there is no workload {workload!r}: choose {', '.join(WORKLOADS)}")
     if backend not in (None, "local", "cluster"):
