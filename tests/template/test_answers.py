@@ -31,6 +31,7 @@ REFUSED = [
     ("project_slug", "labör", "letters"),
     ("project_slug", "lab\n", "lab"),
     ("project_slug", "x'); import os; ('", "letters"),
+    ("project_slug", "test", "test-lab"),
     ("project_slug", "class", "class-lab"),
     ("project_slug", "statistics", "statistics-lab"),
     ("project_slug", "dask-hpc", "dask-hpc-lab"),
