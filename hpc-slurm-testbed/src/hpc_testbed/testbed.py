@@ -17,7 +17,6 @@ FOLDER = Path(__file__).resolve().parents[2]  # hpc-slurm-testbed/
 COMPOSE_FILE = FOLDER / "compose.yaml"
 SUITES = {"trixie": "Slurm 24.11", "bookworm": "Slurm 22.05"}
 MAX_NODES = 64  # MaxNodeCount in slurm.conf
-USERS = ("alice", "bob", "mallory", "carol")
 
 
 def checkout_name(purpose: str = "") -> str:

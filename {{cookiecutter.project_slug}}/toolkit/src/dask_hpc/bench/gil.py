@@ -16,7 +16,7 @@ from pathlib import Path
 from . import metrics, provenance, record
 from .evidence import MeasurementError, examine
 from .plan import Plan
-from .run import Silent, header, write_failure
+from .run import Silent, header, rounded, write_failure
 from .workloads import WORKLOADS, burn, burn_task
 
 MODES = ("serial", "threads", "processes")
@@ -140,9 +140,7 @@ def _row(mode, results, tasks, rounds, makespan, serial, cores) -> dict:
         "n_errors": 0,
         "status": "ok",
     }
-    return {
-        key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()
-    }
+    return rounded(row)
 
 
 @contextlib.contextmanager

@@ -188,10 +188,7 @@ def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dic
         "max_concurrency": finding.max_concurrency,
         "hosts": finding.hosts,
     }
-    row = {
-        key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()
-    }
-    return row, [("first_result", finding.first_end), ("last_result", ended)]
+    return rounded(row), [("first_result", finding.first_end), ("last_result", ended)]
 
 
 def write_failure(writer: record.Writer, common: dict, error: BaseException) -> None:
