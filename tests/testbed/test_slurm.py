@@ -94,7 +94,6 @@ def test_mallory_may_not(testbed, command):
 
 
 def test_the_image_holds_no_secret(testbed):
-    image = f"hpc-slurm-testbed:{testbed.target}-{testbed.suite}"
     secrets = "/etc/munge/munge.key /etc/testbed/* /etc/ssh/ssh_host_*"
-    argv = ["docker", "run", "--rm", "--entrypoint", "sh", image, "-c", f"ls {secrets}"]
+    argv = ["docker", "run", "--rm", "--entrypoint", "sh", testbed.image, "-c", f"ls {secrets}"]
     assert subprocess.run(argv, capture_output=True, text=True).stdout == ""

@@ -87,7 +87,7 @@ class Testbed:
     def build(self) -> None:
         """Build the image (a second when nothing changed; minutes the first time, shown)."""
         self._need_engine()
-        tag = self._tag()
+        tag = self.image
         if docker("image", "inspect", tag, check=False).returncode == 0:
             late = threading.Timer(
                 3, print, ["Bringing the image up to date"], {"file": sys.stderr}
@@ -274,12 +274,14 @@ class Testbed:
         if problem:
             raise NoEngine(problem)
 
-    def _tag(self) -> str:
-        return f"hpc-slurm-testbed:{self.target}-{self.suite}"
+    @property
+    def image(self) -> str:
+        """The image that the containers are made from, with its tag."""
+        return f"{_repository()}:{self.target}-{self.suite}"
 
     def _say_if_older_image(self, container: str) -> None:
         used = docker("container", "inspect", "--format", "{{.Image}}", container).stdout
-        if used != docker("image", "inspect", "--format", "{{.Id}}", self._tag()).stdout:
+        if used != docker("image", "inspect", "--format", "{{.Id}}", self.image).stdout:
             print(
                 f"Testbed {self.name} still runs an older image; make testbed-down, then up again.",
                 file=sys.stderr,
@@ -287,6 +289,7 @@ class Testbed:
 
     def _environment(self) -> dict[str, str]:
         return {
+            "TESTBED_IMAGE": _repository(),
             "TESTBED_SUITE": self.suite,
             "TESTBED_TARGET": self.target,
         }
@@ -375,6 +378,11 @@ class Testbed:
         done = subprocess.run([*argv, *command], input=data, capture_output=True)
         if done.returncode != 0:
             raise TestbedError(f"copying to the testbed: {last_lines(done.stderr.decode())}")
+
+
+def _repository() -> str:
+    # Two checkouts that differ can be told apart by it: each builds its own.
+    return os.environ.get("TESTBED_IMAGE") or "hpc-slurm-testbed"
 
 
 def _checked_nodes(nodes: int) -> int:
