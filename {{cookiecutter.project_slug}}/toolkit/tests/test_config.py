@@ -147,7 +147,7 @@ def test_configuration_without_a_batch_system_means_none():
 
 def test_a_batch_system_that_is_not_known_is_one_line_with_the_known_ones():
     with dask.config.set({"dask-hpc.scheduler": "slrum"}):
-        with pytest.raises(ConfigError, match="'slrum'; known: slurm, none"):
+        with pytest.raises(ConfigError, match=r"'slrum'; known: slurm, .*none"):
             config.scheduler()
 
 
@@ -184,6 +184,12 @@ def test_settings_that_no_job_can_have_are_one_line(lab, settings, line):
         with pytest.raises(ConfigError, match=line) as error:
             config.explicit(SLURM, {})
     assert "\n" not in str(error.value)
+
+
+def test_a_key_that_jobs_of_this_batch_system_need_is_asked_for(lab):
+    settings = {"jobqueue.htcondor": {"cores": 2, "memory": "1 GiB"}}
+    with dask.config.set(settings), pytest.raises(ConfigError, match="disk of a job is not set"):
+        config.explicit(schedulers.get("htcondor"), {})
 
 
 def test_no_nanny_with_several_processes_is_refused_here_and_not_by_every_job(lab):

@@ -10,35 +10,92 @@ from dask_hpc.schedulers import JobState, JobStatus
 SLURM = schedulers.get("slurm")
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("01:00:00", 3600),
-        ("1:02:03", 3723),
-        ("100:00:00", 360000),
-        ("30:00", 1800),  # two fields: minutes and seconds
-        ("90", 5400),  # a number alone: minutes
-        ("1-00", 86400),
-        ("1-12", 129600),
-        ("1-12:30", 131400),
-        ("2-00:00:01", 172801),
-        (" 00:00:30 ", 30),
-        ("UNLIMITED", math.inf),
-    ],
-)
-def test_slurm_walltime_is_read_as_sbatch_reads_it(text, seconds):
-    assert SLURM.parse_walltime(text) == seconds
+# As the manuals have it: sbatch(1), --time; pbs_server_attributes(7B), Duration; sge_types(5),
+# time_specifier; oarsub(1), --resource; bsub's reference, -W.
+WALLTIMES = {
+    "slurm": {
+        "01:00:00": 3600,
+        "1:02:03": 3723,
+        "100:00:00": 360000,
+        "30:00": 1800,  # two fields: minutes and seconds
+        "90": 5400,  # a number alone: minutes
+        "1-00": 86400,
+        "1-12": 129600,
+        "1-12:30": 131400,
+        "2-00:00:01": 172801,
+        " 00:00:30 ": 30,
+        "UNLIMITED": math.inf,
+    },
+    "pbs": {
+        "01:00:00": 3600,
+        "1:02:03": 3723,
+        "100:00:00": 360000,
+        "30:00": 1800,  # minutes and seconds
+        "90": 90,  # seconds
+        " 00:00:30 ": 30,
+    },
+    "sge": {
+        "01:00:00": 3600,
+        "100:00:00": 360000,
+        "1:0:1": 3601,
+        "1::1": 3601,  # a zero may be left out
+        "::30": 30,
+        "90": 90,  # seconds
+    },
+    "oar": {
+        "01:00:00": 3600,
+        "1:02:03": 3723,
+        "30:00": 108000,  # hours and minutes
+        "90": 324000,  # hours
+    },
+    "lsf": {
+        "01:00": 3600,
+        "3:30": 12600,
+        "210": 12600,  # minutes, which may be more than 59
+        "0:90": 5400,
+        "100:00": 360000,
+        "3:30/hostA": 12600,  # as measured on that host or model
+    },
+}
+NO_WALLTIMES = ["", "1h", "one", "01:00:00:00", "1:", "-5", "1.5", "0", "00:00", "1 day", "1e3"]
+NO_WALLTIMES_OF = {
+    "slurm": ["1-", "1-00:00:00:00", "00:00:00", ":30"],
+    "pbs": ["1-00:00:00", "00:00:00", "UNLIMITED", ":30", "1::1"],
+    "sge": ["1-00:00:00", "00:00:00", "30:00", "::", ":30", "0600", "0x10"],
+    "oar": ["1-00:00:00", "00:00:00", "UNLIMITED", ":30", "1::1"],
+    "lsf": ["1-00:00", "01:00:00", "UNLIMITED", ":30", "3:30/", "0:00"],
+}
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "1h", "one", "01:00:00:00", "1-", "1-00:00:00:00", "-5", "1.5", "00:00:00", "0", ":30"],
+    ("name", "text", "seconds"),
+    [(name, text, seconds) for name, table in WALLTIMES.items() for text, seconds in table.items()],
 )
-def test_walltime_that_slurm_does_not_read_is_refused_in_one_line(text):
-    with pytest.raises(ValueError, match="HH:MM:SS") as error:
-        SLURM.parse_walltime(text)
+def test_walltime_is_read_as_the_batch_system_reads_it(name, text, seconds):
+    assert schedulers.get(name).parse_walltime(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [(name, text) for name, own in NO_WALLTIMES_OF.items() for text in NO_WALLTIMES + own],
+)
+def test_walltime_that_is_not_read_is_refused_in_one_line_with_the_forms(name, text):
+    scheduler = schedulers.get(name)
+    with pytest.raises(ValueError, match=r"^walltime .*HH:MM") as error:
+        scheduler.parse_walltime(text)
     assert repr(text) in str(error.value)
+    assert scheduler.walltime_forms in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("scheduler", schedulers.SCHEDULERS.values(), ids=lambda s: s.name)
+def test_the_example_of_a_walltime_is_one_hour(scheduler):
+    if scheduler.walltime_key is None:
+        assert scheduler.walltime_example == scheduler.walltime_forms == ""
+        with pytest.raises(ValueError, match="jobs have none"):
+            scheduler.parse_walltime("01:00:00")
+    else:
+        assert scheduler.parse_walltime(scheduler.walltime_example) == 3600
 
 
 def test_slurm_list_is_read_with_states_reasons_and_nodes():
@@ -114,7 +171,7 @@ def test_capacity_of_a_partition_that_is_not_listed_is_an_error(printed):
 
 
 def test_unknown_batch_system_is_refused_with_the_known_names():
-    with pytest.raises(KeyError, match="slurm, none"):
+    with pytest.raises(KeyError, match="slurm, pbs, sge, oar, lsf, htcondor, none"):
         schedulers.get("slrum")
 
 
@@ -133,8 +190,11 @@ def test_description_names_a_class_and_a_section_that_exist(scheduler):
         return
     assert getattr(dask_hpc, scheduler.cluster_class).batch is scheduler
     keys = config.packaged()[scheduler.section]
-    assert scheduler.account_key in keys
-    assert scheduler.queue_key in keys
+    own = {scheduler.account_key, scheduler.queue_key, scheduler.walltime_key} - {None}
+    assert own | {*scheduler.required, *scheduler.unasked} <= keys.keys()
+    assert isinstance(keys["job-extra-directives"], scheduler.directives_type)
+    # A key that the description says is not there is not there.
+    assert {"account", "project", "queue", "walltime"} & keys.keys() == own
 
 
 def test_slurms_settings_that_decide_about_latency_are_picked_from_scontrols_long_list():

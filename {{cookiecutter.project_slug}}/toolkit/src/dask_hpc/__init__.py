@@ -1,7 +1,7 @@
 """Dask on a batch system, from a lab's own configuration.
 
-`get_cluster` gives the cluster that the configuration names; `SLURMCluster` is dask-jobqueue's
-class of the same name, which tells what its jobs wait for.
+`get_cluster` gives the cluster that the configuration names. `SLURMCluster`, `PBSCluster` and so on
+are dask-jobqueue's classes of the same names, which tell what their jobs wait for.
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ConfigError",
+    "HTCondorCluster",
     "JobsEnded",
+    "LSFCluster",
+    "OARCluster",
+    "PBSCluster",
+    "SGECluster",
     "SLURMCluster",
     "SubmitError",
     "UserError",
@@ -21,7 +26,7 @@ __all__ = [
 ]
 
 # Imported when first used: distributed takes half a second, for which `dask hpc --help` has no use.
-_LAZY = ("SLURMCluster", "get_cluster")
+_LAZY = {name for name in __all__ if name.endswith("Cluster")} | {"get_cluster"}
 
 
 def __getattr__(name: str):

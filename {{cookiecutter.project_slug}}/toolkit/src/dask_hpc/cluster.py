@@ -210,6 +210,36 @@ class SLURMCluster(ClusterMixin, dask_jobqueue.SLURMCluster):
     batch = schedulers.get("slurm")
 
 
+class PBSCluster(ClusterMixin, dask_jobqueue.PBSCluster):
+    __doc__ = dask_jobqueue.PBSCluster.__doc__
+
+    batch = schedulers.get("pbs")
+
+
+class SGECluster(ClusterMixin, dask_jobqueue.SGECluster):
+    __doc__ = dask_jobqueue.SGECluster.__doc__
+
+    batch = schedulers.get("sge")
+
+
+class OARCluster(ClusterMixin, dask_jobqueue.OARCluster):
+    __doc__ = dask_jobqueue.OARCluster.__doc__
+
+    batch = schedulers.get("oar")
+
+
+class LSFCluster(ClusterMixin, dask_jobqueue.LSFCluster):
+    __doc__ = dask_jobqueue.LSFCluster.__doc__
+
+    batch = schedulers.get("lsf")
+
+
+class HTCondorCluster(ClusterMixin, dask_jobqueue.HTCondorCluster):
+    __doc__ = dask_jobqueue.HTCondorCluster.__doc__
+
+    batch = schedulers.get("htcondor")
+
+
 def get_cluster(**kwargs):
     """The cluster that the lab's configuration names.
 

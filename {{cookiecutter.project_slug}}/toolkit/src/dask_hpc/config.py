@@ -202,7 +202,7 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
             return kwargs[name]
         return dask.config.get(f"jobqueue.{section}.{name.replace('_', '-')}", None)
 
-    for name in ("cores", "memory"):
+    for name in ("cores", "memory", *batch.required):
         if setting(name) is None:
             raise ConfigError(
                 f"{name} of a job is not set: write it into config/jobqueue.yaml, section "
@@ -280,7 +280,8 @@ def summary() -> list[str]:
     names = {batch.queue_key: f"{batch.queue_key} ({batch.queue_word})"}
     settings = dask.config.get(f"jobqueue.{batch.section}")
     lines = ["", f"{batch.cluster_class}() now means jobs of {batch.label} with"]
-    for key in (batch.account_key, batch.queue_key, "walltime", "cores", "processes", "memory"):
+    keys = [batch.account_key, batch.queue_key, batch.walltime_key, "cores", "processes", "memory"]
+    for key in filter(None, [*keys, *batch.required]):
         value = settings.get(key)
         shown = "(not set)" if value is None else str(value)
         lines.append(f"  {names.get(key, key):20} {shown}{_elsewhere(batch.section, key)}")

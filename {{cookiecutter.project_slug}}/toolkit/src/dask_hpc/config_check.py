@@ -78,7 +78,7 @@ def _keys(section: str, keys: dict[str, Any]) -> Iterator[str]:
     for key, value in keys.items():
         if key in RENAMED and value is not None:
             yield f"{key}: its name is now {RENAMED[key]}"
-        elif key == "project" and scheduler is not None and scheduler.account_key != "project":
+        elif key == "project" and scheduler is not None and scheduler.account_key == "account":
             yield f"{key}: its name is now {scheduler.account_key}"
         elif key not in known | UNLISTED:
             yield f"{key}: there is no such key, and it is ignored" + _meant(key, known)
@@ -115,11 +115,12 @@ def _values(section: str, settings: dict[str, Any]) -> Iterator[tuple[str, str]]
         yield "memory", line
     walltime = settings.get("walltime")
     scheduler = _scheduler_of(section)
-    if walltime is None:
+    if walltime is None or (scheduler is not None and scheduler.walltime_key is None):
         return
     if isinstance(walltime, int):
         # YAML reads 10:00:00 without quotes as the number 36000.
-        yield "walltime", f'is the number {walltime}; put the time in quotes, like "01:00:00"'
+        example = scheduler.walltime_example if scheduler else "01:00:00"
+        yield "walltime", f'is the number {walltime}; put the time in quotes, like "{example}"'
     elif scheduler is not None:
         try:
             scheduler.parse_walltime(walltime)

@@ -7,6 +7,7 @@ name. Standard library only, so that the description can be read anywhere.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -76,7 +77,35 @@ def _no_settings(_: str) -> dict[str, str]:
 
 
 def _no_walltime(text: str) -> float:
-    raise ValueError(f"walltime {text!r} means nothing without a batch system")
+    raise ValueError(f"walltime {text!r} means nothing here: jobs have none")
+
+
+def read_walltime(text: str, patterns: Sequence[re.Pattern], label: str, forms: str) -> float:
+    """Seconds in a walltime that one of the patterns matches as a whole.
+
+    Parameters
+    ----------
+    text : str
+    patterns : sequence of re.Pattern
+        With groups out of ``d``, ``h``, ``m`` and ``s``: whole days, hours, minutes and seconds.
+    label, forms : str
+        Whose walltime it is and how one is written, for the message.
+
+    Raises
+    ------
+    ValueError
+        None of them matches, or it is no time at all; one line.
+    """
+    text = str(text).strip()
+    match = next(filter(None, (pattern.fullmatch(text) for pattern in patterns)), None)
+    if match is None:
+        raise ValueError(f"walltime {text!r} is not one that {label} reads: {forms}")
+    part = {name: int(value) for name, value in match.groupdict().items() if value}
+    hours = 24 * part.get("d", 0) + part.get("h", 0)
+    seconds = 3600 * hours + 60 * part.get("m", 0) + part.get("s", 0)
+    if not seconds:
+        raise ValueError(f"walltime {text!r} is no time at all: {forms}")
+    return seconds
 
 
 @dataclass(frozen=True)
@@ -97,10 +126,24 @@ class Scheduler:
         The keys there for who pays and where jobs wait.
     queue_word : str
         What its users call a queue.
-    submit : str
-        The command that submits a job script.
+    required : tuple of str
+        Keys of that section, beside cores and memory, that a job can't do without.
+    unasked : mapping
+        dask-jobqueue asks for cores and memory, except here: key → what it has to say, for people.
+    directive : str
+        What a line of the job script for the batch system begins with. Empty: there are no such
+        lines; the script is a list of ``key = value``.
+    directives_type : type
+        What the key ``job-extra-directives`` holds: list, or dict.
+    submit, see_jobs, see_queues, cancel : str
+        What people type to submit a job script, see their jobs, see the queues (empty: there is no
+        such command) and cancel a job, whose id they add.
     job_id_pattern : str
         Regular expression with a group ``job_id`` that finds the id in what `submit` prints.
+    walltime_key : str or None
+        The key there for how long a job may run; None: jobs have no such limit.
+    walltime_forms, walltime_example : str
+        How one is written, in one line, and one hour as most people write it.
     parse_walltime : callable
         Text → seconds; ValueError, one line, for what this batch system can't read.
     list_command, cancel_command : callable
@@ -130,8 +173,18 @@ class Scheduler:
     account_key: str | None = None
     queue_key: str | None = None
     queue_word: str = "queue"
+    required: tuple[str, ...] = ()
+    unasked: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    directive: str = ""
+    directives_type: type = list
     submit: str = ""
+    see_jobs: str = ""
+    see_queues: str = ""
+    cancel: str = ""
     job_id_pattern: str = r"(?P<job_id>\d+)"
+    walltime_key: str | None = None
+    walltime_forms: str = ""
+    walltime_example: str = ""
     parse_walltime: Callable[[str], float] = _no_walltime
     list_command: Callable[[Sequence[str]], list[str]] = _no_command
     cancel_command: Callable[[Sequence[str]], list[str]] = _no_command

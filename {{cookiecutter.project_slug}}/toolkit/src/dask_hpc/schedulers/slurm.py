@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from .base import JobState, JobStatus, Scheduler
+from .base import JobState, JobStatus, Scheduler, read_walltime
 
 WALLTIME_FORMS = (
     "HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS (also MM:SS, or a number alone: minutes, or UNLIMITED)"
@@ -29,15 +29,7 @@ def parse_walltime(text: str) -> float:
     text = str(text).strip()
     if text.upper() in ("UNLIMITED", "INFINITE"):
         return math.inf
-    match = _WITH_DAYS.fullmatch(text) or _PLAIN.fullmatch(text)
-    if match is None:
-        raise ValueError(f"walltime {text!r} is not one that Slurm reads: {WALLTIME_FORMS}")
-    part = {name: int(value) for name, value in match.groupdict().items() if value}
-    hours = 24 * part.get("d", 0) + part.get("h", 0)
-    seconds = 3600 * hours + 60 * part.get("m", 0) + part.get("s", 0)
-    if not seconds:
-        raise ValueError(f"walltime {text!r} is no time at all: {WALLTIME_FORMS}")
-    return seconds
+    return read_walltime(text, (_WITH_DAYS, _PLAIN), "Slurm", WALLTIME_FORMS)
 
 
 def list_command(job_ids: Sequence[str]) -> list[str]:
@@ -242,9 +234,16 @@ SLURM = Scheduler(
     account_key="account",
     queue_key="queue",
     queue_word="partition",
+    directive="#SBATCH",
     submit="sbatch",
+    see_jobs="squeue --me",
+    see_queues="sinfo",
+    cancel="scancel",
     # A site's banner may hold numbers of its own. The second form is what --parsable prints.
     job_id_pattern=r"(?:Submitted batch job |\A(?=\d+(?:;\S+)?\s*\Z))(?P<job_id>\d+)",
+    walltime_key="walltime",
+    walltime_forms=WALLTIME_FORMS,
+    walltime_example="01:00:00",
     parse_walltime=parse_walltime,
     list_command=list_command,
     cancel_command=cancel_command,
