@@ -7,6 +7,7 @@
 
 from hpc_testbed.engine import NoEngine, TestbedError, engine_problem
 from hpc_testbed.project import install_project
+from hpc_testbed.ssh import ssh_config, ssh_port
 from hpc_testbed.testbed import Testbed, checkout_name
 
 __all__ = [
@@ -16,4 +17,6 @@ __all__ = [
     "checkout_name",
     "engine_problem",
     "install_project",
+    "ssh_config",
+    "ssh_port",
 ]

@@ -2,15 +2,22 @@
 
 import argparse
 import os
+import subprocess
 import sys
 
 from hpc_testbed.engine import TestbedError
-from hpc_testbed.testbed import SUITES, Testbed
+from hpc_testbed.ssh import ssh_config
+from hpc_testbed.testbed import LOGIN_NODES, SUITES, Testbed
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; return the exit code."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments, further = parser.parse_known_args(argv)
+    if arguments.verb is ssh:
+        arguments.options = further
+    elif further:
+        parser.error(f"unrecognized arguments: {' '.join(further)}")
     try:
         testbed = Testbed(arguments.name, suite=arguments.suite)
         return arguments.verb(testbed, arguments) or 0
@@ -38,8 +45,13 @@ def shell(testbed: Testbed, arguments: argparse.Namespace) -> int:
     argv = ["docker", "exec", "--interactive", "--user", user, "--workdir", f"/home/{user}"]
     if sys.stdin.isatty():
         argv.append("--tty")
-    argv += ["--env", f"USER={user}", testbed.container("login"), "bash", "--login"]
+    argv += ["--env", f"USER={user}", testbed.container(arguments.on), "bash", "--login"]
     os.execvp("docker", argv)
+
+
+def ssh(testbed: Testbed, arguments: argparse.Namespace) -> int:
+    with ssh_config(testbed, arguments.user) as config:
+        return subprocess.run(["ssh", "-F", config, arguments.on, *arguments.options]).returncode
 
 
 def status(testbed: Testbed, arguments: argparse.Namespace) -> None:
@@ -74,7 +86,12 @@ def _parser() -> argparse.ArgumentParser:
     add(scale, "change the number of compute nodes").add_argument(
         "--nodes", type=int, required=True
     )
-    add(shell, "a shell on the login node").add_argument("--user", default="alice")
+    enter = add(shell, "a shell on the login node")
+    enter.add_argument("--user", default="alice")
+    enter.add_argument("--on", default="login", help="where else: login2, node3, slurmctld …")
+    secure = add(ssh, "log in by ssh, with a key for this one time; further arguments go to ssh")
+    secure.add_argument("--user", default="alice")
+    secure.add_argument("--on", default="login1", choices=LOGIN_NODES)
     add(status, "containers, nodes and jobs")
     add(logs, "what the daemons wrote").add_argument("services", nargs="*")
     add(down, "stop and remove everything")

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -17,6 +19,7 @@ FOLDER = Path(__file__).resolve().parents[2]  # hpc-slurm-testbed/
 COMPOSE_FILE = FOLDER / "compose.yaml"
 SUITES = {"trixie": "Slurm 24.11", "bookworm": "Slurm 22.05"}
 MAX_NODES = 64  # MaxNodeCount in slurm.conf
+LOGIN_NODES = ("login1", "login2")
 
 
 def checkout_name(purpose: str = "") -> str:
@@ -32,7 +35,7 @@ def checkout_name(purpose: str = "") -> str:
 
 
 class Testbed:
-    """A Slurm site in containers: controller, accounting, login node and compute nodes.
+    """A Slurm site in containers: controller, accounting, login and compute nodes.
 
     Parameters
     ----------
@@ -94,13 +97,14 @@ class Testbed:
             )
             late.start()  # nothing is said of the half second that it takes when nothing changed
             try:
-                self._compose("build", "--quiet", "login")
+                self._compose("build", "--quiet", LOGIN_NODES[0])
             finally:
                 late.cancel()
             return
         print(f"Building the image {tag}: once, about two minutes.", file=sys.stderr, flush=True)
-        command = ["docker", *self._compose_arguments("build", "--progress", "plain", "login")]
-        done = subprocess.run(command, stdout=sys.stderr, env={**os.environ, **self._environment()})
+        build = self._compose_arguments("build", "--progress", "plain", LOGIN_NODES[0])
+        environment = {**os.environ, **self._environment()}
+        done = subprocess.run(["docker", *build], stdout=sys.stderr, env=environment)
         if done.returncode != 0:
             raise TestbedError("the image could not be built: the reason stands above")
 
@@ -175,7 +179,8 @@ class Testbed:
         command : str
             For bash.
         user, service : str
-            Who (``"root"`` too) and on which container: login, slurmctld, node (the first) …
+            Who (``"root"`` too) and where: login1, login2, node1, node2 …, slurmctld, slurmdbd,
+            mariadb. ``"login"`` and ``"node"`` are the first.
         check : bool
             Raise where the command fails.
         timeout : float
@@ -230,6 +235,33 @@ class Testbed:
         with tarfile.open(fileobj=BytesIO(archive.stdout)) as tar:
             tar.extractall(destination, filter="data")
 
+    def authorize(self, user: str, public_key: str, *, revoke: bool = False) -> None:
+        """Let a public key in by ssh as `user`, or no longer.
+
+        Parameters
+        ----------
+        public_key : str
+            A line as in ``~/.ssh/id_ed25519.pub``.
+
+        Raises
+        ------
+        TestbedError
+            It is not one public key, or there is no such user.
+        """
+        line = public_key.strip()
+        if not re.fullmatch(r"(ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/=]+( [^\n]*)?", line):
+            raise TestbedError(f"not a public key of ssh: {line.splitlines()[:1]}")
+        if self.run(f"id {shlex.quote(user)}", user="root", check=False).returncode != 0:
+            raise TestbedError(f"the testbed has no user {user!r}")
+        # Always without the line first, so that it stands there once or not at all.
+        self.run(
+            "umask 077; mkdir -p .ssh && cd .ssh && touch authorized_keys && "
+            f"{{ grep -vxF {shlex.quote(line)} authorized_keys; "
+            f"{':' if revoke else f'echo {shlex.quote(line)}'}; }} > authorized_keys.new && "
+            "mv authorized_keys.new authorized_keys",
+            user=user,
+        )
+
     def jobs(self) -> list[str]:
         """Return the ids of all jobs that are pending, running or completing."""
         return self.run("squeue --noheader --format=%i", user="root").stdout.split()
@@ -252,20 +284,25 @@ class Testbed:
         """Return what the daemons wrote, of all services or of those named."""
         self._need_engine()
         lines = ["--tail", str(tail)] if tail is not None else []
+        if "login" in services:
+            services = (*(name for name in services if name != "login"), *LOGIN_NODES)
         return self._compose("logs", "--no-color", "--timestamps", *lines, *services)
 
     def container(self, service: str) -> str:
-        """Return the id of a service's (first) running container.
+        """Return the id of a running container, named as in `run`.
 
         Raises
         ------
         TestbedError
-            None runs.
+            It does not run.
         """
-        found = self._containers(service)
-        if not found:
+        node = re.fullmatch(r"node(\d+)", service)
+        kind = LOGIN_NODES[0] if service == "login" else "node" if node else service
+        found = self._containers(kind)
+        number = int(node[1]) if node else min(found, default=0)
+        if number not in found:
             raise TestbedError(f"testbed {self.name}: {service} is not running (make testbed-up)")
-        return found[min(found)]
+        return found[number]
 
     # --- inside -----------------------------------------------------------------------------------
 

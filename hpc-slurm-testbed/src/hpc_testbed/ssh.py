@@ -1,0 +1,71 @@
+"""Reaching the login nodes by ssh, as from a laptop: through ports on this machine's loopback."""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hpc_testbed.engine import TestbedError, docker, last_lines
+from hpc_testbed.testbed import Testbed
+
+HOST_KEY = "/etc/ssh/testbed/host_key.pub"
+
+
+def ssh_port(testbed: Testbed, service: str = "login") -> int:
+    """Return the port on 127.0.0.1 that leads to a login node's sshd."""
+    published = docker("port", testbed.container(service), "22/tcp").stdout
+    return int(published.splitlines()[0].rsplit(":", 1)[1])
+
+
+@contextmanager
+def ssh_config(testbed: Testbed, user: str = "alice") -> Iterator[Path]:
+    """Make a key, let it in for as long as the block runs, and write a configuration for ssh.
+
+    The hosts ``login1``, ``login2`` and ``login`` (the first) are in it, and the host key that both
+    show: ``ssh -F FILE login2``, and likewise scp, rsync and whatever reads such a file.
+
+    Parameters
+    ----------
+    user : str
+        Who logs in.
+
+    Yields
+    ------
+    Path
+        The configuration. It vanishes with the key when the block ends.
+
+    Raises
+    ------
+    TestbedError
+        The testbed is not up, or there is no such user.
+    """
+    with tempfile.TemporaryDirectory(prefix="hpc-testbed-ssh-") as made:
+        folder = Path(made)
+        key = folder / "key"
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", made, "-f", str(key)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True)
+        except FileNotFoundError:
+            raise TestbedError("no `ssh-keygen` here: install OpenSSH's client") from None
+        if done.returncode != 0:
+            raise TestbedError(f"ssh-keygen failed: {last_lines(done.stderr)}")
+        public = (folder / "key.pub").read_text()
+        host_key = testbed.run(f"cat {HOST_KEY}", user="root").stdout
+        (folder / "known_hosts").write_text(f"login {host_key}")
+        config = folder / "config"
+        config.write_text(
+            "".join(
+                f"Host {names}\n  Port {ssh_port(testbed, names.split()[-1])}\n"
+                for names in ("login login1", "login2")
+            )
+            + f"Host login login1 login2\n  HostName 127.0.0.1\n  User {user}\n"
+            f'  IdentityFile "{key}"\n  IdentitiesOnly yes\n'
+            f'  HostKeyAlias login\n  UserKnownHostsFile "{folder / "known_hosts"}"\n'
+            "  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n"
+        )
+        testbed.authorize(user, public)
+        try:
+            yield config
+        finally:
+            testbed.authorize(user, public, revoke=True)
