@@ -39,7 +39,8 @@ def next_steps(answers):
     """Return the lines to print for a person who has just made a project."""
     slug = answers["project_slug"]
     lines = [
-        f"\n{slug} is ready. Next (its README.md says more):",
+        # Of a wrong choice in a file of answers cookiecutter only warns, and takes the first one.
+        f"\n{slug} is ready (scheduler: {answers['scheduler']}). Next, as its README.md says:",
         f"  cd {slug}",
         "  conda env create --file environment.yml    # or a venv, see README.md",
         f"  conda activate {slug} && dask hpc setup",

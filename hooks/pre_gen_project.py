@@ -3,6 +3,8 @@
 Cookiecutter fills in the one line marked below and runs this file. The answers arrive as JSON
 *data*: an answer that holds quotes or Python code stays a text. One line is printed for each bad
 answer. The file keeps to the standard library, because it runs in whatever Python cookiecutter has.
+The toolkit says the same of an edited config/jobqueue.yaml; toolkit/tests/answers.yaml is a table
+that both are held to.
 """
 
 import json
@@ -16,31 +18,81 @@ ANSWERS = r"""
 {{ cookiecutter | tojson }}
 """
 
+QUESTIONS = ["project_slug", "scheduler", "account", "queue", "cores", "memory", "processes"]
+QUESTIONS += ["walltime", "worker_interface", "scheduler_interface"]
+# What cookiecutter.json puts in place of a name that would lead out of the folder it is made in.
+REPLACED = "refused-name"
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+LONGEST_SLUG = 50
 # Names of packages that every project's environment holds: one of ours would hide theirs.
 TAKEN = {"bokeh", "click", "dask", "dask_hpc", "dask_jobqueue", "dask_labextension", "distributed"}
 TAKEN |= {"jupyterlab", "matplotlib", "numpy", "pytest", "rich", "tornado", "yaml"}
 TAKEN |= {"test", "tests", "toolkit"}  # Python's own tests, and folders of the project
-MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT]i?B?)", re.IGNORECASE)
-# The kernel allows 15 characters, no white space and no slash.
-INTERFACE = re.compile(r"[^\s/]{1,15}")
-# How each batch system reads a walltime, and how to write one. None: it has none.
+# A job is on one node, and Linux does not count further (CONFIG_NR_CPUS of the kernel).
+MOST_CORES = 8192
+MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KMGTP]i?B?)", re.IGNORECASE)
+BYTES = {"mib": 2**20, "gib": 2**30, "tib": 2**40}
+# A worker takes 75 MiB before it has done anything, and pauses at 80 % of what it may use.
+LEAST_MEMORY = 100 * 2**20  # bytes, a process
+MOST_MEMORY = 2**52  # bytes: what a processor can address (x86-64)
+# As Linux allows (15 bytes, no white space, no slash), and a shell leaves alone.
+INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,14}")
+
+CLOCK = r"(?:(?:(?P<h>[0-9]+):)?(?P<m>[0-9]+):)?(?P<s>[0-9]+)"
+HOURS = r"(?P<h>[0-9]+)(?::(?P<m>[0-9]+)(?::(?P<s>[0-9]+))?)?"
+# How each batch system reads a walltime, and how to write one. None: its jobs have none.
+# Each adds up what the fields say: 0:90:00 is an hour and a half everywhere.
 WALLTIMES = {
     "slurm": (
-        re.compile(r"[0-9]+(:[0-9]+){0,2}|[0-9]+-[0-9]+(:[0-9]+){0,2}|UNLIMITED|INFINITE", re.I),
+        [
+            rf"(?P<d>[0-9]+)-{HOURS}",
+            r"(?P<h>[0-9]+):(?P<m>[0-9]+):(?P<s>[0-9]+)",
+            r"(?P<m>[0-9]+)(?::(?P<s>[0-9]+))?",
+            r"(?i:UNLIMITED|INFINITE)",
+        ],
         "write HH:MM:SS or D-HH:MM:SS, for instance 01:00:00 or 2-00:00:00",
     ),
+    "pbs": ([CLOCK], "write HH:MM:SS, for instance 01:00:00"),
+    "sge": (
+        [r"(?P<h>[0-9]*):(?P<m>[0-9]*):(?P<s>[0-9]*)", r"(?P<s>[1-9][0-9]*)"],
+        "write HH:MM:SS, for instance 01:00:00",
+    ),
+    "oar": ([HOURS], "write HH:MM:SS, for instance 01:00:00"),
+    "lsf": (
+        [r"(?:(?P<h>[0-9]+):)?(?P<m>[0-9]+)(?:/[^\s/]+)?"],
+        "write HH:MM, without seconds, for instance 01:00",
+    ),
+    "htcondor": None,
     "none": None,
 }
+SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+LONGEST = 2**31 - 1  # seconds: batch systems count in 32 bits (Slurm goes astray beyond)
+# Answers that a batch system has no place for, and where such a thing goes instead.
+NO_PLACE = {
+    ("htcondor", "account"): "HTCondor's jobs name no account; leave it blank (an accounting group "
+    "goes into job-extra-directives)",
+    ("htcondor", "queue"): "HTCondor has no queues; leave it blank",
+}
+
+
+def check_text(answer):
+    """Say what is wrong with an answer that is no text, or None."""
+    if not isinstance(answer, str):
+        # From a file of answers: `queue:` with nothing after it, yes, [a, b].
+        return 'give a text in quotes, "" for none'
+    if re.search("[\ud800-\udfff]", answer):
+        return "give a text in UTF-8"  # bytes of another encoding, which no file could hold
+    return None
 
 
 def check_slug(slug):
     """Say what is wrong with the project's name, or None."""
-    if not SLUG.fullmatch(slug):
-        usable = re.sub(r"[^a-z0-9]+", "-", slug.lower()).strip("-0123456789") or "my-lab"
+    if not SLUG.fullmatch(slug) or len(slug) > LONGEST_SLUG:
+        usable = re.sub(r"[^a-z0-9]+", "-", slug.lower()).strip("-0123456789")
+        usable = usable[:LONGEST_SLUG].rstrip("-") or "my-lab"
         return (
             "use lower-case letters, digits and single hyphens, "
-            f"beginning with a letter, for instance {usable}"
+            f"beginning with a letter, {LONGEST_SLUG} characters at most, for instance {usable}"
         )
     package = slug.replace("-", "_")
     if keyword.iskeyword(package) or package in sys.stdlib_module_names or package in TAKEN:
@@ -48,25 +100,32 @@ def check_slug(slug):
     return None
 
 
-def check_positive(text):
-    """Say what is wrong with a count, or None."""
-    if re.fullmatch(r"[0-9]{1,6}", text) and int(text) > 0:
-        return None
-    return "give a whole number of 1 or more, for instance 8"
+def check_count(text):
+    """Say what is wrong with a number of cores or processes, or None."""
+    if not re.fullmatch("[0-9]+", text) or not text.strip("0"):
+        return "give a whole number, 1 or more, for instance 8"
+    if len(text) > 9 or int(text) > MOST_CORES:
+        return f"give what one job has on one node; a node has {MOST_CORES} at most"
+    return None
 
 
-def check_memory(text):
-    """Say what is wrong with an amount of memory, or None."""
+def check_memory(text, processes=1):
+    """Say what is wrong with an amount of memory for so many processes, or None."""
     match = MEMORY.fullmatch(text)
     if not match:
         return "give a number and a unit, for instance 16 GiB"
     number, unit = match.groups()
-    if unit.lower() not in ("mib", "gib", "tib"):
+    if unit.lower() not in BYTES:
         # "16 GB" is 16 * 10^9 bytes to Dask, but 16 GiB to a batch system.
-        prefix = unit[0].upper().replace("K", "M")
+        prefix = unit[0].upper().replace("K", "M").replace("P", "T")
         return f"give the unit as MiB, GiB or TiB, for instance {number} {prefix}iB"
-    if float(number) == 0:
+    size = float(number) * BYTES[unit.lower()]
+    if size == 0:
         return "give more than nothing, for instance 16 GiB"
+    if size < processes * LEAST_MEMORY:
+        return f"give at least {processes * LEAST_MEMORY // 2**20} MiB, 100 MiB for each process"
+    if size > MOST_MEMORY:
+        return "give what one job has on one node; no computer has more than 4096 TiB"
     return None
 
 
@@ -75,11 +134,19 @@ def check_walltime(scheduler, text):
     grammar = WALLTIMES.get(scheduler)
     if grammar is None:
         return None
-    pattern, forms = grammar
-    if not pattern.fullmatch(text):
+    patterns, forms = grammar
+    match = next(filter(None, (re.fullmatch(pattern, text) for pattern in patterns)), None)
+    if match is None or not text.isascii() or len(text) > 100:
         return forms
-    if not re.search(r"[1-9A-Z]", text, re.I):
-        return "give more than nothing, for instance 01:00:00"
+    if not any(character.isdigit() for character in text):
+        # Slurm's UNLIMITED; SGE's "::" is zero.
+        return forms if ":" in text else None
+    fields = match.groupdict()
+    seconds = sum(SECONDS[name] * int(value) for name, value in fields.items() if value)
+    if seconds == 0:
+        return f"give more than nothing: {forms}"
+    if seconds > LONGEST:
+        return f"give less than 68 years: {forms}"
     return None
 
 
@@ -103,24 +170,34 @@ def problems(answers):
     list of str
         A line for each bad answer: the question, the answer, what to do.
     """
-    text = {name: str(answer) for name, answer in answers.items()}
     found = []
 
     def report(name, remedy):
         if remedy:
-            # repr keeps an answer with a line break on one line.
-            found.append(f"{name} {text[name]!r}: {remedy}")
+            shown = repr(text[name])  # on one line, whatever the answer holds
+            found.append(f"{name} {shown if len(shown) < 100 else shown[:100] + '...'}: {remedy}")
 
+    text = {name: answers[name] for name in QUESTIONS}
+    if text["project_slug"] == REPLACED:
+        text["project_slug"] = answers.get("__name_given", REPLACED)
+    for name in QUESTIONS:
+        report(name, check_text(text[name]))
+    if found:
+        return found
+    scheduler = text["scheduler"]
     report("project_slug", check_slug(text["project_slug"]))
-    if text["scheduler"] not in WALLTIMES:
+    if scheduler not in WALLTIMES:
         report("scheduler", "choose one of " + ", ".join(WALLTIMES))
-    cores, processes = check_positive(text["cores"]), check_positive(text["processes"])
+    for name in ("account", "queue"):
+        if text[name].strip():
+            report(name, NO_PLACE.get((scheduler, name)))
+    cores, processes = check_count(text["cores"]), check_count(text["processes"])
     report("cores", cores)
-    report("memory", check_memory(text["memory"]))
+    report("memory", check_memory(text["memory"], 1 if processes else int(text["processes"])))
     report("processes", processes)
     if not cores and not processes and int(text["cores"]) % int(text["processes"]):
         report("processes", f"give a number that divides the {int(text['cores'])} cores evenly")
-    report("walltime", check_walltime(text["scheduler"], text["walltime"]))
+    report("walltime", check_walltime(scheduler, text["walltime"]))
     report("worker_interface", check_interface(text["worker_interface"]))
     report("scheduler_interface", check_interface(text["scheduler_interface"]))
     return found
@@ -130,4 +207,6 @@ if __name__ == "__main__":
     lines = problems(json.loads(ANSWERS))
     for line in lines:
         print("ERROR:", line, file=sys.stderr)
+    if lines:
+        print("Nothing was written. Below is cookiecutter's own report of this.", file=sys.stderr)
     sys.exit(1 if lines else 0)

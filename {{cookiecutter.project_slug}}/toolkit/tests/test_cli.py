@@ -96,6 +96,9 @@ def test_setup_says_what_is_linked_what_a_cluster_means_and_what_is_doubtful(tmp
     assert done.stderr.count("Warning: ") == 2
     assert "did you mean account?" in done.stderr
     assert "does not divide cores" in done.stderr
+    # The file to edit, not the link to it.
+    assert f"Warning: {tmp_path / 'config/jobqueue.yaml'}: jobqueue.slurm.acount" in done.stderr
+    assert "etc/dask" not in done.stderr
 
 
 def test_summary_names_the_file_of_a_setting_that_is_not_the_labs(tmp_path):

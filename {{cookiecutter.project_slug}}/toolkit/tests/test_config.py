@@ -68,6 +68,17 @@ def test_links_make_an_edit_count_in_the_next_python(project, tmp_path):
     assert cores() == 6
 
 
+def test_the_file_to_edit_is_the_projects_and_otherwise_the_file_itself(project, prefix, tmp_path):
+    [_, linked] = config.link(project, prefix)
+    assert config.origin(linked) == project / "config/jobqueue.yaml"
+    own = tmp_path / "jobqueue.yaml"
+    own.write_text("jobqueue: {}\n")
+    assert config.origin(own) == own
+    # A member's own link, into a repository of dotfiles say, is where that member looks.
+    (tmp_path / "link.yaml").symlink_to(own)
+    assert config.origin(tmp_path / "link.yaml") == tmp_path / "link.yaml"
+
+
 def test_linking_again_and_from_another_or_a_deleted_project_replaces_the_links(
     project, prefix, tmp_path
 ):
@@ -113,6 +124,8 @@ def test_where_links_are_not_allowed_files_are_copied_and_copied_again(
     copy = (prefix / "etc/dask/jobqueue.yaml").read_text()
     assert yaml.safe_load(copy) == {"jobqueue": {"slurm": {"cores": 6}}}
     assert str(project) in copy.splitlines()[0]
+    # Whoever is told of a fault in it is told the file to edit.
+    assert config.origin(prefix / "etc/dask/jobqueue.yaml") == project / "config/jobqueue.yaml"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -174,6 +187,17 @@ def test_processes_left_out_divide_the_cores_and_are_eight_at_most(lab, cores, p
         ({"cores": "four"}, "cores must be a whole number"),
         ({"processes": 0}, "processes must be a whole number"),
         ({"processes": 3}, "3 processes can't share 2 cores"),
+        ({"cores": 100_000}, "a node has 8192 at most"),
+        ({"memory": "much"}, "memory: 'much' can't be read"),
+        ({"memory": "0 GiB"}, "no memory at all"),
+        ({"interface": "ib0; reboot"}, "interface must be a name as `ip address` shows it"),
+        ({"account": "lab\nreboot"}, "account: 'lab.nreboot' has a line break"),
+        ({"queue": "short\r"}, "queue: .* control character"),
+        ({"walltime": "00:10:00\nreboot"}, "walltime: .* has a line break"),
+        ({"name": "my\njob"}, "name: .* has a line break"),
+        ({"job-extra-directives": ["--nodes=1", "--x\nreboot"]}, "job-extra-directives: .*x"),
+        ({"worker-extra-args": ["--nthreads", "1\n"]}, "worker-extra-args: .* has a line break"),
+        ({"python": "/bin/python\n"}, "python: .* has a line break"),
         ({"log-directory": "$NO_SUCH_VARIABLE/logs"}, "names a variable that is not set"),
         ({"log-directory": "my logs"}, "has a space"),
         ({"log-directory": "/proc/nowhere/logs"}, "can't be made"),
@@ -190,6 +214,38 @@ def test_a_key_that_jobs_of_this_batch_system_need_is_asked_for(lab):
     settings = {"jobqueue.htcondor": {"cores": 2, "memory": "1 GiB"}}
     with dask.config.set(settings), pytest.raises(ConfigError, match="disk of a job is not set"):
         config.explicit(schedulers.get("htcondor"), {})
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("pbs", {"resource-spec": "select=1\nreboot"}),
+        ("sge", {"project": "lab\nreboot"}),
+        ("oar", {"memory-per-core-property-name": "memcore\n#OAR -t deploy"}),
+        ("lsf", {"lsf-units": "mb\n"}),
+        ("htcondor", {"job-extra-directives": {"+Group": "lab\nqueue 1000"}}),
+        ("htcondor", {"job-extra-directives": {"+Group\nqueue 1000": "lab"}}),
+    ],
+)
+def test_a_line_break_is_refused_in_every_batch_systems_keys(lab, name, setting):
+    [key] = setting
+    section = {"cores": 2, "memory": "1 GiB", "disk": "1 GiB", **setting}
+    with dask.config.set({f"jobqueue.{name}": section}):
+        with pytest.raises(ConfigError, match=f"jobqueue.{name}.{key}: .* has a line break"):
+            config.explicit(schedulers.get(name), {})
+
+
+def test_a_line_break_in_an_argument_is_refused_like_one_in_the_yaml(lab):
+    with pytest.raises(ConfigError, match=r"jobqueue\.slurm\.account: .* has a line break"):
+        config.explicit(SLURM, {"account": "lab\nreboot"})
+    with pytest.raises(ConfigError, match="has a line break"):
+        config.explicit(SLURM, {"job_extra_directives": ["--comment='a\nreboot'"]})
+
+
+def test_lines_of_shell_and_tabs_may_stay(lab):
+    prologue = ["if true; then\n  module load x\nfi"]
+    filled = config.explicit(SLURM, {"job_script_prologue": prologue, "account": "a\tb"})
+    assert filled["job_script_prologue"] == prologue
 
 
 def test_no_nanny_with_several_processes_is_refused_here_and_not_by_every_job(lab):

@@ -53,6 +53,15 @@ def test_nothing_is_said_of_a_good_file():
         ("processes: '4'", "processes: must be a whole number, 1 or more, not '4'"),
         ("processes: 3", "processes: does not divide cores: 2 of 8 cores stay idle"),
         ("processes: 9", "processes: 9 processes can't share 8 cores"),
+        ("cores: 100000", "cores: is for one job on one node, and a node has 8192 at most"),
+        ("memory: 16 MiB", "memory: 16 MiB is too little: give at least 400 MiB"),
+        ("memory: 17179869184 B", "memory: '17179869184 B': give the unit as MiB, GiB or TiB"),
+        ("memory: 9999 TiB", "memory: 9999 TiB is for one job on one node"),
+        ("interface: ib 0", "interface: must be a name as `ip address` shows it"),
+        ("interface: [ib0]", "interface: must be a name as `ip address` shows it"),
+        ("scheduler-options: {interface: ib 0}", "scheduler-options: interface must be a name"),
+        ('account: "a\\nb"', "account: 'a\\nb' has a line break or control character"),
+        ('job-extra-directives: ["-x\\n"]', "job-extra-directives: '-x\\n' has a line break"),
         (
             "walltime: 10:00:00",
             'walltime: is the number 36000; put the time in quotes, like "01:00:00"',
@@ -99,6 +108,40 @@ def test_our_own_section_is_looked_at_too():
     assert "did you mean scheduler?" in only
     [only] = findings([(LAB, {"dask-hpc": "slurm"})])
     assert "holds no keys" in only
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ({"job-queue": {"slurm": {}}}, "job-queue: nobody reads a section of this name; did you"),
+        ({"jobqeue": {"slurm": {}}}, "jobqeue: nobody reads a section of this name; did you mean"),
+        ({"dask-hcp": {}}, "dask-hcp: nobody reads a section of this name; did you mean dask-hpc?"),
+        ({"jobqueue": {"slrum": {"cores": 8}}}, "jobqueue.slrum: no batch system's section is"),
+        ({"jobqueue": {"pds": {"cores": 8}}}, "jobqueue.pds: no batch system's section is called"),
+    ],
+)
+def test_a_section_that_is_likely_a_slip_is_named(content, line):
+    [only] = findings([(LAB, content)])
+    assert only.startswith(f"config/jobqueue.yaml: {line}")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"dask_hpc": {"scheduler": "slurm"}},  # Dask takes - and _ for the same
+        {"distributed": {}, "labextension": {}, "array": {}, "jobs": {}},
+        {"jobqueue": {"slurm-gpu": {"cores": 8}}},
+        {"jobqueue": {"gpu": {"cores": 8}, "large": {"cores": 8}}},
+        {"jobqueue": {"slurm": {"cores": 8}, "slurn": {"cores": 8}}},  # beside it: a profile
+    ],
+)
+def test_nothing_is_said_of_profiles_and_of_other_packages_sections(content):
+    assert findings([(LAB, content)]) == []
+
+
+def test_our_section_written_with_an_underscore_is_looked_at_too():
+    [only] = findings([(LAB, {"dask_hpc": {"scheduler": "slrum"}})])
+    assert "no batch system is called 'slrum'" in only
 
 
 def test_files_of_other_kinds_and_empty_sections_are_passed_over():

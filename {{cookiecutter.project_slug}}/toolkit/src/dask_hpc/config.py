@@ -20,12 +20,13 @@ from typing import Any
 import dask.config
 import yaml
 
-from . import schedulers
+from . import schedulers, values
 from .errors import ConfigError
 
 SECTION = "dask-hpc"
 # First line of a file that was copied, where links are not allowed: it is ours to replace.
-COPIED = "# A copy made by `dask hpc setup`, of"
+COPIED = "# A copy made by `dask hpc setup`, of "
+COPIED_HINT = "; run it again after an edit there."
 
 
 def scheduler() -> schedulers.Scheduler:
@@ -131,9 +132,7 @@ def _place(source: Path, target: Path) -> None:
     try:
         draft.symlink_to(source)
     except OSError:
-        draft.write_text(
-            f"{COPIED} {source}; run it again after an edit there.\n{source.read_text()}"
-        )
+        draft.write_text(f"{COPIED}{source}{COPIED_HINT}\n{source.read_text()}")
     try:
         draft.replace(target)
     except OSError:
@@ -212,10 +211,16 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
     if processes is None:
         processes = default_processes(cores)
     for name, value in {"cores": cores, "processes": processes}.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError(
-                f"jobqueue.{section}.{name} must be a whole number, 1 or more, not {value!r}."
-            )
+        if line := values.count(value):
+            raise ConfigError(f"jobqueue.{section}.{name} {line}.")
+    if line := values.unreadable_memory(setting("memory")):
+        raise ConfigError(f"jobqueue.{section}.memory: {line}.")
+    if setting("interface") is not None and (line := values.interface(setting("interface"))):
+        raise ConfigError(f"jobqueue.{section}.interface {line}.")
+    for name in sorted(batch_arguments() | set(kwargs)):
+        key = name.replace("_", "-")
+        if line := values.one_line(key, setting(name)):
+            raise ConfigError(f"jobqueue.{section}.{key}: {line}.")
     if processes > cores:
         raise ConfigError(
             f"jobqueue.{section}: {processes} processes can't share {cores} cores; "
@@ -259,6 +264,20 @@ def _log_directory(text: str, section: str) -> str:
     return path
 
 
+def origin(path: Path) -> Path:
+    """The file to edit for what Dask reads at `path`: the project's, where `link` put this one."""
+    if path.is_symlink() and _ours(path):
+        return path.resolve()
+    try:
+        with path.open(errors="replace") as file:
+            first = file.readline()
+    except OSError:
+        return path
+    if not first.startswith(COPIED):
+        return path
+    return Path(first.strip().removeprefix(COPIED).removesuffix(COPIED_HINT))
+
+
 def files() -> list[tuple[Path, dict[str, Any]]]:
     """The files that Dask reads here and what they say; a later one goes before an earlier one."""
     return list(dask.config.collect_yaml(dask.config.paths, return_paths=True))
@@ -300,8 +319,8 @@ def _elsewhere(section: str, key: str) -> str:
 def check() -> list[str]:
     """What is doubtful in the files that Dask reads here, one line each; empty if nothing is.
 
-    A line names file and key. Nothing is asked of the batch system.
+    A line names the file to edit, and the key. Nothing is asked of the batch system.
     """
     from .config_check import findings  # it reads this module
 
-    return findings(files())
+    return findings([(origin(path), content) for path, content in files()])

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dask.utils import parse_bytes
-
-from . import schedulers
+from . import schedulers, values
 from .config import SECTION, packaged
 
 OUR_KEYS = {"scheduler"}
+# Sections at the top of the files in config/; those of other packages are not ours to judge.
+TOP = ["jobqueue", SECTION, "distributed", "labextension"]
 # dask-jobqueue's old names. It warns about them, if it does, at every cluster and every job.
 RENAMED = {
     "extra": "worker-extra-args",
@@ -23,20 +22,50 @@ RENAMED = {
 }
 # Keys that dask-jobqueue reads although its own file does not list them.
 UNLISTED = {"job-extra", "header-skip", "env-extra", "extra"}
-DECIMAL = re.compile(r"\s*([\d.]+)\s*([KMGTP])B?\s*", re.IGNORECASE)
 
 
 def findings(files: list[tuple[Path, dict[str, Any]]]) -> list[str]:
     """What is doubtful in these files, of which a later one goes before an earlier one."""
     lines = []
+    named = {section for _, content in files for section, _ in _sections(content)}
     for path, content in files:
-        lines += [f"{path}: {line}" for line in _ours(content.get(SECTION, {}))]
+        lines += [f"{path}: {line}" for line in _top(content)]
+        lines += [f"{path}: {line}" for line in _ours(_section(content, SECTION))]
+        for section in sorted(set(dict(_sections(content))) - set(packaged())):
+            if line := _mistaken(section, named):
+                lines.append(f"{path}: jobqueue.{section}: {line}")
         for section, keys in _sections(content):
             lines += [f"{path}: jobqueue.{section}.{line}" for line in _keys(section, keys)]
     for section, settings in _merged(files).items():
         for key, line in _values(section, {key: value for key, (value, _) in settings.items()}):
             lines.append(f"{settings[key][1]}: jobqueue.{section}.{key}: {line}")
     return lines
+
+
+def _section(content: dict[str, Any], name: str) -> Any:
+    """A section at the top of a file; Dask takes - and _ for the same."""
+    found = [value for key, value in content.items() if str(key).replace("_", "-") == name]
+    return found[-1] if found else {}
+
+
+def _top(content: dict[str, Any]) -> Iterator[str]:
+    for key in content:
+        name = str(key).replace("_", "-")
+        close = difflib.get_close_matches(name, TOP, n=1, cutoff=0.8)
+        if close and name not in TOP:
+            yield f"{key}: nobody reads a section of this name; did you mean {close[0]}?"
+
+
+def _mistaken(section: str, named: set[str]) -> str:
+    """Why a section that dask-jobqueue does not know is more likely a slip than a lab's profile."""
+    known = [name for name in packaged() if name != "local"]
+    if any(name in section for name in known):  # slurm-gpu
+        return ""
+    close = difflib.get_close_matches(section, known, n=1, cutoff=0.66)
+    # A profile stands beside the section of the batch system itself.
+    if close and close[0] not in named:
+        return f"no batch system's section is called so; did you mean {close[0]}?"
+    return ""
 
 
 def _ours(section: Any) -> Iterator[str]:
@@ -59,7 +88,7 @@ def _sections(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, keys in (sections if isinstance(sections, dict) else {}).items():
         if isinstance(keys, dict):
             # Dask takes - and _ in keys for the same.
-            yield name, {str(key).replace("_", "-"): value for key, value in keys.items()}
+            yield str(name), {str(key).replace("_", "-"): value for key, value in keys.items()}
 
 
 def _scheduler_of(section: str) -> schedulers.Scheduler | None:
@@ -99,20 +128,32 @@ def _merged(files) -> dict[str, dict[str, tuple[Any, Path]]]:
 
 
 def _values(section: str, settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for key, value in settings.items():
+        if line := values.one_line(key, value):
+            yield key, line
+    counts = {}
     for key in ("cores", "processes"):
-        value = settings.get(key)
-        if value is not None and (
-            isinstance(value, bool) or not isinstance(value, int) or value < 1
-        ):
-            yield key, f"must be a whole number, 1 or more, not {value!r}"
-            settings = {**settings, key: None}
-    cores, processes = settings.get("cores"), settings.get("processes")
+        if settings.get(key) is not None:
+            if line := values.count(settings[key]):
+                yield key, line
+            else:
+                counts[key] = settings[key]
+    cores, processes = counts.get("cores"), counts.get("processes")
     if cores and processes and processes > cores:
         yield "processes", f"{processes} processes can't share {cores} cores"
     elif cores and processes and cores % processes:
         yield "processes", f"does not divide cores: {cores % processes} of {cores} cores stay idle"
-    if settings.get("memory") is not None and (line := _memory(settings["memory"])):
+    size = settings.get("memory")
+    if size is not None and (line := values.memory(size, processes or 1)):
         yield "memory", line
+    options = settings.get("scheduler-options")
+    interfaces = {
+        "interface": settings.get("interface"),
+        "scheduler-options": options.get("interface") if isinstance(options, dict) else None,
+    }
+    for key, name in interfaces.items():
+        if name is not None and (line := values.interface(name)):
+            yield key, line if key == "interface" else f"interface {line}"
     walltime = settings.get("walltime")
     scheduler = _scheduler_of(section)
     if walltime is None or (scheduler is not None and scheduler.walltime_key is None):
@@ -126,17 +167,3 @@ def _values(section: str, settings: dict[str, Any]) -> Iterator[tuple[str, str]]
             scheduler.parse_walltime(walltime)
         except ValueError as error:
             yield "walltime", str(error)
-
-
-def _memory(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, str):
-        return f'{value!r} has no unit; say for example "16 GiB"'
-    if decimal := DECIMAL.fullmatch(value):
-        size, unit = decimal[1], decimal[2].upper()
-        return f"{value} means less to Dask than to the batch system; say {size} {unit}iB"
-    try:
-        if parse_bytes(value) <= 0:
-            return f"{value} is no memory at all"
-    except ValueError:
-        return f'{value!r} can\'t be read; say for example "16 GiB"'
-    return ""

@@ -80,6 +80,10 @@ def _no_walltime(text: str) -> float:
     raise ValueError(f"walltime {text!r} means nothing here: jobs have none")
 
 
+# Batch systems count seconds in 32 bits; what Slurm makes of more is not what was meant.
+LONGEST = 2**31 - 1
+
+
 def read_walltime(text: str, patterns: Sequence[re.Pattern], label: str, forms: str) -> float:
     """Seconds in a walltime that one of the patterns matches as a whole.
 
@@ -94,17 +98,20 @@ def read_walltime(text: str, patterns: Sequence[re.Pattern], label: str, forms: 
     Raises
     ------
     ValueError
-        None of them matches, or it is no time at all; one line.
+        None of them matches, or it is no time at all, or more than 68 years; one line.
     """
     text = str(text).strip()
     match = next(filter(None, (pattern.fullmatch(text) for pattern in patterns)), None)
-    if match is None:
+    # \d is a digit of any script; Python itself refuses thousands of them.
+    if match is None or not text.isascii() or len(text) > 100:
         raise ValueError(f"walltime {text!r} is not one that {label} reads: {forms}")
     part = {name: int(value) for name, value in match.groupdict().items() if value}
     hours = 24 * part.get("d", 0) + part.get("h", 0)
     seconds = 3600 * hours + 60 * part.get("m", 0) + part.get("s", 0)
     if not seconds:
         raise ValueError(f"walltime {text!r} is no time at all: {forms}")
+    if seconds > LONGEST:
+        raise ValueError(f"walltime {text!r} is more than 68 years: {forms}")
     return seconds
 
 
