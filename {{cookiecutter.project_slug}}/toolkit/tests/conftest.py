@@ -1,12 +1,14 @@
-"""A stand-in for Slurm's commands, for what happens around them; no results are measured with it.
+"""A home of the tests' own, and stand-ins for batch systems' commands (see standin.py).
 
-It runs job scripts as processes of this machine. Tests of real Slurm are elsewhere, on a testbed.
+Tests of real Slurm are elsewhere, on a testbed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -25,6 +27,9 @@ for variable in [name for name in os.environ if name.startswith("SLURM_")]:
 
 import dask  # noqa: E402
 
+from . import standin  # noqa: E402
+from .standin import DIALECTS  # noqa: E402
+
 dask.config.paths[:] = [f"{HOME}/dask"]  # not what is linked into this environment
 dask.config.PATH = f"{HOME}/dask"
 dask.config.refresh()
@@ -34,66 +39,19 @@ def pytest_unconfigure():
     shutil.rmtree(HOME, ignore_errors=True)
 
 
-# Python's path may hold a space, which a #! line can't: for the shell the second line starts
-# Python, for Python it is a text.
-COMMAND = """\
-#!/bin/sh
-'''exec' "{python}" "$0" "$@" #'''
-import json, os, pathlib, signal, subprocess, sys
+class StandIn:
+    """A stand-in's folder: what was called, and what it is to answer."""
 
-here = pathlib.Path({folder!r})
-name, arguments = pathlib.Path(sys.argv[0]).name, sys.argv[1:]
-with open(here / "calls", "a") as calls:
-    calls.write(json.dumps([name, *arguments]) + "\\n")
-trouble = here / f"{{name}}.says"
-if trouble.exists():
-    sys.exit(trouble.read_text())  # to stderr, exit code 1
-
-if name == "sbatch":
-    with open(here / "lock", "w") as lock:
-        import fcntl
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        job = 100 + len(list(here.glob("*.script")))
-        script = here / f"{{job}}.script"
-        script.write_text(pathlib.Path(arguments[0]).read_text())
-    if not (here / "hold").exists():
-        with open(here / f"{{job}}.log", "w") as log:
-            process = subprocess.Popen(
-                ["bash", script], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True,
-            )
-        (here / f"{{job}}.pid").write_text(str(process.pid))
-    print(f"Submitted batch job {{job}}")
-elif name == "squeue":
-    [ids] = [a.split("=")[1].split(",") for a in arguments if a.startswith("--jobs=")]
-    for job in ids:
-        state = here / f"{{job}}.state"
-        pid = here / f"{{job}}.pid"
-        if state.exists():
-            print(f"{{job}}|{{state.read_text()}}")
-        elif pid.exists() and pathlib.Path(f"/proc/{{pid.read_text()}}").exists():
-            print(f"{{job}}|RUNNING|None|node1")
-        elif pid.exists():
-            print(f"{{job}}|COMPLETED|None|node1")
-        else:
-            print(f"{{job}}|PENDING|Priority|")
-elif name == "scancel":
-    for job in [a for a in arguments if not a.startswith("-")]:
-        (here / f"{{job}}.state").write_text("CANCELLED|None|node1")
-        pid = here / f"{{job}}.pid"
-        if pid.exists():
-            try:
-                os.killpg(int(pid.read_text()), signal.SIGTERM)
-            except ProcessLookupError:
-                pass
-"""
-
-
-class Slurm:
-    """The stand-in's folder: what was called, and what it is to answer."""
-
-    def __init__(self, folder: Path):
+    def __init__(self, name: str, folder: Path):
+        self.dialect = DIALECTS[name]
         self.folder = folder
+        (folder / "bin").mkdir(parents=True)
+        for command in self.dialect.commands:
+            # Through the shell, since Python's path may hold a space, which a #! line can't.
+            words = [sys.executable, "-SE", standin.__file__, str(folder), name, command]
+            path = folder / "bin" / command
+            path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+            path.chmod(0o755)
 
     def calls(self, command: str) -> list[list[str]]:
         """Arguments of every call of `command`, oldest first."""
@@ -112,7 +70,11 @@ class Slurm:
 
     def state(self, job: str, state: str, reason: str = "None", node: str = "") -> None:
         """squeue says this of `job` from now on."""
-        (self.folder / f"{job}.state").write_text(f"{state}|{reason}|{node}")
+        self.row(job, f"{state}|{reason}|{node}")
+
+    def row(self, job: str, row: str) -> None:
+        """The list command says this of `job` from now on, in its own words."""
+        (self.folder / f"{job}.state").write_text(row)
 
     def script(self, job: str) -> str:
         return (self.folder / f"{job}.script").read_text()
@@ -137,41 +99,76 @@ def _zombie(pid: int) -> bool:
         return True
 
 
-@pytest.fixture
-def slurm(tmp_path, monkeypatch):
-    """Stand-ins of sbatch, squeue and scancel, first on PATH; no job outlives the test."""
-    folder = tmp_path / "slurm"
-    (folder / "bin").mkdir(parents=True)
-    for name in ("sbatch", "squeue", "scancel"):
-        command = folder / "bin" / name
-        command.write_text(COMMAND.format(python=sys.executable, folder=str(folder)))
-        command.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
-    stand_in = Slurm(folder)
+@contextlib.contextmanager
+def _standing_in(name, tmp_path, monkeypatch):
+    stand_in = StandIn(name, tmp_path / "batch")
+    monkeypatch.setenv("PATH", f"{stand_in.folder / 'bin'}:{os.environ['PATH']}")
     yield stand_in
     for pid in stand_in.running():
         os.killpg(pid, signal.SIGKILL)
 
 
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """Stand-ins of sbatch, squeue and scancel, first on PATH; no job outlives the test."""
+    with _standing_in("slurm", tmp_path, monkeypatch) as stand_in:
+        yield stand_in
+
+
 SETTINGS = {
-    "account": "lab",
-    "queue": "short",
     "cores": 2,
     "processes": 2,
     "memory": "1 GiB",
-    "walltime": "00:10:00",
     "interface": "lo",
     "log-directory": "logs",
     "scheduler-options": {"dashboard_address": ":0"},
 }
+OWN_SETTINGS = {
+    "slurm": {"account": "lab", "queue": "short", "walltime": "00:10:00"},
+    "pbs": {"account": "lab", "queue": "short", "walltime": "00:10:00"},
+    "sge": {
+        "project": "lab",
+        "queue": "short",
+        "walltime": "00:10:00",
+        "resource-spec": "h_vmem=512M",
+        "job-extra-directives": ["-pe smp 2"],
+    },
+    "oar": {
+        "project": "lab",
+        "queue": "short",
+        "walltime": "00:10:00",
+        "memory-per-core-property-name": "memcore",
+    },
+    "lsf": {"project": "lab", "queue": "short", "walltime": "00:10"},
+    "htcondor": {"disk": "1 GiB", "job-extra-directives": {"+Group": '"lab"'}},
+}
+
+
+@contextlib.contextmanager
+def _settings_of(name, tmp_path, monkeypatch):
+    from dask_hpc import _jobqueue  # noqa: F401 - its defaults first, the lab's over them
+
+    monkeypatch.chdir(tmp_path)
+    values = {**SETTINGS, **OWN_SETTINGS[name]}
+    settings = {f"jobqueue.{name}.{key}": value for key, value in values.items()}
+    with dask.config.set({"dask-hpc.scheduler": name, **settings}):
+        yield
 
 
 @pytest.fixture
 def lab(slurm, monkeypatch, tmp_path):
     """A lab's configuration in force: jobs of 2 cores in 2 processes, all of it in the yaml."""
-    from dask_hpc import _jobqueue  # noqa: F401 - its defaults first, the lab's over them
-
-    monkeypatch.chdir(tmp_path)
-    settings = {f"jobqueue.slurm.{key}": value for key, value in SETTINGS.items()}
-    with dask.config.set({"dask-hpc.scheduler": "slurm", **settings}):
+    with _settings_of("slurm", tmp_path, monkeypatch):
         yield slurm
+
+
+@pytest.fixture(params=DIALECTS)
+def site(request, monkeypatch, tmp_path):
+    """As `lab`, for each batch system in turn; `site.batch` is its description."""
+    from dask_hpc import schedulers
+
+    name = request.param
+    with _standing_in(name, tmp_path, monkeypatch) as stand_in:
+        stand_in.batch = schedulers.get(name)
+        with _settings_of(name, tmp_path, monkeypatch):
+            yield stand_in

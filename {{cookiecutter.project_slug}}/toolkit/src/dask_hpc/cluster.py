@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 import time
 from typing import ClassVar
 
@@ -45,7 +46,7 @@ class ClusterMixin:
         self._refusal: SubmitError | None = None
         self._refusal_shown = False
         kwargs = config.explicit(self.batch, kwargs)
-        self._log_directory = kwargs.get("log_directory")
+        self._log_directory = kwargs.get("log_directory") if self.batch.log_key else None
         job_cls = bound_to(self, job_cls or type(self).job_cls)
         try:
             super().__init__(n_workers=n_workers, job_cls=job_cls, **kwargs)
@@ -58,6 +59,9 @@ class ClusterMixin:
                 f"Dask's scheduler can't start here: {reason}. See interface and scheduler-options "
                 f"in jobqueue.yaml, section jobqueue.{kwargs['config_name']}."
             ) from error
+        # HTCondor's jobs may be on another computer, which its commands have to be told.
+        extra = shlex.split(self._dummy_job.cancel_command or "")[1:]
+        self._canceller.extra, self.watcher.extra = extra, self.batch.list_extra(extra)
 
     @property
     def job_ids(self) -> list[str]:

@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from .schedulers import JobState, JobStatus, Scheduler
 
@@ -31,24 +32,34 @@ class CommandError(RuntimeError):
         Its name.
     words : str
         What it said, in one line.
+    lines : list of str
+        The same, line by line.
     missing : bool
         There is no such command here.
+    out : str
+        What it printed nevertheless.
     """
 
-    def __init__(self, command: str, words: str, missing: bool = False):
-        super().__init__(f"{command}: {words}")
+    def __init__(self, command: str, *lines: str, missing: bool = False, out: str = ""):
         self.command = command
-        self.words = words
+        self.lines = list(lines)
+        self.words = "; ".join(lines)
         self.missing = missing
+        self.out = out
+        super().__init__(f"{command}: {self.words}")
 
 
-async def run(argv: Sequence[str] | str, *, timeout: float | None = None) -> str:
+async def run(
+    argv: Sequence[str], *, timeout: float | None = None, stdin: Path | str = os.devnull
+) -> str:
     """Run a command of the batch system and return what it printed.
 
     Parameters
     ----------
-    argv : sequence of str, or str
-        The command and its arguments; a string goes through the shell.
+    argv : sequence of str
+        The command and its arguments.
+    stdin : path
+        What it reads.
     timeout : float, optional
         Seconds after which it is ended. Without one it is not ended even if nobody waits for it
         any more: it may be a submission.
@@ -58,23 +69,22 @@ async def run(argv: Sequence[str] | str, *, timeout: float | None = None) -> str
     CommandError
         It failed, is missing, or took too long.
     """
-    shell = isinstance(argv, str)
-    command = (argv.split() if shell else argv)[0]
-    start = asyncio.create_subprocess_shell if shell else asyncio.create_subprocess_exec
+    command = argv[0]
     try:
-        process = await start(
-            *([argv] if shell else argv),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            # Ctrl-C in a terminal goes to every process of the foreground group. It must not hit a
-            # submission half-way (a job whose id nobody reads) nor the command that cancels.
-            start_new_session=True,
-        )
+        with open(stdin, "rb") as file:  # noqa: PTH123 - os.devnull is a str
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=file,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                # Ctrl-C in a terminal goes to every process of the foreground group. It must not
+                # hit a submission half-way (a job whose id nobody reads) nor what cancels.
+                start_new_session=True,
+            )
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         words = "there is no such command here" if missing else str(error.strerror)
-        raise CommandError(command, words, missing) from error
+        raise CommandError(command, words, missing=missing) from error
     try:
         out, err = await asyncio.wait_for(process.communicate(), timeout)
     except (TimeoutError, asyncio.CancelledError) as error:
@@ -86,38 +96,54 @@ async def run(argv: Sequence[str] | str, *, timeout: float | None = None) -> str
         if isinstance(error, asyncio.CancelledError):
             raise
         raise CommandError(command, f"no answer within {timeout:g} s") from None
+    printed, said = out.decode(errors="replace"), err.decode(errors="replace")
     if process.returncode:
-        text = err.decode(errors="replace") or out.decode(errors="replace")
-        raise CommandError(command, _one_line(command, text) or f"exit code {process.returncode}")
-    return out.decode(errors="replace")
+        lines = _lines(command, said) or _lines(command, printed)
+        raise CommandError(command, *(lines or [f"exit code {process.returncode}"]), out=printed)
+    return printed
 
 
-def _one_line(command: str, text: str) -> str:
-    """What a command said, without its own name before every line."""
+def _lines(command: str, text: str) -> list[str]:
+    """What a command said, without its own name before every line, each once."""
     lines = []
     for raw in text.splitlines():
         line = raw.strip().removeprefix(f"{command}:").strip()
         line = line.removeprefix("error:").strip()
         if line and line not in lines:
             lines.append(line)
-    return "; ".join(lines)
+    return lines
 
 
-async def cancel(scheduler: Scheduler, job_ids: Iterable[str]) -> None:
+def cancel_command(
+    scheduler: Scheduler, job_ids: Iterable[str], extra: Sequence[str] = ()
+) -> list[str]:
+    """The command that cancels these jobs, with the site's extra arguments."""
+    name, *arguments = scheduler.cancel_command(list(dict.fromkeys(job_ids)))
+    return [name, *extra, *arguments]
+
+
+async def cancel(scheduler: Scheduler, job_ids: Iterable[str], extra: Sequence[str] = ()) -> None:
     """Cancel these jobs with one call; jobs that are over already are no error.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+    job_ids : iterable of str
+    extra : sequence of str
+        Arguments that the site wants, beside.
 
     Raises
     ------
     CommandError
         The batch system could not be asked.
     """
-    job_ids = list(dict.fromkeys(job_ids))
+    job_ids = list(job_ids)
     if not job_ids:
         return
     try:
-        await run(scheduler.cancel_command(job_ids), timeout=LIST_TIMEOUT)
+        await run(cancel_command(scheduler, job_ids, extra), timeout=LIST_TIMEOUT)
     except CommandError as error:
-        if not any(words in error.words for words in scheduler.not_there):
+        if not scheduler.says_over(error.lines):
             raise
 
 
@@ -160,11 +186,14 @@ class Watcher:
     ----------
     events : list of JobEvent
         All so far, oldest first.
+    extra : list of str
+        Arguments that the site's list command wants, beside.
     """
 
     def __init__(self, scheduler: Scheduler, *job_ids: str):
         self.scheduler = scheduler
         self.events: list[JobEvent] = []
+        self.extra: list[str] = []
         self._jobs = {job: JobStatus(job, JobState.UNKNOWN) for job in job_ids}
         self._absent: set[str] = set()
         self._callbacks: list[Callable[[JobEvent], None]] = []
@@ -244,12 +273,13 @@ class Watcher:
             return any(changed) or bool(gone)
 
     async def _list(self, job_ids: list[str]) -> dict[str, JobStatus]:
+        name, *arguments = self.scheduler.list_command(job_ids)
         try:
-            out = await run(self.scheduler.list_command(job_ids), timeout=LIST_TIMEOUT)
+            out = await run([name, *self.extra, *arguments], timeout=LIST_TIMEOUT)
         except CommandError as error:
-            if not any(words in error.words for words in self.scheduler.not_there):
+            if not self.scheduler.says_over(error.lines):
                 raise
-            out = ""  # none of them is known any more
+            out = error.out  # some of them are not known any more
         return {s.job: s for s in self.scheduler.parse_list(out) if s.job in job_ids}
 
     async def _watch(self) -> None:
@@ -301,7 +331,11 @@ def _phrase(scheduler: Scheduler, status: JobStatus) -> str:
     if status.state in (JobState.SUBMITTED, JobState.UNKNOWN):
         return "submitted, nothing more is known yet"
     if status.state is JobState.PENDING:
-        return f"pending: {why}" if why else f"pending ({scheduler.label} gives no reason)"
+        if why:
+            return f"pending: {why}"
+        ask = scheduler.see_reason
+        hint = f"`{ask}` with its id says why" if ask else f"{scheduler.label} gives no reason"
+        return f"pending ({hint})"
     on = f" on {status.node}" if status.node else ""
     if status.state is JobState.RUNNING:
         return f"running{on}, but not all of its workers have come"

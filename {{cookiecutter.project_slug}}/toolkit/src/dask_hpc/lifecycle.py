@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shlex
 import weakref
 
 from distributed.core import Status
@@ -25,7 +27,21 @@ class OwnedJob:
     async def _call(cmd, *, shell=False, **_):
         # dask-jobqueue runs every command through this. Ours outlives Ctrl-C, and its errors hold
         # what the command said.
-        return await jobs.run(" ".join(cmd) if shell else cmd)
+        return await jobs.run(["sh", "-c", " ".join(cmd)] if shell else cmd)
+
+    async def _submit_job(self, script):
+        if getattr(self, "use_stdin", False):
+            # dask-jobqueue's LSF class goes through the shell here, and throws away what bsub says.
+            return await jobs.run([self.submit_command], stdin=script)
+        return await super()._submit_job(script)
+
+    def _job_id_from_submit_output(self, out):
+        # For every class the same, which HTCondor's would do in a way of its own.
+        match = re.search(self.job_id_regexp, out)
+        if match is None:
+            said = " ".join(out.split())
+            raise ValueError(f"there is no job id in its answer, {said!r}")
+        return match["job_id"]
 
     async def start(self):
         owner = self._owner()
@@ -68,6 +84,7 @@ class Canceller:
     """Collects the jobs that are to end at the same moment and cancels them with one call."""
 
     def __init__(self, scheduler: Scheduler, watcher: jobs.Watcher):
+        self.extra: list[str] = []  # arguments that the site's cancel command wants, beside
         self._scheduler = scheduler
         self._watcher = watcher
         self._waiting: list[str] = []
@@ -89,11 +106,11 @@ class Canceller:
         job_ids, self._waiting, self._task = self._waiting, [], None
         for pause in (1, 2, None):
             try:
-                await jobs.cancel(self._scheduler, job_ids)
+                await jobs.cancel(self._scheduler, job_ids, self.extra)
                 break
             except jobs.CommandError as error:
                 if pause is None:
-                    command = " ".join(self._scheduler.cancel_command(job_ids))
+                    command = shlex.join(jobs.cancel_command(self._scheduler, job_ids, self.extra))
                     jobs.logger.error("Jobs may be left: %s. Cancel them: %s", error, command)
                     return
                 await asyncio.sleep(pause)

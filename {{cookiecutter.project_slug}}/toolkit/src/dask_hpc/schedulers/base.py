@@ -142,9 +142,12 @@ class Scheduler:
         lines; the script is a list of ``key = value``.
     directives_type : type
         What the key ``job-extra-directives`` holds: list, or dict.
-    submit, see_jobs, see_queues, cancel : str
-        What people type to submit a job script, see their jobs, see the queues (empty: there is no
-        such command) and cancel a job, whose id they add.
+    log_key : str or None
+        The key there for the folder where jobs' output goes; None: dask-jobqueue uses none.
+    submit, see_jobs, see_queues, see_reason, cancel : str
+        What people type to submit a job script, see their jobs, the queues (empty: there is no such
+        command) and what a job waits for (empty: the list says it), and to cancel a job. The last
+        two want a job's id after them.
     job_id_pattern : str
         Regular expression with a group ``job_id`` that finds the id in what `submit` prints.
     walltime_key : str or None
@@ -155,13 +158,15 @@ class Scheduler:
         Text → seconds; ValueError, one line, for what this batch system can't read.
     list_command, cancel_command : callable
         Job ids → the command's argument list, for all of them in one call.
+    list_extra : callable
+        Arguments that a site adds to the cancel command → those that the list command needs, too.
     capacity_command : callable
         Queue's name, or None for the default one → argument list.
     settings_command : tuple of str
         Shows how the site has set it up; empty: there is no such command.
     parse_list, parse_capacity, parse_settings : callable
-        What these commands print → list of `JobStatus`, number of CPUs of the queue, and those
-        settings that decide how soon a job starts, with the version.
+        What these commands print → list of `JobStatus`, number of CPUs of the queue, and the
+        version, with those settings that decide how soon a job starts.
     states : mapping
         The batch system's words for states → `JobState`.
     reasons : mapping
@@ -170,7 +175,7 @@ class Scheduler:
     refusals : mapping
         Part of what it says when it refuses a job → what to change.
     not_there : tuple of str
-        Parts of the messages by which it says that a job is over and forgotten; no failure.
+        Parts of the messages by which it says that a job is over or forgotten; no failure.
     """
 
     name: str
@@ -182,11 +187,13 @@ class Scheduler:
     queue_word: str = "queue"
     required: tuple[str, ...] = ()
     unasked: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    log_key: str | None = "log-directory"
     directive: str = ""
     directives_type: type = list
     submit: str = ""
     see_jobs: str = ""
     see_queues: str = ""
+    see_reason: str = ""
     cancel: str = ""
     job_id_pattern: str = r"(?P<job_id>\d+)"
     walltime_key: str | None = None
@@ -195,6 +202,7 @@ class Scheduler:
     parse_walltime: Callable[[str], float] = _no_walltime
     list_command: Callable[[Sequence[str]], list[str]] = _no_command
     cancel_command: Callable[[Sequence[str]], list[str]] = _no_command
+    list_extra: Callable[[Sequence[str]], list[str]] = _no_command
     capacity_command: Callable[[str | None], list[str]] = _no_command
     settings_command: tuple[str, ...] = ()
     parse_list: Callable[[str], list[JobStatus]] = _no_jobs
@@ -224,3 +232,7 @@ class Scheduler:
             if words.lower() in refusal.lower():
                 return advice
         return ""
+
+    def says_over(self, lines: Sequence[str]) -> bool:
+        """Whether a command failed only because jobs are over: each line says so."""
+        return bool(lines) and all(any(part in line for part in self.not_there) for line in lines)

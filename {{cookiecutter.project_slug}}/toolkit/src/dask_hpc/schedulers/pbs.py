@@ -1,10 +1,16 @@
-"""PBS: qsub, qstat, qdel (OpenPBS and PBS Pro; mostly Torque, too)."""
+"""PBS: qsub, qstat, qdel (OpenPBS 20 and newer, PBS Pro, Torque 6).
+
+Held against OpenPBS's and Torque's own sources and manuals. Only what both read is used: ``-x``,
+which shows ended jobs on the one, means XML on the other, and only OpenPBS knows ``-F json``.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from types import MappingProxyType
 
-from .base import Scheduler, read_walltime
+from .base import JobState, JobStatus, Scheduler, read_walltime
 
 WALLTIME_FORMS = "HH:MM:SS (also MM:SS, or a number alone: seconds)"
 
@@ -24,6 +30,143 @@ def parse_walltime(text: str) -> float:
     return read_walltime(text, (_DURATION,), "PBS", WALLTIME_FORMS)
 
 
+def list_command(job_ids: Sequence[str]) -> list[str]:
+    return ["qstat", "-f", *job_ids]
+
+
+def parse_list(stdout: str) -> list[JobStatus]:
+    return [_status(job) for job in _jobs(stdout)]
+
+
+def _jobs(stdout: str) -> list[dict[str, str]]:
+    """The jobs of `qstat -f`, each with its attributes; what is before the first is left out."""
+    jobs: list[dict[str, str]] = []
+    key = ""
+    for line in stdout.splitlines():
+        if line.startswith("Job Id:"):
+            # 123.server: the number is enough for qstat and qdel, and the same everywhere.
+            jobs.append({"id": line.removeprefix("Job Id:").strip().split(".")[0]})
+        elif line.startswith("\t") and jobs and key:
+            jobs[-1][key] += line[1:]  # long values go on in the next line, cut anywhere
+        elif " = " in line and jobs:
+            key, _, value = line.partition(" = ")
+            key = key.strip()
+            jobs[-1][key] = value
+    return jobs
+
+
+def _status(job: dict[str, str]) -> JobStatus:
+    letter = job.get("job_state", "").strip()
+    state = STATES.get(letter, JobState.UNKNOWN)
+    code = job.get("exit_status", job.get("Exit_status", "0")).strip()
+    if state is JobState.DONE and code != "0":
+        state = _EXIT_CODES.get(code, JobState.FAILED)
+    # A running job's comment only tells when it started.
+    waiting = state is JobState.PENDING
+    reason = job.get("comment", "").strip() if waiting else ""
+    node = job.get("exec_host", "").split("/")[0]
+    return JobStatus(job["id"], state, reason or ("H" if letter == "H" else ""), node)
+
+
+def cancel_command(job_ids: Sequence[str]) -> list[str]:
+    return ["qdel", *job_ids]
+
+
+def parse_settings(stdout: str) -> dict[str, str]:
+    # OpenPBS: "pbs_version = 23.06.06". Torque says "Version: 6.1.3", and that to stderr.
+    version = re.search(r"(?:pbs_version = |Version: )(\S+)", stdout)
+    return {"version": version[1]} if version else {}
+
+
+STATES = MappingProxyType(
+    {
+        "Q": JobState.PENDING,
+        "H": JobState.PENDING,  # held
+        "W": JobState.PENDING,  # until a time
+        "T": JobState.PENDING,  # on its way to another server
+        "M": JobState.PENDING,  # moved there
+        "R": JobState.RUNNING,
+        "E": JobState.RUNNING,  # exiting: how shows only in the next state, if at all
+        "S": JobState.RUNNING,  # suspended: it keeps its nodes
+        "U": JobState.RUNNING,  # suspended, since the node's owner came back
+        "B": JobState.RUNNING,  # an array that has begun
+        "F": JobState.DONE,  # OpenPBS lists it only when asked with -x
+        "X": JobState.DONE,  # an array's ended part
+        "C": JobState.DONE,  # Torque lists it for keep_completed seconds
+    }
+)
+# Torque's pbs_job.h: JOB_EXEC_OVERLIMIT_MEM, JOB_EXEC_OVERLIMIT_WT.
+_EXIT_CODES = MappingProxyType({"-10": JobState.OUT_OF_MEMORY, "-11": JobState.TIMEOUT})
+
+_YOURS = "your limit is reached; it starts when another of your jobs ends"
+_GROUPS = "your group's limit is reached; it starts when others' jobs end"
+
+# As OpenPBS's scheduler writes them into the job's comment, after "Not Running: " or
+# "Can Never Run: " (job_info.cpp, fctr_code).
+REASONS = MappingProxyType(
+    {
+        "H": "it is held: `qrls` lets it go",
+        "Can Never Run: Insufficient amount of resource*": "no node has that much: "
+        "ask for fewer cores or less memory",
+        "Can Never Run: Not enough total nodes*": "the site has no such nodes: "
+        "check cores, memory and directives",
+        "Can Never Run*": "it will never run as it is: cancel it and ask for something else",
+        "*Insufficient amount of server resource*": "a limit of the whole site is reached",
+        "*Insufficient amount of queue resource*": "a limit of its queue is reached",
+        "*Insufficient amount of resource*": "no node that fits is free yet",
+        "*Not enough free nodes*": "no node that fits is free yet",
+        "*Not enough of the right type of nodes*": "no node that fits is free yet",
+        "*No available resources on nodes*": "no node that fits is free yet",
+        "*has too few free resources*": "no node that fits is free yet",
+        "*top job*": "other jobs are before it in the line",
+        "*strict sorted order*": "other jobs are before it in the line",
+        "*interfere with a confirmed reservation*": "nodes are reserved soon: "
+        "a shorter walltime may fit",
+        "*dedicated time*": "the site has put the time aside, often for maintenance: "
+        "a shorter walltime may fit",
+        "*Dedicated time*": "the site has put the time aside, often for maintenance",
+        "*in primetime only*": "its queue starts jobs at certain hours only",
+        "*in nonprimetime only*": "its queue starts jobs at certain hours only",
+        "*User has reached*": _YOURS,
+        "*per-user limit*": _YOURS,
+        "*exceed user*": _YOURS,
+        "*job limit reached for user*": _YOURS,
+        "*Group has reached*": _GROUPS,
+        "*per-group limit*": _GROUPS,
+        "*exceed group*": _GROUPS,
+        "*Project has reached*": _GROUPS,
+        "*per-project limit*": _GROUPS,
+        "*exceed project*": _GROUPS,
+        "*job limit has been reached*": "the limit of all jobs together is reached",
+        "*exceed overall limit*": "the limit of all jobs together is reached",
+        "*Queue not started*": "its queue takes jobs but starts none at present",
+        "*zero shares*": "you have no share of this site: ask its staff",
+        "Job held by*": "it is held: `qrls` lets it go",
+    }
+)
+
+# As qsub says it (OpenPBS's pbs_messages.c, Torque's pbs_error_db.h).
+REFUSALS = MappingProxyType(
+    {
+        "unknown queue": "Check queue: `qstat -Q` lists them.",
+        "access to queue is denied": "You may not use this queue: check queue.",
+        "queue is not enabled": "This queue takes no jobs at present; check queue.",
+        "no default queue": "Name a queue: `qstat -Q` lists them.",
+        "invalid account": "Check account.",
+        "violates queue and/or server resource limits": "Check walltime, cores and memory: "
+        "`qstat -Qf` shows the queue's limits.",
+        "exceeds queue resource limits": "Check walltime, cores and memory: "
+        "`qstat -Qf` shows the queue's limits.",
+        "resource limit exceeds allowable": "Check walltime, cores and memory.",
+        "maximum number of jobs": "Your limit of jobs is reached: fewer jobs, or wait.",
+        "would exceed": "A limit of yours is reached: fewer or smaller jobs, or wait.",
+        "illegal attribute or resource value": "Check walltime and resource-spec.",
+        "unknown resource": "Check resource-spec: Torque wants nodes=1:ppn=..., not select=...",
+        "bad uid for job execution": "PBS does not let you submit from this computer.",
+        "cannot connect to server": "PBS itself does not answer; try again later.",
+    }
+)
+
 PBS = Scheduler(
     name="pbs",
     label="PBS",
@@ -36,8 +179,24 @@ PBS = Scheduler(
     see_jobs="qstat -u $USER",
     see_queues="qstat -Q",
     cancel="qdel",
+    # 123.server, alone on its line, of which qstat and qdel take the number, too.
+    job_id_pattern=r"(?m)^(?P<job_id>\d+)(?:\.[\w.-]+)?[ \t\r]*$",
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
     walltime_example="01:00:00",
     parse_walltime=parse_walltime,
+    list_command=list_command,
+    cancel_command=cancel_command,
+    settings_command=("qstat", "--version"),
+    parse_list=parse_list,
+    parse_settings=parse_settings,
+    states=STATES,
+    reasons=REASONS,
+    refusals=REFUSALS,
+    not_there=(
+        "Unknown Job Id",
+        "Job has finished",
+        "Job already in exit state",
+        "Request invalid for state of job",
+    ),
 )

@@ -1,11 +1,19 @@
-"""Grid Engine: qsub, qstat, qdel (SGE 6.2 and its descendants)."""
+"""Grid Engine: qsub, qstat, qdel (SGE 6.2 and what came of it: Son of Grid Engine, UGE, OCS).
+
+Held against the manuals and the answers of Son of Grid Engine 8.1.9. It forgets an ended job at
+once, so how a job ended is never known here (`qacct -j` tells later, where the site keeps it), and
+its list does not say what a job waits for.
+"""
 
 from __future__ import annotations
 
+import getpass
 import re
+from collections.abc import Sequence
 from types import MappingProxyType
+from xml.etree import ElementTree
 
-from .base import Scheduler, read_walltime
+from .base import JobState, JobStatus, Scheduler, read_walltime
 
 WALLTIME_FORMS = "HH:MM:SS (also a number alone: seconds)"
 
@@ -27,6 +35,96 @@ def parse_walltime(text: str) -> float:
     return read_walltime(text, (_CLOCK, _SECONDS), "SGE", WALLTIME_FORMS)
 
 
+def list_command(job_ids: Sequence[str]) -> list[str]:
+    # All of the user's jobs: there is no list of some of them (-j prints everything about each).
+    # As XML, since the table cuts names short.
+    return ["qstat", "-xml", "-u", getpass.getuser()]
+
+
+def parse_list(stdout: str) -> list[JobStatus]:
+    start = stdout.find("<?xml")  # a site's banner may be before it
+    try:
+        root = ElementTree.fromstring(stdout[max(start, 0) :])
+    except ElementTree.ParseError:
+        return []
+    jobs = []
+    for entry in root.iter("job_list"):
+        word = entry.findtext("state", "")
+        node = entry.findtext("queue_name", "").partition("@")[2]  # all.q@node1
+        state = STATES.get(word, JobState.UNKNOWN)
+        reason = word if state is JobState.PENDING and word != "qw" else ""
+        jobs.append(JobStatus(entry.findtext("JB_job_number", ""), state, reason, node))
+    return jobs
+
+
+def cancel_command(job_ids: Sequence[str]) -> list[str]:
+    return ["qdel", *job_ids]
+
+
+def capacity_command(queue: str | None) -> list[str]:
+    # Without a queue Grid Engine takes any that the job may use, so there is nothing to count.
+    return ["qstat", "-g", "c", "-q", queue] if queue else []
+
+
+def parse_capacity(stdout: str) -> int:
+    """Number of slots of the queue asked for, whether they are up or not.
+
+    Raises
+    ------
+    ValueError
+        The queue is not listed.
+    """
+    # CLUSTER QUEUE  CQLOAD  USED  RES  AVAIL  TOTAL  aoACDS  cdsuE
+    rows = [line.split() for line in stdout.splitlines()]
+    totals = [row[5] for row in rows if len(row) == 8]
+    if not totals or not all(total.isdigit() for total in totals):
+        raise ValueError("qstat lists no such queue")
+    return sum(map(int, totals))
+
+
+def parse_settings(stdout: str) -> dict[str, str]:
+    first = stdout.strip().partition("\n")[0]  # "SGE 8.1.9", before the options
+    return {"version": first} if first else {}
+
+
+# sge_status(5), "Job state".
+_PENDING = "qw Rq hqw hRwq Eqw Ehqw EhRqw"
+_RUNNING = "r hr t Rr Rt s ts S tS T tT Rs Rts RS RtS RT RtT"
+STATES = MappingProxyType(
+    dict.fromkeys(_PENDING.split(), JobState.PENDING)
+    | dict.fromkeys(_RUNNING.split(), JobState.RUNNING)
+    | {f"d{word}": JobState.RUNNING for word in _RUNNING.split()}  # being deleted
+    | {"z": JobState.DONE}
+)
+
+REASONS = MappingProxyType(
+    {
+        "E*": "it could not be started and is kept back: `qstat -j` with its id says why",
+        "h*": "it is held: `qrls` lets it go",
+        "R*": "its node failed, and it was put back into the line",
+    }
+)
+
+# As qsub says it (msg_qmaster.h, and the answers of 8.1.9).
+REFUSALS = MappingProxyType(
+    {
+        "requests unknown queue": "Check queue: `qconf -sql` lists them.",
+        "requested project": "Check project: `qconf -sprjl` lists them.",
+        "requested parallel environment": "Check -pe in job-extra-directives: `qconf -spl` lists "
+        "the site's words.",
+        "is not a time value": "Check walltime.",
+        "is not a memory value": "Check resource-spec.",
+        "unknown resource": "Check resource-spec: `qconf -sc` lists the site's words.",
+        "no suitable queues": "No queue can give this: check queue, resource-spec and -pe in "
+        "job-extra-directives.",
+        "not allowed to submit": "Your limit of jobs is reached: fewer jobs, or wait.",
+        "is not a submit host": "Jobs can't be submitted from this computer: use the login node.",
+        "has no permission": "You may not use this queue or project.",
+        "unable to contact qmaster": "Grid Engine itself does not answer; try again later.",
+        "unable to send message to qmaster": "Grid Engine itself does not answer; try again later.",
+    }
+)
+
 SGE = Scheduler(
     name="sge",
     label="SGE",
@@ -44,9 +142,29 @@ SGE = Scheduler(
     submit="qsub",
     see_jobs="qstat -u $USER",
     see_queues="qstat -g c",
+    see_reason="qstat -j",
     cancel="qdel",
+    # 'Your job 123 ("name") has been submitted', or the number alone (qsub -terse).
+    job_id_pattern=r"(?m)(?:Your job |^(?=\d+[ \t\r]*$))(?P<job_id>\d+)",
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
     walltime_example="01:00:00",
     parse_walltime=parse_walltime,
+    list_command=list_command,
+    cancel_command=cancel_command,
+    capacity_command=capacity_command,
+    settings_command=("qstat", "-help"),
+    parse_list=parse_list,
+    parse_capacity=parse_capacity,
+    parse_settings=parse_settings,
+    states=STATES,
+    reasons=REASONS,
+    refusals=REFUSALS,
+    # qdel says about each job, with what went wrong, what went right.
+    not_there=(
+        "does not exist",
+        "already in deletion",
+        "has deleted job",
+        "has registered the job",
+    ),
 )
