@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 from hpc_testbed.engine import TestbedError
+from hpc_testbed.phases import in_words
+from hpc_testbed.soak import soak as run_soak
 from hpc_testbed.ssh import ssh_config
-from hpc_testbed.testbed import LOGIN_NODES, SUITES, Testbed
+from hpc_testbed.testbed import LOGIN_NODES, SUITES, Testbed, checkout_name
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def up(testbed: Testbed, arguments: argparse.Namespace) -> None:
     testbed.up(arguments.nodes)
-    took = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in testbed.phases.items())
+    took = in_words(testbed.phases)
     print(f"Up: {testbed.nodes} nodes are idle ({took}). Next: make testbed-shell")
 
 
@@ -60,6 +62,11 @@ def status(testbed: Testbed, arguments: argparse.Namespace) -> None:
 
 def logs(testbed: Testbed, arguments: argparse.Namespace) -> None:
     print(testbed.logs(*arguments.services), end="")
+
+
+def soak(testbed: Testbed, arguments: argparse.Namespace) -> int:
+    other = Testbed(checkout_name("soak"), suite=testbed.suite, nodes=arguments.nodes)
+    return 1 if run_soak(other, arguments.rounds, load=arguments.load) else 0
 
 
 def down(testbed: Testbed, arguments: argparse.Namespace) -> None:
@@ -95,6 +102,10 @@ def _parser() -> argparse.ArgumentParser:
     add(status, "containers, nodes and jobs")
     add(logs, "what the daemons wrote").add_argument("services", nargs="*")
     add(down, "stop and remove everything")
+    repeat = add(soak, "up, a job, down, again and again, beside a testbed that runs")
+    repeat.add_argument("--rounds", type=int, default=20)
+    repeat.add_argument("--nodes", type=int, default=4)
+    repeat.add_argument("--load", action="store_true", help="with all cores kept busy")
     return parser
 
 

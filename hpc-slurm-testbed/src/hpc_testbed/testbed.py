@@ -7,16 +7,15 @@ import shlex
 import subprocess
 import sys
 import tarfile
-import threading
 import time
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
+from hpc_testbed.compose import FOLDER, ComposeProject
 from hpc_testbed.engine import NoEngine, TestbedError, docker, engine_problem, last_lines
+from hpc_testbed.phases import in_words, startup_phases
 
-FOLDER = Path(__file__).resolve().parents[2]  # hpc-slurm-testbed/
-COMPOSE_FILE = FOLDER / "compose.yaml"
 SUITES = {"trixie": "Slurm 24.11", "bookworm": "Slurm 22.05"}
 MAX_NODES = 64  # MaxNodeCount in slurm.conf
 LOGIN_NODES = ("login1", "login2")
@@ -67,10 +66,10 @@ class Testbed:
     ):
         self.name = name or checkout_name()
         self.suite = suite or os.environ.get("TESTBED_SUITE") or "trixie"
-        self.target = target
         if self.suite not in SUITES:
             raise TestbedError(f"suite {self.suite!r}: choose one of {', '.join(SUITES)}")
         self.nodes = _checked_nodes(nodes)
+        self._compose = ComposeProject(self.name, self.suite, target)
         #: Seconds that the parts of the last `up` took: image, containers, slurm.
         self.phases: dict[str, float] = {}
 
@@ -90,23 +89,12 @@ class Testbed:
     def build(self) -> None:
         """Build the image (a second when nothing changed; minutes the first time, shown)."""
         self._need_engine()
-        tag = self.image
-        if docker("image", "inspect", tag, check=False).returncode == 0:
-            late = threading.Timer(
-                3, print, ["Bringing the image up to date"], {"file": sys.stderr}
-            )
-            late.start()  # nothing is said of the half second that it takes when nothing changed
-            try:
-                self._compose("build", "--quiet", LOGIN_NODES[0])
-            finally:
-                late.cancel()
-            return
-        print(f"Building the image {tag}: once, about two minutes.", file=sys.stderr, flush=True)
-        build = self._compose_arguments("build", "--progress", "plain", LOGIN_NODES[0])
-        environment = {**os.environ, **self._environment()}
-        done = subprocess.run(["docker", *build], stdout=sys.stderr, env=environment)
-        if done.returncode != 0:
-            raise TestbedError("the image could not be built: the reason stands above")
+        self._compose.build()
+
+    @property
+    def image(self) -> str:
+        """The image that the containers are made from, with its tag."""
+        return self._compose.image
 
     def up(self, nodes: int | None = None) -> None:
         """Start the testbed; return when every node is idle. An already running one is kept.
@@ -124,11 +112,14 @@ class Testbed:
         self.build()
         self.phases = {"image": clock.lap()}
         running = self._node_numbers()
-        if running:
-            self._say_if_older_image(running[min(running)])
+        if running and self._compose.runs_older_image(running[min(running)]):
+            print(
+                f"Testbed {self.name} still runs an older image; make testbed-down, then up again.",
+                file=sys.stderr,
+            )
         if len(running) > self.nodes:
             self.scale(self.nodes)
-        self._start_containers()
+        self._compose.start(self.nodes, {"TESTBED_IMAGE_SECONDS": f"{self.phases['image']:.1f}"})
         self.phases["containers"] = clock.lap()
         self._wait_for_nodes()
         self.phases["slurm"] = clock.lap()
@@ -150,14 +141,26 @@ class Testbed:
         if going:
             self._remove_nodes(going, numbers)
         self.nodes = nodes
-        self._start_containers()
+        self._compose.start(self.nodes)
         self._wait_for_nodes()
 
     def down(self) -> None:
-        """Stop and remove everything: containers, networks, volumes. Safe where nothing runs."""
+        """Stop and remove everything: containers, networks, volumes. Safe where nothing runs.
+
+        Raises
+        ------
+        TestbedError
+            Something of it is still there.
+        """
         self._need_engine()
-        self._remove_containers()
-        self._compose("down", "--volumes", "--remove-orphans", "--timeout", "1")
+        self._compose.remove()
+        left = self.left()
+        if left:
+            raise TestbedError(f"testbed {self.name} is down, but Docker keeps {', '.join(left)}")
+
+    def left(self) -> list[str]:
+        """Return what Docker has of this testbed: ``["network hpc-testbed_data", …]``."""
+        return self._compose.left()
 
     # --- using it ---------------------------------------------------------------------------------
 
@@ -272,21 +275,33 @@ class Testbed:
         return dict(line.split() for line in listing.splitlines())
 
     def status(self) -> str:
-        """Return what `make testbed-status` shows: containers, nodes and jobs."""
+        """Return what `make testbed-status` shows: containers, the start's parts, nodes, jobs."""
         self._need_engine()
         if not self._node_numbers():
             return f"testbed {self.name} is not up (make testbed-up)"
         containers = self._compose("ps", "--all", "--format", "table {{.Name}}\t{{.Status}}")
+        phases = self.startup_phases()
+        start = f"The start took {sum(phases.values()):.1f} s: {in_words(phases)}"
         slurm = self.run("sinfo; echo; squeue", user="root", check=False)
-        return "\n".join([containers.strip(), "", (slurm.stdout + slurm.stderr).strip()])
+        said = (slurm.stdout + slurm.stderr).strip()
+        return "\n\n".join([containers.strip(), start, said])
+
+    def startup_phases(self) -> dict[str, float]:
+        """Return the seconds that the parts of the start took: ``{"containers": 1.2, …}``.
+
+        The image comes first, where the driver started the testbed; what follows is read from the
+        containers' logs.
+        """
+        phases = startup_phases(self._compose.logs(), self._compose.created())
+        image = self._compose.label("hpc-testbed.image-seconds")
+        return {"image": float(image), **phases} if image else phases
 
     def logs(self, *services: str, tail: int | None = None) -> str:
         """Return what the daemons wrote, of all services or of those named."""
         self._need_engine()
-        lines = ["--tail", str(tail)] if tail is not None else []
         if "login" in services:
             services = (*(name for name in services if name != "login"), *LOGIN_NODES)
-        return self._compose("logs", "--no-color", "--timestamps", *lines, *services)
+        return self._compose.logs(*services, tail=tail)
 
     def container(self, service: str) -> str:
         """Return the id of a running container, named as in `run`.
@@ -298,7 +313,7 @@ class Testbed:
         """
         node = re.fullmatch(r"node(\d+)", service)
         kind = LOGIN_NODES[0] if service == "login" else "node" if node else service
-        found = self._containers(kind)
+        found = self._compose.containers(kind)
         number = int(node[1]) if node else min(found, default=0)
         if number not in found:
             raise TestbedError(f"testbed {self.name}: {service} is not running (make testbed-up)")
@@ -311,64 +326,8 @@ class Testbed:
         if problem:
             raise NoEngine(problem)
 
-    @property
-    def image(self) -> str:
-        """The image that the containers are made from, with its tag."""
-        return f"{_repository()}:{self.target}-{self.suite}"
-
-    def _say_if_older_image(self, container: str) -> None:
-        used = docker("container", "inspect", "--format", "{{.Image}}", container).stdout
-        if used != docker("image", "inspect", "--format", "{{.Id}}", self.image).stdout:
-            print(
-                f"Testbed {self.name} still runs an older image; make testbed-down, then up again.",
-                file=sys.stderr,
-            )
-
-    def _environment(self) -> dict[str, str]:
-        return {
-            "TESTBED_IMAGE": _repository(),
-            "TESTBED_SUITE": self.suite,
-            "TESTBED_TARGET": self.target,
-        }
-
-    def _compose_arguments(self, *arguments: str) -> list[str]:
-        options = ["--ansi", "never", "--project-name", self.name, "--file", str(COMPOSE_FILE)]
-        return ["compose", *options, *arguments]
-
-    def _compose(self, *arguments: str) -> str:
-        return docker(*self._compose_arguments(*arguments), env=self._environment()).stdout
-
-    def _start_containers(self) -> None:
-        # --no-recreate: a testbed in use is added to, never restarted behind its user's back.
-        arguments = ["up", "--detach", "--no-build", "--no-recreate"]
-        self._compose(*arguments, "--scale", f"node={self.nodes}")
-
-    def _remove_containers(self) -> None:
-        # One after another. Where several end at the same moment, Docker 20.10 (Debian bookworm's)
-        # now and then counts a network's endpoints wrong, and then never removes that network: see
-        # docs/testbed.md.
-        everything = f"label=com.docker.compose.project={self.name}"
-        listing = docker("ps", "--all", "--quiet", "--filter", everything).stdout
-        for container in listing.split():
-            docker("rm", "--force", container)
-
-    def _containers(self, service: str) -> dict[int, str]:
-        """Return the running containers of a service: ``{number: id}``."""
-        label = "label=com.docker.compose"
-        listing = docker(
-            "ps",
-            "--filter",
-            f"{label}.project={self.name}",
-            "--filter",
-            f"{label}.service={service}",
-            "--format",
-            '{{.Label "com.docker.compose.container-number"}} {{.ID}}',
-        ).stdout
-        pairs = (line.split() for line in listing.splitlines())
-        return {int(number): container for number, container in pairs}
-
     def _node_numbers(self) -> dict[int, str]:
-        return self._containers("node")
+        return self._compose.containers("node")
 
     def _sinfo(self) -> str:
         argv = ["exec", self.container("login"), "sinfo", "--noheader", "--Node"]
@@ -415,11 +374,6 @@ class Testbed:
         done = subprocess.run([*argv, *command], input=data, capture_output=True)
         if done.returncode != 0:
             raise TestbedError(f"copying to the testbed: {last_lines(done.stderr.decode())}")
-
-
-def _repository() -> str:
-    # Two checkouts that differ can be told apart by it: each builds its own.
-    return os.environ.get("TESTBED_IMAGE") or "hpc-slurm-testbed"
 
 
 def _checked_nodes(nodes: int) -> int:

@@ -1,0 +1,145 @@
+"""The testbed as a Compose project: its image, containers, networks and volumes, and their logs."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from hpc_testbed.engine import TestbedError, docker
+from hpc_testbed.phases import timestamp
+
+FOLDER = Path(__file__).resolve().parents[2]  # hpc-slurm-testbed/
+COMPOSE_FILE = FOLDER / "compose.yaml"
+BUILT = "login1"  # the service that says how the image is built
+LABEL = "com.docker.compose"
+
+
+class ComposeProject:
+    """What Docker has of one testbed.
+
+    Parameters
+    ----------
+    name : str
+        Of the project.
+    suite, target : str
+        Of the image: the Debian release, and the Dockerfile's target.
+    """
+
+    def __init__(self, name: str, suite: str, target: str):
+        self.name = name
+        # Two checkouts that differ can be told apart by it: each builds its own.
+        self.repository = os.environ.get("TESTBED_IMAGE") or "hpc-slurm-testbed"
+        self.environment = {
+            "TESTBED_IMAGE": self.repository,
+            "TESTBED_SUITE": suite,
+            "TESTBED_TARGET": target,
+        }
+        #: The image that the containers are made from, with its tag.
+        self.image = f"{self.repository}:{target}-{suite}"
+
+    def __call__(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+        """Run ``docker compose …`` for this project; return what it printed."""
+        environment = {**self.environment, **(env or {})}
+        return docker(*self._arguments(*arguments), env=environment).stdout
+
+    def build(self) -> None:
+        """Build the image (a second when nothing changed; minutes the first time, shown)."""
+        if docker("image", "inspect", self.image, check=False).returncode == 0:
+            late = threading.Timer(
+                3, print, ["Bringing the image up to date"], {"file": sys.stderr}
+            )
+            late.start()  # nothing is said of the half second that it takes when nothing changed
+            try:
+                self("build", "--quiet", BUILT)
+            finally:
+                late.cancel()
+            return
+        print(
+            f"Building the image {self.image}: once, about two minutes.",
+            file=sys.stderr,
+            flush=True,
+        )
+        build = self._arguments("build", "--progress", "plain", BUILT)
+        environment = {**os.environ, **self.environment}
+        done = subprocess.run(["docker", *build], stdout=sys.stderr, env=environment)
+        if done.returncode != 0:
+            raise TestbedError("the image could not be built: the reason stands above")
+
+    def runs_older_image(self, container: str) -> bool:
+        """Say whether a container was made from another image than a new one would be."""
+        used = docker("container", "inspect", "--format", "{{.Image}}", container).stdout
+        return used != docker("image", "inspect", "--format", "{{.Id}}", self.image).stdout
+
+    def start(self, nodes: int, env: Mapping[str, str] | None = None) -> None:
+        """Create and start what is missing."""
+        # --no-recreate: a testbed in use is added to, never restarted behind its user's back.
+        arguments = ["up", "--detach", "--no-build", "--no-recreate"]
+        self(*arguments, "--scale", f"node={nodes}", env=env)
+
+    def remove(self) -> None:
+        """Remove containers, networks and volumes."""
+        # Containers one after another. Where several end at the same moment, Docker 20.10 (Debian
+        # bookworm's) now and then counts a network's endpoints wrong, and then never removes that
+        # network: see docs/testbed.md.
+        listing = docker("ps", "--all", "--quiet", "--filter", self._filter()).stdout
+        for container in listing.split():
+            docker("rm", "--force", container)
+        self("down", "--volumes", "--remove-orphans", "--timeout", "1")
+
+    def left(self) -> list[str]:
+        """Return what there is of the project: ``["network hpc-testbed_data", …]``."""
+        listings = {
+            "container": ["ps", "--all", "--format", "{{.Names}}"],
+            "network": ["network", "ls", "--format", "{{.Name}}"],
+            "volume": ["volume", "ls", "--format", "{{.Name}}"],
+        }
+        return [
+            f"{kind} {name}"
+            for kind, listing in listings.items()
+            for name in docker(*listing, "--filter", self._filter()).stdout.split()
+        ]
+
+    def containers(self, service: str) -> dict[int, str]:
+        """Return the running containers of a service: ``{number: id}``."""
+        of_service = f"label={LABEL}.service={service}"
+        form = f'{{{{.Label "{LABEL}.container-number"}}}} {{{{.ID}}}}'
+        listing = docker("ps", "--filter", self._filter(), "--filter", of_service, "--format", form)
+        pairs = (line.split() for line in listing.stdout.splitlines())
+        return {int(number): container for number, container in pairs}
+
+    def created(self) -> dict[str, datetime]:
+        """Return when each container was made, running or not: ``{"node-1": …}``."""
+        ids = docker("ps", "--all", "--quiet", "--filter", self._filter()).stdout.split()
+        if not ids:
+            return {}
+        names = "-".join(
+            f'{{{{index .Config.Labels "{LABEL}.{part}"}}}}'
+            for part in ("service", "container-number")
+        )
+        told = docker("inspect", "--format", f"{names} {{{{.Created}}}}", *ids).stdout
+        return {
+            name: timestamp(moment) for name, moment in map(str.split, told.strip().splitlines())
+        }
+
+    def label(self, name: str) -> str:
+        """Return a label's value on whichever container has it; empty where none does."""
+        form = f'{{{{.Label "{name}"}}}}'
+        return "".join(
+            docker("ps", "--all", "--filter", self._filter(), "--format", form).stdout.split()
+        )
+
+    def logs(self, *services: str, tail: int | None = None) -> str:
+        """Return what the containers wrote, each line with its container and time."""
+        lines = ["--tail", str(tail)] if tail is not None else []
+        said = self("logs", "--no-color", "--timestamps", *lines, *services)
+        return said.replace("\x1b[2K", "")  # Compose erases lines, whatever it is told
+
+    def _filter(self) -> str:
+        return f"label={LABEL}.project={self.name}"
+
+    def _arguments(self, *arguments: str) -> list[str]:
+        options = ["--ansi", "never", "--project-name", self.name, "--file", str(COMPOSE_FILE)]
+        return ["compose", *options, *arguments]

@@ -1,0 +1,117 @@
+"""Round after round of up, a job, down: does each of them work, and is nothing left?"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from hpc_testbed.engine import TestbedError
+from hpc_testbed.testbed import Testbed
+
+COLUMNS = ("image", "containers", "slurm", "job", "down")
+
+
+def soak(testbed: Testbed, rounds: int, *, load: bool = False) -> int:
+    """Run rounds of up, job, down; print the seconds of each part; return how many rounds failed.
+
+    A round fails where the testbed does not come up, where a job does not run on every node, or
+    where a container, network or volume is left. The next one is run all the same.
+
+    Parameters
+    ----------
+    testbed : Testbed
+        One that is not up.
+    rounds : int
+        How many.
+    load : bool
+        Keep all of the machine's cores busy meanwhile, with one process each.
+
+    Raises
+    ------
+    TestbedError
+        It is up already, or something of it is left from before.
+    """
+    if testbed.left():
+        raise TestbedError(f"testbed {testbed.name} is in use or was not cleaned up: down first")
+    busy = f", {os.cpu_count()} cores kept busy" if load else ""
+    print(
+        f"{rounds} rounds with {testbed.nodes} nodes, {testbed.suite}{busy}. Seconds:", flush=True
+    )
+    print(_row("round", *COLUMNS, "whole"), flush=True)
+    table: list[list[float]] = []
+    failures = 0
+    with _busy_cores() if load else nullcontext():
+        for number in range(1, rounds + 1):
+            seconds, problem = _round(testbed)
+            if problem is None:
+                table.append([*seconds, sum(seconds)])
+                print(_row(number, *table[-1]), flush=True)
+            else:
+                failures += 1
+                print(_row(number, *seconds), f" FAILED: {problem}", flush=True)
+    for name, summary in (("median", statistics.median), ("slowest", max)):
+        if table:
+            print(_row(name, *map(summary, zip(*table, strict=True))))
+    print(f"{rounds - failures} of {rounds} rounds were clean.")
+    return failures
+
+
+def _round(testbed: Testbed) -> tuple[list[float], str | None]:
+    """Return the seconds of a round's parts, and what went wrong, or None."""
+    problem = None
+    testbed.phases = {}
+    try:
+        testbed.up()
+        begin = time.monotonic()
+        _compute(testbed)
+        testbed.phases["job"] = time.monotonic() - begin
+    except TestbedError as error:
+        problem = f"{error} (logs: {_kept_logs(testbed)})"
+    begin = time.monotonic()
+    try:
+        testbed.down()
+    except TestbedError as error:
+        problem = f"{problem}; {error}" if problem else str(error)
+    testbed.phases["down"] = time.monotonic() - begin
+    return [testbed.phases[name] for name in COLUMNS if name in testbed.phases], problem
+
+
+def _compute(testbed: Testbed) -> None:
+    """A batch job, as alice, with a step on every node, whose output comes back."""
+    testbed.run(
+        f"sbatch --quiet --wait --nodes={testbed.nodes} --output=soak.txt --wrap='srun hostname'",
+        timeout=120,
+    )
+    hosts = testbed.run("cat soak.txt").stdout.split()
+    if len(set(hosts)) != testbed.nodes:
+        raise TestbedError(f"the job ran on {len(set(hosts))} of {testbed.nodes} nodes: {hosts}")
+
+
+def _kept_logs(testbed: Testbed) -> Path:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix=f"{testbed.name}-", suffix=".log", delete=False
+    ) as file:
+        file.write(testbed.logs())
+    return Path(file.name)
+
+
+@contextmanager
+def _busy_cores() -> Iterator[None]:
+    spin = [sys.executable, "-c", "while True: pass"]
+    processes = [subprocess.Popen(spin) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def _row(*cells: object) -> str:
+    shown = (f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in cells)
+    return "".join(f"{cell:>12}" for cell in shown)
