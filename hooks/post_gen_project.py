@@ -47,6 +47,8 @@ def next_steps(answers):
         "  jupyter lab notebooks/00-laptop.ipynb",
     ]
     questions = ["account", "queue", "worker_interface", "scheduler_interface"]
+    if answers["scheduler"] == "htcondor":  # it has neither accounts nor queues
+        questions = questions[2:]
     blank = [name for name in questions if not answers[name].strip()]
     if answers["scheduler"] != "none" and blank:
         lines.append(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import sysconfig
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,14 @@ ANSWERS = {
     "worker_interface": "ib7",
     "scheduler_interface": "lo",
 }
+
+# Where a batch system has another form for an answer, or no place for it.
+OTHER_ANSWERS = {"lsf": {"walltime": "00:42"}, "htcondor": {"account": "", "queue": ""}}
+
+
+def answers_for(scheduler):
+    """Return the complete set of answers for a batch system."""
+    return {**ANSWERS, "scheduler": scheduler, **OTHER_ANSWERS.get(scheduler, {})}
 
 
 def environment(home, **extra):
@@ -86,6 +95,18 @@ def render(render_to, tmp_path):
         return render_to(tmp_path / "rendered", **answers)
 
     return render
+
+
+@pytest.fixture(scope="session")
+def rendered(render_to, tmp_path_factory):
+    """Return a function that gives a batch system's project with all answers, to read only."""
+    folder = tmp_path_factory.mktemp("rendered")
+
+    @cache
+    def rendered(scheduler):
+        return render_to(folder / scheduler, **answers_for(scheduler))
+
+    return rendered
 
 
 @dataclass
@@ -155,7 +176,7 @@ def template_files():
     """Return the paths of the template's files that a clone of this repository would have."""
     flags = ["-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]
     listed = subprocess.run(
-        ["git", "ls-files", *flags, "--", "cookiecutter.json", "hooks", TEMPLATE.name],
+        ["git", "ls-files", *flags, "--", "cookiecutter.json", "hooks", "templates", TEMPLATE.name],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

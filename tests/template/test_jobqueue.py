@@ -5,28 +5,47 @@ import re
 import sys
 from pathlib import Path
 
+import dask
 import dask_jobqueue
+import jinja2
 import pytest
 import yaml
 
-from .conftest import ANSWERS, TEMPLATE, environment, run
+import dask_hpc
+from dask_hpc import schedulers
+
+from .conftest import ANSWERS, REPOSITORY, TEMPLATE, answers_for, environment, run
+from .test_render import SCHEDULERS
 
 SHIPPED = yaml.safe_load(Path(dask_jobqueue.__file__).with_name("jobqueue.yaml").read_text())
 # Old names that dask-jobqueue 0.9 still ships, and warns about.
 DEPRECATED = {"extra", "env-extra", "job-extra"}
 # Keys that concern Dask's developers, not a lab.
 NOT_SHOWN = {"worker-command"}
+BATCH = [name for name in SCHEDULERS if schedulers.get(name).cluster_class]
 
 JOB_SCRIPT = """
 import {module} as module
-with module.SLURMCluster() as cluster:
+with module.{cluster}() as cluster:
     print(cluster.job_script())
 """
 
 
-def job_script(python, project, home, module="dask_jobqueue"):
-    """Return the job script of a bare SLURMCluster() that reads the project's config/ folder."""
-    command = [python, "-W", "error::FutureWarning", "-c", JOB_SCRIPT.format(module=module)]
+def current_keys(scheduler):
+    """Return the keys that dask-jobqueue reads for a batch system, without those that go."""
+    return set(SHIPPED["jobqueue"][schedulers.get(scheduler).section]) - DEPRECATED
+
+
+def jobqueue(project, scheduler):
+    """Return the batch system's section of a project's configuration."""
+    config = yaml.safe_load((project / "config/jobqueue.yaml").read_text())
+    return config["jobqueue"][schedulers.get(scheduler).section]
+
+
+def job_script(python, project, home, cluster="SLURMCluster", module="dask_jobqueue"):
+    """Return the job script of a bare cluster that reads the project's config/ folder."""
+    code = JOB_SCRIPT.format(module=module, cluster=cluster)
+    command = [python, "-W", "error::FutureWarning", "-c", code]
     env = environment(home, DASK_CONFIG=str(project / "config"))
     return run(command, cwd=home, env=env)
 
@@ -36,15 +55,16 @@ def script(render, tmp_path):
     """Return a function: answers to job script, by dask-jobqueue's own class."""
 
     def script(**answers):
-        return job_script(sys.executable, render(**answers), tmp_path)
+        name = answers.get("scheduler", "slurm")
+        cluster = schedulers.get(name).cluster_class
+        return job_script(sys.executable, render(**answers), tmp_path, cluster)
 
     return script
 
 
-def test_the_job_script_has_every_answer(script):
-    lines = script(**ANSWERS).strip().splitlines()
-    assert lines[0] == "#!/usr/bin/env bash"
-    for line in [
+# Where each batch system's manual has these options is said in docs/schedulers.md.
+SCRIPTS = {
+    "slurm": [
         "#SBATCH -J demo-lab",
         "#SBATCH -A physics",
         "#SBATCH -p short",
@@ -54,9 +74,60 @@ def test_the_job_script_has_every_answer(script):
         "#SBATCH --nodes=1",
         "#SBATCH --no-requeue",
         "#SBATCH -o dask-logs/demo-lab-%J.out",
-    ]:
+    ],
+    "pbs": [
+        "#PBS -N demo-lab",
+        "#PBS -A physics",
+        "#PBS -q short",
+        "#PBS -l walltime=00:42:00",
+        "#PBS -l select=1:ncpus=12:mem=24GB",
+        "#PBS -r n",
+        "#PBS -o dask-logs/",
+    ],
+    "sge": [
+        "#$ -N demo-lab",
+        "#$ -P physics",
+        "#$ -q short",
+        "#$ -l h_rt=00:42:00",
+        "#$ -pe smp 12",
+        "#$ -r n",
+        "#$ -o dask-logs/",
+    ],
+    "oar": [
+        "#OAR -n demo-lab",
+        "#OAR --project physics",
+        "#OAR -q short",
+        "#OAR -l /nodes=1/core=12,walltime=00:42:00",
+        "#OAR -O dask-logs/%jobid%.out",
+    ],
+    "lsf": [
+        "#BSUB -J demo-lab",
+        '#BSUB -P "physics"',
+        "#BSUB -q short",
+        "#BSUB -W 00:42",
+        "#BSUB -n 12",
+        '#BSUB -R "span[hosts=1]"',
+        "#BSUB -M 25769804",  # kB, LSF's own unit where its lsf.conf says nothing else
+        "#BSUB -rn",
+    ],
+    "htcondor": [
+        "MY.DaskWorkerCores = 12",
+        f"MY.DaskWorkerMemory = {24 * 2**30}",
+        f"MY.DaskWorkerDisk = {10 * 2**30}",
+        "LogDirectory = dask-logs",
+    ],
+}
+
+
+@pytest.mark.parametrize("scheduler", BATCH)
+def test_the_job_script_has_every_answer(script, scheduler, monkeypatch):
+    monkeypatch.delenv("LSF_ENVDIR", raising=False)
+    text = script(**answers_for(scheduler))
+    lines = text.strip().splitlines()
+    description = schedulers.get(scheduler)
+    assert lines[0] == "#!/usr/bin/env " + ("bash" if description.directive else "condor_submit")
+    for line in SCRIPTS[scheduler]:
         assert line in lines
-    worker = lines[-1]
     for option in [
         "--nworkers 4",
         "--nthreads 3",
@@ -64,12 +135,13 @@ def test_the_job_script_has_every_answer(script):
         "--interface ib7",
         "--death-timeout 60",
     ]:
-        assert option in worker
+        assert option in text
 
 
-def test_blank_answers_leave_their_options_out(script):
-    text = script(account="", queue="")
-    assert not re.search(r"^#SBATCH -[Ap]", text, re.MULTILINE)
+@pytest.mark.parametrize("scheduler", BATCH)
+def test_blank_answers_leave_their_options_out(script, scheduler):
+    text = script(scheduler=scheduler, account="", queue="")
+    assert not re.search(r"^#\S+ (-[ApPq]|--project)\b", text, re.MULTILINE)
     assert "--interface" not in text
 
 
@@ -78,46 +150,226 @@ def test_odd_accounts_reach_the_job_script(script, account):
     assert f"#SBATCH -A {account}" in script(account=account).splitlines()
 
 
-def test_only_keys_that_dask_jobqueue_ships_and_none_of_the_old_ones(render):
-    config = yaml.safe_load((render(**ANSWERS) / "config/jobqueue.yaml").read_text())
-    assert set(config) == {"jobqueue", "dask-hpc"}
-    assert set(config["jobqueue"]["slurm"]) <= set(SHIPPED["jobqueue"]["slurm"]) - DEPRECATED
+@pytest.mark.parametrize("scheduler", BATCH)
+class TestEveryBatchSystem:
+    def test_its_words_are_those_of_the_toolkits_description(self, scheduler):
+        loader = jinja2.FileSystemLoader(REPOSITORY / "templates" / "schedulers")
+        words = jinja2.Environment(loader=loader).get_template(f"{scheduler}.jinja").module.words
+        assert {"label", "cluster_class", "section", "submit", "walltime_key"} <= set(words)
+        description = schedulers.get(scheduler)
+        assert words == {word: getattr(description, word) for word in words}
+
+    def test_only_keys_that_dask_jobqueue_ships_and_none_of_the_old_ones(self, rendered, scheduler):
+        project = rendered(scheduler)
+        config = yaml.safe_load((project / "config/jobqueue.yaml").read_text())
+        assert set(config) == {"jobqueue", "dask-hpc"}
+        assert config["dask-hpc"] == {"scheduler": scheduler}
+        assert set(jobqueue(project, scheduler)) <= current_keys(scheduler)
+
+    def test_every_key_is_there_or_explained(self, rendered, scheduler):
+        """Whoever reads the file learns of all keys: each has a comment that names it."""
+        project = rendered(scheduler)
+        text = (project / "config/jobqueue.yaml").read_text()
+        explained = re.findall(r"^ +# ([a-z-]+(?:, [a-z-]+)*): \S", text, re.MULTILINE)
+        names = {name for names in explained for name in names.split(", ")}
+        assert current_keys(scheduler) - NOT_SHOWN <= names
+        # A key is explained right above its line.
+        for key in jobqueue(project, scheduler):
+            line = re.search(rf"(?:^ +#.*\n)+ +{key}:", text, re.MULTILINE)
+            assert line, key
+            assert key in line[0]
+
+    def test_every_answer_that_was_left_blank_says_what_to_ask(self, render, scheduler):
+        text = (render(scheduler=scheduler) / "config/jobqueue.yaml").read_text()
+        description = schedulers.get(scheduler)
+        questions = [key for key in (description.account_key, description.queue_key) if key]
+        for key in [*questions, "interface"]:
+            assert re.search(rf"# Left blank:.*(?:\n +#.*)*\n +# {key}: \"\.\.\.\"", text), key
+            assert not re.search(rf"^ +{key}:", text, re.MULTILINE)
+
+    def test_all_commented_lines_together_are_valid_when_uncommented(self, rendered, scheduler):
+        text = (rendered(scheduler) / "config/jobqueue.yaml").read_text()
+        config = yaml.safe_load(uncomment_all(text, scheduler))["jobqueue"]
+        section = schedulers.get(scheduler).section
+        assert set(config[section]) == current_keys(scheduler) - NOT_SHOWN
+        assert set(config) == {section, "gpu"}
+        assert set(config["gpu"]) <= current_keys(scheduler)
+
+    def test_the_file_is_narrow_enough_to_read(self, rendered, scheduler):
+        text = (rendered(scheduler) / "config/jobqueue.yaml").read_text()
+        assert max(map(len, text.splitlines())) <= 120
 
 
-def test_every_key_is_there_or_explained(render):
-    """Whoever reads the file learns of all keys: each stands in it with a comment that names it."""
-    text = (render(**ANSWERS) / "config/jobqueue.yaml").read_text()
-    explained = re.findall(r"^ +# ([a-z-]+(?:, [a-z-]+)*): \S", text, re.MULTILINE)
-    names = {name for names in explained for name in names.split(", ")}
-    expected = set(SHIPPED["jobqueue"]["slurm"]) - DEPRECATED - NOT_SHOWN
-    assert expected <= names
-    # A key is explained right above its line.
-    for key in yaml.safe_load(text)["jobqueue"]["slurm"]:
-        line = re.search(rf"(?:^ +#.*\n)+ +{key}:", text, re.MULTILINE)
-        assert line, key
-        assert f"# {key}" in line[0]
+ITEM = r'(?:\S+|".*"|\[.*\]|\(.*\))(?: +#.*)?$'
 
 
-def test_commented_lines_are_valid_when_uncommented(render):
-    """A member who removes a `# ` before a key gets what the comment says."""
-    text = (render() / "config/jobqueue.yaml").read_text()
-    known = "|".join(SHIPPED["jobqueue"]["slurm"])
-    uncommented = re.sub(
-        rf"^( +)# (?=(?:{known}):(?: [\S]+| \".*\")?$|  - )", r"\1", text, flags=re.M
-    )
-    before = yaml.safe_load(text)["jobqueue"]["slurm"]
-    after = yaml.safe_load(uncommented)["jobqueue"]["slurm"]
-    assert {"account", "queue", "interface", "python", "local-directory"} <= set(after) - set(
-        before
-    )
-    assert after["job-script-prologue"] == ["module load ..."]
-    assert after["job-directives-skip"] == ["--mem="]
-    assert set(after) <= set(SHIPPED["jobqueue"]["slurm"])
+def uncomment_all(text, scheduler):
+    """Return the file as it is when every line of YAML in a comment is taken out of it."""
+    keys = "|".join([*current_keys(scheduler), "gpu"])
+    yaml_line = rf"(?:{keys}):(?: {ITEM}|$)| *- .*$|   *[+\w-]+:(?: {ITEM}|$)"
+    # Of an option that the file sets already, the line in the comment is another way to say it.
+    return re.sub(rf"^( +)# (?={yaml_line})", r"\1", text, flags=re.MULTILINE)
+
+
+def uncomment(text, *lines):
+    """Return the file with these lines taken out of their comments; each stands there once."""
+    for line in lines:
+        text, count = re.subn(
+            rf"^( {{4,}})# ( *{re.escape(line)})(?=\s*(?:#|$))", r"\1\2", text, flags=re.MULTILINE
+        )
+        assert count == 1, line
+    return text
+
+
+def script_here(text, scheduler, module, **arguments):
+    """Return a job script by a class of this process, with the configuration `text` in force."""
+    sections = yaml.safe_load(text)["jobqueue"]
+    settings = {f"{name}.{key}": keys[key] for name, keys in sections.items() for key in keys}
+    with dask.config.set({f"jobqueue.{key}": value for key, value in settings.items()}):
+        cluster_class = getattr(module, schedulers.get(scheduler).cluster_class)
+        with cluster_class(**arguments) as cluster:
+            return cluster.job_script()
+
+
+# What a site may want, by the lines to uncomment: then these lines are in the script, those not.
+BLOCKS = [
+    (
+        "slurm",
+        ["- --mem-per-cpu=2G", "job-directives-skip:", '- "--mem="'],
+        ["#SBATCH --mem-per-cpu=2G", "#SBATCH --nodes=1"],
+        "--mem=",
+    ),
+    ("slurm", ["job-directives-skip:", '- "--mem="'], ["#SBATCH --nodes=1"], "#SBATCH --mem"),
+    ("slurm", ["- --exclusive"], ["#SBATCH --exclusive"], None),
+    ("slurm", ["- --qos=normal"], ["#SBATCH --qos=normal"], None),
+    (
+        "slurm",
+        ["job-cpu: 12", "job-mem: 24G"],
+        ["#SBATCH --cpus-per-task=12", "#SBATCH --mem=24G"],
+        None,
+    ),
+    (
+        "slurm",
+        ["job-script-prologue:", "- module load gcc", "- export OMP_NUM_THREADS=1"],
+        ["module load gcc", "export OMP_NUM_THREADS=1"],
+        None,
+    ),
+    ("slurm", ["local-directory: $TMPDIR"], [" --local-directory $TMPDIR "], None),
+    (
+        "slurm",
+        ["worker-extra-args:", "- --worker-port=30000:30100", "- --nanny-port=30101:30200"],
+        [" --worker-port=30000:30100 --nanny-port=30101:30200"],
+        None,
+    ),
+    (
+        "slurm",
+        ['python: "apptainer exec /path/to/lab.sif python3"'],
+        ["\napptainer exec /path/to/lab.sif python3 -m distributed.cli.dask_worker "],
+        sys.executable,
+    ),
+    (
+        "pbs",
+        ['resource-spec: "nodes=1:ppn=12,mem=24gb"'],
+        ["#PBS -l nodes=1:ppn=12,mem=24gb"],
+        "select",
+    ),
+    ("pbs", ["- -l place=excl"], ["#PBS -l place=excl", "#PBS -l select=1:"], None),
+    ("pbs", ["job-directives-skip:", '- "-l select"'], ["#PBS -l walltime"], "select"),
+    ("sge", ['resource-spec: "h_vmem=2G"'], ["#$ -l h_vmem=2G", "#$ -l h_rt="], None),
+    ("sge", ["job-directives-skip:", '- "h_rt="'], ["#$ -pe smp 12"], "h_rt"),
+    (
+        "oar",
+        ['resource-spec: "/nodes=1/cpu=1/core=12"'],
+        ["#OAR -l /nodes=1/cpu=1/core=12,walltime=00:42:00"],
+        None,
+    ),
+    ("oar", ["- -t besteffort"], ["#OAR -t besteffort"], None),
+    ("lsf", ["ncpus: 12", "mem: 17179869184"], ["#BSUB -n 12", "#BSUB -M 17179870"], None),
+    ("lsf", ["lsf-units: mb"], ["#BSUB -M 25770"], None),
+    ("lsf", ['- -R "rusage[mem=16GB]"'], ['#BSUB -R "rusage[mem=16GB]"'], None),
+    (
+        "htcondor",
+        ["job-extra-directives:", "accounting_group: group_lab", "+MaxRuntime: 3600"],
+        ["accounting_group = group_lab", "+MaxRuntime = 3600"],
+        None,
+    ),
+    (
+        "htcondor",
+        ["job-directives-skip:", "- Stream_Output", "- Stream_Error"],
+        ["LogDirectory"],
+        "Stream_",
+    ),
+]
+
+
+@pytest.mark.parametrize(("scheduler", "lines", "present", "absent"), BLOCKS)
+def test_a_block_for_a_site_gives_what_it_says(
+    rendered, tmp_path, monkeypatch, scheduler, lines, present, absent
+):
+    monkeypatch.chdir(tmp_path)  # the log directory is made where Python runs
+    text = (rendered(scheduler) / "config/jobqueue.yaml").read_text()
+    script = script_here(uncomment(text, *lines), scheduler, dask_jobqueue)
+    for line in present:
+        assert line in script
+    if absent:
+        assert absent not in script
+
+
+GPU = {
+    "slurm": (['queue: "gpu"', "- --gres=gpu:1"], ["#SBATCH -p gpu", "#SBATCH --gres=gpu:1"]),
+    "pbs": (
+        ['queue: "gpu"', 'resource-spec: "select=1:ncpus=4:mem=32gb:ngpus=1"'],
+        ["#PBS -q gpu", "#PBS -l select=1:ncpus=4:mem=32gb:ngpus=1", "#PBS -r n"],
+    ),
+    "sge": (
+        ['queue: "gpu.q"', "- -pe smp 4", "- -r n", "- -l gpu=1"],
+        ["#$ -q gpu.q", "#$ -pe smp 4", "#$ -l gpu=1"],
+    ),
+    "oar": (
+        ['queue: "gpu"', 'resource-spec: "/nodes=1/gpu=1"'],
+        ["#OAR -q gpu", "#OAR -l /nodes=1/gpu=1,walltime=00:42:00"],
+    ),
+    "lsf": (
+        ['queue: "gpu"', "- -rn", '- -gpu "num=1"'],
+        ["#BSUB -q gpu", '#BSUB -gpu "num=1"', "#BSUB -n 4"],
+    ),
+    "htcondor": (["request_gpus: 1"], ["request_gpus = 1", "MY.DaskWorkerCores = 4"]),
+}
+
+
+@pytest.mark.parametrize("scheduler", BATCH)
+def test_the_gpu_profile_says_what_differs_and_the_rest_is_as_above(
+    rendered, tmp_path, monkeypatch, scheduler
+):
+    monkeypatch.chdir(tmp_path)
+    text = (rendered(scheduler) / "config/jobqueue.yaml").read_text()
+    # The profile is the end of the file, of which every line is uncommented.
+    before, _, profile = text.rpartition("  # gpu:\n")
+    profile = re.sub(r"^  # ", "  ", profile, flags=re.MULTILINE)
+    lines, expected = GPU[scheduler]
+    for line in lines:
+        assert f" {line}\n" in profile
+    script = script_here(f"{before}  gpu:\n{profile}", scheduler, dask_hpc, config_name="gpu")
+    for line in expected:
+        assert line in script.splitlines()
+    assert "--memory-limit 32.00GiB" in script
+    assert "--interface ib7" in script
+    for line in SCRIPTS[scheduler]:
+        if re.search("physics|demo-lab|00:42", line) and "/core=" not in line:
+            assert line in script.splitlines()
 
 
 def test_without_a_batch_system_nothing_about_one_is_configured(render):
-    config = yaml.safe_load((render(scheduler="none") / "config/jobqueue.yaml").read_text())
-    assert config == {"dask-hpc": {"scheduler": "none"}}
+    text = (render(scheduler="none") / "config/jobqueue.yaml").read_text()
+    assert yaml.safe_load(text) == {"dask-hpc": {"scheduler": "none"}}
+
+
+@pytest.mark.parametrize("scheduler", BATCH)
+def test_only_slurm_is_said_to_have_been_run_for_real(rendered, scheduler):
+    readme = (rendered(scheduler) / "README.md").read_text()
+    assert ("was run for real on Slurm alone" in readme) is (scheduler != "slurm")
+    label = schedulers.get(scheduler).label
+    assert f"what this project does with {label}" in readme or scheduler == "slurm"
 
 
 def test_the_notebooks_table_of_names_is_true():
@@ -127,11 +379,21 @@ def test_the_notebooks_table_of_names_is_true():
     cells = [[re.findall(r"`([\w-]+)`", cell) for cell in line.split("|")[1:4]] for line in lines]
     rows = [row for row in cells if any(row)]
     assert len(rows) >= 20
-    current = set(SHIPPED["jobqueue"]["slurm"]) - DEPRECATED
+    current = set().union(*map(current_keys, BATCH))
     keys = {key for _, _, found in rows for key in found}
     assert keys == current - NOT_SHOWN
     for old, today, found in rows:
         if found:
             assert [name.replace("_", "-") for name in today] == found
         for name in set(old) - set(today):
-            assert name.replace("_", "-") not in current
+            # project has gone where account has come
+            assert name.replace("_", "-") not in current_keys("slurm")
+            assert name.replace("_", "-") not in current_keys("pbs")
+
+
+def test_the_answers_of_all_tests_are_complete():
+    assert set(ANSWERS) == {
+        name
+        for name in json.loads((REPOSITORY / "cookiecutter.json").read_text())
+        if not name.startswith("_")
+    }

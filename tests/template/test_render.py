@@ -10,7 +10,7 @@ import yaml
 
 from dask_hpc.config import default_processes
 
-from .conftest import ANSWERS, REPOSITORY, TEMPLATE
+from .conftest import REPOSITORY, TEMPLATE, answers_for
 
 QUESTIONS = json.loads((REPOSITORY / "cookiecutter.json").read_text())
 SCHEDULERS = QUESTIONS["scheduler"]
@@ -50,7 +50,7 @@ class TestEveryScheduler:
         assert {name for name in found if not name.startswith("toolkit/")} == FILES
 
     def test_no_jinja_is_left(self, render, scheduler):
-        for path, text in own_texts(render(**{**ANSWERS, "scheduler": scheduler})):
+        for path, text in own_texts(render(**answers_for(scheduler))):
             assert not re.search(r"\{\{|\}\}|\{%|%\}|\{#|#\}|cookiecutter", text), path
 
     def test_no_blank_space_is_left(self, render, scheduler):
@@ -63,7 +63,7 @@ class TestEveryScheduler:
                 assert "\n\n\n" not in text, path
 
     def test_every_format_can_be_read(self, render, scheduler):
-        project = render(**{**ANSWERS, "scheduler": scheduler})
+        project = render(**answers_for(scheduler))
         for path in [*project.glob("config/*.yaml"), project / "environment.yml"]:
             assert isinstance(yaml.safe_load(path.read_text()), dict), path
         tomllib.loads((project / "pyproject.toml").read_text())

@@ -179,7 +179,8 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
     """A cluster's arguments with those filled in that dask-jobqueue wants to be told, not to read.
 
     Its `scale(cores=…)`, `scale(memory=…)` and the grouping of workers by job look at arguments
-    alone. Also expands ``~`` and ``$USER`` in the log directory, which the batch system takes
+    alone. What a profile (``config_name``) leaves out comes from the batch system's section. Also
+    expands ``~`` and ``$USER`` in the log directory, which the batch system takes
     literally.
 
     Raises
@@ -187,19 +188,25 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
     ConfigError
         Something needed is missing or impossible.
     """
+    from . import profiles  # it reads this module
+
     kwargs = dict(kwargs)
-    section = kwargs.get("config_name") or batch.section
-    if not isinstance(dask.config.get(f"jobqueue.{section}", None), dict):
-        known = ", ".join(dask.config.get("jobqueue"))
-        raise ConfigError(
-            f"There is no section jobqueue.{section} in jobqueue.yaml; known: {known}."
-        )
+    section = batch.section
+    profile = kwargs.pop("config_name", None) or section
+    differing = profiles.arguments(batch, profile)
+    for name, value in differing.items():
+        if kwargs.get(name) is None:
+            kwargs[name] = value
+    # With the profile's keys given as arguments, dask-jobqueue finds the rest in this section.
     kwargs["config_name"] = section
 
     def setting(name: str) -> Any:
         if kwargs.get(name) is not None:
             return kwargs[name]
         return dask.config.get(f"jobqueue.{section}.{name.replace('_', '-')}", None)
+
+    def key(name: str) -> str:
+        return f"jobqueue.{profile if name in differing else section}.{name.replace('_', '-')}"
 
     for name in ("cores", "memory", *batch.required):
         if setting(name) is None:
@@ -212,28 +219,29 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
         processes = default_processes(cores)
     for name, value in {"cores": cores, "processes": processes}.items():
         if line := values.count(value):
-            raise ConfigError(f"jobqueue.{section}.{name} {line}.")
+            raise ConfigError(f"{key(name)} {line}.")
     if line := values.unreadable_memory(setting("memory")):
-        raise ConfigError(f"jobqueue.{section}.memory: {line}.")
+        raise ConfigError(f"{key('memory')}: {line}.")
     if setting("interface") is not None and (line := values.interface(setting("interface"))):
-        raise ConfigError(f"jobqueue.{section}.interface {line}.")
+        raise ConfigError(f"{key('interface')} {line}.")
     for name in sorted(batch_arguments() | set(kwargs)):
-        key = name.replace("_", "-")
-        if line := values.one_line(key, setting(name)):
-            raise ConfigError(f"jobqueue.{section}.{key}: {line}.")
+        if line := values.one_line(name.replace("_", "-"), setting(name)):
+            raise ConfigError(f"{key(name)}: {line}.")
     if processes > cores:
         raise ConfigError(
-            f"jobqueue.{section}: {processes} processes can't share {cores} cores; "
+            f"jobqueue.{profile}: {processes} processes can't share {cores} cores; "
             "make processes smaller."
         )
     if processes > 1 and kwargs.get("nanny") is False:
         raise ConfigError(
-            f"nanny=False is for one process per job, and jobqueue.{section} has {processes}: "
+            f"nanny=False is for one process per job, and jobqueue.{profile} has {processes}: "
             "give processes=1 too."
         )
     kwargs.update(cores=cores, memory=setting("memory"), processes=processes)
     if setting("log_directory") is not None:
-        kwargs["log_directory"] = _log_directory(str(setting("log_directory")), section)
+        kwargs["log_directory"] = _log_directory(
+            str(setting("log_directory")), key("log_directory")
+        )
     if setting("python") is None:
         # dask-jobqueue puts the path into the script as it is; an environment's may hold a space.
         kwargs["python"] = shlex.quote(sys.executable)
@@ -250,9 +258,8 @@ def default_processes(cores: int) -> int:
     return max(n for n in range(1, 9) if cores % n == 0)
 
 
-def _log_directory(text: str, section: str) -> str:
+def _log_directory(text: str, where: str) -> str:
     path = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111 - raises nothing
-    where = f"jobqueue.{section}.log-directory"
     if "$" in path:
         raise ConfigError(f"{where}: {text} names a variable that is not set here.")
     if any(character.isspace() for character in path):
