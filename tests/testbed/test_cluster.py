@@ -57,6 +57,24 @@ def test_scale_counts_jobs_cores_workers_and_memory_from_the_file(lab, ask, jobs
     assert printed.split() == [str(jobs), str(workers)]
 
 
+def test_a_profile_takes_from_the_file_what_it_does_not_say_itself(lab):
+    printed = lab.python(
+        script(
+            """
+            import dask
+            profile = {"queue": "long", "cores": 3, "processes": 1, "memory": "2 GiB"}
+            with dask.config.set({"jobqueue.big": profile}):
+                with get_cluster(config_name="big") as cluster:
+                    cluster.scale(jobs=1)
+                    cluster.wait_for_workers(1, timeout=60)
+                    job = cluster.job_ids[0]
+                    print(subprocess.getoutput(f"squeue -h -j {job} -o '%P %a %C %m %l'"))
+            """
+        )
+    )
+    assert printed.split() == ["long", "lab", "3", "2G", "30:00"]
+
+
 def test_a_refused_job_is_raised_with_slurms_own_words(lab):
     printed = lab.python(
         script(
