@@ -42,7 +42,7 @@ def answers_for(scheduler):
 
 def environment(home, **extra):
     """Return environment variables that know nothing of this machine's own Dask and Jupyter."""
-    hidden = ("DASK_", "JUPYTER_", "PYTHON", "VIRTUAL_ENV", "COOKIECUTTER_")
+    hidden = ("DASK_", "JUPYTER", "JPY_", "PYTHON", "VIRTUAL_ENV", "COOKIECUTTER_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     return {**kept, "HOME": str(home), "XDG_CONFIG_HOME": str(Path(home, ".config")), **extra}
 

@@ -14,7 +14,7 @@ from distributed.core import Status
 from . import config, jobs, schedulers
 from ._jobqueue import dask_jobqueue
 from .errors import ConfigError, JobsEnded, SubmitError, WorkersTimeout
-from .lifecycle import Canceller, bound_to
+from .lifecycle import Canceller, Submissions, bound_to
 from .local import LocalCluster, local_arguments
 
 logger = logging.getLogger(__name__)
@@ -48,20 +48,13 @@ class ClusterMixin:
         kwargs = config.explicit(self.batch, kwargs)
         self._log_directory = kwargs.get("log_directory") if self.batch.log_key else None
         job_cls = bound_to(self, job_cls or type(self).job_cls)
-        try:
-            super().__init__(n_workers=n_workers, job_cls=job_cls, **kwargs)
-        except RuntimeError as error:
-            # distributed wraps what kept its scheduler from starting, such as a wrong interface.
-            if error.__cause__ is None:
-                raise
-            reason = " ".join(str(error.__cause__).split())
-            raise ConfigError(
-                f"Dask's scheduler can't start here: {reason}. See interface and scheduler-options "
-                f"in jobqueue.yaml, section jobqueue.{kwargs['config_name']}."
-            ) from error
+        self._section = f"jobqueue.{kwargs['config_name']}"
+        super().__init__(n_workers=n_workers, job_cls=job_cls, **kwargs)
         # HTCondor's jobs may be on another computer, which its commands have to be told.
         extra = shlex.split(self._dummy_job.cancel_command or "")[1:]
         self._canceller.extra, self.watcher.extra = extra, self.batch.list_extra(extra)
+        if self.asynchronous:
+            self._canceller.cancel_at_exit()
 
     @property
     def job_ids(self) -> list[str]:
@@ -82,16 +75,26 @@ class ClusterMixin:
         cores : int, optional
             Cores of all jobs.
 
+        Returns
+        -------
+        awaitable or None
+            With ``asynchronous=True``, to be awaited by who wants to know that the batch system
+            took the jobs; JupyterLab's Dask panel does, and shows what is raised.
+
         Raises
         ------
         SubmitError
-            An earlier job was refused, and nobody has been told yet.
+            An earlier job was refused, and nobody has been told yet; awaited, also one of these.
         """
-        if n or jobs or memory or cores:
+        asked = bool(n or jobs or memory or cores)
+        if asked:
             if self._refusal is not None and not self._refusal_shown and self._adaptive is None:
                 self._raise_refusal()
             self._refusal, self._refusal_shown = None, False
-        return super().scale(n, jobs=jobs, memory=memory, cores=cores)
+        done = super().scale(n, jobs=jobs, memory=memory, cores=cores)
+        if asked and self.asynchronous and self._adaptive is None:
+            return Submissions(self)
+        return done
 
     def wait_for_workers(self, n_workers, timeout=None):
         """Wait until that many workers (processes, not jobs) are there.
@@ -115,6 +118,19 @@ class ClusterMixin:
         if not isinstance(n_workers, int) or n_workers < 1:
             raise ValueError(f"n_workers must be a whole number, 1 or more, not {n_workers!r}")
         return self.sync(self._wait, n_workers, timeout)
+
+    async def _start(self):
+        try:
+            await super()._start()
+        except RuntimeError as error:
+            # distributed wraps what kept its scheduler from starting, such as a wrong interface.
+            if error.__cause__ is None:
+                raise
+            reason = " ".join(str(error.__cause__).split())
+            raise ConfigError(
+                f"Dask's scheduler can't start here: {reason}. See interface and scheduler-options "
+                f"in jobqueue.yaml, section {self._section}."
+            ) from error
 
     async def _wait(self, n_workers, timeout):
         limit = None if timeout is None else parse_timedelta(timeout, "s")
@@ -186,6 +202,11 @@ class ClusterMixin:
         self._submitted.add(str(name))
         self.watcher.add(job_id)
 
+    async def _submitted_or_refused(self):
+        await self._correct_state()
+        if self._refusal is not None and not self._refusal_shown:
+            self._raise_refusal()
+
     async def _correct_state_internal(self):
         # SpecCluster calls this in the background after every scale(), where an error would only
         # be a traceback in a log. The refusal is kept, for scale and wait_for_workers to tell; the
@@ -205,6 +226,7 @@ class ClusterMixin:
         if self.status in (Status.running, Status.failed):
             await self._canceller.cancel(*self.job_ids)
         await super()._close()
+        self._canceller.forget()
         await self.watcher.stop()
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import re
 import shlex
+import subprocess
+import sys
 import weakref
 
 from distributed.core import Status
@@ -80,6 +83,19 @@ def refused(scheduler: Scheduler, error: Exception) -> SubmitError:
     return SubmitError(f"{line} {advice}" if advice else line)
 
 
+class Submissions:
+    """What scale returns on an event loop: awaited, it raises the refusal, if there was one.
+
+    No coroutine, about which Python would complain where nobody awaits it.
+    """
+
+    def __init__(self, cluster):
+        self._cluster = cluster
+
+    def __await__(self):
+        return self._cluster._submitted_or_refused().__await__()
+
+
 class Canceller:
     """Collects the jobs that are to end at the same moment and cancels them with one call."""
 
@@ -115,3 +131,39 @@ class Canceller:
                     return
                 await asyncio.sleep(pause)
         self._watcher.ended(job_ids, JobState.CANCELLED, "by us")
+
+    def cancel_at_exit(self) -> None:
+        """Also cancel when the process ends, if the cluster has not been closed by then.
+
+        For a cluster on somebody else's event loop (``asynchronous=True``), as those of
+        JupyterLab's panel are. The others distributed closes at exit; when these come to be closed,
+        their loop has ended.
+        """
+        atexit.register(self._cancel_now)
+
+    def forget(self) -> None:
+        """The cluster is closed: nothing is to be done at exit."""
+        atexit.unregister(self._cancel_now)
+
+    def _cancel_now(self) -> None:
+        job_ids = self._watcher.live
+        if not job_ids:
+            return
+        command = jobs.cancel_command(self._scheduler, job_ids, self.extra)
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=jobs.LIST_TIMEOUT,
+                start_new_session=True,  # a second Ctrl-C is not for it
+            )
+            said = []
+            if done.returncode:
+                said = done.stderr.splitlines() or [f"exit code {done.returncode}"]
+        except (OSError, subprocess.SubprocessError) as error:
+            said = [str(error)]
+        if said and not self._scheduler.says_over(said):
+            line = f"Jobs may be left: {'; '.join(said)}. Cancel them: {shlex.join(command)}"
+            print(line, file=sys.stderr)

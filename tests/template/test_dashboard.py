@@ -1,0 +1,164 @@
+"""The dashboard's link leads to the dashboard, wherever Python runs: real servers, real pages."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from .conftest import environment
+from .jupyter import JupyterLab, fetch
+
+# Dask's own class, as in notebook 00. The link comes with the port, which the tests compare.
+CLUSTER = """
+from dask.distributed import LocalCluster
+cluster = LocalCluster(n_workers=0, processes=False, protocol="tcp", dashboard_address=":0")
+print(cluster.dashboard_link, cluster.scheduler.http_server.port, flush=True)
+"""
+
+
+def is_dashboard(page):
+    """Whether (status, text) is Dask's page."""
+    status, text = page
+    return status == 200 and "Dask Diagnostic UI" in text
+
+
+@pytest.fixture
+def script(local_project):
+    """Return a function that starts code as a script in a terminal.
+
+    It returns what the code printed first, and the script goes on until the test is over.
+    """
+    running = []
+
+    def script(code, **variables):
+        process = subprocess.Popen(
+            [local_project.python, "-c", f"{code}\ninput()"],
+            cwd=local_project.home,
+            env=environment(local_project.home, **variables),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        return process.stdout.readline().split()
+
+    yield script
+    for process in running:
+        process.communicate("\n", timeout=60)
+
+
+@pytest.fixture(scope="module", params=["/", "/x/"])
+def jupyterlab(request, local_project):
+    with JupyterLab(local_project, base_url=request.param) as jupyterlab:
+        yield jupyterlab
+
+
+def test_in_a_notebook_it_is_a_path_of_the_notebooks_server(jupyterlab):
+    link, port = jupyterlab.run(CLUSTER).split()
+    assert link == f"{jupyterlab.base_url}proxy/{port}/status"
+    assert is_dashboard(jupyterlab.get(link))
+
+
+def test_a_notebook_that_joins_somebodys_cluster_reaches_it_the_same_way(jupyterlab, script):
+    address, port = script(CLUSTER.replace("dashboard_link", "scheduler_address"))
+    link = jupyterlab.run(
+        f"from dask.distributed import Client\nprint(Client({address!r}).dashboard_link)"
+    ).strip()
+    assert link == f"{jupyterlab.base_url}proxy/{port}/status"
+    assert is_dashboard(jupyterlab.get(link))
+
+
+def test_in_jupyterlabs_terminal_it_is_a_whole_address(jupyterlab):
+    # A child of the server that is no kernel; started by a kernel, since that is easier to do.
+    code = (
+        "import subprocess, sys\n"
+        "process = subprocess.Popen([sys.executable, '-c', {!r}], text=True,\n"
+        "    stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
+        "print(process.stdout.readline())"
+    ).format(CLUSTER + "input()")
+    link, port = jupyterlab.run(code).split()
+    assert link == f"{jupyterlab.root}{jupyterlab.base_url}proxy/{port}/status"
+    assert is_dashboard(jupyterlab.get(link.removeprefix(jupyterlab.root)))
+
+
+def test_where_the_server_can_not_pass_it_on_the_link_is_direct(local_project):
+    option = "--ServerApp.jpserver_extensions={'jupyter_server_proxy': False}"
+    with JupyterLab(local_project, option) as jupyterlab:
+        link, port = jupyterlab.run(CLUSTER).split()
+        assert link == f"http://localhost:{port}/status"
+        assert is_dashboard(fetch(link))
+        assert jupyterlab.get(f"/proxy/{port}/status")[0] == 404
+
+
+def test_in_a_script_it_works_as_it_is(script):
+    link, port = script(CLUSTER)
+    assert link == f"http://localhost:{port}/status"
+    assert is_dashboard(fetch(link))
+
+
+def test_under_a_hub_whose_server_is_not_seen_the_hubs_variable_tells(script):
+    link, port = script(CLUSTER, JUPYTERHUB_SERVICE_PREFIX="/user/alice/")
+    assert link == f"/user/alice/proxy/{port}/status"
+
+
+def test_what_a_server_left_behind_leads_nobody_astray(script, tmp_path):
+    # Its file has the number of a process that is above this one; nobody listens there any more.
+    left = {"pid": os.getpid(), "url": "http://localhost:1/", "base_url": "/"}
+    (tmp_path / f"jpserver-{os.getpid()}.json").write_text(json.dumps(left))
+    link, port = script(CLUSTER, JUPYTER_RUNTIME_DIR=str(tmp_path))
+    assert link == f"http://localhost:{port}/status"
+
+
+OTHER, DASKS_OWN = "http://here.example:{port}/", "{scheme}://{host}:{port}/status"
+
+
+@pytest.mark.parametrize(
+    ("how", "chosen"),
+    [
+        ("a variable", OTHER),
+        ("a variable", DASKS_OWN),
+        ("a file", OTHER),
+        ("a file", DASKS_OWN),
+        ("dask.config.set", OTHER),  # set there, Dask's own looks as if nobody had set it
+    ],
+)
+def test_a_link_that_somebody_has_set_stays(script, local_project, chosen, how):
+    variables, code, own = {}, CLUSTER, local_project.home / ".config/dask/own.yaml"
+    if how == "a variable":
+        variables = {"DASK_DISTRIBUTED__DASHBOARD__LINK": chosen}
+    elif how == "a file":
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.write_text(json.dumps({"distributed": {"dashboard": {"link": chosen}}}))
+    else:
+        code = (
+            f"import dask\ndask.config.set({{'distributed.dashboard.link': {chosen!r}}})\n{CLUSTER}"
+        )
+    try:
+        link, port = script(code, **variables)
+    finally:
+        own.unlink(missing_ok=True)
+    assert link == chosen.format(scheme="http", host="127.0.0.1", port=port)
+
+
+def test_a_notebook_run_by_nbconvert_has_a_direct_link(local_project):
+    cell = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
+    notebook = {"cells": [{**cell, "source": CLUSTER}], "metadata": {}, "nbformat": 4}
+    path = local_project.home / "link.ipynb"
+    path.write_text(json.dumps({**notebook, "nbformat_minor": 4}))
+    options = ["--to", "notebook", "--execute", "--stdout"]
+    printed = local_project.run("-m", "nbconvert", *options, path)
+    assert re.search(r"http://localhost:(\d+)/status \1", printed)
+
+
+def test_nothing_is_printed_about_how_it_was_found(local_project):
+    done = subprocess.run(
+        [local_project.python, "-c", CLUSTER],
+        cwd=local_project.home,
+        env=environment(local_project.home),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""

@@ -1,0 +1,124 @@
+"""The link to Dask's dashboard, right for the place where this Python runs.
+
+Dask shows ``distributed.dashboard.link``, one text for all places. In a notebook it has to lead
+through the notebook's own server, whose address only that server knows; anywhere else it must not.
+Dask loads this module in each scheduler and client (``preload`` in the project's
+``config/distributed.yaml``). It fills in the link where nobody else has set one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import ssl
+import sys
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dask.config
+import psutil
+
+KEY = "distributed.dashboard.link"
+# Right on a laptop, and on a login node through an ssh tunnel with the same port at both ends.
+DIRECT = "{scheme}://localhost:{port}/status"
+# Below a server's own address: jupyter-server-proxy passes it on to that port of its computer.
+PROXIED = "proxy/{port}/status"
+TIMEOUT = 2.0  # seconds that a server may take to answer
+
+
+async def dask_setup(scheduler_or_client) -> None:
+    """Dask's hook: called in every scheduler and client when it starts."""
+    if not is_set():
+        # In a thread: the server that is asked may be this very process.
+        link = await asyncio.to_thread(find_link)
+        dask.config.set({KEY: link})
+
+
+def is_set() -> bool:
+    """Whether somebody has set the link: in a file, a variable or by `dask.config.set`."""
+    shown = dask.config.get(KEY, None)
+    if find_link.cache_info().currsize and shown == find_link():
+        return True
+    if shown != dask.config.get(KEY, None, config=dask.config.merge(*dask.config.defaults)):
+        return True
+    return dask.config.get(KEY, None, config=dask.config.collect()) is not None
+
+
+@cache
+def find_link() -> str:
+    """The link for this process, as a template that Dask fills in.
+
+    Returns
+    -------
+    str
+        ``{base_url}proxy/{port}/status`` in a notebook, and for clusters of JupyterLab's Dask
+        panel; the same behind the server's whole address in a terminal of JupyterLab;
+        ``{scheme}://localhost:{port}/status`` elsewhere, and where the Jupyter server has no
+        jupyter-server-proxy.
+    """
+    prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX")
+    server = server_above()
+    proxies = None if server is None else has_proxy(server["url"])
+    if proxies is None:
+        # No server that we see; a hub's may be on another computer.
+        return _escaped(prefix) + PROXIED if prefix else DIRECT
+    if not proxies:
+        return DIRECT
+    # A path is enough for the browser that shows the notebook, whatever it calls the server. A
+    # hub's servers do not know the address under which the hub is reached.
+    path_only = prefix or server["pid"] == os.getpid() or "ipykernel.kernelapp" in sys.modules
+    return _escaped(server["base_url"] if path_only else server["url"]) + PROXIED
+
+
+def _escaped(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def server_above() -> dict | None:
+    """What the Jupyter server that this process belongs to has written about itself.
+
+    That is this process, or the nearest of those that started it: a kernel's server, or the one
+    whose terminal this is. Variables would not tell: batch jobs inherit them, on other computers.
+    """
+    try:
+        from jupyter_core.paths import jupyter_runtime_dir
+    except ImportError:
+        return None
+    folder = Path(jupyter_runtime_dir())
+    this = psutil.Process()
+    for pid in [this.pid, *(process.pid for process in this.parents())]:
+        try:
+            server = json.loads((folder / f"jpserver-{pid}.json").read_text())
+            return {name: server[name] for name in ("pid", "url", "base_url")}
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def has_proxy(url: str) -> bool | None:
+    """Whether a Jupyter server can pass requests on to other ports; None: no server is there.
+
+    It is asked, since its Python need not be ours. The question needs no token: what a server does
+    not know is "not found" for everybody.
+    """
+    address = urlsplit(url)
+    if address.scheme == "https":
+        # Often self-signed, and nothing secret is sent or received.
+        context = ssl._create_unverified_context()
+        connection = http.client.HTTPSConnection(address.netloc, timeout=TIMEOUT, context=context)
+    elif address.scheme == "http":
+        connection = http.client.HTTPConnection(address.netloc, timeout=TIMEOUT)
+    else:  # a server on a socket file
+        return None
+    try:
+        connection.request("GET", f"{address.path.rstrip('/')}/server-proxy/servers-info")
+        return connection.getresponse().status != 404
+    except TimeoutError:
+        return True  # busy; the usual case
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
