@@ -35,7 +35,7 @@ def settings(batch, question, answer):
     section |= {"disk": "1 GiB"} if "disk" in batch.required else {}
     section |= {batch.walltime_key: batch.walltime_example} if batch.walltime_key else {}
     # For those that ask for it; it is not what is tested here.
-    section |= {name: "not_applicable" for name in batch.unasked if name.startswith("memory-per")}
+    section |= {name: ["-pe smp 12"] if "directives" in name else "m=2G" for name in batch.unasked}
     if question in ("cores", "processes"):
         # 0128 is what the template writes as 128; YAML would take it for another number.
         section[question] = (

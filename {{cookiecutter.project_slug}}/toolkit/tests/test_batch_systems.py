@@ -101,7 +101,7 @@ REFUSALS = {
     "oar": (
         "There are not enough resources for your request\n"
         "[ERROR] Oarsub failed, please verify your request syntax.",
-        "OAR did not take the job: There are not enough resources for your request; [ERROR] Oarsub "
+        "OAR did not take the job: There are not enough resources for your request; Oarsub "
         "failed, please verify your request syntax. The site has no such nodes: check cores, "
         "memory and resource-spec.",
     ),
@@ -112,7 +112,7 @@ REFUSALS = {
     ),
     "htcondor": (
         "\nERROR: Can't find address of local schedd",
-        "HTCondor did not take the job: ERROR: Can't find address of local schedd. HTCondor itself "
+        "HTCondor did not take the job: Can't find address of local schedd. HTCondor itself "
         "does not answer here: jobs can be submitted only on an access point.",
     ),
 }

@@ -248,6 +248,13 @@ def test_lines_of_shell_and_tabs_may_stay(lab):
     assert filled["job_script_prologue"] == prologue
 
 
+def test_further_directives_in_the_form_of_another_batch_system_are_refused(lab):
+    settings = {"jobqueue.slurm.job-extra-directives": {"+Group": "lab"}}
+    with dask.config.set(settings), pytest.raises(ConfigError, match="must be a list of options"):
+        config.explicit(SLURM, {})
+    assert config.explicit(SLURM, {"job_extra_directives": ["--exclusive"]})
+
+
 def test_no_nanny_with_several_processes_is_refused_here_and_not_by_every_job(lab):
     with pytest.raises(ConfigError, match="give processes=1 too"):
         config.explicit(SLURM, {"nanny": False})

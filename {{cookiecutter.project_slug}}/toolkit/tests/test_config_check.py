@@ -89,6 +89,52 @@ def test_a_key_of_another_batch_system_is_said_to_be_ignored(section, key, line)
     assert only.startswith(f"config/jobqueue.yaml: jobqueue.{section}.{line}")
 
 
+JOB = {"cores": 8, "memory": "16 GiB"}
+
+
+@pytest.mark.parametrize(
+    ("section", "settings", "lines"),
+    [
+        ("slurm", JOB, []),
+        ("pbs", JOB, []),
+        (
+            "sge",
+            JOB,
+            [
+                "cores: SGE is not asked for it before job-extra-directives is set, too, as in -pe",
+                "memory: SGE is not asked for it before resource-spec is set, too, as in h_vmem=2G",
+            ],
+        ),
+        ("sge", {**JOB, "resource-spec": "m=1G", "job-extra-directives": ["-pe smp 8"]}, []),
+        ("oar", JOB, ["memory: OAR is not asked for it before memory-per-core-property-name is"]),
+        ("oar", {**JOB, "memory-per-core-property-name": "not_applicable"}, []),
+        ("lsf", JOB, []),
+        ("htcondor", JOB, ["cores: a job of HTCondor needs disk, too: set it beside"]),
+        ("htcondor", {**JOB, "disk": "1 GiB", "job-extra-directives": {"+Group": "lab"}}, []),
+        (
+            "htcondor",
+            {"job-extra-directives": ["+Group = lab"]},
+            ["job-extra-directives: must be a mapping of keys to values for HTCondor, not ["],
+        ),
+        (
+            "pbs",
+            {"job-extra-directives": {"-j": "oe"}},
+            ["job-extra-directives: must be a list of options for PBS, not {'-j': 'oe'}"],
+        ),
+        (
+            "slurm",
+            {"job-extra-directives": "--nodes=1"},
+            ["job-extra-directives: must be a list of options for Slurm, not '--nodes=1'"],
+        ),
+    ],
+)
+def test_what_a_batch_systems_job_lacks_is_said(section, settings, lines):
+    said = findings([(LAB, {"jobqueue": {section: settings}})])
+    assert len(said) == len(lines)
+    for line, beginning in zip(said, lines, strict=True):
+        assert line.startswith(f"config/jobqueue.yaml: jobqueue.{section}.{beginning}")
+
+
 def test_a_walltime_that_the_batch_system_does_not_read_is_said():
     [only] = said('walltime: "1h"')
     assert "'1h' is not one that Slurm reads" in only

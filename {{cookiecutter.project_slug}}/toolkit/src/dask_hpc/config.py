@@ -227,6 +227,9 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
     for name in sorted(batch_arguments() | set(kwargs)):
         if line := values.one_line(name.replace("_", "-"), setting(name)):
             raise ConfigError(f"{key(name)}: {line}.")
+    directives = setting("job_extra_directives")
+    if directives is not None and (line := batch.directives_problem(directives)):
+        raise ConfigError(f"{key('job_extra_directives')} {line}.")
     if processes > cores:
         raise ConfigError(
             f"jobqueue.{profile}: {processes} processes can't share {cores} cores; "

@@ -156,6 +156,8 @@ def _values(section: str, settings: dict[str, Any]) -> Iterator[tuple[str, str]]
             yield key, line if key == "interface" else f"interface {line}"
     walltime = settings.get("walltime")
     scheduler = _scheduler_of(section)
+    if scheduler is not None:
+        yield from _job(scheduler, settings)
     if walltime is None or (scheduler is not None and scheduler.walltime_key is None):
         return
     if isinstance(walltime, int):
@@ -167,3 +169,17 @@ def _values(section: str, settings: dict[str, Any]) -> Iterator[tuple[str, str]]
             scheduler.parse_walltime(walltime)
         except ValueError as error:
             yield "walltime", str(error)
+
+
+def _job(scheduler: schedulers.Scheduler, settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a job of this batch system lacks, or has in a form that it does not take."""
+    directives = settings.get("job-extra-directives")
+    if directives is not None and (line := scheduler.directives_problem(directives)):
+        yield "job-extra-directives", line
+    for key in scheduler.required:
+        if settings.get("cores") is not None and settings.get(key) is None:
+            yield "cores", f"a job of {scheduler.label} needs {key}, too: set it beside"
+    for key, words in scheduler.unasked.items():
+        what, _, how = words.partition(", ")
+        if settings.get(what) is not None and not settings.get(key):
+            yield what, f"{scheduler.label} is not asked for it before {key} is set, too, {how}"

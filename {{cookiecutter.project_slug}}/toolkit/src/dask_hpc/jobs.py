@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -108,7 +109,7 @@ def _lines(command: str, text: str) -> list[str]:
     lines = []
     for raw in text.splitlines():
         line = raw.strip().removeprefix(f"{command}:").strip()
-        line = line.removeprefix("error:").strip()
+        line = re.sub(r"(?i)^(?:error\s*:|\[error\])\s*", "", line)
         if line and line not in lines:
             lines.append(line)
     return lines

@@ -136,7 +136,8 @@ class Scheduler:
     required : tuple of str
         Keys of that section, beside cores and memory, that a job can't do without.
     unasked : mapping
-        dask-jobqueue asks for cores and memory, except here: key → what it has to say, for people.
+        What dask-jobqueue does not ask for by itself: key that does → "cores" or "memory", a comma,
+        and how it is written.
     directive : str
         What a line of the job script for the batch system begins with. Empty: there are no such
         lines; the script is a list of ``key = value``.
@@ -236,3 +237,12 @@ class Scheduler:
     def says_over(self, lines: Sequence[str]) -> bool:
         """Whether a command failed only because jobs are over: each line says so."""
         return bool(lines) and all(any(part in line for part in self.not_there) for line in lines)
+
+    def directives_problem(self, value: object) -> str:
+        """What is wrong with a value of the key ``job-extra-directives``; empty if nothing is."""
+        if isinstance(value, self.directives_type):
+            return ""
+        form = (
+            "a mapping of keys to values" if self.directives_type is dict else "a list of options"
+        )
+        return f"must be {form} for {self.label}, not {value!r}"

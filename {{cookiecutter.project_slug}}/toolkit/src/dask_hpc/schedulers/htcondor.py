@@ -1,9 +1,10 @@
 """HTCondor: condor_submit, condor_q, condor_rm (8.8 and newer).
 
-Held against its manual and source. It has no queues, no accounts that every job must name, and no
-walltime: a job's size decides where it may run, and what a site wants to know beside it are lines
-of the submit description (``job-extra-directives``, a mapping). An ended job leaves the list at
-once, so how it ended is not known here; a job that failed otherwise may stay, held.
+Held against its manual and source, and the answers of 23.9. It has no queues, no accounts that
+every job must name, and no walltime: a job's size decides where it may run, and what a site wants
+to know beside it are lines of the submit description (``job-extra-directives``, a mapping). An
+ended job leaves the list at once, so how it ended is not known here; one that failed may stay,
+held.
 """
 
 from __future__ import annotations
@@ -106,6 +107,8 @@ REFUSALS = MappingProxyType(
         "failed to connect to": "HTCondor itself does not answer; try again later.",
         "failed to parse command file": "Check job-extra-directives: a mapping of the submit "
         "description's keys to values.",
+        "parse error in expression": "Check job-extra-directives.",
+        "unknown host": "Check submit-command-extra: there is no access point of this name.",
         "failed to commit": "A rule of the site stopped it; check job-extra-directives.",
         "max_jobs_per_owner": "Your limit of jobs is reached: fewer jobs, or wait.",
         "invalid log file": "Check log-directory: it can't be written to.",

@@ -141,8 +141,8 @@ OAR = Scheduler(
     queue_key="queue",
     unasked=MappingProxyType(
         {
-            "memory-per-core-property-name": "memory: name the site's property for it, as in "
-            "memcore (`oarnodes` lists them), or write not_applicable",
+            "memory-per-core-property-name": "memory, as in memcore (`oarnodes` lists the site's "
+            "properties), or to not_applicable",
         }
     ),
     log_key=None,

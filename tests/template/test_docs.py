@@ -1,0 +1,44 @@
+"""Pages under docs/ say what the code does."""
+
+import re
+
+import pytest
+
+from dask_hpc import schedulers
+
+from .conftest import REPOSITORY
+
+SYSTEMS = [batch for batch in schedulers.SCHEDULERS.values() if batch.cluster_class]
+
+
+def rows(page, label):
+    """Return the cells of each of a page's table rows that begin with this label."""
+    lines = (REPOSITORY / "docs" / page).read_text().splitlines()
+    tables = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [cells for cells in tables if cells[0] == label]
+
+
+@pytest.mark.parametrize("batch", SYSTEMS, ids=lambda batch: batch.name)
+def test_the_page_on_batch_systems_has_each_ones_commands_and_keys(batch):
+    commands, keys = rows("schedulers.md", batch.label)
+    _, _, submit, listing, cancel, size, version = commands
+    assert submit == f"`{batch.submit}`"
+    assert cancel == f"`{batch.cancel}`"
+    # What is said of a list or a count is a part of the command, in its order.
+    asked = {listing: batch.list_command(["1"]), size: batch.capacity_command("q")}
+    for cell, command in {**asked, version: batch.settings_command}.items():
+        said = [word.strip("`").rstrip("…") for word in cell.split()]
+        words = iter(command)
+        assert cell == "-" or all(
+            any(word.startswith(part) for word in words) for part in said if part
+        ), cell
+        assert (cell == "-") == (not command)
+    _, account, queue, walltime, needed = keys
+    assert account == (f"`{batch.account_key}`" if batch.account_key else "-")
+    assert queue.split()[0] == (f"`{batch.queue_key}`" if batch.queue_key else "-")
+    if batch.walltime_key:
+        for form in re.findall(r"`([A-Z:-]+)`", walltime):
+            assert form in batch.walltime_forms
+    else:
+        assert walltime == "-"
+    assert set(re.findall(r"`(\w+)`", needed)) == set(batch.required)
