@@ -34,8 +34,8 @@ def settings(batch, question, answer):
     section = {"cores": 12, "memory": "24 GiB", "processes": 4}
     section |= {"disk": "1 GiB"} if "disk" in batch.required else {}
     section |= {batch.walltime_key: batch.walltime_example} if batch.walltime_key else {}
-    # For those that ask for it; it is not what is tested here.
-    section |= {name: ["-pe smp 12"] if "directives" in name else "m=2G" for name in batch.unasked}
+    # What such a job needs besides; it is not what is tested here.
+    section |= {name: ["-pe smp 12"] if "directives" in name else "m" for name in batch.unasked}
     if question in ("cores", "processes"):
         # 0128 is what the template writes as 128; YAML would take it for another number.
         section[question] = (

@@ -100,12 +100,9 @@ JOB = {"cores": 8, "memory": "16 GiB"}
         (
             "sge",
             JOB,
-            [
-                "cores: SGE is not asked for it before job-extra-directives is set, too, as in -pe",
-                "memory: SGE is not asked for it before resource-spec is set, too, as in h_vmem=2G",
-            ],
+            ["cores: SGE is not asked for it before job-extra-directives is set, too, as in -pe"],
         ),
-        ("sge", {**JOB, "resource-spec": "m=1G", "job-extra-directives": ["-pe smp 8"]}, []),
+        ("sge", {**JOB, "job-extra-directives": ["-pe smp 8"]}, []),
         ("oar", JOB, ["memory: OAR is not asked for it before memory-per-core-property-name is"]),
         ("oar", {**JOB, "memory-per-core-property-name": "not_applicable"}, []),
         ("lsf", JOB, []),

@@ -136,8 +136,8 @@ class Scheduler:
     required : tuple of str
         Keys of that section, beside cores and memory, that a job can't do without.
     unasked : mapping
-        What dask-jobqueue does not ask for by itself: key that does → "cores" or "memory", a comma,
-        and how it is written.
+        What dask-jobqueue does not ask for by itself and each job needs: key that asks → "cores" or
+        "memory", a comma, and how it is written.
     directive : str
         What a line of the job script for the batch system begins with. Empty: there are no such
         lines; the script is a list of ``key = value``.

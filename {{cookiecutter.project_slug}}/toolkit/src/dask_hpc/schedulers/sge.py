@@ -132,11 +132,9 @@ SGE = Scheduler(
     section="sge",
     account_key="project",
     queue_key="queue",
+    # Nor is memory asked for, as not every site counts it; it is resource-spec's.
     unasked=MappingProxyType(
-        {
-            "job-extra-directives": "cores, as in -pe smp 8 (`qconf -spl` lists the site's words)",
-            "resource-spec": "memory, as in h_vmem=2G (`qconf -sc` lists the site's words)",
-        }
+        {"job-extra-directives": "cores, as in -pe smp 8 (`qconf -spl` lists the site's words)"}
     ),
     directive="#$",
     submit="qsub",
