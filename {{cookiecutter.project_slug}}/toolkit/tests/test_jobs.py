@@ -163,6 +163,24 @@ def test_a_single_job_that_slurm_has_forgotten_is_gone_and_not_a_failure(listing
     assert not caplog.records
 
 
+def test_jobs_that_are_known_are_read_although_the_list_fails_for_forgotten_ones(monkeypatch):
+    pbs = schedulers.get("pbs")
+
+    async def run(argv, **_):
+        # As OpenPBS 23.06 answers: the one on stdout, the other on stderr, exit code 153.
+        out = "Job Id: 1.pbs\n    job_state = R\n    exec_host = node1/0*2\n"
+        raise jobs.CommandError("qstat", "Unknown Job Id 2.pbs", out=out)
+
+    async def life():
+        watcher = jobs.Watcher(pbs, "1", "2")
+        monkeypatch.setattr(jobs, "run", run)
+        await watcher.poll()
+        await watcher.poll()
+        return [(status.state, status.node) for status in watcher.jobs.values()]
+
+    assert asyncio.run(life()) == [(JobState.RUNNING, "node1"), (JobState.GONE, "")]
+
+
 def test_a_slow_list_command_does_not_hold_up_the_event_loop(monkeypatch, slurm):
     squeue = slurm.folder / "bin" / "squeue"
     squeue.write_text("#!/bin/sh\nsleep 1\necho '1|RUNNING|None|node1'\n")
@@ -239,6 +257,14 @@ def test_a_commands_words_are_one_line_without_its_name(slurm):
     with pytest.raises(jobs.CommandError) as error:
         asyncio.run(jobs.run(["squeue"]))
     assert error.value.words == "one thing; another"
+
+
+def test_a_command_is_told_the_folder_where_python_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("PWD", "/elsewhere")  # as os.chdir leaves it
+    monkeypatch.chdir(tmp_path)
+    assert asyncio.run(jobs.run(["printenv", "PWD"])) == f"{tmp_path}\n"
+    monkeypatch.delenv("PWD")
+    assert asyncio.run(jobs.run(["printenv", "PWD"])) == f"{tmp_path}\n"
 
 
 def test_a_missing_command_is_told_from_a_failing_one():

@@ -78,6 +78,9 @@ async def run(
                 stdin=file,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
+                # oarsub takes the folder where the job starts from PWD and fails without one. It is
+                # the shell's word: os.chdir does not change it, and a service may have none.
+                env={**os.environ, "PWD": os.getcwd()},  # noqa: PTH109 - a str
                 # Ctrl-C in a terminal goes to every process of the foreground group. It must not
                 # hit a submission half-way (a job whose id nobody reads) nor what cancels.
                 start_new_session=True,
