@@ -44,7 +44,7 @@ def built(parts):
     return st.lists(st.sampled_from(parts), max_size=7).map("".join)
 
 
-@examples(few=400, many=20_000)
+@examples(few=400, many=3000)
 @pytest.mark.parametrize("scheduler", [name for name in BATCH if pre_gen.WALLTIMES[name]])
 def test_hook_and_toolkit_agree_on_any_walltime(scheduler, number):
     @tries(number)
@@ -64,7 +64,7 @@ def test_hook_and_toolkit_agree_on_any_walltime(scheduler, number):
     agree()
 
 
-@examples(few=400, many=20_000)
+@examples(few=400, many=3000)
 def test_hook_and_toolkit_agree_on_any_amount_of_memory(number):
     @tries(number)
     @given(
@@ -78,7 +78,7 @@ def test_hook_and_toolkit_agree_on_any_amount_of_memory(number):
     agree()
 
 
-@examples(few=300, many=20_000)
+@examples(few=300, many=3000)
 def test_hook_and_toolkit_agree_on_any_count(number):
     @tries(number)
     @given(built(PARTS) | st.integers(-10, 10_000).map(str))
@@ -91,7 +91,7 @@ def test_hook_and_toolkit_agree_on_any_count(number):
     agree()
 
 
-@examples(few=300, many=20_000)
+@examples(few=300, many=3000)
 def test_hook_and_toolkit_agree_on_any_interface(number):
     @tries(number)
     @given(st.text(max_size=20) | st.from_regex(r"[a-z]{2,3}[0-9.:@-]{0,15}"))
@@ -101,7 +101,7 @@ def test_hook_and_toolkit_agree_on_any_interface(number):
     agree()
 
 
-@examples(few=25, many=600)
+@examples(few=25, many=400)
 def test_any_text_is_refused_in_our_words_or_arrives_as_it_is(typed, capfd, number):
     questions = [name for name in ANSWERS if name not in ("project_slug", "scheduler")]
     odd = st.text(st.characters(), max_size=30)  # all of Unicode, half of a surrogate pair as well
@@ -116,7 +116,7 @@ def test_any_text_is_refused_in_our_words_or_arrives_as_it_is(typed, capfd, numb
             with pytest.raises(FailedHookException):
                 typed(**answers)
             lines = capfd.readouterr().err.splitlines()
-            assert lines[0].startswith(f"ERROR: {question} ")
+            assert lines[0] == f"ERROR: {expected[0]}"
             assert [line for line in lines if line.startswith("ERROR: ")] == [
                 f"ERROR: {line}" for line in expected
             ]
@@ -133,12 +133,12 @@ def test_any_text_is_refused_in_our_words_or_arrives_as_it_is(typed, capfd, numb
 
 @examples(few=10, many=100)
 def test_any_text_as_the_name_is_refused_in_our_words(render_to, tmp_path, capfd, number):
-    # In braces it is Jinja, which cookiecutter has read before.
+    # Cookiecutter has read it as Jinja before, to which braces and line breaks are something else.
     odd = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
     paths = st.lists(st.sampled_from(["a", "..", ".", "/", "-", "A", " ", "~"]), max_size=6)
 
     @tries(number)
-    @given(odd.filter(lambda text: "{" not in text) | paths.map("".join))
+    @given(odd.filter(lambda text: not set(text) & set("{\r\n")) | paths.map("".join))
     def holds(name):
         if pre_gen.check_slug(name) is None:
             return

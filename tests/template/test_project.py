@@ -46,6 +46,23 @@ def test_an_edit_counts_at_once(slurm_project):
         path.write_text(text)
 
 
+@pytest.mark.parametrize("words", [["-c", "import dask"], ["-m", "dask", "hpc", "setup"]])
+def test_broken_yaml_is_told_in_the_words_that_the_readme_explains(slurm_project, words):
+    path = slurm_project.project / "config/jobqueue.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("    cores: 12", "\tcores: 12"))
+    line = text[: text.index("    cores: 12")].count("\n") + 1
+    try:
+        with pytest.raises(AssertionError, match=f"line {line}, column 1") as error:
+            slurm_project.run(*words)
+    finally:
+        path.write_text(text)
+    told = re.escape("A dask config file at PATH is malformed").replace("PATH", ".*jobqueue.yaml.*")
+    assert re.search(told, str(error.value))
+    readme = (slurm_project.project / "README.md").read_text()
+    assert "`A dask config file at … is malformed`" in readme
+
+
 def test_a_members_own_configuration_goes_before_the_labs(slurm_project):
     own = slurm_project.home / ".config/dask/jobqueue.yaml"
     own.parent.mkdir(parents=True, exist_ok=True)

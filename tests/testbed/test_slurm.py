@@ -1,8 +1,15 @@
 """The testbed is a Slurm site: who may compute, what is shared, which network leads where."""
 
+import shlex
+from pathlib import Path
+
 import pytest
+import yaml
 
 from hpc_testbed import TestbedError
+
+REPOSITORY = Path(__file__).parents[2]
+ANSWERS = REPOSITORY / "{{cookiecutter.project_slug}}/toolkit/tests/answers.yaml"
 
 PROBE = "python3 -c \"import socket; socket.create_connection(('{address}', {port}), timeout=2)\""
 
@@ -81,3 +88,18 @@ def test_login_and_nodes_reach_each_other_over_ib0_alone(
     seen = testbed.run(probe, service=client, check=False)
     testbed.run(f"kill {pid}", service=server)
     assert (seen.returncode == 0) is reached
+
+
+def test_sbatch_reads_the_walltimes_that_the_table_of_answers_says_it_does(testbed):
+    rows = [row for row in yaml.safe_load(ANSWERS.read_text()) if row[0] == "walltime"]
+    verdicts = {text: verdict for _, name, text, verdict, _ in rows if name in ("slurm", "every")}
+    # Read by Slurm, but as something that nobody means: no limit, another number, a day.
+    misread = {"-1", "00:00", "99999999999", "1-"}
+    assert misread < {text for text, verdict in verdicts.items() if verdict == "refused"}
+    texts = " ".join(map(shlex.quote, verdicts))
+    said = testbed.run(
+        f'for t in {texts}; do sbatch --test-only --time="$t" --wrap=true 2>&1 | '
+        "grep -q 'Invalid --time' && echo refused || echo taken; done"
+    ).stdout.split()
+    expected = ["taken" if t in misread else verdict for t, verdict in verdicts.items()]
+    assert dict(zip(verdicts, said, strict=True)) == dict(zip(verdicts, expected, strict=True))
