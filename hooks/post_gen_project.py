@@ -50,7 +50,11 @@ def next_steps(answers):
     if answers["scheduler"] == "htcondor":  # it has neither accounts nor queues
         questions = questions[2:]
     blank = [name for name in questions if not answers[name].strip()]
-    if answers["scheduler"] != "none" and blank:
+    given = [name for name in questions if name not in blank]
+    if answers["scheduler"] == "none":
+        if given:
+            lines.append("Not used, as there is no batch system yet: " + ", ".join(given) + ".")
+    elif blank:
         lines.append(
             "Left blank: " + ", ".join(blank) + ". config/jobqueue.yaml says what to ask your site."
         )

@@ -393,6 +393,14 @@ def test_what_is_on_the_command_line_is_jinja_to_cookiecutter(command):
     assert (slurm["account"], slurm["queue"]) == ("49", "{{ x }}")
 
 
+def test_answers_that_are_not_used_are_named(render, capfd):
+    render(**{**good("none"), "scheduler_interface": ""})
+    printed = capfd.readouterr().out
+    assert "Not used, as there is no batch system yet: account, queue, worker_interface." in printed
+    render(project_slug="other-lab", scheduler="none")
+    assert "Not used" not in capfd.readouterr().out
+
+
 # --- What arrives ---------------------------------------------------------------------------------
 
 
