@@ -128,21 +128,21 @@ def forwarded(config, host, there):
     """Yield a port of ours that ssh carries to localhost:`there` of a login node."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = ["ssh", "-F", config, "-N", "-v", "-o", "ExitOnForwardFailure=yes"]
-    command += ["-L", f"{port}:localhost:{there}", host]
-    tunnel = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    command = ["ssh", "-F", config, "-N", "-o", "ExitOnForwardFailure=yes"]
+    tunnel = subprocess.Popen([*command, "-L", f"{port}:localhost:{there}", host])
     try:
-        said = []
-        for line in tunnel.stderr:
-            said.append(line)
-            if "Entering interactive session" in line:  # the forwarding stands
-                yield port
-                break
-        else:
-            pytest.fail("ssh made no tunnel: " + "".join(said))
+        while answers_nobody(port):
+            assert tunnel.poll() is None, "ssh made no tunnel"
+            time.sleep(0.1)
+        yield port
     finally:
         tunnel.terminate()
         tunnel.wait()
+
+
+def answers_nobody(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def answer(port):

@@ -7,11 +7,23 @@ import pytest
 import yaml
 
 from hpc_testbed import TestbedError
+from hpc_testbed.testbed import SUITES
 
 REPOSITORY = Path(__file__).parents[2]
 ANSWERS = REPOSITORY / "{{cookiecutter.project_slug}}/toolkit/tests/answers.yaml"
 
 PROBE = "python3 -c \"import socket; socket.create_connection(('{address}', {port}), timeout=2)\""
+
+
+def test_the_leg_that_was_asked_for_is_the_slurm_that_runs(testbed):
+    version = testbed.run("sinfo --version").stdout.strip()
+    assert f" {SUITES[testbed.suite].split()[1]}." in version  # "slurm-wlm 24.11.5"
+    for service, daemon in (
+        ("slurmctld", "slurmctld"),
+        ("slurmdbd", "slurmdbd"),
+        ("node", "slurmd"),
+    ):
+        assert testbed.run(f"{daemon} -V", user="root", service=service).stdout.strip() == version
 
 
 def test_a_batch_job_runs_as_its_user_and_writes_to_the_shared_home(testbed):
