@@ -182,6 +182,27 @@ def test_nothing_is_said_of_profiles_and_of_other_packages_sections(content):
     assert findings([(LAB, content)]) == []
 
 
+@pytest.mark.parametrize(
+    ("profile", "line"),
+    [
+        ("{walltime: 1h}", "walltime: walltime '1h' is not one that Slurm reads"),
+        ("{processes: 5}", "processes: does not divide cores: 3 of 8 cores stay idle"),
+        ("{cores: 2}", "processes: 4 processes can't share 2 cores"),  # those of the section itself
+        ("{memory: 16GB}", "memory: 16GB means less to Dask"),
+        ('{queue: "gpu\\n"}', "queue: 'gpu\\n' has a line break"),
+    ],
+)
+def test_a_profile_is_looked_at_with_what_it_leaves_out(profile, line):
+    [only] = findings([(LAB, yaml.safe_load(GOOD + f"  gpu: {profile}"))])
+    assert only.startswith(f"config/jobqueue.yaml: jobqueue.gpu.{line}")
+
+
+def test_what_a_profile_has_from_its_batch_system_is_said_once():
+    text = GOOD.replace("16 GiB", "16GB") + "  gpu: {queue: gpu, cores: null}\n"
+    [only] = findings([(LAB, yaml.safe_load(text))])
+    assert only.startswith("config/jobqueue.yaml: jobqueue.slurm.memory: ")
+
+
 def test_our_section_written_with_an_underscore_is_looked_at_too():
     [only] = findings([(LAB, {"dask_hpc": {"scheduler": "slrum"}})])
     assert "no batch system is called 'slrum'" in only

@@ -36,10 +36,29 @@ def findings(files: list[tuple[Path, dict[str, Any]]]) -> list[str]:
                 lines.append(f"{path}: jobqueue.{section}: {line}")
         for section, keys in _sections(content):
             lines += [f"{path}: jobqueue.{section}.{line}" for line in _keys(section, keys)]
-    for section, settings in _merged(files).items():
-        for key, line in _values(section, {key: value for key, (value, _) in settings.items()}):
-            lines.append(f"{settings[key][1]}: jobqueue.{section}.{key}: {line}")
+    merged = _merged(files)
+    own = _named_scheduler(files)
+    base = merged.get(own.section, {}) if own else {}
+    said = list(_values(own, base)) if base else []
+    for section, settings in merged.items():
+        scheduler, known = _scheduler_of(section), []
+        if section not in packaged() and base:
+            # A profile is a section of the batch system's own with some keys changed.
+            changed = {key: pair for key, pair in settings.items() if pair[0] is not None}
+            scheduler, settings, known = own, {**base, **changed}, said
+        for key, line in _values(scheduler, settings):
+            if (key, line) not in known:
+                lines.append(f"{settings[key][1]}: jobqueue.{section}.{key}: {line}")
     return lines
+
+
+def _named_scheduler(files) -> schedulers.Scheduler | None:
+    """The batch system that the files name, if there is one of that name."""
+    name = None
+    for _, content in files:
+        section = _section(content, SECTION)
+        name = section.get("scheduler", name) if isinstance(section, dict) else name
+    return schedulers.SCHEDULERS.get(name) if isinstance(name, str) else None
 
 
 def _section(content: dict[str, Any], name: str) -> Any:
@@ -127,7 +146,11 @@ def _merged(files) -> dict[str, dict[str, tuple[Any, Path]]]:
     return merged
 
 
-def _values(section: str, settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _values(
+    scheduler: schedulers.Scheduler | None, found: dict[str, tuple[Any, Path]]
+) -> Iterator[tuple[str, str]]:
+    """Key and what is doubtful about its value, in the settings of one kind of job."""
+    settings = {key: value for key, (value, _) in found.items()}
     for key, value in settings.items():
         if line := values.one_line(key, value):
             yield key, line
@@ -155,7 +178,6 @@ def _values(section: str, settings: dict[str, Any]) -> Iterator[tuple[str, str]]
         if name is not None and (line := values.interface(name)):
             yield key, line if key == "interface" else f"interface {line}"
     walltime = settings.get("walltime")
-    scheduler = _scheduler_of(section)
     if scheduler is not None:
         yield from _job(scheduler, settings)
     if walltime is None or (scheduler is not None and scheduler.walltime_key is None):
