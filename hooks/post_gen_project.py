@@ -1,11 +1,14 @@
-"""Tidy the new project and say what comes next.
+"""Tidy the new project, list the toolkit's files, and say what comes next.
 
 The template's toolkit is copied as it lies in the developer's tree, caches and all; a new project
-begins without them. As in the pre_gen hook, the answers arrive as JSON data.
+begins without them, and with a list by which an edit of the toolkit is seen. As in the pre_gen
+hook, the answers arrive as JSON data.
 """
 
 import json
+import runpy
 import shutil
+import tempfile
 from pathlib import Path
 
 ANSWERS = r"""
@@ -35,13 +38,26 @@ def remove_caches(project):
         path.unlink()
 
 
+def write_release(project):
+    """List the toolkit's files, by its own rules: the toolkit reads the list."""
+    release = runpy.run_path(str(project / "toolkit/src/dask_hpc/release.py"))
+    release["write"](project / "toolkit")
+
+
+def is_for_comparison(project):
+    """Is this a project that cruft makes and throws away, to see what an update changes?"""
+    parent = project.parent
+    temporary = Path(tempfile.gettempdir()).resolve()
+    return parent.parent == temporary and parent.name.startswith(tempfile.gettempprefix())
+
+
 def next_steps(answers):
     """Return the lines to print for a person who has just made a project."""
     slug = answers["project_slug"]
     lines = [
         # Of a wrong choice in a file of answers cookiecutter only warns, and takes the first one.
         f"\n{slug} is ready (scheduler: {answers['scheduler']}). Next, as its README.md says:",
-        f"  cd {slug}",
+        f"  cd {slug} && git init && git add . && git commit -m 'Our project'",
         "  conda env create --file environment.yml    # or a venv, see README.md",
         f"  conda activate {slug} && dask hpc setup",
         "  jupyter lab notebooks/00-laptop.ipynb",
@@ -62,5 +78,8 @@ def next_steps(answers):
 
 
 if __name__ == "__main__":
-    remove_caches(Path.cwd())
-    print("\n".join(next_steps(json.loads(ANSWERS))))
+    here = Path.cwd()
+    remove_caches(here)
+    write_release(here)
+    if not is_for_comparison(here):
+        print("\n".join(next_steps(json.loads(ANSWERS))))

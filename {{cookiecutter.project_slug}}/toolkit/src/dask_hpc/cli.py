@@ -65,8 +65,24 @@ def fail(message: str | None, code: int) -> None:
     sys.exit(code)
 
 
+def show_version(ctx, _param, wanted):
+    """Print the version, and whether the toolkit was edited; then end."""
+    if wanted and not ctx.resilient_parsing:
+        from . import release
+
+        click.echo(release.describe(__version__))
+        ctx.exit()
+
+
 @click.group("hpc", cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="dask hpc")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=show_version,
+    help="Show the toolkit's version, and whether it was edited, and exit.",
+)
 def main():
     """Dask on the lab's batch system."""
 
