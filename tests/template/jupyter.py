@@ -16,10 +16,10 @@ from .conftest import environment
 TOKEN = "a-token-of-the-tests"
 
 
-def fetch(url, token=None, data=None):
+def fetch(url, token=None, data=None, method=None):
     """Return (status, text) of what an address answers; a dictionary as `data` is posted."""
     body = None if data is None else json.dumps(data).encode()
-    request = urllib.request.Request(url, data=body)
+    request = urllib.request.Request(url, data=body, method=method)
     if token:
         request.add_header("Authorization", f"token {token}")
     try:
@@ -94,6 +94,10 @@ class JupyterLab:
     def get(self, path):
         """Return (status, text) of a page, fetched as somebody who has the token."""
         return fetch(self.root + path, TOKEN)
+
+    def ask(self, method, path):
+        """Send a request; return (status, text)."""
+        return fetch(self.root + path, TOKEN, method=method)
 
     def run(self, code):
         """Run code in a new kernel of this server; return what it printed. The kernel goes on."""

@@ -61,6 +61,19 @@ def test_in_a_notebook_it_is_a_path_of_the_notebooks_server(jupyterlab):
     assert is_dashboard(jupyterlab.get(link))
 
 
+def test_the_panel_starts_and_ends_a_local_cluster_where_there_is_no_batch_system(jupyterlab):
+    clusters = f"{jupyterlab.base_url}dask/clusters/"
+    status, text = jupyterlab.ask("PUT", clusters)
+    assert status == 200, text
+    model = json.loads(text)
+    assert model["name"] == "LocalCluster 1"
+    assert model["workers"] > 0
+    assert model["dashboard_link"].startswith(f"{jupyterlab.base_url}proxy/")
+    assert is_dashboard(jupyterlab.get(model["dashboard_link"]))
+    assert jupyterlab.ask("DELETE", clusters + model["id"])[0] == 204
+    assert json.loads(jupyterlab.get(clusters)[1]) == []
+
+
 def test_a_notebook_that_joins_somebodys_cluster_reaches_it_the_same_way(jupyterlab, script):
     address, port = script(CLUSTER.replace("dashboard_link", "scheduler_address"))
     link = jupyterlab.run(
