@@ -111,7 +111,9 @@ class JupyterLab:
             content = message["content"]
             printed.append(content.get("text", "") + "\n".join(content.get("traceback", [])))
 
-        kernel.start_channels()
+        # Without the heartbeat: a kernel that on a busy machine takes more than a second to start
+        # would be taken for dead.
+        kernel.start_channels(hb=False)
         try:
             kernel.wait_for_ready(timeout=60)
             kernel.execute_interactive(code, timeout=60, output_hook=note)
