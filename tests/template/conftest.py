@@ -197,3 +197,16 @@ def template_copy(template_files, tmp_path):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(REPOSITORY / name, target)
     return copy
+
+
+@pytest.fixture
+def template_repository(template_copy, tmp_path):
+    """Return a git repository with the template committed, in a path with a space."""
+    path = tmp_path / "a path" / "dask-hpc-starter"
+    path.parent.mkdir()
+    template_copy.rename(path)
+    git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org", "-C", path]
+    run([*git, "init", "--quiet", "--initial-branch=main"])
+    run([*git, "add", "--all"])
+    run([*git, "commit", "--quiet", "--message=Template"])
+    return path

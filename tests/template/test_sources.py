@@ -8,19 +8,6 @@ from .conftest import REPOSITORY, environment, run
 from .test_render import files
 
 
-@pytest.fixture
-def repository(template_copy, tmp_path):
-    """Return a git repository with the template committed, in a path with a space."""
-    path = tmp_path / "a path" / "dask-hpc-starter"
-    path.parent.mkdir()
-    template_copy.rename(path)
-    git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org", "-C", path]
-    run([*git, "init", "--quiet", "--initial-branch=main"])
-    run([*git, "add", "--all"])
-    run([*git, "commit", "--quiet", "--message=Template"])
-    return path
-
-
 def clone(repository, folder):
     run(["git", "clone", "--quiet", repository, folder / "clone"])
     return folder / "clone"
@@ -41,9 +28,9 @@ def zip_file(repository, folder):
 
 @pytest.mark.parametrize("source", [clone, git_address, zip_file])
 def test_every_way_to_get_the_template_gives_the_same_project(
-    repository, render_to, tmp_path, source
+    template_repository, render_to, tmp_path, source
 ):
-    address = source(repository, tmp_path)
+    address = source(template_repository, tmp_path)
     output = tmp_path / "rendered"
     home = tmp_path / "home"
     home.mkdir()
