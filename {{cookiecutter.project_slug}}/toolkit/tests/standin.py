@@ -93,7 +93,7 @@ class Slurm(Dialect):
 
 
 class Pbs(Dialect):
-    """OpenPBS: src/cmds/qstat.c, src/cmds/qsub.c, src/scheduler/job_info.cpp."""
+    """OpenPBS 23.06, as it answered in a container."""
 
     commands: ClassVar = ("qsub", "qstat", "qdel")
     rows: ClassVar = {
@@ -135,7 +135,7 @@ class Sge(Dialect):
 
 
 class Oar(Dialect):
-    """OAR 2.5.9: oarsub and oarstat, which are Perl scripts."""
+    """OAR 2.5.9, as it answered in a container."""
 
     commands: ClassVar = ("oarsub", "oarstat", "oardel")
     rows: ClassVar = {
@@ -179,7 +179,7 @@ class Lsf(Dialect):
 
 
 class HTCondor(Dialect):
-    """HTCondor's manual: condor_submit, condor_q -autoformat."""
+    """HTCondor 23.9, as it answered in a container."""
 
     commands: ClassVar = ("condor_submit", "condor_q", "condor_rm")
     rows: ClassVar = {"pending": "1 undefined undefined", "running": "2 slot1_1@node1 undefined"}

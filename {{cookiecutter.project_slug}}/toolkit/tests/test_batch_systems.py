@@ -81,8 +81,8 @@ def test_jobs_that_end_by_themselves_end_the_waiting_whatever_the_list_says_of_t
     assert not site.calls(site.dialect.commands[2])
 
 
-# What the submit command says, in the words of the systems' sources and manuals, or as they
-# answered (SGE 8.1.9); what is then shown.
+# What the submit command says, as the systems answered (LSF: as others have published it), and what
+# is then shown.
 REFUSALS = {
     "slurm": (
         "sbatch: error: invalid partition specified: nowhere",

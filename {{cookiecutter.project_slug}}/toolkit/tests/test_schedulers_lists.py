@@ -7,9 +7,9 @@ import pytest
 from dask_hpc import schedulers
 from dask_hpc.schedulers import JobState, JobStatus
 
-# OpenPBS: shape of src/cmds/qstat.c (-f), comments of src/scheduler/job_info.cpp; a value goes on
-# after 78 characters. The last job is Torque's, which keeps ended ones listed for a while; its exit
-# codes are of src/include/pbs_job.h.
+# OpenPBS 23.06, as it answered `qstat -f`, shortened; a value goes on after 78 characters. The last
+# jobs are Torque's, which keeps ended ones listed for a while; its exit codes are of its
+# src/include/pbs_job.h.
 PBS = """\
 Welcome to the cluster of 2026!
 Job Id: 17.pbs.site.org
@@ -185,7 +185,7 @@ Welcome | to | the | cluster
 764254600|NEW2030|-|-
 """
 
-# HTCondor's manual, condor_q, -autoformat: one space between values, "undefined" for none.
+# HTCondor 23.9, as it answered `condor_q -af`: a space between values, "undefined" for none.
 HTCONDOR = """\
 Welcome to the cluster of 2026!
 452 1 undefined undefined

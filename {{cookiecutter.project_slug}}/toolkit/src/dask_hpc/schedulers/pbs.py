@@ -1,7 +1,8 @@
 """PBS: qsub, qstat, qdel (OpenPBS 20 and newer, PBS Pro, Torque 6).
 
-Held against OpenPBS's and Torque's own sources and manuals. Only what both read is used: ``-x``,
-which shows ended jobs on the one, means XML on the other, and only OpenPBS knows ``-F json``.
+Held against OpenPBS's and Torque's sources and manuals, and the answers of OpenPBS 23.06. Only what
+both read is used: ``-x``, which shows ended jobs on the one, means XML on the other, and only
+OpenPBS knows ``-F json``.
 """
 
 from __future__ import annotations
