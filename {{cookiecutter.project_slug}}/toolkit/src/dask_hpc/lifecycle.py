@@ -161,7 +161,7 @@ class Canceller:
             )
             said = []
             if done.returncode:
-                said = done.stderr.splitlines() or [f"exit code {done.returncode}"]
+                said = (done.stderr or done.stdout).splitlines() or [f"exit code {done.returncode}"]
         except (OSError, subprocess.SubprocessError) as error:
             said = [str(error)]
         if said and not self._scheduler.says_over(said):
