@@ -367,7 +367,7 @@ def test_without_a_batch_system_nothing_about_one_is_configured(render):
 @pytest.mark.parametrize("scheduler", BATCH)
 def test_only_slurm_is_said_to_have_been_run_for_real(rendered, scheduler):
     readme = (rendered(scheduler) / "README.md").read_text()
-    assert ("was run for real on Slurm alone" in readme) is (scheduler != "slurm")
+    assert ("only Slurm was run as a whole site" in readme) is (scheduler != "slurm")
     label = schedulers.get(scheduler).label
     assert f"what this project does with {label}" in readme or scheduler == "slurm"
 
