@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 NODES ?= 4
+NODE ?= node1
 TOOLKIT := {{cookiecutter.project_slug}}/toolkit
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
@@ -12,7 +13,8 @@ PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-full lint bench-asv clean \
-	testbed-up testbed-scale testbed-shell testbed-status testbed-logs testbed-down
+	testbed-up testbed-scale testbed-shell testbed-status testbed-logs \
+	testbed-chaos testbed-mend testbed-down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +52,12 @@ testbed-status: .venv/demo-ready ## its containers, nodes and jobs
 
 testbed-logs: .venv/demo-ready ## what its daemons wrote
 	@$(TESTBED) logs
+
+testbed-chaos: .venv/demo-ready ## let something go wrong, as in FAULT=kill-node NODE=node2; without: the list
+	@$(TESTBED) chaos $(FAULT) --node $(NODE)
+
+testbed-mend: .venv/demo-ready ## put right whatever is wrong
+	@$(TESTBED) mend
 
 testbed-down: .venv/demo-ready ## stop it and leave nothing behind
 	@$(TESTBED) down

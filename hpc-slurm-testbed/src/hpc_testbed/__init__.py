@@ -6,11 +6,14 @@
 """
 
 from hpc_testbed.engine import NoEngine, TestbedError, engine_problem
+from hpc_testbed.faults import FAULTS, Fault
 from hpc_testbed.project import install_project
 from hpc_testbed.ssh import ssh_config, ssh_port
 from hpc_testbed.testbed import Testbed, checkout_name
 
 __all__ = [
+    "FAULTS",
+    "Fault",
     "NoEngine",
     "Testbed",
     "TestbedError",

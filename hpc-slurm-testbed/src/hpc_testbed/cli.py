@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from hpc_testbed.engine import TestbedError
+from hpc_testbed.faults import FAULTS
 from hpc_testbed.phases import in_words
 from hpc_testbed.soak import soak as run_soak
 from hpc_testbed.ssh import ssh_config
@@ -64,6 +65,25 @@ def logs(testbed: Testbed, arguments: argparse.Namespace) -> None:
     print(testbed.logs(*arguments.services), end="")
 
 
+def chaos(testbed: Testbed, arguments: argparse.Namespace) -> None:
+    if not arguments.fault:
+        print("Faults, each as in `make testbed-chaos FAULT=kill-node NODE=node2`:\n")
+        for fault in FAULTS.values():
+            print(f"  {fault.name:18} {fault.does}\n  {'':18} -> {fault.shows}")
+        print("\n`make testbed-mend` puts everything right again.")
+        return
+    fault = testbed.inject(arguments.fault, arguments.node)
+    where = arguments.node if fault.of_node else "the site"
+    print(f"Done to {where}: {fault.name} {fault.does}.")
+    print(f"Slurm shows: {fault.shows}. See for yourself: make testbed-status")
+    print("Put it right: make testbed-mend")
+
+
+def mend(testbed: Testbed, arguments: argparse.Namespace) -> None:
+    testbed.mend()
+    print(f"All {len(testbed.node_names())} nodes are in service.")
+
+
 def soak(testbed: Testbed, arguments: argparse.Namespace) -> int:
     other = Testbed(checkout_name("soak"), suite=testbed.suite, nodes=arguments.nodes)
     return 1 if run_soak(other, arguments.rounds, load=arguments.load) else 0
@@ -101,6 +121,10 @@ def _parser() -> argparse.ArgumentParser:
     secure.add_argument("--on", default="login1", choices=LOGIN_NODES)
     add(status, "containers, nodes and jobs")
     add(logs, "what the daemons wrote").add_argument("services", nargs="*")
+    wrong = add(chaos, "let something go wrong; without a name, the list of what can")
+    wrong.add_argument("fault", nargs="?")
+    wrong.add_argument("--node", default="node1", help="which node it happens to")
+    add(mend, "put right whatever is wrong")
     add(down, "stop and remove everything")
     repeat = add(soak, "up, a job, down, again and again, beside a testbed that runs")
     repeat.add_argument("--rounds", type=int, default=20)

@@ -15,6 +15,7 @@ FOLDER = Path(__file__).resolve().parents[2]  # hpc-slurm-testbed/
 COMPOSE_FILE = FOLDER / "compose.yaml"
 BUILT = "login1"  # the service that says how the image is built
 LABEL = "com.docker.compose"
+PARTS = ("service", "container-number")  # of a container's name, as labels
 
 
 class ComposeProject:
@@ -110,15 +111,25 @@ class ComposeProject:
         pairs = (line.split() for line in listing.stdout.splitlines())
         return {int(number): container for number, container in pairs}
 
+    def states(self, *, ids: bool = False) -> dict[str, str]:
+        """Return Docker's state of every container: ``{"node-1": "running", …}``.
+
+        Parameters
+        ----------
+        ids : bool
+            With the containers' ids instead of their names.
+        """
+        names = "-".join(f'{{{{.Label "{LABEL}.{part}"}}}}' for part in PARTS)
+        form = f"{'{{.ID}}' if ids else names} {{{{.State}}}}"
+        listing = docker("ps", "--all", "--filter", self._filter(), "--format", form).stdout
+        return dict(line.split() for line in listing.splitlines())
+
     def created(self) -> dict[str, datetime]:
         """Return when each container was made, running or not: ``{"node-1": …}``."""
         ids = docker("ps", "--all", "--quiet", "--filter", self._filter()).stdout.split()
         if not ids:
             return {}
-        names = "-".join(
-            f'{{{{index .Config.Labels "{LABEL}.{part}"}}}}'
-            for part in ("service", "container-number")
-        )
+        names = "-".join(f'{{{{index .Config.Labels "{LABEL}.{part}"}}}}' for part in PARTS)
         told = docker("inspect", "--format", f"{names} {{{{.Created}}}}", *ids).stdout
         return {
             name: timestamp(moment) for name, moment in map(str.split, told.strip().splitlines())

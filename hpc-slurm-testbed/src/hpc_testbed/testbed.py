@@ -9,11 +9,14 @@ import sys
 import tarfile
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
 
+from hpc_testbed import faults
 from hpc_testbed.compose import FOLDER, ComposeProject
 from hpc_testbed.engine import NoEngine, TestbedError, docker, engine_problem, last_lines
+from hpc_testbed.faults import Fault
 from hpc_testbed.phases import in_words, startup_phases
 
 SUITES = {"trixie": "Slurm 24.11", "bookworm": "Slurm 22.05"}
@@ -318,6 +321,49 @@ class Testbed:
         if number not in found:
             raise TestbedError(f"testbed {self.name}: {service} is not running (make testbed-up)")
         return found[number]
+
+    # --- what goes wrong --------------------------------------------------------------------------
+
+    def fault(self, name: str, node: str = "node1") -> AbstractContextManager[Fault]:
+        """Let something go wrong for the length of a ``with`` block; then all is mended.
+
+        Parameters
+        ----------
+        name : str
+            One of `hpc_testbed.FAULTS`, such as ``"kill-node"``.
+        node : str
+            Which node it happens to, where it happens to one.
+
+        Raises
+        ------
+        TestbedError
+            There is no such fault or node, or the testbed is not well again in time.
+        """
+        return faults.injected(self, name, node)
+
+    def inject(self, name: str, node: str = "node1") -> Fault:
+        """As `fault`, and leave it so."""
+        return faults.inject(self, name, node)
+
+    def mend(self) -> None:
+        """Put right whatever is wrong with the testbed; return when all nodes are in service."""
+        self._need_engine()
+        if not self._compose.states():
+            raise TestbedError(f"testbed {self.name} is not up: start it first (make testbed-up)")
+        faults.mend(self)
+
+    def ailments(self) -> list[str]:
+        """Say what is wrong with the testbed; empty where every node runs a job as it should."""
+        return faults.ailments(self)
+
+    def container_states(self, *, ids: bool = False) -> dict[str, str]:
+        """Return Docker's state of every container: ``{"node-1": "running", …}``."""
+        return self._compose.states(ids=ids)
+
+    def node_names(self) -> list[str]:
+        """Return the nodes that the testbed has, whether they run or not."""
+        numbers = [name.removeprefix("node-") for name in self._compose.states() if "node-" in name]
+        return [f"node{number}" for number in sorted(map(int, numbers))]
 
     # --- inside -----------------------------------------------------------------------------------
 

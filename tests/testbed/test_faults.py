@@ -1,0 +1,219 @@
+"""What goes wrong on purpose: what Slurm shows of it, and that all is well again afterwards."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hpc_testbed import FAULTS, Testbed, TestbedError
+
+NODE = "node2"
+SLOW = pytest.mark.full
+
+
+def submit(testbed, options="", command="sleep 300", user="alice"):
+    """Submit a job for the node; return its id once it runs."""
+    job = testbed.run(
+        f"sbatch --parsable --nodelist={NODE} --output=/dev/null {options} --wrap='{command}'",
+        user=user,
+    ).stdout.strip()
+    wait_for(testbed, job, "RUNNING|COMPLETED|FAILED")
+    return job
+
+
+def job_shown(testbed, job):
+    """Return what squeue shows of a job: state and reason."""
+    shown = testbed.run(f"squeue -h --states=all -j {job} -o '%T %r'", check=False)
+    return shown.stdout.strip()
+
+
+def node_shown(testbed):
+    return testbed.run(f"sinfo -h -N -p short -n {NODE} -o %T", check=False).stdout.strip()
+
+
+def wait_for(testbed, job, pattern, seconds=60):
+    """Wait until squeue's line of a job begins with the pattern; return that line."""
+    deadline = time.monotonic() + seconds
+    while not re.match(pattern, shown := job_shown(testbed, job)):
+        assert time.monotonic() < deadline, f"job {job}: {shown}, not {pattern}, in {seconds} s"
+        time.sleep(0.2)
+    return shown
+
+
+def wait_for_node(testbed, pattern, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not re.fullmatch(pattern, shown := node_shown(testbed)):
+        assert time.monotonic() < deadline, f"{NODE}: {shown}, not {pattern}, in {seconds} s"
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def healthy(testbed):
+    """The testbed, which is as well after the test as it was before."""
+    yield testbed
+    testbed.run("scancel --user=alice --quiet; scancel --user=bob --quiet", user="root")
+    testbed.mend()
+    assert testbed.ailments() == []
+
+
+# Fault, options of a job on the node, what squeue then shows of the job, what sinfo of the node.
+TABLE = [
+    ("drain-node", "", "RUNNING", "draining"),
+    ("down-node", "--no-requeue", "NODE_FAIL", "down"),
+    ("down-node", "", "PENDING (BeginTime|ReqNodeNotAvail)", None),
+    ("requeue-jobs", "", "PENDING BeginTime", None),
+    ("cancel-jobs", "", "CANCELLED", "(idle|mixed|completing)-?"),
+    ("preempt-jobs", "--partition=spare --no-requeue", "PREEMPTED", None),
+    ("preempt-jobs", "--partition=spare", "PENDING", None),
+    pytest.param("kill-node", "--no-requeue", "NODE_FAIL NodeDown", r"down\*", marks=SLOW),
+    pytest.param("kill-node", "", "PENDING", r"down\*", marks=SLOW),
+    pytest.param("pause-node", "--no-requeue", "NODE_FAIL NodeDown", r"down\*", marks=SLOW),
+    pytest.param("cut-node", "--no-requeue", "NODE_FAIL NodeDown", r"down\*", marks=SLOW),
+    pytest.param("cut-ib0", "--no-requeue", "NODE_FAIL NodeDown", r"down\*", marks=SLOW),
+    pytest.param("skew-clock", "--no-requeue", "NODE_FAIL NodeDown", r"down\*", marks=SLOW),
+    pytest.param("end-walltime", "", "TIMEOUT", None, marks=SLOW),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "job_is", "node_is"), TABLE)
+def test_slurm_shows_what_happened_to_job_and_node(healthy, name, options, job_is, node_is):
+    job = submit(healthy, options)
+    with healthy.fault(name, node=NODE):
+        wait_for(healthy, job, job_is, seconds=150)
+        if node_is:
+            wait_for_node(healthy, node_is)
+
+
+def test_every_fault_is_tested_here():
+    rows = [getattr(row, "values", row) for row in TABLE]
+    tested = {row[0] for row in rows}
+    tested |= set(re.findall(r'fault\(\s*"([\w-]+)"', Path(__file__).read_text()))
+    assert tested == set(FAULTS)
+
+
+def test_a_broken_fabric_is_seen_by_nobody_but_the_programs_on_it(healthy):
+    reach = "timeout 3 bash -c ': < /dev/tcp/login1/22'"
+    job = submit(healthy)
+    assert healthy.run(reach, service=NODE).returncode == 0
+    with healthy.fault("break-fabric", node=NODE):
+        assert healthy.run(reach, service=NODE, check=False).returncode == 124  # no answer at all
+        time.sleep(12)  # longer than SlurmdTimeout
+        assert job_shown(healthy, job).startswith("RUNNING")
+        assert node_shown(healthy) in ("mixed", "allocated")
+    assert healthy.run(reach, service=NODE).returncode == 0
+
+
+def test_the_kernel_kills_a_job_that_needs_more_memory_than_there_is(healthy):
+    with healthy.fault("exhaust-memory", node=NODE):
+        job = submit(healthy, command='python3 -c "bytes([7]) * 600 * 2**20"')
+        wait_for(healthy, job, "FAILED NonZeroExitCode")
+        shown = healthy.run(f"scontrol show job {job}").stdout
+    assert re.search(r"ExitCode=(0:9|9:0|137:0)", shown)
+
+
+def test_a_full_scratch_loses_what_a_job_prints_and_slurm_does_not_say_so(healthy):
+    with healthy.fault("fill-scratch"):
+        # The shell's own echo fails, and the script goes on, as most scripts do.
+        healthy.run(f"sbatch --wait -w {NODE} -o /scratch/out.txt --wrap='echo hello; true'")
+        assert healthy.run("cat /scratch/out.txt").stdout == ""
+    healthy.run(f"sbatch --wait -w {NODE} -o /scratch/out.txt --wrap='seq 1000'")
+    assert healthy.run("tail -1 /scratch/out.txt").stdout == "1000\n"
+    healthy.run("rm /scratch/out.txt")
+
+
+def test_jobs_outlive_a_restart_of_the_controller(healthy):
+    running, waiting = submit(healthy), submit_waiting(healthy)
+    with healthy.fault("restart-slurmctld"):
+        assert job_shown(healthy, running).startswith("RUNNING")
+        assert job_shown(healthy, waiting).startswith("PENDING")
+
+
+def submit_waiting(testbed):
+    return testbed.run("sbatch --parsable --hold -o /dev/null --wrap=true").stdout.strip()
+
+
+def test_a_job_ends_while_the_controller_is_away_and_is_told_later(healthy):
+    job = submit(healthy, command="sleep 4; echo done > away.txt")
+    with healthy.fault("stop-slurmctld"):
+        assert healthy.run("timeout 5 squeue", check=False).returncode != 0
+        healthy.run("timeout 30 bash -c 'until [[ -s away.txt ]]; do sleep 0.2; done'")
+    wait_for(healthy, job, "COMPLETED")
+    healthy.run("rm away.txt")
+
+
+@pytest.mark.parametrize("service", ["slurmdbd", "mariadb"])
+def test_jobs_run_while_accounting_is_away_and_are_accounted_for_later(healthy, service):
+    faults = {
+        "slurmdbd": lambda: healthy.fault("stop-slurmdbd"),
+        "mariadb": lambda: healthy.fault("stop-mariadb"),
+    }
+    with faults[service]():
+        job = submit(healthy, command="true")
+        wait_for(healthy, job, "COMPLETED")
+        assert "COMPLETED" not in healthy.run(f"timeout 5 sacct -nXj {job}", check=False).stdout
+    accounted = f"until sacct -nXj {job} -o state | grep -q COMPLETED; do sleep 0.5; done"
+    healthy.run(accounted, timeout=60)
+
+
+@SLOW
+def test_a_job_over_its_walltime_hears_of_it_before_it_is_killed(healthy):
+    script = 'trap "echo SIGTERM > told.txt" TERM; for i in $(seq 900); do sleep 0.2; done'
+    healthy.run(
+        f"printf '#!/bin/bash\\n%s\\n' '{script}' > trap.sh && "
+        "sbatch --wait --partition=tiny --time=1 --output=/dev/null trap.sh",
+        check=False,
+        timeout=240,
+    )
+    assert healthy.run("cat told.txt").stdout == "SIGTERM\n"
+    healthy.run("rm trap.sh told.txt")
+
+
+# --- mending, and asking wrongly ------------------------------------------------------------------
+
+
+def test_an_exception_in_the_block_is_mended_after_too(healthy):
+    with pytest.raises(KeyboardInterrupt):
+        with healthy.fault("drain-node", node=NODE):
+            raise KeyboardInterrupt
+    assert healthy.node_states()[NODE] == "idle"
+
+
+def test_twice_the_same_is_mended_once(healthy):
+    healthy.inject("drain-node", node=NODE)
+    healthy.inject("drain-node", node=NODE)
+    assert healthy.ailments() == [f"{NODE} is drain"]
+    healthy.mend()
+    healthy.mend()
+    assert healthy.ailments() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "node", "words"),
+    [
+        ("flood", NODE, "no fault is called 'flood'; there are: kill-node, "),
+        ("kill-node", "node77", "node77 is not running"),
+        ("kill-node", "slurmctld", "'slurmctld' is not a node: node1, node2, "),
+        ("cancel-jobs", NODE, f"no job runs on {NODE}"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(testbed, name, node, words):
+    with pytest.raises(TestbedError, match=re.escape(words)) as error:
+        testbed.inject(name, node=node)
+    assert "\n" not in str(error.value)
+    assert testbed.ailments() == []
+
+
+def test_mending_what_is_not_up_says_so():
+    with pytest.raises(TestbedError, match=r"is not up|no Docker"):
+        Testbed("hpc-testbed-nowhere").mend()
+
+
+def test_the_command_lists_every_fault():
+    command = [sys.executable, "-m", "hpc_testbed", "chaos"]
+    listed = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=True)
+    for fault in FAULTS.values():
+        assert re.search(rf"^  {fault.name} +{re.escape(fault.does)}$", listed.stdout, re.M)
