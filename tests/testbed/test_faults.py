@@ -68,7 +68,7 @@ TABLE = [
     ("requeue-jobs", "", "PENDING BeginTime", None),
     ("cancel-jobs", "", "CANCELLED", "(idle|mixed|completing)-?"),
     ("preempt-jobs", "--partition=spare --no-requeue", "PREEMPTED", None),
-    ("preempt-jobs", "--partition=spare", "PENDING", None),
+    pytest.param("preempt-jobs", "--partition=spare", "PENDING", None, marks=SLOW),
     pytest.param("kill-node", "--no-requeue", "NODE_FAIL NodeDown", r"down\*", marks=SLOW),
     pytest.param("kill-node", "", "PENDING", r"down\*", marks=SLOW),
     pytest.param("pause-node", "--no-requeue", "NODE_FAIL NodeDown", r"down\*", marks=SLOW),
@@ -95,6 +95,7 @@ def test_every_fault_is_tested_here():
     assert tested == set(FAULTS)
 
 
+@SLOW
 def test_a_broken_fabric_is_seen_by_nobody_but_the_programs_on_it(healthy):
     reach = "timeout 3 bash -c ': < /dev/tcp/login1/22'"
     job = submit(healthy)
@@ -145,6 +146,7 @@ def test_a_job_ends_while_the_controller_is_away_and_is_told_later(healthy):
     healthy.run("rm away.txt")
 
 
+@SLOW
 @pytest.mark.parametrize("service", ["slurmdbd", "mariadb"])
 def test_jobs_run_while_accounting_is_away_and_are_accounted_for_later(healthy, service):
     faults = {
