@@ -219,3 +219,9 @@ def test_the_command_lists_every_fault():
     listed = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=True)
     for fault in FAULTS.values():
         assert re.search(rf"^  {fault.name} +{re.escape(fault.does)}$", listed.stdout, re.M)
+
+
+def test_the_page_says_of_every_fault_what_the_driver_says():
+    page = (Path(__file__).parents[2] / "docs" / "faults.md").read_text()
+    rows = re.findall(r"^\| `([\w-]+)` \| (.*) \| (.*) \|$", page, re.MULTILINE)
+    assert rows == [(fault.name, fault.does, fault.shows) for fault in FAULTS.values()]

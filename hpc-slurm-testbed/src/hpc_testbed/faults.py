@@ -147,25 +147,25 @@ FAULTS = {
         Fault(
             "kill-node",
             "ends the node's container at once, like a power cut",
-            "node DOWN* after 10 s (SlurmdTimeout); its jobs NODE_FAIL, or requeued",
+            "node DOWN* after 15 to 30 s; its jobs NODE_FAIL, or requeued",
             _kill,
         ),
         Fault(
             "pause-node",
             "stops every process of the node, like a hung kernel",
-            "node DOWN* after 10 s; its jobs NODE_FAIL, or requeued",
+            "node DOWN* after 15 to 30 s; its jobs NODE_FAIL, or requeued",
             _pause,
         ),
         Fault(
             "cut-node",
             "takes both networks from the node, whose processes go on",
-            "node DOWN* after 10 s; its jobs NODE_FAIL, or requeued",
+            "node DOWN* after 15 to 30 s; its jobs NODE_FAIL, or requeued",
             _cut,
         ),
         Fault(
             "cut-ib0",
             "takes ib0 from the node, over which Slurm runs too; eth0 stays",
-            "node DOWN* after 10 s; its jobs NODE_FAIL, or requeued",
+            "node DOWN* after 15 to 30 s; its jobs NODE_FAIL, or requeued",
             _cut_ib0,
         ),
         Fault(
@@ -208,20 +208,20 @@ FAULTS = {
         ),
         Fault(
             "exhaust-memory",
-            f"leaves the node {LITTLE.upper()}iB: the kernel kills what grows beyond",
+            f"leaves the node {LITTLE[:-1]} MiB: the kernel kills what grows beyond",
             "jobs FAILED, exit code 0:9 or 9:0 (OUT_OF_MEMORY where Slurm has cgroups)",
             _shorten_memory,
         ),
         Fault(
             "preempt-jobs",
             "bob's job takes the whole node from jobs of the partition spare",
-            "SIGTERM at once, after 5 s (GraceTime) PREEMPTED, or PENDING again where requeued",
+            "within 15 s PREEMPTED (5 s after SIGTERM, GraceTime), or PENDING again where requeued",
             _preempt,
         ),
         Fault(
             "skew-clock",
             "the clock that signs the node's messages runs an hour ahead (libfaketime)",
-            "node DOWN* after 10 s: slurmctld refuses what it says (credential from the future)",
+            "node DOWN* after 15 to 30 s: slurmctld refuses what it says (credential from the future)",
             _skew_clock,
         ),
         Fault(
