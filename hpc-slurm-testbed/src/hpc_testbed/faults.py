@@ -221,7 +221,7 @@ FAULTS = {
         Fault(
             "skew-clock",
             "the clock that signs the node's messages runs an hour ahead (libfaketime)",
-            "node DOWN* after 15 to 30 s: slurmctld refuses what it says (credential from the future)",
+            "node DOWN* after 15 to 30 s: it refuses what slurmctld says (expired credential)",
             _skew_clock,
         ),
         Fault(
