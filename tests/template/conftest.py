@@ -1,5 +1,6 @@
 """Render the template, install what it made, and run Python there."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -30,6 +31,9 @@ ANSWERS = {
     "worker_interface": "ib7",
     "scheduler_interface": "lo",
 }
+
+# Of a project that is made by cruft.
+LAB_ANSWERS = {"project_slug": "blue-lab", "account": "physics", "memory": "24 GiB"}
 
 # Where a batch system has another form for an answer, or no place for it.
 OTHER_ANSWERS = {"lsf": {"walltime": "00:42"}, "htcondor": {"account": "", "queue": ""}}
@@ -199,14 +203,82 @@ def template_copy(template_files, tmp_path):
     return copy
 
 
+@dataclass
+class Repository:
+    """A git repository and what a user types in it, without this machine's own settings."""
+
+    path: Path
+    home: Path
+
+    def __call__(self, *words):
+        return run(words, cwd=self.path, env=environment(self.home))
+
+    def edit(self, name, old, new):
+        path = self.path / name
+        text = path.read_text()
+        assert text.count(old) == 1, (old, text.count(old))
+        path.write_text(text.replace(old, new))
+
+    def commit(self):
+        self("git", "add", "--all")
+        self("git", "commit", "--quiet", "--message=Change")
+        return self("git", "rev-parse", "HEAD").strip()
+
+    def cruft(self, *words):
+        """Run cruft as a user types it; return (exit code, what it printed)."""
+        command = [sys.executable, "-m", "cruft", *words]
+        done = subprocess.run(
+            [str(word) for word in command],
+            cwd=self.path,
+            env=environment(self.home),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def version(self):
+        """Return what `dask hpc --version` prints with the project's own toolkit."""
+        toolkit = self.path / "toolkit" / "src"
+        code = f"import sys; sys.path.insert(0, {str(toolkit)!r}); import dask_hpc.cli as cli; "
+        return self(sys.executable, "-c", code + "cli.main(['--version'])").strip()
+
+    def read(self, name):
+        return (self.path / name).read_text()
+
+
 @pytest.fixture
-def template_repository(template_copy, tmp_path):
+def git_home(tmp_path):
+    """Return a home directory of somebody who has told git a name."""
+    home = tmp_path / "git-home"
+    home.mkdir()
+    settings = "[user]\nname = A\nemail = a@example.org\n[init]\ndefaultBranch = main\n"
+    (home / ".gitconfig").write_text(settings)
+    return home
+
+
+@pytest.fixture
+def template_git(template_copy, tmp_path, git_home):
     """Return a git repository with the template committed, in a path with a space."""
     path = tmp_path / "a path" / "dask-hpc-starter"
     path.parent.mkdir()
     template_copy.rename(path)
-    git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org", "-C", path]
-    run([*git, "init", "--quiet", "--initial-branch=main"])
-    run([*git, "add", "--all"])
-    run([*git, "commit", "--quiet", "--message=Template"])
-    return path
+    repository = Repository(path, git_home)
+    repository("git", "init", "--quiet")
+    repository.commit()
+    return repository
+
+
+@pytest.fixture
+def linked_lab(template_git, tmp_path, git_home):
+    """Return blue-lab, made by `cruft create` and committed as post_gen says."""
+    folder = Repository(tmp_path / "labs", git_home)
+    folder.path.mkdir()
+    answers = json.dumps(LAB_ANSWERS)
+    words = ["create", template_git.path, "--no-input", "--extra-context", answers]
+    code, printed = folder.cruft(*words)
+    assert code == 0, printed
+    lab = Repository(folder.path / "blue-lab", git_home)
+    lab("git", "init", "--quiet")
+    lab.commit()
+    return lab

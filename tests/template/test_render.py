@@ -17,6 +17,7 @@ SCHEDULERS = QUESTIONS["scheduler"]
 
 # All of a new project but the toolkit, which is copied as it is.
 FILES = {
+    ".github/workflows/tests.yml",
     ".gitignore",
     "README.md",
     "config/distributed.yaml",

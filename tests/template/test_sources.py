@@ -28,9 +28,9 @@ def zip_file(repository, folder):
 
 @pytest.mark.parametrize("source", [clone, git_address, zip_file])
 def test_every_way_to_get_the_template_gives_the_same_project(
-    template_repository, render_to, tmp_path, source
+    template_git, render_to, tmp_path, source
 ):
-    address = source(template_repository, tmp_path)
+    address = source(template_git.path, tmp_path)
     output = tmp_path / "rendered"
     home = tmp_path / "home"
     home.mkdir()
