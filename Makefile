@@ -12,7 +12,7 @@ PYTEST = mkdir -p build/benchmarks && $(PY) -m pytest --benchmark-json=build/ben
 PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full lint bench-asv clean \
+.PHONY: help demo test test-full test-oldest test-newest lint bench-asv clean \
 	testbed-up testbed-scale testbed-shell testbed-status testbed-logs \
 	testbed-chaos testbed-mend testbed-down
 
@@ -31,6 +31,12 @@ test-full: .venv/test-ready ## everything, slow tests included
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
 	@$(PYTEST) $(PYTEST_ARGS)
 	@$(MAKE) --no-print-directory bench-asv
+
+test-oldest: .venv/test-ready ## the toolkit and a project with the oldest versions they allow
+	@$(PY) tests/versions.py oldest $(PYTEST_ARGS)
+
+test-newest: .venv/test-ready ## the same with the newest that the index has
+	@$(PY) tests/versions.py newest $(PYTEST_ARGS)
 
 lint: .venv/test-ready ## ruff, mended where it can
 	$(PY) -m ruff check --fix . && $(PY) -m ruff format .

@@ -1,0 +1,117 @@
+"""The workflows of GitHub can't run here; what they call has to exist, what they say to agree."""
+
+import itertools
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[1]
+WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
+MAKEFILE = (REPOSITORY / "Makefile").read_text()
+VERBS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
+VARIABLES = set(re.findall(r"\$\(([A-Z_]+)\)", MAKEFILE))
+PYPROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+PYTHONS = {"3.11", "3.12", "3.13"}
+
+
+def workflow(path):
+    return yaml.safe_load(path.read_text())
+
+
+def matrices(job):
+    """Return every combination of a job's matrix, as {name: value}."""
+    matrix = dict(job.get("strategy", {}).get("matrix", {}))
+    included = matrix.pop("include", [])
+    names, choices = list(matrix), list(matrix.values())
+    product = [dict(zip(names, values, strict=True)) for values in itertools.product(*choices)]
+    return included if included and not matrix else product + included
+
+
+def expanded(content, values):
+    """Return a step, or a part of it, with the matrix's values in its texts."""
+    if isinstance(content, dict):
+        return {key: expanded(value, values) for key, value in content.items()}
+    if not isinstance(content, str):
+        return content
+    # A KeyError is a name that the matrix does not have.
+    return re.sub(r"\$\{\{ matrix\.(\w+) \}\}", lambda match: str(values[match[1]]), content)
+
+
+def steps(path):
+    """Return (job's name, step) of a workflow, once for each combination of its matrix."""
+    found = []
+    for name, job in workflow(path)["jobs"].items():
+        for values in matrices(job):
+            for step in job["steps"]:
+                found.append((name, expanded(step, values)))
+    return found
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+class TestEveryWorkflow:
+    def test_it_has_jobs_that_end_and_few_rights(self, path):
+        content = workflow(path)
+        assert content["permissions"] == {"contents": "read"}
+        assert True in content  # YAML 1.1 reads the key `on` so
+        for name, job in content["jobs"].items():
+            assert job["runs-on"] == "ubuntu-latest"
+            assert set(job.get("needs", [])) <= set(content["jobs"])
+            short = name in ("lint", "pass")
+            assert short or 0 < job["timeout-minutes"] <= 90, name
+
+    def test_each_step_runs_one_thing_that_exists(self, path):
+        for name, step in steps(path):
+            assert ("run" in step) != ("uses" in step), (name, step)
+            if "uses" in step:
+                assert re.fullmatch(r"actions/[a-z-]+@v\d+", step["uses"]), step
+                continue
+            words = shlex.split(step["run"])
+            if name == "pass":
+                assert step["run"].startswith("${{ ")
+            elif words[0] == "make":
+                verb, *settings = words[1:]
+                assert verb in VERBS
+                assert {setting.partition("=")[0] for setting in settings} <= VARIABLES
+            else:
+                [ruff] = [t for t in PYPROJECT["dependency-groups"]["test"] if "ruff" in t]
+                assert words[:3] == ["pipx", "run", ruff]
+
+    def test_pythons_are_supported_ones(self, path):
+        asked = {
+            step["with"]["python-version"]
+            for _, step in steps(path)
+            if step.get("uses", "").startswith("actions/setup-python@")
+        }
+        assert asked <= PYTHONS
+
+    def test_what_pytest_is_told_it_knows(self, path, request):
+        markers = {line.partition(":")[0] for line in request.config.getini("markers")}
+        for _, step in steps(path):
+            for word in shlex.split(step.get("run", "")):
+                if not word.startswith("PYTEST_ARGS="):
+                    continue
+                arguments = shlex.split(word.partition("=")[2])
+                known = request.config._parser.parse_known_args(arguments)
+                names = set(re.findall(r"\w+", known.markexpr or "")) - {"and", "or", "not"}
+                assert names <= markers
+                options = [text for text in arguments if text.startswith("--")]
+                assert all(hasattr(known, text[2:].replace("-", "_")) for text in options)
+
+
+def test_one_job_stands_for_all_of_ci():
+    jobs = workflow(REPOSITORY / ".github/workflows/ci.yml")["jobs"]
+    assert set(jobs["pass"]["needs"]) == set(jobs) - {"pass"}
+
+
+def test_every_python_that_is_promised_is_tried():
+    jobs = workflow(REPOSITORY / ".github/workflows/ci.yml")["jobs"]
+    assert set(jobs["tests"]["strategy"]["matrix"]["python"]) == PYTHONS
+
+
+def test_the_verbs_read_the_makefile():
+    assert {"test", "test-full", "test-oldest", "test-newest", "demo"} <= VERBS
+    assert "test-nothing" not in VERBS
