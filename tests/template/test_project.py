@@ -16,7 +16,9 @@ nbformat.write(notebook, sys.argv[2])
 
 def account(installed, **extra):
     """Return the account in the job script of a bare SLURMCluster(), from an unrelated folder."""
-    text = installed.run("-c", JOB_SCRIPT.format(module="dask_hpc"), **extra)
+    text = installed.run(
+        "-c", JOB_SCRIPT.format(module="dask_hpc", cluster="SLURMCluster"), **extra
+    )
     return re.search(r"^#SBATCH -A (.*)$", text, re.MULTILINE)[1]
 
 
