@@ -125,6 +125,19 @@ def test_down_leaves_no_container_network_or_volume(testbed_session):
     assert testbed_session.run("srun true").returncode == 0
 
 
+@pytest.mark.full
+@pytest.mark.testbed
+def test_a_container_that_ends_at_the_start_is_named_with_its_last_words(
+    testbed_session, monkeypatch
+):
+    monkeypatch.setenv("TESTBED_NODE_CPUS", "many")
+    begin = time.monotonic()
+    with pytest.raises(TestbedError, match=r"hpc-testbed-wrong-node-1 ended .*: .*many"):
+        Testbed("hpc-testbed-wrong", nodes=1).__enter__()
+    assert time.monotonic() - begin < 60
+    assert Testbed("hpc-testbed-wrong").left() == []
+
+
 def test_using_a_testbed_that_is_not_up_says_so():
     if engine_problem():
         pytest.skip(engine_problem())

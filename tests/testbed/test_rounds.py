@@ -72,8 +72,7 @@ def test_status_tells_the_parts_of_a_start_long_ago(testbed):
     assert all(seconds >= 0 for seconds in phases.values())
     (line,) = [line for line in testbed.status().splitlines() if "start took" in line]
     assert all(f"{part} " in line for part in phases)
-    # Other clocks, so only roughly: what `up` itself waited for.
-    assert 0.3 < sum(phases.values()) / sum(testbed.phases.values()) < 1.5
+    assert 0.5 < sum(phases.values()) - phases["image"] < 120
 
 
 @pytest.mark.full

@@ -28,6 +28,7 @@ def refused(testbed, command, where):
         ("ls /home/alice", "Permission denied"),
         ("cat /etc/munge/munge.key", "Permission denied"),
         ("cat /etc/shadow", "Permission denied"),
+        ("cat /etc/ssh/testbed/host_key", "host_key: "),  # refused on login, not there on a node
         ("su -c id < /dev/null", "Authentication failure"),
         ("sudo -n id", "command not found"),
         ("ip link set ib0 down", "not permitted"),

@@ -108,8 +108,17 @@ class ComposeProject:
         of_service = f"label={LABEL}.service={service}"
         form = f'{{{{.Label "{LABEL}.container-number"}}}} {{{{.ID}}}}'
         listing = docker("ps", "--filter", self._filter(), "--filter", of_service, "--format", form)
-        pairs = (line.split() for line in listing.stdout.splitlines())
-        return {int(number): container for number, container in pairs}
+        found = {}
+        for line in listing.stdout.splitlines():
+            number, _, container = line.partition(" ")
+            if not (number.isdigit() and container):
+                raise TestbedError(f"`docker ps` lists a container of {service} as {line!r}")
+            found[int(number)] = container
+        return found
+
+    def ended(self) -> list[str]:
+        """Return the names of containers that were started and run no longer."""
+        return self("ps", "--all", "--status", "exited", "--format", "{{.Name}}").split()
 
     def states(self, *, ids: bool = False) -> dict[str, str]:
         """Return Docker's state of every container: ``{"node-1": "running", …}``.

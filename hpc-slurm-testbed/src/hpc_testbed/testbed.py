@@ -107,7 +107,7 @@ class Testbed:
         NoEngine
             Where Docker cannot be used.
         TestbedError
-            A container did not start, or not all nodes registered within a minute.
+            A container did not start, or not all nodes registered within two minutes.
         """
         if nodes is not None:
             self.nodes = _checked_nodes(nodes)
@@ -133,7 +133,7 @@ class Testbed:
         Raises
         ------
         TestbedError
-            The testbed is not up, or the nodes do not come or go within a minute.
+            The testbed is not up, or the nodes do not come or go within two minutes.
         """
         nodes = _checked_nodes(nodes)
         self._need_engine()
@@ -379,16 +379,24 @@ class Testbed:
         argv = ["exec", self.container("login"), "sinfo", "--noheader", "--Node"]
         return docker(*argv, "--partition=short", "--format=%N %t", check=False).stdout
 
-    def _wait_for_nodes(self, timeout: float = 60) -> None:
+    def _wait_for_nodes(self, timeout: float = 120) -> None:
         """Wait until Slurm has exactly our nodes and all of them can take jobs."""
-        deadline = time.monotonic() + timeout
+        begin = time.monotonic()
+        look = 5.0  # whether a container has ended is asked more rarely: it costs more
         while True:
             states = self.node_states()
             if len(states) == self.nodes and all(
                 state in ("idle", "mix", "alloc", "comp") for state in states.values()
             ):
                 return
-            if time.monotonic() > deadline:
+            waited = time.monotonic() - begin
+            if waited > look:
+                look = waited + 5
+                if ended := self._compose.ended():
+                    said = docker("logs", "--tail", "3", ended[0])
+                    words = last_lines(said.stdout + said.stderr)
+                    raise TestbedError(f"{', '.join(ended)} ended (see make testbed-logs): {words}")
+            if waited > timeout:
                 known = ", ".join(f"{node} {state}" for node, state in states.items()) or "none"
                 raise TestbedError(
                     f"after {timeout:.0f} s Slurm has not {self.nodes} nodes that can work, "
