@@ -7,6 +7,7 @@ loads Dask's panel. environment.yml has the same lower bounds (tests/template/te
 """
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -43,18 +44,26 @@ def lower_bounds(pyproject):
 
 
 def run(*command, cwd, home):
-    """Run a command, shown, away from this machine's own settings; if it fails, so do we."""
+    """Run a command away from this machine's own settings; return what it printed, all shown.
+
+    Ends this program with the command's exit code if that is not 0.
+    """
     words = [str(word) for word in command]
     print("+", *words, flush=True)
     hidden = ("DASK_", "JUPYTER", "PYTHON", "VIRTUAL_ENV")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     # Jupyter finds its commands, and a notebook its kernel, through the environment's own folder.
     path = f"{Path(words[0]).parent}{os.pathsep}{kept['PATH']}"
-    done = subprocess.run(
-        words, cwd=cwd, env={**kept, "HOME": str(home), "PATH": path}, check=False
-    )
-    if done.returncode:
-        sys.exit(done.returncode)
+    settings = {**kept, "HOME": str(home), "PATH": path}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    printed = []
+    with subprocess.Popen(words, cwd=cwd, env=settings, **pipes) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            printed.append(line)
+    if process.returncode:
+        sys.exit(process.returncode)
+    return "".join(printed)
 
 
 def main(which, *pytest_arguments):
@@ -69,7 +78,7 @@ def main(which, *pytest_arguments):
     python = build / "env" / "bin" / "python"
 
     def there(*words, cwd=TOOLKIT):
-        run(python, *words, cwd=cwd, home=home)
+        return run(python, *words, cwd=cwd, home=home)
 
     pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     # A version that has to be compiled first does not install for a lab without a compiler.
@@ -89,8 +98,11 @@ def main(which, *pytest_arguments):
     there("-m", "pytest", cwd=project)
     for notebook in sorted(project.glob("notebooks/*.ipynb")):
         there("-m", "jupyter", "execute", notebook, cwd=project / "notebooks")
-    # Ends with an error, other than `jupyter server extension list`, where the panel can't load.
-    there("-c", "import dask_labextension as d; d.load_jupyter_server_extension", cwd=project)
+    for kind in ("server extension", "labextension"):
+        listed = there("-m", "jupyter", *kind.split(), "list", cwd=project)
+        # Both end with 0 where the panel can't be loaded, and colour their words.
+        if not re.search(r"dask.labextension v?\d.*\bOK\b", re.sub(r"\x1b\[\d*m", "", listed)):
+            sys.exit(f"{listed}\nJupyterLab does not load Dask's panel (its {kind})")
     print(f"The {which} versions work.")
 
 

@@ -1,6 +1,7 @@
 """A lab's project follows the template: `cruft create`, `check`, `update`, `link`."""
 
 import json
+import shutil
 
 import pytest
 
@@ -75,6 +76,20 @@ def test_what_both_changed_is_shown_as_a_conflict_in_its_file(linked_lab, releas
     assert 'walltime: "02:30:00"' in ours
     assert 'walltime: "UNLIMITED"' in theirs.split(">>>>>>> theirs")[0]
     # Everything else is updated all the same.
+    assert linked_lab.version().splitlines()[0] == "dask-hpc 9.9.9"
+
+
+def test_where_git_knows_no_common_version_the_conflict_is_in_a_file_beside(linked_lab, release):
+    # The lab edited its project before the first commit: git has never seen what the template made.
+    shutil.rmtree(linked_lab.path / ".git")
+    linked_lab.edit(CONFIG, 'walltime: "01:00:00"', 'walltime: "02:30:00"')
+    linked_lab("git", "init", "--quiet")
+    linked_lab.commit()
+    release((CONFIG, 'walltime: "{{ cookiecutter.walltime }}"', 'walltime: "UNLIMITED"'))
+    linked_lab.cruft("update", "--skip-apply-ask")
+    assert 'walltime: "02:30:00"' in linked_lab.read(CONFIG)
+    assert '+    walltime: "UNLIMITED"' in linked_lab.read(f"{CONFIG}.rej")
+    assert f"?? {CONFIG}.rej" in linked_lab("git", "status", "--porcelain")
     assert linked_lab.version().splitlines()[0] == "dask-hpc 9.9.9"
 
 
