@@ -80,7 +80,7 @@ def test_status_tells_the_parts_of_a_start_long_ago(testbed):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("load", [False, True], ids=["machine as it is", "all cores busy"])
 def test_rounds_of_up_job_down_are_clean(testbed_session, capsys, load):
-    testbed = Testbed(checkout_name("soak"), nodes=4)
+    testbed = Testbed(checkout_name("rounds"), nodes=4)
     assert soak(testbed, 3, load=load) == 0, capsys.readouterr().out
     printed = capsys.readouterr().out.splitlines()
     assert printed[-1] == "3 of 3 rounds were clean."
@@ -92,7 +92,7 @@ def test_a_round_that_fails_is_counted_and_leaves_nothing(
     testbed_session, capsys, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # for the logs that are kept
-    testbed = Testbed(checkout_name("soak"), nodes=1)
+    testbed = Testbed(checkout_name("rounds"), nodes=1)
     monkeypatch.setattr(testbed, "up", lambda: testbed.run("true"))  # it is not up
     assert soak(testbed, 2) == 2
     printed = capsys.readouterr().out
