@@ -6,7 +6,7 @@ NODE ?= node1
 TOOLKIT := {{cookiecutter.project_slug}}/toolkit
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
-TESTBED := $(PY) -m hpc_testbed
+TESTBED := TESTBED_MAKE=1 $(PY) -m hpc_testbed --target lab
 # The record of the headline on the testbed is kept.
 PYTEST = mkdir -p build/benchmarks && $(PY) -m pytest --benchmark-json=build/benchmarks/headline.json
 PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject.toml

@@ -68,13 +68,13 @@ def render() -> Path:
 
 def measure_on_testbed(project: Path) -> None:
     """Let the project's harness measure on the testbed; bring back what it recorded."""
-    testbed = Testbed(checkout_name("demo"), nodes=4)
+    testbed = Testbed(checkout_name("demo"), nodes=4, target="lab")
     testbed.down()  # what a killed demo may have left
     say("Starting a Slurm cluster: controller, accounting, login node and 4 compute nodes")
     with testbed:
         took = ", ".join(f"{phase} {took:.1f} s" for phase, took in testbed.phases.items())
         say(f"4 nodes are idle ({took}). Installing the project as alice")
-        home = install_project(testbed, project)
+        home = install_project(testbed, project, packages=("./toolkit", "."))
         testbed.run(f"cd {home} && .venv/bin/dask hpc setup", show=True)
         try:
             for run in RUNS:

@@ -61,7 +61,7 @@ SYSTEMS = {
 @contextlib.contextmanager
 def container(name, suite):
     """Run `name`'s set-up in a container of its own; give a function that runs a command there."""
-    image = Testbed(f"hpc-testbed-{name}", suite=suite)
+    image = Testbed(f"hpc-testbed-{name}", suite=suite, target="lab")
     image.build()
     box = f"hpc-testbed-{name}-{uuid.uuid4().hex[:8]}"
     start = ["docker", "run", "--detach", "--init", "--name", box, "--hostname", f"{name}host"]

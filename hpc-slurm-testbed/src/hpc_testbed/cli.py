@@ -5,12 +5,12 @@ import os
 import subprocess
 import sys
 
-from hpc_testbed.engine import TestbedError
+from hpc_testbed.engine import TestbedError, verb
 from hpc_testbed.faults import FAULTS
 from hpc_testbed.phases import in_words
 from hpc_testbed.soak import soak as run_soak
 from hpc_testbed.ssh import ssh_config
-from hpc_testbed.testbed import LOGIN_NODES, SUITES, Testbed, checkout_name
+from hpc_testbed.testbed import LOGIN_NODES, SUITES, TARGETS, Testbed, checkout_name
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,20 +22,25 @@ def main(argv: list[str] | None = None) -> int:
     elif further:
         parser.error(f"unrecognized arguments: {' '.join(further)}")
     try:
-        testbed = Testbed(arguments.name, suite=arguments.suite)
+        testbed = Testbed(
+            arguments.name,
+            suite=arguments.suite,
+            target=arguments.target,
+            dockerfile=arguments.dockerfile,
+        )
         return arguments.verb(testbed, arguments) or 0
     except TestbedError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted; what runs is left as it is (make testbed-down).", file=sys.stderr)
+        print(f"\nInterrupted; what runs is left as it is ({verb('down')}).", file=sys.stderr)
         return 130
 
 
 def up(testbed: Testbed, arguments: argparse.Namespace) -> None:
     testbed.up(arguments.nodes)
     took = in_words(testbed.phases)
-    print(f"Up: {testbed.nodes} nodes are idle ({took}). Next: make testbed-shell")
+    print(f"Up: {testbed.nodes} nodes are idle ({took}). Next: {verb('shell')}")
 
 
 def scale(testbed: Testbed, arguments: argparse.Namespace) -> None:
@@ -67,16 +72,19 @@ def logs(testbed: Testbed, arguments: argparse.Namespace) -> None:
 
 def chaos(testbed: Testbed, arguments: argparse.Namespace) -> None:
     if not arguments.fault:
-        print("Faults, each as in `make testbed-chaos FAULT=kill-node NODE=node2`:\n")
+        example = "hpc-testbed chaos kill-node --node node2"
+        if "TESTBED_MAKE" in os.environ:
+            example = "make testbed-chaos FAULT=kill-node NODE=node2"
+        print(f"Faults, each as in `{example}`:\n")
         for fault in FAULTS.values():
             print(f"  {fault.name:18} {fault.does}\n  {'':18} -> {fault.shows}")
-        print("\n`make testbed-mend` puts everything right again.")
+        print(f"\n`{verb('mend')}` puts everything right again.")
         return
     fault = testbed.inject(arguments.fault, arguments.node)
     where = arguments.node if fault.of_node else "the site"
     print(f"Done to {where}: {fault.name} {fault.does}.")
-    print(f"Slurm shows: {fault.shows}. See for yourself: make testbed-status")
-    print("Put it right: make testbed-mend")
+    print(f"Slurm shows: {fault.shows}. See for yourself: {verb('status')}")
+    print(f"Put it right: {verb('mend')}")
 
 
 def mend(testbed: Testbed, arguments: argparse.Namespace) -> None:
@@ -85,7 +93,13 @@ def mend(testbed: Testbed, arguments: argparse.Namespace) -> None:
 
 
 def soak(testbed: Testbed, arguments: argparse.Namespace) -> int:
-    other = Testbed(checkout_name("soak"), suite=testbed.suite, nodes=arguments.nodes)
+    other = Testbed(
+        checkout_name("soak"),
+        suite=testbed.suite,
+        target=testbed.target,
+        dockerfile=testbed.dockerfile,
+        nodes=arguments.nodes,
+    )
     return 1 if run_soak(other, arguments.rounds, load=arguments.load) else 0
 
 
@@ -96,10 +110,26 @@ def down(testbed: Testbed, arguments: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="hpc-testbed", description="A real Slurm site in containers on this machine."
+        prog="hpc-testbed",
+        description="A real Slurm site in containers on this machine. Not for production.",
+        epilog="Needs Docker with Compose v2. To begin: hpc-testbed up; hpc-testbed shell; sinfo; "
+        "and in the end: hpc-testbed down. `hpc-testbed VERB --help` tells a verb's options.",
     )
-    parser.add_argument("--name", help="of the testbed, where there are several")
-    parser.add_argument("--suite", choices=SUITES, help="Debian release, which decides the Slurm")
+    slurms = ", ".join(f"{suite} has {slurm}" for suite, slurm in SUITES.items())
+    parser.add_argument(
+        "--name", help="of the testbed, where there are several (or set TESTBED_NAME)"
+    )
+    parser.add_argument(
+        "--suite", choices=SUITES, help=f"Debian release: {slurms} (or TESTBED_SUITE; trixie)"
+    )
+    parser.add_argument(
+        "--target",
+        choices=TARGETS,
+        help="image: Slurm alone, or with a Dask project's packages (or TESTBED_TARGET; slurm)",
+    )
+    parser.add_argument(
+        "--dockerfile", help="adds packages to the image (or TESTBED_DOCKERFILE; none)"
+    )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
     def add(verb, text):

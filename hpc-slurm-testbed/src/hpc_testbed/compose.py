@@ -1,5 +1,6 @@
 """The testbed as a Compose project: its image, containers, networks and volumes, and their logs."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -11,7 +12,10 @@ from pathlib import Path
 from hpc_testbed.engine import TestbedError, docker
 from hpc_testbed.phases import timestamp
 
-FOLDER = Path(__file__).resolve().parents[2]  # hpc-slurm-testbed/
+_PACKAGE = Path(__file__).resolve().parent
+# In a checkout hpc-slurm-testbed/; a wheel carries a copy of what the image is made of.
+_CHECKOUT, _CARRIED = _PACKAGE.parents[1], _PACKAGE / "repository" / "hpc-slurm-testbed"
+FOLDER = _CHECKOUT if (_CHECKOUT / "compose.yaml").is_file() else _CARRIED
 COMPOSE_FILE = FOLDER / "compose.yaml"
 BUILT = "login1"  # the service that says how the image is built
 LABEL = "com.docker.compose"
@@ -27,9 +31,11 @@ class ComposeProject:
         Of the project.
     suite, target : str
         Of the image: the Debian release, and the Dockerfile's target.
+    dockerfile : Path, optional
+        Adds to that image.
     """
 
-    def __init__(self, name: str, suite: str, target: str):
+    def __init__(self, name: str, suite: str, target: str, dockerfile: Path | None = None):
         self.name = name
         # Two checkouts that differ can be told apart by it: each builds its own.
         self.repository = os.environ.get("TESTBED_IMAGE") or "hpc-slurm-testbed"
@@ -38,8 +44,13 @@ class ComposeProject:
             "TESTBED_SUITE": suite,
             "TESTBED_TARGET": target,
         }
+        self.base = f"{self.repository}:{target}-{suite}"
+        self.dockerfile = dockerfile
         #: The image that the containers are made from, with its tag.
-        self.image = f"{self.repository}:{target}-{suite}"
+        self.image = self.base
+        if dockerfile:
+            mark = hashlib.sha256(str(dockerfile).encode()).hexdigest()[:6]
+            self.image = f"{self.base}-{mark}"
 
     def __call__(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
         """Run ``docker compose …`` for this project; return what it printed."""
@@ -48,26 +59,36 @@ class ComposeProject:
 
     def build(self) -> None:
         """Build the image (a second when nothing changed; minutes the first time, shown)."""
-        if docker("image", "inspect", self.image, check=False).returncode == 0:
+        if not COMPOSE_FILE.is_file():
+            raise TestbedError(
+                f"what the image is made of is not installed ({COMPOSE_FILE} is missing): "
+                "install hpc-slurm-testbed again, from a checkout or its repository's address"
+            )
+        self._build(self.base, self._arguments("build"), [BUILT])
+        if self.dockerfile:
+            file = ["--file", str(self.dockerfile), "--tag", self.image]
+            base = ["--build-arg", f"BASE={self.base}"]
+            self._build(self.image, ["build"], [*file, *base, str(self.dockerfile.parent)])
+
+    def _build(self, image: str, command: list[str], arguments: list[str]) -> None:
+        if docker("image", "inspect", image, check=False).returncode == 0:
             late = threading.Timer(
                 3, print, ["Bringing the image up to date"], {"file": sys.stderr}
             )
             late.start()  # nothing is said of the half second that it takes when nothing changed
             try:
-                self("build", "--quiet", BUILT)
+                environment = {"DOCKER_BUILDKIT": "1", **self.environment}
+                docker(*command, "--quiet", *arguments, env=environment)
             finally:
                 late.cancel()
             return
-        print(
-            f"Building the image {self.image}: once, about two minutes.",
-            file=sys.stderr,
-            flush=True,
-        )
-        build = self._arguments("build", "--progress", "plain", BUILT)
-        environment = {**os.environ, **self.environment}
-        done = subprocess.run(["docker", *build], stdout=sys.stderr, env=environment)
+        print(f"Building the image {image}: once, about two minutes.", file=sys.stderr, flush=True)
+        build = ["docker", *command, "--progress", "plain", *arguments]
+        # DOCKER_BUILDKIT: without it, Docker 20.10's `build` is another builder than Compose's.
+        environment = {**os.environ, "DOCKER_BUILDKIT": "1", **self.environment}
+        done = subprocess.run(build, stdout=sys.stderr, env=environment)
         if done.returncode != 0:
-            raise TestbedError("the image could not be built: the reason stands above")
+            raise TestbedError(f"the image {image} could not be built: the reason stands above")
 
     def runs_older_image(self, container: str) -> bool:
         """Say whether a container was made from another image than a new one would be."""
@@ -76,9 +97,10 @@ class ComposeProject:
 
     def start(self, nodes: int, env: Mapping[str, str] | None = None) -> None:
         """Create and start what is missing."""
+        image = {"TESTBED_RUNS": self.image}
         # --no-recreate: a testbed in use is added to, never restarted behind its user's back.
         arguments = ["up", "--detach", "--no-build", "--no-recreate"]
-        self(*arguments, "--scale", f"node={nodes}", env=env)
+        self(*arguments, "--scale", f"node={nodes}", env={**image, **(env or {})})
 
     def remove(self) -> None:
         """Remove containers, networks and volumes."""

@@ -73,6 +73,11 @@ def short(arguments: Sequence[str]) -> str:
     return line if len(line) <= 100 else line[:97] + "..."
 
 
+def verb(name: str) -> str:
+    """Return how a verb is called here: by this repository's Makefile, or by the command."""
+    return f"make testbed-{name}" if "TESTBED_MAKE" in os.environ else f"hpc-testbed {name}"
+
+
 def last_lines(text: str, lines: int = 3) -> str:
     """Return the last non-empty lines of `text` as one."""
     kept = [line.strip() for line in text.splitlines() if line.strip()]

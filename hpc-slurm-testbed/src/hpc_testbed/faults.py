@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hpc_testbed.engine import TestbedError, docker
+from hpc_testbed.engine import TestbedError, docker, verb
 
 # The name of jobs that a fault submits: `mend` cancels them.
 JOB_NAME = "testbed-fault"
@@ -340,7 +340,7 @@ def mend(testbed, timeout: float = 90) -> None:
         if time.monotonic() > deadline:
             raise TestbedError(
                 f"testbed {testbed.name} is not well {timeout:.0f} s after mending: "
-                f"{', '.join(problems)} (make testbed-down, and up again)"
+                f"{', '.join(problems)} ({verb('down')}, and up again)"
             )
         time.sleep(0.2)
 

@@ -11,9 +11,10 @@ def install_project(
     source: Path,
     *,
     user: str = "alice",
-    packages: Sequence[str] = ("./toolkit", "."),
+    packages: Sequence[str] = (".",),
+    download: bool = False,
 ) -> str:
-    """Copy a project to the shared home and install it there; nothing is downloaded.
+    """Copy a project to the shared home and install it there, by default without any download.
 
     Its environment is a venv in the project's folder, which login and nodes see at the same path,
     on top of the packages that the image brings.
@@ -24,6 +25,9 @@ def install_project(
         The project's folder.
     packages : sequence of str
         What to install (editable), relative to the project's folder.
+    download : bool
+        Let pip fetch what the image does not have, build tools included, as a user would on a login
+        node.
 
     Returns
     -------
@@ -37,10 +41,11 @@ def install_project(
     """
     home = f"/home/{user}/{source.name}"
     testbed.put(source, home, user=user)
+    offline = "" if download else "--no-index --no-build-isolation "
     editable = " ".join(f"--editable {package}" for package in packages)
     testbed.run(
         f"cd {home} && python3 -m venv --system-site-packages .venv && {_COMMANDS} && "
-        f".venv/bin/pip install --quiet --no-index --no-build-isolation {editable}",
+        f".venv/bin/pip install --quiet --disable-pip-version-check {offline}{editable}",
         user=user,
     )
     return home

@@ -4,10 +4,19 @@ Tests that use it are marked ``testbed``, run after all others, and are skipped,
 shown, where Docker cannot be used; ``--require-testbed`` makes that a failure.
 """
 
+import os
+
 import pytest
 
-from hpc_testbed.engine import engine_problem
-from hpc_testbed.testbed import Testbed, checkout_name
+from hpc_testbed.engine import NoEngine, TestbedError
+from hpc_testbed.testbed import SUITES, TARGETS, Testbed, checkout_name
+
+_OPTIONS = {
+    "suite": (f"Debian release of its image: {', '.join(SUITES)}", {"choices": list(SUITES)}),
+    "target": (f"its image: {', '.join(TARGETS)}", {"choices": TARGETS}),
+    "dockerfile": ("a Dockerfile that adds packages to its image", {}),
+    "nodes": ("compute nodes (4)", {"type": int}),
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15,7 +24,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--require-testbed", action="store_true", help="fail where the testbed cannot be used"
     )
-    group.addoption("--testbed-nodes", type=int, default=4, help="compute nodes (default 4)")
+    group.addoption(
+        "--testbed-name",
+        help="use this testbed (or TESTBED_NAME); one that runs already is left running",
+    )
+    for name, (text, settings) in _OPTIONS.items():
+        group.addoption(f"--testbed-{name}", help=text, **settings)
+        parser.addini(f"testbed_{name}", f"where --testbed-{name} is not given: {text}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,16 +50,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def testbed_session(request: pytest.FixtureRequest):
-    """Start the session's testbed at its first use, and take it down at the end."""
-    problem = engine_problem()
-    if problem:
+    """Start the session's testbed at its first use, and take it down at the end.
+
+    One that is named and runs already is used as it is and left running.
+    """
+    try:
+        testbed = _of_session(request.config)
+        joined = testbed.is_up() and _given_name(request.config) == testbed.name
+        if not joined:
+            testbed.down()  # what a killed session may have left
+            testbed.up()
+    except NoEngine as problem:
         if request.config.getoption("require_testbed"):
             pytest.fail(f"the testbed is required: {problem}", pytrace=False)
-        pytest.skip(problem)
-    testbed = Testbed(checkout_name("test"), nodes=request.config.getoption("testbed_nodes"))
-    testbed.down()  # what a killed session may have left
-    with testbed:
-        yield testbed
+        pytest.skip(str(problem))
+    except TestbedError as error:
+        pytest.fail(f"the testbed did not start: {error}", pytrace=False)
+    yield testbed
+    if not joined:
+        testbed.down()
 
 
 @pytest.fixture
@@ -55,3 +79,40 @@ def testbed(testbed_session: Testbed):
     if left:
         testbed_session.run(f"scancel {' '.join(left)}", user="root")
         pytest.fail(f"the test left jobs behind: {', '.join(left)}", pytrace=False)
+
+
+def _given_name(config: pytest.Config) -> str | None:
+    return config.getoption("testbed_name") or os.environ.get("TESTBED_NAME")
+
+
+def _of_session(config: pytest.Config) -> Testbed:
+    # Each worker of pytest-xdist is a session of its own, and has a testbed of its own.
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    name = _given_name(config) or checkout_name("test", config.rootpath)
+    return Testbed(
+        "-".join(part for part in (name, worker) if part),
+        suite=_setting(config, "suite"),
+        target=_setting(config, "target"),
+        dockerfile=_setting(config, "dockerfile"),
+        nodes=_number(_setting(config, "nodes") or 4),
+    )
+
+
+def _setting(config: pytest.Config, name: str) -> str | int | None:
+    """The option; else what the environment says; else the configuration file."""
+    option = config.getoption(f"testbed_{name}")
+    if option is not None:
+        return option
+    if os.environ.get(f"TESTBED_{name.upper()}"):
+        return os.environ[f"TESTBED_{name.upper()}"]
+    written = config.getini(f"testbed_{name}")
+    if written and name == "dockerfile":
+        return str(config.rootpath / str(written))
+    return written or None
+
+
+def _number(value: str | int) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise TestbedError(f"testbed_nodes = {value}: not a number") from None

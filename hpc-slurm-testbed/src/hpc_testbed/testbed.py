@@ -15,24 +15,34 @@ from pathlib import Path
 
 from hpc_testbed import faults
 from hpc_testbed.compose import FOLDER, ComposeProject
+<<<<<<< HEAD
 from hpc_testbed.engine import NoEngine, TestbedError, docker, engine_problem, last_lines
 from hpc_testbed.faults import Fault
+=======
+from hpc_testbed.engine import NoEngine, TestbedError, docker, engine_problem, last_lines, verb
+>>>>>>> d8330d8 (A wheel of the testbed's driver carries what the image is made of; Slurm alone is the default image; Dockerfiles add to it)
 from hpc_testbed.phases import in_words, startup_phases
 
 SUITES = {"trixie": "Slurm 24.11", "bookworm": "Slurm 22.05"}
+TARGETS = ("slurm", "lab")
 MAX_NODES = 64  # MaxNodeCount in slurm.conf
 LOGIN_NODES = ("login1", "login2")
 
 
-def checkout_name(purpose: str = "") -> str:
+def checkout_name(purpose: str = "", project: Path | None = None) -> str:
     """Return a name for this checkout's testbed, so that two checkouts do not share one.
+
+    Where the driver is installed as a wheel, its environment stands for the checkout.
 
     Parameters
     ----------
     purpose : str
         Told apart from the checkout's other testbeds, e.g. ``"test"``.
+    project : Path, optional
+        The folder that uses the testbed: two projects with one driver do not share one either.
     """
-    mark = hashlib.sha256(str(FOLDER).encode()).hexdigest()[:6]
+    user = f"{FOLDER}\n{project}" if project else str(FOLDER)
+    mark = hashlib.sha256(user.encode()).hexdigest()[:6]
     return "-".join(part for part in ("hpc-testbed", purpose, mark) if part)
 
 
@@ -42,19 +52,24 @@ class Testbed:
     Parameters
     ----------
     name : str, optional
-        Of the Compose project: two testbeds with different names run side by side.
+        Of the Compose project: two testbeds with different names run side by side. By default
+        what ``TESTBED_NAME`` says, else one for this checkout.
     nodes : int
         How many compute nodes `up` starts, 1 to 64.
     suite : {"trixie", "bookworm"}, optional
         The Debian release of the image, which decides the Slurm version. By default what
         ``TESTBED_SUITE`` says, else trixie.
-    target : {"lab", "slurm"}
-        The image: with the Python packages of a Dask project, or Slurm alone.
+    target : {"slurm", "lab"}, optional
+        The image: Slurm alone, or with the Python packages of a Dask project. By default what
+        ``TESTBED_TARGET`` says, else slurm.
+    dockerfile : path, optional
+        Adds packages to the image; begins with ``ARG BASE`` and ``FROM ${BASE}``, and its folder is
+        what it may copy from. By default what ``TESTBED_DOCKERFILE`` says, else none.
 
     Raises
     ------
     TestbedError
-        A number of nodes or a suite that does not exist.
+        A name, number of nodes, suite, target or file that can't be.
     """
 
     __test__ = False
@@ -65,14 +80,28 @@ class Testbed:
         *,
         nodes: int = 4,
         suite: str | None = None,
-        target: str = "lab",
+        target: str | None = None,
+        dockerfile: str | os.PathLike[str] | None = None,
     ):
-        self.name = name or checkout_name()
+        self.name = name or os.environ.get("TESTBED_NAME") or checkout_name()
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name):
+            raise TestbedError(
+                f"name {self.name!r}: use small letters, digits, - and _, a letter or digit first"
+            )
         self.suite = suite or os.environ.get("TESTBED_SUITE") or "trixie"
-        if self.suite not in SUITES:
-            raise TestbedError(f"suite {self.suite!r}: choose one of {', '.join(SUITES)}")
+        self.target = target or os.environ.get("TESTBED_TARGET") or "slurm"
+        for what, value, known in (
+            ("suite", self.suite, SUITES),
+            ("target", self.target, TARGETS),
+        ):
+            if value not in known:
+                raise TestbedError(f"{what} {value!r}: choose one of {', '.join(known)}")
         self.nodes = _checked_nodes(nodes)
-        self._compose = ComposeProject(self.name, self.suite, target)
+        file = dockerfile or os.environ.get("TESTBED_DOCKERFILE")
+        self.dockerfile = Path(file).resolve() if file else None
+        if self.dockerfile and not self.dockerfile.is_file():
+            raise TestbedError(f"dockerfile {file}: there is no such file")
+        self._compose = ComposeProject(self.name, self.suite, self.target, self.dockerfile)
         #: Seconds that the parts of the last `up` took: image, containers, slurm.
         self.phases: dict[str, float] = {}
 
@@ -117,7 +146,8 @@ class Testbed:
         running = self._node_numbers()
         if running and self._compose.runs_older_image(running[min(running)]):
             print(
-                f"Testbed {self.name} still runs an older image; make testbed-down, then up again.",
+                f"Testbed {self.name} runs another image than the present one; "
+                f"to change it: {verb('down')}, then up again.",
                 file=sys.stderr,
             )
         if len(running) > self.nodes:
@@ -139,7 +169,7 @@ class Testbed:
         self._need_engine()
         numbers = self._node_numbers()
         if not numbers:
-            raise TestbedError(f"testbed {self.name} is not up: start it first (make testbed-up)")
+            raise TestbedError(f"testbed {self.name} is not up: start it first ({verb('up')})")
         going = sorted(numbers)[nodes:]
         if going:
             self._remove_nodes(going, numbers)
@@ -160,6 +190,11 @@ class Testbed:
         left = self.left()
         if left:
             raise TestbedError(f"testbed {self.name} is down, but Docker keeps {', '.join(left)}")
+
+    def is_up(self) -> bool:
+        """Say whether it has nodes that run."""
+        self._need_engine()
+        return bool(self._node_numbers())
 
     def left(self) -> list[str]:
         """Return what Docker has of this testbed: ``["network hpc-testbed_data", …]``."""
@@ -201,6 +236,7 @@ class Testbed:
         TestbedError
             The command failed (and `check`); its last lines are in the message.
         """
+        __tracebackhide__ = True  # pytest shows the caller's line, and our error's one line
         home = "/root" if user == "root" else f"/home/{user}"
         settings = {"USER": user, "LOGNAME": user, "HOME": home, **(env or {})}
         argv = ["docker", "exec", "--user", user, "--workdir", home]
@@ -278,10 +314,10 @@ class Testbed:
         return dict(line.split() for line in listing.splitlines())
 
     def status(self) -> str:
-        """Return what `make testbed-status` shows: containers, the start's parts, nodes, jobs."""
+        """Return what `hpc-testbed status` shows: containers, the start's parts, nodes, jobs."""
         self._need_engine()
         if not self._node_numbers():
-            return f"testbed {self.name} is not up (make testbed-up)"
+            return f"testbed {self.name} is not up ({verb('up')})"
         containers = self._compose("ps", "--all", "--format", "table {{.Name}}\t{{.Status}}")
         phases = self.startup_phases()
         start = f"The start took {sum(phases.values()):.1f} s: {in_words(phases)}"
@@ -319,7 +355,7 @@ class Testbed:
         found = self._compose.containers(kind)
         number = int(node[1]) if node else min(found, default=0)
         if number not in found:
-            raise TestbedError(f"testbed {self.name}: {service} is not running (make testbed-up)")
+            raise TestbedError(f"testbed {self.name}: {service} is not running ({verb('up')})")
         return found[number]
 
     # --- what goes wrong --------------------------------------------------------------------------
@@ -349,7 +385,7 @@ class Testbed:
         """Put right whatever is wrong with the testbed; return when all nodes are in service."""
         self._need_engine()
         if not self._compose.states():
-            raise TestbedError(f"testbed {self.name} is not up: start it first (make testbed-up)")
+            raise TestbedError(f"testbed {self.name} is not up: start it first ({verb('up')})")
         faults.mend(self)
 
     def ailments(self) -> list[str]:
@@ -400,7 +436,7 @@ class Testbed:
                 known = ", ".join(f"{node} {state}" for node, state in states.items()) or "none"
                 raise TestbedError(
                     f"after {timeout:.0f} s Slurm has not {self.nodes} nodes that can work, "
-                    f"but: {known} (see make testbed-logs)"
+                    f"but: {known} (see {verb('logs')})"
                 )
             time.sleep(0.1)
 
