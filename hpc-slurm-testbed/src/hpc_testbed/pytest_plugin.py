@@ -18,6 +18,8 @@ _OPTIONS = {
     "nodes": ("compute nodes (4)", {"type": int}),
 }
 
+_PROBLEM = pytest.StashKey[str]()
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hpc-slurm-testbed")
@@ -48,6 +50,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=uses_testbed)  # quick ones first; the sort is stable
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    problem = terminalreporter.config.stash.get(_PROBLEM, None)
+    if problem:  # seen without -rs, too
+        terminalreporter.write_line(f"hpc-slurm-testbed was not used: {problem}")
+
+
 @pytest.fixture(scope="session")
 def testbed_session(request: pytest.FixtureRequest):
     """Start the session's testbed at its first use, and take it down at the end.
@@ -61,6 +69,7 @@ def testbed_session(request: pytest.FixtureRequest):
             testbed.down()  # what a killed session may have left
             testbed.up()
     except NoEngine as problem:
+        request.config.stash[_PROBLEM] = str(problem)
         if request.config.getoption("require_testbed"):
             pytest.fail(f"the testbed is required: {problem}", pytrace=False)
         pytest.skip(str(problem))

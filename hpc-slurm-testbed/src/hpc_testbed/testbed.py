@@ -15,12 +15,8 @@ from pathlib import Path
 
 from hpc_testbed import faults
 from hpc_testbed.compose import FOLDER, ComposeProject
-<<<<<<< HEAD
-from hpc_testbed.engine import NoEngine, TestbedError, docker, engine_problem, last_lines
-from hpc_testbed.faults import Fault
-=======
 from hpc_testbed.engine import NoEngine, TestbedError, docker, engine_problem, last_lines, verb
->>>>>>> d8330d8 (A wheel of the testbed's driver carries what the image is made of; Slurm alone is the default image; Dockerfiles add to it)
+from hpc_testbed.faults import Fault
 from hpc_testbed.phases import in_words, startup_phases
 
 SUITES = {"trixie": "Slurm 24.11", "bookworm": "Slurm 22.05"}

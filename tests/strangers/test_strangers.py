@@ -1,0 +1,219 @@
+"""A project that is not ours uses the testbed with the lines of its README and nothing else."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hpc_testbed import Testbed, engine_problem
+
+from .github import Runner
+
+TESTBED = Path(__file__).parents[2] / "hpc-slurm-testbed"
+README = (TESTBED / "README.md").read_text()
+NOWHERE = "unix:///nonexistent"
+
+REFUSED = """
+def test_a_partition_that_is_not_there(testbed):
+    testbed.run("sbatch --partition=nowhere --wrap=true")
+"""
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def blocks(language, heading):
+    text = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+(PASSES,) = blocks("python", "From pytest")
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory):
+    """Their project with an environment of its own, on a runner; nothing of ours is on its path."""
+    project = tmp_path_factory.mktemp("theirs") / "checkout"
+    project.mkdir()
+    subprocess.run(["git", "init", "--quiet", project], check=True)
+    (project / "test_theirs.py").write_text(PASSES)
+    venv = project.parent / "venv"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    pip = [venv / "bin" / "pip", "--quiet", "--disable-pip-version-check", "install"]
+    subprocess.run([*pip, "pytest", "pytest-xdist"], check=True)
+    ours = ("PYTHON", "PYTEST", "TESTBED_", "VIRTUAL_ENV", "GITHUB_", "COV")
+    env = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    # Two checkouts of ours that differ, tested on one machine, would rebuild each other's image.
+    env |= {key: os.environ[key] for key in ("TESTBED_IMAGE",) if key in os.environ}
+    env["PATH"] = f"{venv / 'bin'}:{env['PATH']}"
+    scratch = project.parent / "runner"
+    scratch.mkdir()
+    return Runner(project, scratch, env)
+
+
+@pytest.fixture(scope="module")
+def installed(stranger):
+    """With the driver, and no testbed up."""
+    done = stranger.use(TESTBED, {"nodes": "0"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    name = stranger.env.pop("TESTBED_NAME")
+    yield stranger
+    stranger.env["TESTBED_NAME"] = name
+
+
+# --- without Docker ---
+
+
+def test_the_driver_comes_from_their_environment_and_not_from_our_checkout(installed):
+    found = installed.run("python -c 'import hpc_testbed; print(hpc_testbed.__file__)'").stdout
+    assert found.startswith(str(installed.workspace.parent / "venv"))
+
+
+def test_without_docker_their_test_is_skipped_and_the_reason_is_seen(installed):
+    done = installed.run("pytest", DOCKER_HOST=NOWHERE)
+    assert done.returncode == 0, done.stdout
+    assert "1 skipped" in done.stdout
+    (line,) = re.findall("hpc-slurm-testbed was not used: .*", done.stdout)
+    assert f"no Docker engine answers at DOCKER_HOST={NOWHERE}" in line
+
+
+def test_without_docker_a_testbed_that_is_required_is_a_failure(installed):
+    done = installed.run("pytest --require-testbed", DOCKER_HOST=NOWHERE)
+    assert done.returncode == 1
+    assert f"the testbed is required: no Docker engine answers at DOCKER_HOST={NOWHERE}" in (
+        done.stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--testbed-suite sid", "invalid choice: 'sid'"),
+        ("-o testbed_suite=sid", "the testbed did not start: suite 'sid': choose one of trixie"),
+        ("-o testbed_nodes=many", "the testbed did not start: testbed_nodes = many: not a number"),
+        ("--testbed-nodes 65", "the testbed did not start: 65 nodes asked for: choose 1 to 64"),
+        ("--testbed-name 'My Bed'", "the testbed did not start: name 'My Bed': use small letters"),
+        ("--testbed-dockerfile nothing", "dockerfile nothing: there is no such file"),
+    ],
+)
+def test_a_wrong_setting_is_said_in_one_line(installed, options, words):
+    done = installed.run(f"pytest {options}", DOCKER_HOST=NOWHERE)
+    said = [line for line in (done.stdout + done.stderr).splitlines() if words in line]
+    assert done.returncode != 0
+    assert said
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_two_checkouts_of_theirs_and_two_workers_have_testbeds_of_their_own(installed):
+    (installed.workspace / "conftest.py").write_text(
+        "from hpc_testbed.pytest_plugin import _of_session\n"
+        "def pytest_report_header(config):\n"
+        "    return f'name={_of_session(config).name}'\n"
+    )
+    other = installed.workspace.parent / "other"
+    subprocess.run(["cp", "-r", installed.workspace, other], check=True)
+    names = {
+        re.search("name=(.*)", installed.run(f"cd {folder}; pytest --co {options}", **env).stdout)[
+            1
+        ]
+        for folder, options, env in (
+            (installed.workspace, "", {}),
+            (installed.workspace, "", {"PYTEST_XDIST_WORKER": "gw0"}),
+            (installed.workspace, "", {"PYTEST_XDIST_WORKER": "gw1"}),
+            (installed.workspace, "--testbed-name mine", {}),
+            (installed.workspace, "--testbed-name mine", {"PYTEST_XDIST_WORKER": "gw1"}),
+            (other, "", {}),
+        )
+    }
+    (installed.workspace / "conftest.py").unlink()
+    assert len(names) == 6
+    assert {"mine", "mine-gw1"} <= names
+
+
+def test_a_python_that_cannot_be_installed_into_is_an_error_that_says_what_to_do(stranger):
+    done = stranger.use(TESTBED, {"python": "/nonexistent/python"})
+    (error,) = [line for line in done.stdout.splitlines() if line.startswith("::error::")]
+    assert done.returncode == 1
+    assert "actions/setup-python" in error
+
+
+# --- with it ---
+
+
+@pytest.fixture
+def engine():
+    if engine_problem():
+        pytest.skip(engine_problem())
+
+
+@pytest.mark.testbed
+def test_the_three_lines_of_the_readme(stranger, engine):
+    action, tests, on_failure = yaml.safe_load(blocks("yaml", "In a GitHub workflow")[0])
+    (at_the_end,) = yaml.safe_load(blocks("yaml", "In a GitHub workflow")[1])
+    assert re.fullmatch(r"OWNER/[\w-]+/hpc-slurm-testbed@main", action["uses"])
+    done = stranger.use(TESTBED, {"nodes": "2", **action.get("with", {})})
+    testbed = Testbed(stranger.env["TESTBED_NAME"])
+    try:
+        assert done.returncode == 0, done.stdout + done.stderr
+        done = stranger.run(tests["run"])
+        assert "1 passed" in done.stdout, done.stdout
+        assert testbed.is_up()  # the fixture used it, and left it running
+        # The same with a test that Slurm refuses: its words are shown, and so are the logs.
+        (stranger.workspace / "test_refused.py").write_text(REFUSED)
+        done = stranger.run(tests["run"])
+        assert done.returncode == 1
+        assert "invalid partition specified: nowhere" in done.stdout
+        assert "1 failed, 1 passed" in done.stdout
+        assert "subprocess.run(" not in done.stdout  # the driver's inside is not their concern
+        assert "slurmctld-1" in stranger.run(on_failure["run"]).stdout
+    finally:
+        (stranger.workspace / "test_refused.py").unlink(missing_ok=True)
+        ended = stranger.run(at_the_end["run"])
+    assert ended.returncode == 0, ended.stderr
+    assert testbed.left() == []
+
+
+@pytest.mark.testbed
+def test_an_action_that_cannot_start_it_says_so_and_shows_why(stranger, engine):
+    done = stranger.use(TESTBED, {"nodes": "65"})
+    assert done.returncode == 1
+    assert "::error::The testbed did not start" in done.stdout
+    assert "choose 1 to 64" in done.stderr
+
+
+@pytest.mark.full
+@pytest.mark.testbed
+def test_without_a_name_the_fixture_starts_one_and_takes_it_down_even_with_two_workers(
+    installed, engine
+):
+    (installed.workspace / "test_more.py").write_text(PASSES)
+    before = docker_projects()
+    done = installed.run("pytest -n 2 --dist loadfile --require-testbed --testbed-nodes 1 -q")
+    (installed.workspace / "test_more.py").unlink()
+    assert "2 passed" in done.stdout, done.stdout
+    mine = docker_projects() - before
+    assert not [name for name in mine if "-gw" in name]
+
+
+@pytest.mark.full
+@pytest.mark.testbed
+def test_a_dockerfile_of_theirs_adds_packages(installed, engine):
+    (text,) = blocks("dockerfile", "Packages of your own")
+    (installed.workspace / "testbed.Dockerfile").write_text(text)
+    (installed.workspace / "test_theirs.py").write_text(
+        "def test_packages(testbed):\n"
+        "    testbed.run('srun jq --version')\n"
+        "    testbed.run('srun python3 -c \"import tomlkit\"')\n"
+    )
+    options = "--testbed-nodes 1 -o testbed_dockerfile=testbed.Dockerfile"
+    done = installed.run(f"pytest --require-testbed {options}")
+    (installed.workspace / "test_theirs.py").write_text(PASSES)
+    assert "1 passed" in done.stdout, done.stdout
+
+
+def docker_projects():
+    listing = ["docker", "ps", "--all", "--format", '{{.Label "com.docker.compose.project"}}']
+    return set(subprocess.run(listing, capture_output=True, text=True).stdout.split())

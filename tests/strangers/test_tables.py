@@ -1,0 +1,42 @@
+"""The tables of the testbed's README say what Slurm itself says."""
+
+from pathlib import Path
+
+README = Path(__file__).parents[2] / "hpc-slurm-testbed" / "README.md"
+
+
+def table(heading):
+    """Return the rows of the table that begins with a heading's cell, as lists of cells."""
+    lines = README.read_text().split(f"\n| {heading} |")[1].split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def partitions(testbed):
+    listing = testbed.run("scontrol --oneliner show partition").stdout.splitlines()
+    return [dict(pair.split("=", 1) for pair in line.split() if "=" in pair) for line in listing]
+
+
+def test_partitions(testbed):
+    named = {
+        p["PartitionName"] + (" (default)" if p["Default"] == "YES" else ""): p
+        for p in partitions(testbed)
+    }
+    said = [[name, p["MaxTime"], p["DefaultTime"], p["AllowAccounts"]] for name, p in named.items()]
+    assert sorted(table("partition")) == sorted(said)
+
+
+def test_users(testbed):
+    listing = testbed.run("sacctmgr -nP show assoc format=user,account").stdout
+    accounts = dict(
+        line.split("|") for line in listing.split() if not line.startswith(("|", "root|"))
+    )
+    people = testbed.run("getent passwd | awk -F: '$3 > 2000 && $3 < 3000 {print $1}'").stdout
+    rows = table("user")
+    assert {user for user, _, _ in rows} == set(people.split())
+    for user, account, where in rows:
+        assert accounts.get(user, "") == account
+        for partition in partitions(testbed):
+            name = partition["PartitionName"]
+            submit = f"sbatch --test-only --time=1 --partition={name} --wrap=true"
+            taken = testbed.run(submit, user=user, check=False).returncode == 0
+            assert taken is (name in where.split(", ")), f"{user} in {name}"
