@@ -427,7 +427,7 @@ class Testbed:
                 if ended := self._compose.ended():
                     said = docker("logs", "--tail", "3", ended[0])
                     words = last_lines(said.stdout + said.stderr)
-                    raise TestbedError(f"{', '.join(ended)} ended (see make testbed-logs): {words}")
+                    raise TestbedError(f"{', '.join(ended)} ended (see {verb('logs')}): {words}")
             if waited > timeout:
                 known = ", ".join(f"{node} {state}" for node, state in states.items()) or "none"
                 raise TestbedError(
