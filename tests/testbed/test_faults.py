@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def healthy(testbed):
 # Fault, options of a job on the node, what squeue then shows of the job, what sinfo of the node.
 TABLE = [
     ("drain-node", "", "RUNNING", "draining"),
-    ("down-node", "--no-requeue", "NODE_FAIL", "down"),
+    # The node itself may be back by the time that one looks (ReturnToService=2).
+    ("down-node", "--no-requeue", "NODE_FAIL", None),
     ("down-node", "", "PENDING (BeginTime|ReqNodeNotAvail)", None),
     ("requeue-jobs", "", "PENDING BeginTime", None),
     ("cancel-jobs", "", "CANCELLED", "(idle|mixed|completing)-?"),
@@ -172,6 +174,35 @@ def test_a_job_over_its_walltime_hears_of_it_before_it_is_killed(healthy):
     )
     assert healthy.run("cat told.txt").stdout == "SIGTERM\n"
     healthy.run("rm trap.sh told.txt")
+
+
+def test_a_test_that_leaves_a_node_out_of_service_fails_and_the_next_finds_it_well(
+    testbed, pytester_like
+):
+    outcome = pytester_like(
+        f"""
+        def test_leaves_it(testbed):
+            testbed.inject("drain-node", node={NODE!r})
+
+        def test_next(testbed):
+            assert testbed.problems() == []
+        """
+    )
+    assert "2 passed, 1 error" in outcome
+    assert f"the test left the testbed unwell: {NODE} is drain" in outcome
+
+
+@pytest.fixture
+def pytester_like(testbed, tmp_path):
+    """Return a function that runs pytest on a text, on this testbed; it returns what was said."""
+
+    def run(text):
+        (tmp_path / "test_it.py").write_text(textwrap.dedent(text))
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", tmp_path]
+        command += [f"--testbed-name={testbed.name}", "--rootdir", tmp_path]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path).stdout
+
+    return run
 
 
 # --- mending, and asking wrongly ------------------------------------------------------------------

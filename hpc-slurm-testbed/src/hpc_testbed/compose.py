@@ -153,7 +153,8 @@ class ComposeProject:
         names = "-".join(f'{{{{.Label "{LABEL}.{part}"}}}}' for part in PARTS)
         form = f"{'{{.ID}}' if ids else names} {{{{.State}}}}"
         listing = docker("ps", "--all", "--filter", self._filter(), "--format", form).stdout
-        return dict(line.split() for line in listing.splitlines())
+        pairs = [line.rpartition(" ") for line in listing.splitlines()]
+        return {name: state for name, _, state in pairs}
 
     def created(self) -> dict[str, datetime]:
         """Return when each container was made, running or not: ``{"node-1": …}``."""

@@ -331,7 +331,7 @@ def mend(testbed, timeout: float = 90) -> None:
     testbed.run("rm -f /scratch/full", user="root")
     testbed.run(f"scancel --quiet --name={JOB_NAME}", user="root")
     deadline = time.monotonic() + timeout
-    while problems := _problems(testbed):
+    while wrong := problems(testbed) + _accounting(testbed):
         _start_containers(testbed)  # slurmdbd ends when its database does not answer
         for node, state in _not_in_service(testbed).items():
             if state.rstrip("*") in ("down", "drain", "drng", "fail"):
@@ -340,7 +340,7 @@ def mend(testbed, timeout: float = 90) -> None:
         if time.monotonic() > deadline:
             raise TestbedError(
                 f"testbed {testbed.name} is not well {timeout:.0f} s after mending: "
-                f"{', '.join(problems)} ({verb('down')}, and up again)"
+                f"{', '.join(wrong)} ({verb('down')}, and up again)"
             )
         time.sleep(0.2)
 
@@ -350,7 +350,7 @@ def ailments(testbed) -> list[str]:
 
     Runs a job on every node, so that all of them have to be free.
     """
-    if found := _problems(testbed):
+    if found := problems(testbed) + _accounting(testbed):
         return found
     nodes = testbed.node_names()
     ask = (
@@ -439,15 +439,16 @@ def _munge_offset(testbed, node) -> int:
     return int(told[0]) - int(told[1]) if len(told) == 2 else 0
 
 
-def _problems(testbed) -> list[str]:
-    """What is wrong as Docker and Slurm see it, without running a job."""
+def problems(testbed) -> list[str]:
+    """Say what is wrong with a testbed as Docker and Slurm see it, without running a job."""
     states = testbed.container_states()
     found = [f"{name} is {state}" for name, state in states.items() if state != "running"]
-    found += [f"{node} is {state}" for node, state in _not_in_service(testbed).items()]
+    return found + [f"{node} is {state}" for node, state in _not_in_service(testbed).items()]
+
+
+def _accounting(testbed) -> list[str]:
     asked = testbed.run("timeout 5 sacctmgr --noheader show cluster", user="root", check=False)
-    if asked.returncode != 0:
-        found.append("accounting does not answer")
-    return found
+    return [] if asked.returncode == 0 else ["accounting does not answer"]
 
 
 def _not_in_service(testbed) -> dict[str, str]:
@@ -456,7 +457,8 @@ def _not_in_service(testbed) -> dict[str, str]:
     bad = {
         node: state
         for node, state in states.items()
-        if state not in ("idle", "mix", "alloc", "comp")
+        # A minus sign: backfill has plans for the node.
+        if state.rstrip("-") not in ("idle", "mix", "alloc", "comp", "plnd")
     }
     return {**missing, **bad}
 

@@ -84,10 +84,15 @@ def testbed_session(request: pytest.FixtureRequest):
 def testbed(testbed_session: Testbed):
     """The session's testbed. A test must leave it as it was: no job, every node in service."""
     yield testbed_session
+    wrong = testbed_session.problems()
+    if wrong:
+        testbed_session.mend()
     left = testbed_session.jobs()
     if left:
         testbed_session.run(f"scancel {' '.join(left)}", user="root")
-        pytest.fail(f"the test left jobs behind: {', '.join(left)}", pytrace=False)
+        wrong.append(f"jobs {', '.join(left)} are there")
+    if wrong:
+        pytest.fail(f"the test left the testbed unwell: {'; '.join(wrong)}", pytrace=False)
 
 
 def _given_name(config: pytest.Config) -> str | None:

@@ -384,8 +384,12 @@ class Testbed:
             raise TestbedError(f"testbed {self.name} is not up: start it first ({verb('up')})")
         faults.mend(self)
 
+    def problems(self) -> list[str]:
+        """Say what is wrong with the testbed as Docker and Slurm see it; jobs may run meanwhile."""
+        return faults.problems(self)
+
     def ailments(self) -> list[str]:
-        """Say what is wrong with the testbed; empty where every node runs a job as it should."""
+        """As `problems`, and every free node has to run a job as it should."""
         return faults.ailments(self)
 
     def container_states(self, *, ids: bool = False) -> dict[str, str]:
