@@ -214,6 +214,41 @@ def test_a_dockerfile_of_theirs_adds_packages(installed, engine):
     assert "1 passed" in done.stdout, done.stdout
 
 
+@pytest.mark.full
+@pytest.mark.testbed
+def test_files_that_only_their_owner_can_read_make_an_image_that_works(installed, engine):
+    image = f"hpc-slurm-testbed-{installed.workspace.parent.name}"  # none of those in use
+    carried = "import hpc_testbed.compose as c; print(c.FOLDER.parent)"
+    installed.run(f'chmod -R go= "$(python -c "{carried}")"')  # as umask 077 leaves them
+    try:
+        done = installed.run("pytest --require-testbed --testbed-nodes 1", TESTBED_IMAGE=image)
+        assert "1 passed" in done.stdout, done.stdout
+    finally:
+        subprocess.run(["docker", "image", "rm", f"{image}:slurm-trixie"], capture_output=True)
+
+
+@pytest.mark.full
+@pytest.mark.testbed
+def test_their_package_is_installed_with_what_it_needs(installed, engine):
+    (installed.workspace / "pyproject.toml").write_text(
+        '[project]\nname = "theirs"\nversion = "1"\ndependencies = ["tomlkit"]\n'
+        '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[tool.setuptools]\npy-modules = ["theirs"]\n'
+    )
+    (installed.workspace / "theirs.py").write_text("import tomlkit\nprint('imported')\n")
+    (installed.workspace / "test_theirs.py").write_text(
+        "from pathlib import Path\n"
+        "from hpc_testbed import install_project\n"
+        "def test_it(testbed):\n"
+        "    home = install_project(testbed, Path(__file__).parent, download=True)\n"
+        "    done = testbed.run(f'srun {home}/.venv/bin/python -m theirs')\n"
+        "    assert done.stdout == 'imported\\n'\n"
+    )
+    done = installed.run("pytest --require-testbed --testbed-nodes 1")
+    (installed.workspace / "test_theirs.py").write_text(PASSES)
+    assert "1 passed" in done.stdout, done.stdout
+
+
 def docker_projects():
     listing = ["docker", "ps", "--all", "--format", '{{.Label "com.docker.compose.project"}}']
     return set(subprocess.run(listing, capture_output=True, text=True).stdout.split())

@@ -83,9 +83,10 @@ class ComposeProject:
                 late.cancel()
             return
         print(f"Building the image {image}: once, about two minutes.", file=sys.stderr, flush=True)
-        build = ["docker", *command, "--progress", "plain", *arguments]
+        build = ["docker", *command, *arguments]
         # DOCKER_BUILDKIT: without it, Docker 20.10's `build` is another builder than Compose's.
-        environment = {**os.environ, "DOCKER_BUILDKIT": "1", **self.environment}
+        settings = {"DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"}
+        environment = {**os.environ, **settings, **self.environment}
         done = subprocess.run(build, stdout=sys.stderr, env=environment)
         if done.returncode != 0:
             raise TestbedError(f"the image {image} could not be built: the reason stands above")

@@ -62,19 +62,22 @@ def testbed_session(request: pytest.FixtureRequest):
 
     One that is named and runs already is used as it is and left running.
     """
+    joined, problem = False, None
     try:
         testbed = _of_session(request.config)
         joined = testbed.is_up() and _given_name(request.config) == testbed.name
         if not joined:
             testbed.down()  # what a killed session may have left
-            testbed.up()
-    except NoEngine as problem:
-        request.config.stash[_PROBLEM] = str(problem)
-        if request.config.getoption("require_testbed"):
-            pytest.fail(f"the testbed is required: {problem}", pytrace=False)
-        pytest.skip(str(problem))
+            testbed.__enter__()
     except TestbedError as error:
-        pytest.fail(f"the testbed did not start: {error}", pytrace=False)
+        problem = error
+    if isinstance(problem, NoEngine):
+        request.config.stash[_PROBLEM] = str(problem)
+        if not request.config.getoption("require_testbed"):
+            pytest.skip(str(problem))
+        pytest.fail(f"the testbed is required: {problem}", pytrace=False)
+    if problem:
+        pytest.fail(f"the testbed did not start: {problem}", pytrace=False)
     yield testbed
     if not joined:
         testbed.down()
