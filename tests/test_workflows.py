@@ -66,6 +66,10 @@ class TestEveryWorkflow:
     def test_each_step_runs_one_thing_that_exists(self, path):
         for name, step in steps(path):
             assert ("run" in step) != ("uses" in step), (name, step)
+            if step.get("uses", "").startswith("./"):
+                action = workflow(REPOSITORY / step["uses"] / "action.yml")
+                assert set(step.get("with", {})) <= set(action["inputs"])
+                continue
             if "uses" in step:
                 assert re.fullmatch(r"actions/[a-z-]+@v\d+", step["uses"]), step
                 continue
@@ -76,6 +80,8 @@ class TestEveryWorkflow:
                 verb, *settings = words[1:]
                 assert verb in VERBS
                 assert {setting.partition("=")[0] for setting in settings} <= VARIABLES
+            elif words[0] == "hpc-testbed":
+                assert name == "action"  # tests/strangers runs these
             else:
                 [ruff] = [t for t in PYPROJECT["dependency-groups"]["test"] if "ruff" in t]
                 assert words[:3] == ["pipx", "run", ruff]

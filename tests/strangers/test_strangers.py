@@ -14,6 +14,7 @@ from hpc_testbed import Testbed, engine_problem
 from .github import Runner
 
 TESTBED = Path(__file__).parents[2] / "hpc-slurm-testbed"
+CI = TESTBED.parent / ".github" / "workflows" / "ci.yml"
 README = (TESTBED / "README.md").read_text()
 NOWHERE = "unix:///nonexistent"
 
@@ -107,6 +108,25 @@ def test_a_wrong_setting_is_said_in_one_line(installed, options, words):
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("nothing", "invalid choice: 'nothing' (choose from 'up'"),
+        ("", "the following arguments are required: VERB"),
+        ("up --nodes x", "invalid int value: 'x'"),
+        ("--suite sid up", "invalid choice: 'sid'"),
+        ("--name A up", "name 'A': use small letters"),
+        ("status extra", "unrecognized arguments: extra"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(installed, arguments, words):
+    done = installed.run(f"hpc-testbed {arguments}", DOCKER_HOST=NOWHERE)
+    assert done.returncode != 0
+    assert done.stderr.startswith("Error: ")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_two_checkouts_of_theirs_and_two_workers_have_testbeds_of_their_own(installed):
     (installed.workspace / "conftest.py").write_text(
         "from hpc_testbed.pytest_plugin import _of_session\n"
@@ -161,6 +181,12 @@ def test_the_three_lines_of_the_readme(stranger, engine):
         done = stranger.run(tests["run"])
         assert "1 passed" in done.stdout, done.stdout
         assert testbed.is_up()  # the fixture used it, and left it running
+        # What our own workflow does with it.
+        for step in yaml.safe_load(CI.read_text())["jobs"]["action"]["steps"]:
+            if step.get("run", "").startswith("hpc-testbed run "):
+                done = stranger.run(step["run"])
+                assert done.returncode == 0, done.stderr
+                assert "Submitted batch job" in done.stdout
         # The same with a test that Slurm refuses: its words are shown, and so are the logs.
         (stranger.workspace / "test_refused.py").write_text(REFUSED)
         done = stranger.run(tests["run"])
@@ -174,6 +200,26 @@ def test_the_three_lines_of_the_readme(stranger, engine):
         ended = stranger.run(at_the_end["run"])
     assert ended.returncode == 0, ended.stderr
     assert testbed.left() == []
+
+
+@pytest.mark.testbed
+def test_without_pytest_a_folder_is_put_there_and_a_script_is_submitted(stranger, engine):
+    (line,) = re.findall(r"^(hpc-testbed put .*)$", README, flags=re.MULTILINE)
+    (stranger.workspace / "scripts").mkdir()
+    (stranger.workspace / "scripts" / "job.sh").write_text("#!/bin/sh\necho from $(id -un)\n")
+    stranger.env["TESTBED_NAME"] = "hpc-testbed-by-hand"
+    try:
+        assert stranger.run("hpc-testbed up --nodes 1").returncode == 0
+        done = stranger.run(line)
+        assert done.returncode == 0, done.stderr
+        assert stranger.run("hpc-testbed run 'cat slurm-*.out'").stdout == "from alice\n"
+        refused = stranger.run("hpc-testbed run --user carol sbatch --wrap=true")
+        assert refused.returncode == 1
+        assert "Invalid account" in refused.stderr
+        missing = stranger.run("hpc-testbed put nothing /home/alice/nothing")
+        assert missing.stderr == "Error: nothing is not a folder\n"
+    finally:
+        stranger.run("hpc-testbed down")
 
 
 @pytest.mark.testbed
@@ -191,7 +237,7 @@ def test_without_a_name_the_fixture_starts_one_and_takes_it_down_even_with_two_w
 ):
     (installed.workspace / "test_more.py").write_text(PASSES)
     before = docker_projects()
-    done = installed.run("pytest -n 2 --dist loadfile --require-testbed --testbed-nodes 1 -q")
+    done = installed.run("pytest -n 2 --dist loadfile --require-testbed --testbed-nodes 2 -q")
     (installed.workspace / "test_more.py").unlink()
     assert "2 passed" in done.stdout, done.stdout
     mine = docker_projects() - before
@@ -221,7 +267,7 @@ def test_files_that_only_their_owner_can_read_make_an_image_that_works(installed
     carried = "import hpc_testbed.compose as c; print(c.FOLDER.parent)"
     installed.run(f'chmod -R go= "$(python -c "{carried}")"')  # as umask 077 leaves them
     try:
-        done = installed.run("pytest --require-testbed --testbed-nodes 1", TESTBED_IMAGE=image)
+        done = installed.run("pytest --require-testbed --testbed-nodes 2", TESTBED_IMAGE=image)
         assert "1 passed" in done.stdout, done.stdout
     finally:
         subprocess.run(["docker", "image", "rm", f"{image}:slurm-trixie"], capture_output=True)
@@ -244,7 +290,7 @@ def test_their_package_is_installed_with_what_it_needs(installed, engine):
         "    done = testbed.run(f'srun {home}/.venv/bin/python -m theirs')\n"
         "    assert done.stdout == 'imported\\n'\n"
     )
-    done = installed.run("pytest --require-testbed --testbed-nodes 1")
+    done = installed.run("pytest --require-testbed --testbed-nodes 2")
     (installed.workspace / "test_theirs.py").write_text(PASSES)
     assert "1 passed" in done.stdout, done.stdout
 

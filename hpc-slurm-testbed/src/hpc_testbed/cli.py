@@ -2,8 +2,11 @@
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
+from pathlib import Path
+from typing import NoReturn
 
 from hpc_testbed.engine import TestbedError, verb
 from hpc_testbed.faults import FAULTS
@@ -62,6 +65,20 @@ def ssh(testbed: Testbed, arguments: argparse.Namespace) -> int:
         return subprocess.run(["ssh", "-F", config, arguments.on, *arguments.options]).returncode
 
 
+def run(testbed: Testbed, arguments: argparse.Namespace) -> int:
+    command = arguments.command
+    if not command:
+        raise TestbedError("run what? As in: hpc-testbed run sinfo")
+    line = command[0] if len(command) == 1 else shlex.join(command)
+    return testbed.run(
+        line, user=arguments.user, service=arguments.on, check=False, show=True
+    ).returncode
+
+
+def put(testbed: Testbed, arguments: argparse.Namespace) -> None:
+    testbed.put(Path(arguments.folder), arguments.destination, user=arguments.user)
+
+
 def status(testbed: Testbed, arguments: argparse.Namespace) -> None:
     print(testbed.status())
 
@@ -108,8 +125,15 @@ def down(testbed: Testbed, arguments: argparse.Namespace) -> None:
     print("Down: no container, network or volume of the testbed is left.")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Errors are one line, as all of ours."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"Error: {message} (see {self.prog} --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="hpc-testbed",
         description="A real Slurm site in containers on this machine. Not for production.",
         epilog="Needs Docker with Compose v2. To begin: hpc-testbed up; hpc-testbed shell; sinfo; "
@@ -149,6 +173,14 @@ def _parser() -> argparse.ArgumentParser:
     secure = add(ssh, "log in by ssh, with a key for this one time; further arguments go to ssh")
     secure.add_argument("--user", default="alice")
     secure.add_argument("--on", default="login1", choices=LOGIN_NODES)
+    once = add(run, "run a command there; its exit code is ours")
+    once.add_argument("--user", default="alice")
+    once.add_argument("--on", default="login")
+    once.add_argument("command", nargs=argparse.REMAINDER, help="one text is a line for bash")
+    copy = add(put, "copy a folder to the shared home")
+    copy.add_argument("--user", default="alice")
+    copy.add_argument("folder")
+    copy.add_argument("destination", help="as in /home/alice/scripts")
     add(status, "containers, nodes and jobs")
     add(logs, "what the daemons wrote").add_argument("services", nargs="*")
     wrong = add(chaos, "let something go wrong; without a name, the list of what can")

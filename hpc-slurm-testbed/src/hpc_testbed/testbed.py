@@ -254,6 +254,8 @@ class Testbed:
 
     def put(self, source: Path, destination: str, *, user: str = "alice") -> None:
         """Copy a folder of ours to `destination` on the shared home, owned by `user`."""
+        if not source.is_dir():
+            raise TestbedError(f"{source} is not a folder")
         buffer = BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as archive:
             archive.add(source, arcname=".", filter=_without_caches)
