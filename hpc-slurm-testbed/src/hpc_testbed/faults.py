@@ -77,8 +77,9 @@ def _break_fabric(testbed, node):
         "set -e; read -r network address < <(ip -4 -o route show dev ib0 scope link | "
         """sed -E 's/^([^ ]+) .*src ([^ ]+).*/\\1 \\2/'); """
         "ip route replace default dev lo src $address table 200; "
-        "ip rule add ipproto tcp dport 6817-6818 lookup main pref 100; "
-        "ip rule add ipproto tcp sport 6817-6818 lookup main pref 101; "
+        # By number (tcp): not every image has the names.
+        "ip rule add ipproto 6 dport 6817-6818 lookup main pref 100; "
+        "ip rule add ipproto 6 sport 6817-6818 lookup main pref 101; "
         "ip rule add to $network lookup 200 pref 102",
         check=True,
     )

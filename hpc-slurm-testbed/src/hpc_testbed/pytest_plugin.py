@@ -39,15 +39,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "testbed: needs the Slurm testbed, that is Docker")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def uses_testbed(item: pytest.Item) -> bool:
-        return "testbed_session" in getattr(item, "fixturenames", ())
+def _uses_testbed(item: pytest.Item) -> bool:
+    return "testbed_session" in getattr(item, "fixturenames", ())
 
-    for item in items:
-        if uses_testbed(item):
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]):
+    for item in items:  # before pytest itself selects by markers (-m)
+        if _uses_testbed(item):
             item.add_marker("testbed")
-    items.sort(key=uses_testbed)  # quick ones first; the sort is stable
+    yield
+    items.sort(key=_uses_testbed)  # quick ones first; the sort is stable
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
