@@ -35,8 +35,8 @@ def blocks(language, heading):
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory):
-    """Their project with an environment of its own, on a runner; nothing of ours is on its path."""
+def project(tmp_path_factory):
+    """Their project's checkout, and the variables in which nothing of ours is on any path."""
     project = tmp_path_factory.mktemp("theirs") / "checkout"
     project.mkdir()
     subprocess.run(["git", "init", "--quiet", project], check=True)
@@ -50,19 +50,29 @@ def stranger(tmp_path_factory):
     # Two checkouts of ours that differ, tested on one machine, would rebuild each other's image.
     env |= {key: os.environ[key] for key in ("TESTBED_IMAGE",) if key in os.environ}
     env["PATH"] = f"{venv / 'bin'}:{env['PATH']}"
-    scratch = project.parent / "runner"
-    scratch.mkdir()
-    return Runner(project, scratch, env)
+    return project, env
+
+
+@pytest.fixture
+def stranger(project, tmp_path):
+    """Their project on a runner that has done nothing yet."""
+    return Runner(project[0], tmp_path, project[1])
 
 
 @pytest.fixture(scope="module")
-def installed(stranger):
-    """With the driver, and no testbed up."""
-    done = stranger.use(TESTBED, {"nodes": "0"})
+def with_driver(project, tmp_path_factory):
+    """The variables after the action has installed the driver and started nothing."""
+    runner = Runner(project[0], tmp_path_factory.mktemp("runner"), project[1])
+    done = runner.use(TESTBED, {"nodes": "0"})
     assert done.returncode == 0, done.stdout + done.stderr
-    name = stranger.env.pop("TESTBED_NAME")
-    yield stranger
-    stranger.env["TESTBED_NAME"] = name
+    return runner.env
+
+
+@pytest.fixture
+def installed(project, with_driver, tmp_path):
+    """With the driver, and without the name of a testbed, as at a desk."""
+    env = {key: value for key, value in with_driver.items() if key != "TESTBED_NAME"}
+    return Runner(project[0], tmp_path, env)
 
 
 # --- without Docker ---
@@ -203,23 +213,23 @@ def test_the_three_lines_of_the_readme(stranger, engine):
 
 
 @pytest.mark.testbed
-def test_without_pytest_a_folder_is_put_there_and_a_script_is_submitted(stranger, engine):
+def test_without_pytest_a_folder_is_put_there_and_a_script_is_submitted(installed, engine):
     (line,) = re.findall(r"^(hpc-testbed put .*)$", README, flags=re.MULTILINE)
-    (stranger.workspace / "scripts").mkdir()
-    (stranger.workspace / "scripts" / "job.sh").write_text("#!/bin/sh\necho from $(id -un)\n")
-    stranger.env["TESTBED_NAME"] = "hpc-testbed-by-hand"
+    (installed.workspace / "scripts").mkdir()
+    (installed.workspace / "scripts" / "job.sh").write_text("#!/bin/sh\necho from $(id -un)\n")
+    installed.env["TESTBED_NAME"] = "hpc-testbed-by-hand"
     try:
-        assert stranger.run("hpc-testbed up --nodes 1").returncode == 0
-        done = stranger.run(line)
+        assert installed.run("hpc-testbed up --nodes 1").returncode == 0
+        done = installed.run(line)
         assert done.returncode == 0, done.stderr
-        assert stranger.run("hpc-testbed run 'cat slurm-*.out'").stdout == "from alice\n"
-        refused = stranger.run("hpc-testbed run --user carol sbatch --wrap=true")
+        assert installed.run("hpc-testbed run 'cat slurm-*.out'").stdout == "from alice\n"
+        refused = installed.run("hpc-testbed run --user carol sbatch --wrap=true")
         assert refused.returncode == 1
         assert "Invalid account" in refused.stderr
-        missing = stranger.run("hpc-testbed put nothing /home/alice/nothing")
+        missing = installed.run("hpc-testbed put nothing /home/alice/nothing")
         assert missing.stderr == "Error: nothing is not a folder\n"
     finally:
-        stranger.run("hpc-testbed down")
+        installed.run("hpc-testbed down")
 
 
 @pytest.mark.testbed
@@ -242,6 +252,22 @@ def test_without_a_name_the_fixture_starts_one_and_takes_it_down_even_with_two_w
     assert "2 passed" in done.stdout, done.stdout
     mine = docker_projects() - before
     assert not [name for name in mine if "-gw" in name]
+
+
+@pytest.mark.full
+@pytest.mark.testbed
+def test_a_second_session_of_the_same_checkout_is_refused_and_harms_nothing(installed, engine):
+    (installed.workspace / "test_first.py").write_text(
+        "import subprocess, sys\n"
+        "def test_first(testbed):\n"
+        "    second = [sys.executable, '-m', 'pytest', 'test_theirs.py', '--require-testbed']\n"
+        "    done = subprocess.run(second, capture_output=True, text=True)\n"
+        "    assert 'another session of pytest uses testbed' in done.stdout\n"
+        "    testbed.run('srun true')\n"
+    )
+    done = installed.run("pytest test_first.py --require-testbed --testbed-nodes 1")
+    (installed.workspace / "test_first.py").unlink()
+    assert "1 passed" in done.stdout, done.stdout
 
 
 @pytest.mark.full

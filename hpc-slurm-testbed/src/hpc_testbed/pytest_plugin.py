@@ -4,7 +4,10 @@ Tests that use it are marked ``testbed``, run after all others, and are skipped,
 shown, where Docker cannot be used; ``--require-testbed`` makes that a failure.
 """
 
+import contextlib
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -64,25 +67,25 @@ def testbed_session(request: pytest.FixtureRequest):
 
     One that is named and runs already is used as it is and left running.
     """
-    joined, problem = False, None
-    try:
-        testbed = _of_session(request.config)
-        joined = testbed.is_up() and _given_name(request.config) == testbed.name
-        if not joined:
-            testbed.down()  # what a killed session may have left
-            testbed.__enter__()
-    except TestbedError as error:
-        problem = error
-    if isinstance(problem, NoEngine):
-        request.config.stash[_PROBLEM] = str(problem)
-        if not request.config.getoption("require_testbed"):
-            pytest.skip(str(problem))
-        pytest.fail(f"the testbed is required: {problem}", pytrace=False)
-    if problem:
-        pytest.fail(f"the testbed did not start: {problem}", pytrace=False)
-    yield testbed
-    if not joined:
-        testbed.down()
+    with contextlib.ExitStack() as held:
+        problem = None
+        try:
+            testbed = _of_session(request.config)
+            joined = testbed.is_up() and _given_name(request.config) == testbed.name
+            if not joined:
+                held.enter_context(_alone(testbed.name))
+                testbed.down()  # what a killed session may have left
+                held.enter_context(testbed)
+        except TestbedError as error:
+            problem = error
+        if isinstance(problem, NoEngine):
+            request.config.stash[_PROBLEM] = str(problem)
+            if not request.config.getoption("require_testbed"):
+                pytest.skip(str(problem))
+            pytest.fail(f"the testbed is required: {problem}", pytrace=False)
+        if problem:
+            pytest.fail(f"the testbed did not start: {problem}", pytrace=False)
+        yield testbed
 
 
 @pytest.fixture
@@ -98,6 +101,25 @@ def testbed(testbed_session: Testbed):
         wrong.append(f"jobs {', '.join(left)} are there")
     if wrong:
         pytest.fail(f"the test left the testbed unwell: {'; '.join(wrong)}", pytrace=False)
+
+
+@contextlib.contextmanager
+def _alone(name: str):
+    """Refuse a second session of the same project at the same time: it would take ours down."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with (Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TestbedError(
+                f"another session of pytest uses testbed {name} just now: give this one a name of "
+                "its own (--testbed-name)"
+            ) from None
+        yield
 
 
 def _given_name(config: pytest.Config) -> str | None:
