@@ -281,7 +281,11 @@ def test_a_dockerfile_of_theirs_adds_packages(installed, engine):
         "    testbed.run('srun python3 -c \"import tomlkit\"')\n"
     )
     options = "--testbed-nodes 1 -o testbed_dockerfile=testbed.Dockerfile"
-    done = installed.run(f"pytest --require-testbed {options}")
+    try:
+        done = installed.run(f"pytest --require-testbed {options}")
+    finally:
+        image = Testbed(dockerfile=installed.workspace / "testbed.Dockerfile", suite="trixie").image
+        subprocess.run(["docker", "image", "rm", image], capture_output=True)
     (installed.workspace / "test_theirs.py").write_text(PASSES)
     assert "1 passed" in done.stdout, done.stdout
 
