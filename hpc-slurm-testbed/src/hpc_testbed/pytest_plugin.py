@@ -111,7 +111,13 @@ def _alone(name: str):
     except ImportError:  # Windows
         yield
         return
-    with (Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}.lock").open("w") as file:
+    path = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}.lock"
+    try:
+        # Anybody may write into that folder: no link of somebody else's is followed.
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise TestbedError(f"the lock {path} can't be opened: {error.strerror}") from None
+    try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -120,6 +126,8 @@ def _alone(name: str):
                 "its own (--testbed-name)"
             ) from None
         yield
+    finally:
+        os.close(file)
 
 
 def _given_name(config: pytest.Config) -> str | None:
