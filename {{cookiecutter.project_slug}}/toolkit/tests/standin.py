@@ -89,7 +89,12 @@ class Slurm(Dialect):
         return asked[0] if asked else super().ids(arguments)
 
     def listed(self, jobs):
-        return "".join(f"{job.id}|{self.row(job)}\n" for job in jobs)
+        rows = {job.id: self.row(job) for job in jobs}
+        # A test that does not care for the times leaves them out.
+        rows = {
+            job: row if row.count("|") == 4 else f"{row}|0:05|9:55" for job, row in rows.items()
+        }
+        return "".join(f"{job}|{row}\n" for job, row in rows.items())
 
 
 class Pbs(Dialect):

@@ -26,14 +26,15 @@ def listing(monkeypatch):
 
     class Listing(dict):
         def __init__(self):
-            self.asked, self.error = [], None
+            self.asked, self.error, self.elapsed = [], None, "0:05"
 
         async def run(self, argv, **_):
             assert argv[0] == "squeue"
             self.asked.append((time.monotonic(), argv[-1].removeprefix("--jobs=").split(",")))
             if self.error:
                 raise self.error
-            return "".join(f"{job}|{row}\n" for job, row in self.items())
+            rows = self.items()
+            return "".join(f"{job}|{row}|{self.elapsed}|INVALID\n" for job, row in rows)
 
     listing = Listing()
     monkeypatch.setattr(jobs, "run", listing.run)
@@ -181,9 +182,23 @@ def test_jobs_that_are_known_are_read_although_the_list_fails_for_forgotten_ones
     assert asyncio.run(life()) == [(JobState.RUNNING, "node1"), (JobState.GONE, "")]
 
 
+def test_times_are_renewed_at_every_look_and_are_no_event(listing):
+    async def life():
+        watcher = jobs.Watcher(SLURM, "1")
+        listing["1"] = "RUNNING|None|n1"
+        await watcher.poll()
+        listing.elapsed = "1-00:00:07"
+        assert not await watcher.poll()
+        return watcher
+
+    watcher = asyncio.run(life())
+    assert watcher.jobs["1"].elapsed == 86407
+    assert len(watcher.events) == 1
+
+
 def test_a_slow_list_command_does_not_hold_up_the_event_loop(monkeypatch, slurm):
     squeue = slurm.folder / "bin" / "squeue"
-    squeue.write_text("#!/bin/sh\nsleep 1\necho '1|RUNNING|None|node1'\n")
+    squeue.write_text("#!/bin/sh\nsleep 1\necho '1|RUNNING|None|node1|0:05|9:55'\n")
 
     async def life():
         watcher = jobs.Watcher(SLURM, "1")

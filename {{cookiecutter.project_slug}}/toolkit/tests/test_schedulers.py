@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+import dask_hpc
 from dask_hpc import schedulers
 from dask_hpc.schedulers import JobState, JobStatus
 
@@ -101,14 +102,15 @@ def test_the_example_of_a_walltime_is_one_hour(scheduler):
 def test_slurm_list_is_read_with_states_reasons_and_nodes():
     printed = (
         "Welcome to the cluster of 2024!\n"
-        "17|PENDING|Resources|\n"
-        "18|PENDING|ReqNodeNotAvail, UnavailableNodes:node[1-3]|\n"
-        "19|RUNNING|None|node1\n"
-        "20|CANCELLED by 1000|None|node2\n"
-        "21|OUT_OF_MEMORY|OutOfMemory|node2\n"
-        "22|A_STATE_OF_2030|None|\n"
+        "17|PENDING|Resources||0:00|30:00\n"
+        "18|PENDING|ReqNodeNotAvail, UnavailableNodes:node[1-3]||0:00|UNLIMITED\n"
+        "19|RUNNING|None|node1|1-02:03:04|0:07\n"
+        "20|CANCELLED by 1000|None|node2|12:00|NOT_SET\n"
+        "21|OUT_OF_MEMORY|OutOfMemory|node2|1:00:00|INVALID\n"
+        "22|A_STATE_OF_2030|None||INVALID|INVALID\n"
     )
-    assert SLURM.parse_list(printed) == [
+    jobs = SLURM.parse_list(printed)
+    assert jobs == [
         JobStatus("17", JobState.PENDING, "Resources"),
         JobStatus("18", JobState.PENDING, "ReqNodeNotAvail, UnavailableNodes:node[1-3]"),
         JobStatus("19", JobState.RUNNING, "", "node1"),
@@ -116,6 +118,42 @@ def test_slurm_list_is_read_with_states_reasons_and_nodes():
         JobStatus("21", JobState.OUT_OF_MEMORY, "OutOfMemory", "node2"),
         JobStatus("22", JobState.UNKNOWN),
     ]
+    assert [job.elapsed for job in jobs] == [0, 0, 93784, 720, 3600, None]
+    assert [job.left for job in jobs] == [1800, None, 7, None, None, None]
+
+
+def test_where_a_jobs_output_goes_is_what_its_script_says(lab):
+    with dask_hpc.SLURMCluster() as cluster:
+        for path in SLURM.log_files("logs", cluster.job_name, "%J"):
+            assert f" {path}\n" in cluster.job_script()
+    assert SLURM.log_files("logs", None, "7") == ["logs/worker-7.out", "logs/worker-7.err"]
+    assert SLURM.log_files(None, "dask-worker", "7") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("pbs", ["17.pbs.site.org.OU", "17.pbs.site.org.ER"]),
+        ("pbs", ["dask-worker.o17", "dask-worker.e17"]),
+        ("sge", ["dask-worker.o17"]),
+        ("lsf", ["LSFCluster-0-17.out", "LSFCluster-0-17.err"]),
+        ("htcondor", ["worker-17.0.out", "worker-17.0.err"]),
+        ("oar", []),
+    ],
+)
+def test_a_jobs_files_are_found_among_others(name, files, tmp_path):
+    folder = tmp_path / "[logs]"  # no pattern
+    folder.mkdir()
+    for file in [
+        *files,
+        "117.pbs.site.org.OU",
+        "dask-worker.o117",
+        "x-117.out",
+        "worker-117.0.out",
+    ]:
+        (folder / file).touch()
+    expected = [f"{folder}/{file}" for file in files]
+    assert schedulers.get(name).log_files(str(folder), "dask-worker", "17") == expected
 
 
 def test_every_slurm_state_has_one_of_ours_and_ended_ones_are_told_apart():

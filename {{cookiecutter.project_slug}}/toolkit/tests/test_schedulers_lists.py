@@ -1,11 +1,13 @@
 """What batch systems' commands print, in their own shapes, and what is read out of it."""
 
 import re
+import time
 
 import pytest
 
 from dask_hpc import schedulers
 from dask_hpc.schedulers import JobState, JobStatus
+from dask_hpc.schedulers.base import read_duration, since
 
 # OpenPBS 23.06, as it answered `qstat -f`, shortened; a value goes on after 78 characters. The last
 # jobs are Torque's, which keeps ended ones listed for a while; its exit codes are of its
@@ -26,6 +28,8 @@ Job Id: 17.pbs.site.org
 
 Job Id: 18.pbs.site.org
     job_state = R
+    resources_used.walltime = 00:20:05
+    Resource_List.walltime = 01:00:00
     exec_host = node1/0*2+node2/0*2
     comment = Job run at Wed Nov 25 at 10:00 on (node1:ncpus=2:mem=1048576kb)
 
@@ -106,6 +110,7 @@ Job_Id: 7
     job_array_id = 7
     name = dask-worker
     state = Running
+    startTime = 2026-11-25 22:52:02
     wanted_resources = -l "{type = 'default'}/network_address=1/core=2,walltime=0:5:0"
     assigned_hostnames = node1.site.org+node2.site.org
     command = sleep 30
@@ -274,6 +279,26 @@ READ = {
 def test_a_list_is_read_with_states_reasons_and_nodes(name):
     printed, expected = READ[name]
     assert schedulers.get(name).parse_list(printed) == expected
+
+
+def test_how_long_a_job_has_run_is_told_where_the_list_says_it(monkeypatch):
+    now = time.mktime((2026, 11, 25, 23, 0, 0, 0, 0, -1))
+    monkeypatch.setattr("dask_hpc.schedulers.base.time.time", lambda: now)
+    times = {
+        name: {job.job: (job.elapsed, job.left) for job in schedulers.get(name).parse_list(printed)}
+        for name, (printed, _) in READ.items()
+    }
+    assert times["pbs"]["18"] == (1205, 2395)
+    assert times["sge"]["1"] == (1526, None)
+    assert times["oar"]["7"] == (478, None)
+    told = [(name, job) for name, jobs in times.items() for job in jobs if any(jobs[job])]
+    assert told == [("pbs", "18"), ("sge", "1"), ("oar", "7")]
+
+
+@pytest.mark.parametrize("text", ["INVALID", "", "soon", "9:99:99:99"])
+def test_what_is_no_time_is_none(text):
+    assert read_duration(text) is None
+    assert since(text, "%Y-%m-%d") is None
 
 
 @pytest.mark.parametrize("name", READ)

@@ -306,9 +306,11 @@ class Watcher:
     def _note(self, status: JobStatus) -> bool:
         """Remember a status; where it is new, make it an event."""
         known = self._jobs.get(status.job)
-        if known == status or (known is not None and known.state.ended):
+        if known is not None and known.state.ended:
             return False
-        self._jobs[status.job] = status
+        self._jobs[status.job] = status  # its times are new in any case
+        if known == status:
+            return False
         event = JobEvent(time.time(), status.job, status.state, status.reason, status.node)
         self.events.append(event)
         for callback in list(self._callbacks):

@@ -7,7 +7,9 @@ name. Standard library only, so that the description can be read anywhere.
 from __future__ import annotations
 
 import enum
+import glob
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -52,12 +54,17 @@ class JobStatus:
         Why it is in that state, in the batch system's own word; empty if it gives none.
     node : str
         Where it runs or ran; empty before it starts.
+    elapsed, left : float or None
+        Seconds that it has run and may still run, when it was listed; None: the list does not say,
+        or there is no limit. Two statuses that differ only in these are the same.
     """
 
     job: str
     state: JobState
     reason: str = ""
     node: str = ""
+    elapsed: float | None = field(default=None, compare=False)
+    left: float | None = field(default=None, compare=False)
 
 
 def _no_command(*_: object) -> list[str]:
@@ -115,6 +122,30 @@ def read_walltime(text: str, patterns: Sequence[re.Pattern], label: str, forms: 
     return seconds
 
 
+_DURATION = re.compile(r"(?:(?:(?P<d>\d+)-)?(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d+)", re.ASCII)
+
+
+def read_duration(text: str) -> float | None:
+    """Seconds in a time that a list shows, ``D-HH:MM:SS`` or its end; None if it is no time."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        return None
+    days, hours, minutes, seconds = (int(value or 0) for value in match.groups())
+    return float(86400 * days + 3600 * hours + 60 * minutes + seconds)
+
+
+def since(text: str, form: str) -> float | None:
+    """Seconds since a moment that a list shows; None if it is no time, or not yet.
+
+    The list has no time zone: it is this computer's, as people read it.
+    """
+    try:
+        passed = time.time() - time.mktime(time.strptime(text.strip(), form))
+    except (ValueError, OverflowError):
+        return None
+    return passed if passed >= 0 else None
+
+
 @dataclass(frozen=True)
 class Scheduler:
     """The description of a batch system.
@@ -145,6 +176,9 @@ class Scheduler:
         What the key ``job-extra-directives`` holds: list, or dict.
     log_key : str or None
         The key there for the folder where jobs' output goes; None: dask-jobqueue uses none.
+    log_names : tuple of str
+        Names of a job's files there, as dask-jobqueue has the batch system write them, with
+        ``{name}`` (the job's) and ``{job}`` (its id). A ``*`` is what can't be known before.
     submit, see_jobs, see_queues, see_reason, cancel : str
         What people type to submit a job script, see their jobs, the queues (empty: there is no such
         command) and what a job waits for (empty: the list says it), and to cancel a job. The last
@@ -189,6 +223,7 @@ class Scheduler:
     required: tuple[str, ...] = ()
     unasked: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     log_key: str | None = "log-directory"
+    log_names: tuple[str, ...] = ()
     directive: str = ""
     directives_type: type = list
     submit: str = ""
@@ -237,6 +272,29 @@ class Scheduler:
     def says_over(self, lines: Sequence[str]) -> bool:
         """Whether a command failed only because jobs are over: each line says so."""
         return bool(lines) and all(any(part in line for part in self.not_there) for line in lines)
+
+    def log_files(self, directory: str | None, job_name: str | None, job_id: str) -> list[str]:
+        """Paths of the files that hold what a job prints, errors last; empty if not known.
+
+        Parameters
+        ----------
+        directory : str or None
+            The value of `log_key`.
+        job_name : str or None
+            As the batch system knows it.
+        job_id : str
+        """
+        if not directory:
+            return []
+        paths = []
+        for form in self.log_names:
+            parts = {"name": job_name or "worker", "job": job_id}
+            if "*" in form:
+                parts = {key: glob.escape(value) for key, value in parts.items()}
+                paths += sorted(glob.glob(f"{glob.escape(directory)}/{form.format(**parts)}"))  # noqa: PTH207
+            else:
+                paths.append(f"{directory}/{form.format(**parts)}")
+        return paths
 
     def directives_problem(self, value: object) -> str:
         """What is wrong with a value of the key ``job-extra-directives``; empty if nothing is."""

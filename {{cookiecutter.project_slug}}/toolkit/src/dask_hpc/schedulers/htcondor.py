@@ -124,6 +124,7 @@ HTCONDOR = Scheduler(
     queue_word="pool",
     required=("disk",),
     directives_type=dict,
+    log_names=("worker-{job}.0.out", "worker-{job}.0.err"),
     submit="condor_submit",
     see_jobs="condor_q",
     see_reason="condor_q -better-analyze",

@@ -150,6 +150,8 @@ LSF = Scheduler(
     account_key="project",
     queue_key="queue",
     directive="#BSUB",
+    # Before the id is the worker's name, not the job's.
+    log_names=("*-{job}.out", "*-{job}.err"),
     submit="bsub",
     see_jobs="bjobs",
     see_queues="bqueues",

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from .base import JobState, JobStatus, Scheduler, read_walltime
+from .base import JobState, JobStatus, Scheduler, read_walltime, since
 
 WALLTIME_FORMS = "HH:MM:SS (also HH:MM, or a number alone: hours)"
 
@@ -64,7 +64,10 @@ def _status(block: str) -> JobStatus:
         state, reason = (_ENDS[known[0]], known[0]) if known else (state, "")
     elif state is JobState.DONE and not re.match(r"0\b|$", value("exit_code")):
         state = JobState.FAILED
-    return JobStatus(job.strip(), state, reason, value("assigned_hostnames").split("+")[0])
+    running = state is JobState.RUNNING
+    elapsed = since(value("startTime"), "%Y-%m-%d %H:%M:%S") if running else None
+    node = value("assigned_hostnames").split("+")[0]
+    return JobStatus(job.strip(), state, reason, node, elapsed)
 
 
 def cancel_command(job_ids: Sequence[str]) -> list[str]:

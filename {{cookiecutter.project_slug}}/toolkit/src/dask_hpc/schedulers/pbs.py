@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from .base import JobState, JobStatus, Scheduler, read_walltime
+from .base import JobState, JobStatus, Scheduler, read_duration, read_walltime
 
 WALLTIME_FORMS = "HH:MM:SS (also MM:SS, or a number alone: seconds)"
 
@@ -66,7 +66,11 @@ def _status(job: dict[str, str]) -> JobStatus:
     waiting = state is JobState.PENDING
     reason = job.get("comment", "").strip() if waiting else ""
     node = job.get("exec_host", "").split("/")[0]
-    return JobStatus(job["id"], state, reason or ("H" if letter == "H" else ""), node)
+    reason = reason or ("H" if letter == "H" else "")
+    elapsed = read_duration(job.get("resources_used.walltime", ""))
+    limit = read_duration(job.get("Resource_List.walltime", ""))
+    left = None if elapsed is None or limit is None else max(limit - elapsed, 0.0)
+    return JobStatus(job["id"], state, reason, node, elapsed, left)
 
 
 def cancel_command(job_ids: Sequence[str]) -> list[str]:
@@ -176,6 +180,8 @@ PBS = Scheduler(
     account_key="account",
     queue_key="queue",
     directive="#PBS",
+    # OpenPBS calls them 123.server.OU, Torque dask-worker.o123.
+    log_names=("{job}.*.OU", "{name}.o{job}*", "{job}.*.ER", "{name}.e{job}*"),
     submit="qsub",
     see_jobs="qstat -u $USER",
     see_queues="qstat -Q",

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from xml.etree import ElementTree
 
-from .base import JobState, JobStatus, Scheduler, read_walltime
+from .base import JobState, JobStatus, Scheduler, read_walltime, since
 
 WALLTIME_FORMS = "HH:MM:SS (also a number alone: seconds)"
 
@@ -53,7 +53,9 @@ def parse_list(stdout: str) -> list[JobStatus]:
         node = entry.findtext("queue_name", "").partition("@")[2]  # all.q@node1
         state = STATES.get(word, JobState.UNKNOWN)
         reason = word if state is JobState.PENDING and word != "qw" else ""
-        jobs.append(JobStatus(entry.findtext("JB_job_number", ""), state, reason, node))
+        # What is left it does not say.
+        elapsed = since(entry.findtext("JAT_start_time", ""), "%Y-%m-%dT%H:%M:%S")
+        jobs.append(JobStatus(entry.findtext("JB_job_number", ""), state, reason, node, elapsed))
     return jobs
 
 
@@ -137,6 +139,7 @@ SGE = Scheduler(
         {"job-extra-directives": "cores, as in -pe smp 8 (`qconf -spl` lists the site's words)"}
     ),
     directive="#$",
+    log_names=("{name}.o{job}",),
     submit="qsub",
     see_jobs="qstat -u $USER",
     see_queues="qstat -g c",

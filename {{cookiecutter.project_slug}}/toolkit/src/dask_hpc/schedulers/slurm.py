@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from .base import JobState, JobStatus, Scheduler, read_walltime
+from .base import JobState, JobStatus, Scheduler, read_duration, read_walltime
 
 WALLTIME_FORMS = (
     "HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS (also MM:SS, or a number alone: minutes, or UNLIMITED)"
@@ -35,19 +35,23 @@ def parse_walltime(text: str) -> float:
 def list_command(job_ids: Sequence[str]) -> list[str]:
     # --states=all: ended jobs stay listed for a while (MinJobAge), so that how they ended is seen.
     ids = ",".join(job_ids)
-    return ["squeue", "--noheader", "--states=all", "--format=%i|%T|%r|%N", f"--jobs={ids}"]
+    form = "%i|%T|%r|%N|%M|%L"
+    return ["squeue", "--noheader", "--states=all", f"--format={form}", f"--jobs={ids}"]
 
 
 def parse_list(stdout: str) -> list[JobStatus]:
     jobs = []
     for line in stdout.splitlines():
         fields = line.strip().split("|")
-        if len(fields) != 4 or not fields[0]:
+        if len(fields) != 6 or not fields[0]:
             continue  # a site's banner
-        job, word, reason, node = fields
+        job, word, reason, node, elapsed, left = fields
         state = STATES.get(word.split(" ")[0], JobState.UNKNOWN)
         reason = "" if reason in ("None", "(null)") else reason
-        jobs.append(JobStatus(job, state, reason, "" if node == "(null)" else node))
+        node = "" if node == "(null)" else node
+        # INVALID, UNLIMITED and NOT_SET are no times.
+        times = read_duration(elapsed), read_duration(left)
+        jobs.append(JobStatus(job, state, reason, node, *times))
     return jobs
 
 
@@ -235,6 +239,7 @@ SLURM = Scheduler(
     queue_key="queue",
     queue_word="partition",
     directive="#SBATCH",
+    log_names=("{name}-{job}.out", "{name}-{job}.err"),
     submit="sbatch",
     see_jobs="squeue --me",
     see_queues="sinfo",
