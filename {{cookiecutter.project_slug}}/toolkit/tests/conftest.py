@@ -22,7 +22,7 @@ import pytest
 # and dask-jobqueue writes a file into the home.
 HOME = tempfile.mkdtemp(prefix="dask-hpc-tests-")
 os.environ.update(HOME=HOME, DASK_CONFIG=f"{HOME}/dask", DASK_ROOT_CONFIG=f"{HOME}/none")
-for variable in [name for name in os.environ if name.startswith("SLURM_")]:
+for variable in [name for name in os.environ if name.startswith(("SLURM_", "XDG_"))]:
     del os.environ[variable]
 
 import dask  # noqa: E402

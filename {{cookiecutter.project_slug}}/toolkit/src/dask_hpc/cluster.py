@@ -6,14 +6,16 @@ import asyncio
 import logging
 import shlex
 import time
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 from dask.utils import parse_timedelta
 from distributed.core import Status
 
-from . import config, jobs, schedulers
+from . import config, jobs, news, registry, schedulers
 from ._jobqueue import dask_jobqueue
 from .errors import ConfigError, JobsEnded, SubmitError, WorkersTimeout
+from .guard import Guard
 from .lifecycle import Canceller, Submissions, bound_to
 from .local import LocalCluster, local_arguments
 
@@ -42,6 +44,8 @@ class ClusterMixin:
         # First of all, since leaving __init__ through an error still runs __del__ and close.
         self.watcher = jobs.Watcher(self.batch)
         self._canceller = Canceller(self.batch, self.watcher)
+        self._guard = Guard(self._describe_to_watchdog, news.warn)
+        self.watcher.subscribe(lambda event: self._guard.note(event.job, event.state.ended))
         self._submitted: set[str] = set()  # names of the jobs that the batch system took
         self._refusal: SubmitError | None = None
         self._refusal_shown = False
@@ -51,10 +55,27 @@ class ClusterMixin:
         self._section = f"jobqueue.{kwargs['config_name']}"
         super().__init__(n_workers=n_workers, job_cls=job_cls, **kwargs)
         # HTCondor's jobs may be on another computer, which its commands have to be told.
-        extra = shlex.split(self._dummy_job.cancel_command or "")[1:]
+        extra = self._cancel_extra()
         self._canceller.extra, self.watcher.extra = extra, self.batch.list_extra(extra)
-        if self.asynchronous:
-            self._canceller.cancel_at_exit()
+
+    def _cancel_extra(self) -> list[str]:
+        return shlex.split(self._dummy_job.cancel_command or "")[1:]
+
+    def _describe_to_watchdog(self) -> dict[str, Any]:
+        extra = self._cancel_extra()
+        directory = self._log_directory
+        known = registry.new(
+            batch=self.batch.name,
+            extra=extra,
+            cluster=type(self).__name__,
+            job_name=self.job_name,
+            log_directory=str(Path(directory).absolute()) if directory else None,
+        )
+        return known | {
+            "cancel": jobs.cancel_command(self.batch, [], extra),
+            "over": list(self.batch.not_there),
+            "pattern": self.batch.job_id_pattern,
+        }
 
     @property
     def job_ids(self) -> list[str]:
@@ -225,8 +246,10 @@ class ClusterMixin:
         # Jobs first: whatever else fails or is interrupted while closing, they end.
         if self.status in (Status.running, Status.failed):
             await self._canceller.cancel(*self.job_ids)
-        await super()._close()
-        self._canceller.forget()
+        try:
+            await super()._close()
+        finally:
+            await self._guard.close()
         await self.watcher.stop()
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from .schedulers import JobState, JobStatus, Scheduler
 
@@ -51,7 +52,11 @@ class CommandError(RuntimeError):
 
 
 async def run(
-    argv: Sequence[str], *, timeout: float | None = None, stdin: Path | str = os.devnull
+    argv: Sequence[str],
+    *,
+    timeout: float | None = None,
+    stdin: Path | str = os.devnull,
+    answer: BinaryIO | None = None,
 ) -> str:
     """Run a command of the batch system and return what it printed.
 
@@ -64,6 +69,8 @@ async def run(
     timeout : float, optional
         Seconds after which it is ended. Without one it is not ended even if nobody waits for it
         any more: it may be a submission.
+    answer : file, optional
+        Into which it prints, for somebody who reads it if this process is killed before.
 
     Raises
     ------
@@ -76,7 +83,7 @@ async def run(
             process = await asyncio.create_subprocess_exec(
                 *argv,
                 stdin=file,
-                stdout=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE if answer is None else answer,
                 stderr=asyncio.subprocess.PIPE,
                 # oarsub takes the folder where the job starts from PWD and fails without one. It is
                 # the shell's word: os.chdir does not change it, and a service may have none.
@@ -100,6 +107,9 @@ async def run(
         if isinstance(error, asyncio.CancelledError):
             raise
         raise CommandError(command, f"no answer within {timeout:g} s") from None
+    if answer is not None:
+        answer.seek(0)
+        out = answer.read()
     printed, said = out.decode(errors="replace"), err.decode(errors="replace")
     if process.returncode:
         lines = _lines(command, said) or _lines(command, printed)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import re
 import shlex
-import subprocess
-import sys
 import weakref
 
 from distributed.core import Status
@@ -25,17 +22,18 @@ class OwnedJob:
     """
 
     _owner = None  # a weak reference to the cluster, set in the class that bound_to makes
+    _answer = None  # the file into which a submission prints, see Guard.submission
 
-    @staticmethod
-    async def _call(cmd, *, shell=False, **_):
-        # dask-jobqueue runs every command through this. Ours outlives Ctrl-C, and its errors hold
-        # what the command said.
-        return await jobs.run(["sh", "-c", " ".join(cmd)] if shell else cmd)
+    async def _call(self, cmd, *, shell=False, **_):
+        # dask-jobqueue runs every command through this; here that is the submission. Ours outlives
+        # Ctrl-C, and its errors hold what the command said.
+        argv = ["sh", "-c", " ".join(cmd)] if shell else cmd
+        return await jobs.run(argv, answer=self._answer)
 
     async def _submit_job(self, script):
         if getattr(self, "use_stdin", False):
             # dask-jobqueue's LSF class goes through the shell here, and throws away what bsub says.
-            return await jobs.run([self.submit_command], stdin=script)
+            return await jobs.run([self.submit_command], stdin=script, answer=self._answer)
         return await super()._submit_job(script)
 
     def _job_id_from_submit_output(self, out):
@@ -48,13 +46,14 @@ class OwnedJob:
 
     async def start(self):
         owner = self._owner()
-        try:
-            await super().start()
-        except (RuntimeError, ValueError, OSError) as error:
-            # ValueError: what the submit command printed holds no job id.
-            self.status = Status.failed
-            raise refused(owner.batch, error) from error
-        owner._note_submitted(self.name, self.job_id)
+        with owner._guard.submission() as self._answer:
+            try:
+                await super().start()
+            except (RuntimeError, ValueError, OSError) as error:
+                # ValueError: what the submit command printed holds no job id.
+                self.status = Status.failed
+                raise refused(owner.batch, error) from error
+            owner._note_submitted(self.name, self.job_id)
 
     async def close(self):
         owner = self._owner()
@@ -131,39 +130,3 @@ class Canceller:
                     return
                 await asyncio.sleep(pause)
         self._watcher.ended(job_ids, JobState.CANCELLED, "by us")
-
-    def cancel_at_exit(self) -> None:
-        """Also cancel when the process ends, if the cluster has not been closed by then.
-
-        For a cluster on somebody else's event loop (``asynchronous=True``), as those of
-        JupyterLab's panel are. The others distributed closes at exit; when these come to be closed,
-        their loop has ended.
-        """
-        atexit.register(self._cancel_now)
-
-    def forget(self) -> None:
-        """The cluster is closed: nothing is to be done at exit."""
-        atexit.unregister(self._cancel_now)
-
-    def _cancel_now(self) -> None:
-        job_ids = self._watcher.live
-        if not job_ids:
-            return
-        command = jobs.cancel_command(self._scheduler, job_ids, self.extra)
-        try:
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=jobs.LIST_TIMEOUT,
-                start_new_session=True,  # a second Ctrl-C is not for it
-            )
-            said = []
-            if done.returncode:
-                said = (done.stderr or done.stdout).splitlines() or [f"exit code {done.returncode}"]
-        except (OSError, subprocess.SubprocessError) as error:
-            said = [str(error)]
-        if said and not self._scheduler.says_over(said):
-            line = f"Jobs may be left: {'; '.join(said)}. Cancel them: {shlex.join(command)}"
-            print(line, file=sys.stderr)
