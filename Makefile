@@ -12,12 +12,13 @@ PYTEST = mkdir -p build/benchmarks && $(PY) -m pytest --benchmark-json=build/ben
 PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full test-oldest test-newest lint bench-asv clean \
+.PHONY: help demo test test-full test-oldest test-newest test-main test-honest lint clean \
+	bench-asv bench-rounds bench-faults bench-connections bench-plain \
 	testbed-up testbed-scale testbed-shell testbed-status testbed-logs \
 	testbed-chaos testbed-mend testbed-down
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: .venv/demo-ready ## template, testbed, 500 x sleep(1) on real Slurm, figure and report in build/
 	@$(PY) benchmarks/demo.py
@@ -38,8 +39,27 @@ test-oldest: .venv/test-ready ## the toolkit and a project with the oldest versi
 test-newest: .venv/test-ready ## the same with the newest that the index has
 	@$(PY) tests/versions.py newest $(PYTEST_ARGS)
 
+test-main: .venv/test-ready ## the toolkit with what Dask and dask-jobqueue have in git
+	@$(PY) tests/versions.py main $(PYTEST_ARGS)
+
 lint: .venv/test-ready ## ruff, mended where it can
 	$(PY) -m ruff check --fix . && $(PY) -m ruff format .
+
+test-honest: .venv/test-ready ## what happens to a cluster, ours and plain dask-jobqueue's; then the docs' table
+	@$(PY) -m pytest tests/honest $(PYTEST_ARGS)
+	@$(PY) -m tests.honest.table
+
+bench-rounds: .venv/test-ready ## 100 rounds of create, scale, compute, close: nothing fails, nothing grows
+	@$(PY) benchmarks/rounds.py $(BENCH_ARGS)
+
+bench-faults: .venv/test-ready ## 12 faults, 10 times each, while 500 tasks run (hours)
+	@$(PY) benchmarks/faults_soak.py $(BENCH_ARGS)
+
+bench-connections: .venv/test-ready ## 200 first connections of clients, all cores busy, TLS on and off
+	@$(PY) benchmarks/connections.py $(BENCH_ARGS)
+
+bench-plain: .venv/test-ready ## the headline with our classes and with plain ones, in turns
+	@$(PY) benchmarks/headline_plain.py $(BENCH_ARGS)
 
 bench-asv: .venv/test-ready ## asv: render time, import time, the headline's overhead
 	@$(PY) benchmarks/run_asv.py

@@ -119,5 +119,5 @@ def test_every_python_that_is_promised_is_tried():
 
 
 def test_the_verbs_read_the_makefile():
-    assert {"test", "test-full", "test-oldest", "test-newest", "demo"} <= VERBS
+    assert {"test", "test-full", "test-oldest", "test-newest", "test-main", "demo"} <= VERBS
     assert "test-nothing" not in VERBS

@@ -4,6 +4,10 @@
 toolkit's pyproject.toml taken as the version, and ``newest`` one with what the index has now. There
 it runs the toolkit's tests, then a new project's tests and notebooks, and looks whether JupyterLab
 loads Dask's panel. environment.yml has the same lower bounds (tests/template/test_environment.py).
+
+``main`` is for what comes next: the newest versions, and on top of them what dask, distributed and
+dask-jobqueue have in git, whatever the toolkit's upper bounds say. There only the toolkit's tests
+run. A failure is no fault yet, but news: toolkit/tests/test_upstream.py names what has changed.
 """
 
 import os
@@ -18,6 +22,7 @@ from packaging.requirements import Requirement
 REPOSITORY = Path(__file__).resolve().parents[1]
 TOOLKIT = REPOSITORY / "{{cookiecutter.project_slug}}" / "toolkit"
 EXTRAS = ["notebook", "test"]
+UPSTREAM = ["dask", "distributed", "dask-jobqueue"]
 
 
 def lower_bounds(pyproject):
@@ -67,7 +72,7 @@ def run(*command, cwd, home):
 
 
 def main(which, *pytest_arguments):
-    """Make the environment and run everything in it; `which` is oldest or newest."""
+    """Make the environment and run everything in it; `which` is oldest, newest or main."""
     pyproject = tomllib.loads((TOOLKIT / "pyproject.toml").read_text())
     build = REPOSITORY / "build" / which
     subprocess.run([sys.executable, "-m", "venv", "--clear", build / "env"], check=True)
@@ -86,6 +91,14 @@ def main(which, *pytest_arguments):
     tools = [Requirement(text).name for text in pyproject["build-system"]["requires"]]
     there(*pip, *tools, "editables")
     there(*pip, "--no-build-isolation", "--editable", f".[{','.join(EXTRAS)}]")
+    if which == "main":
+        # Each asks for the others' releases, and we for certain ones: --no-deps.
+        sources = [f"git+https://github.com/dask/{name}" for name in UPSTREAM]
+        there(*pip[:4], "--quiet", "--force-reinstall", "--no-deps", *sources)
+        there("-m", "pip", "--disable-pip-version-check", "list")
+        there("-m", "pytest", *pytest_arguments)
+        print("The toolkit's tests pass with upstream's main.")
+        return
     there("-m", "pip", "--disable-pip-version-check", "check")
     there("-m", "pytest", *pytest_arguments)
 
@@ -107,6 +120,6 @@ def main(which, *pytest_arguments):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2 or sys.argv[1] not in ("oldest", "newest"):
-        sys.exit("usage: python tests/versions.py oldest|newest [pytest's arguments …]")
+    if len(sys.argv) < 2 or sys.argv[1] not in ("oldest", "newest", "main"):
+        sys.exit("usage: python tests/versions.py oldest|newest|main [pytest's arguments …]")
     main(*sys.argv[1:])

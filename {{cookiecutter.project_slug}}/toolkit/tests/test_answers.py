@@ -65,7 +65,7 @@ def job_script(batch, section):
         # What the scheduler is told is not in the script, and has to exist on this computer.
         own = {"interface": "lo", "dashboard_address": ":0"}
         with getattr(dask_hpc, batch.cluster_class)(scheduler_options=own) as cluster:
-            return cluster.job_script()
+            return cluster.job_script().rstrip()  # dask-jobqueue's main ends it with empty lines
 
 
 def warnings(batch, section):

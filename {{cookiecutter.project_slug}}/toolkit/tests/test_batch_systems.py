@@ -168,7 +168,8 @@ def test_what_people_type_is_what_is_called_here(site):
 # Options of a job script that its batch system documents: man qsub (OpenPBS), man qsub (Grid
 # Engine), man oarsub, bsub's reference, man sbatch. dask-jobqueue's own, and what the yaml adds.
 DOCUMENTED = {
-    "slurm": {"-J", "-e", "-o", "-p", "-A", "-n", "--cpus-per-task", "--mem", "-t"},
+    # -N is said by dask-jobqueue's main.
+    "slurm": {"-J", "-e", "-o", "-p", "-A", "-n", "-N", "--cpus-per-task", "--mem", "-t"},
     "pbs": {"-N", "-q", "-A", "-l", "-e", "-o"},
     "sge": {"-N", "-q", "-P", "-l", "-e", "-o", "-cwd", "-j", "-pe"},
     "oar": {"-n", "-q", "--project", "-l", "-p"},

@@ -18,7 +18,7 @@ def gpu(lab):
 
 def test_a_job_of_a_profile_has_its_keys_and_the_rest_of_the_batch_systems_section(gpu):
     with SLURMCluster(config_name="gpu") as cluster:
-        script = cluster.job_script().splitlines()
+        script = cluster.job_script().rstrip().splitlines()
         cluster.scale(cores=12)
         assert len(cluster.worker_spec) == 2  # jobs of 6 cores each
     for line in ["-p gpu", "--cpus-per-task=6", "--gres=gpu:1", "-A lab", "-t 00:10:00"]:

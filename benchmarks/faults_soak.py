@@ -1,0 +1,118 @@
+"""Twelve faults, ten times each, while 500 tasks of a second run: are the results right each time?
+
+    python benchmarks/faults_soak.py [--times 10] [--faults kill-node,cancel-jobs] [--plain]
+
+For each fault a cluster of three jobs, each with a node of the testbed's four to itself, and for
+each injection a map of 500 tasks on it. What is recorded: whether all results are right, and the
+seconds from the injection until the lost workers were noticed, until as many were there again, and
+until the map was done. Prints a Markdown table; the exit code is 0 where all results were right.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+# After `restart-slurmctld` nothing is lost; after `cancel-jobs` nothing comes back by itself.
+FAULTS = [
+    "kill-node",
+    "pause-node",
+    "cut-node",
+    "cut-ib0",
+    "break-fabric",
+    "down-node",
+    "cancel-jobs",
+    "end-walltime",
+    "exhaust-memory",
+    "preempt-jobs",
+    "skew-clock",
+    "restart-slurmctld",
+]
+
+
+def injections(lab, fault: str, side: str, times: int, tasks: int) -> list[dict]:
+    """Let one fault happen again and again to a cluster's first job; return what was seen."""
+    from tests.honest.driver import Program, first_job, shortened
+
+    settings = {"queue": "spare"} if fault == "preempt-jobs" else {}
+    rounds = []
+    try:
+        with Program(
+            lab, "soak", side, times=times, tasks=tasks, seconds=9000, **settings
+        ) as program:
+            for number in range(times):
+                program.event(f"ready {number}", 300)
+                _, node = first_job(lab.testbed)
+                injected = time.time()
+                lab.testbed.inject(fault, node=node)
+                lab.testbed.run(f"touch {program.folder}/go-{number}")
+                seen = program.event(f"round {number}", 600)
+                found = {"fault": fault, "side": side, "number": number, "right": seen["right"]}
+                for name in ("dropped", "back", "done"):
+                    found[name] = seen[name] and round(seen[name] - injected, 1)
+                rounds.append(found)
+                lab.testbed.mend()
+                lab.testbed.run(f"touch {program.folder}/go-{number}")
+            program.ended()
+            if rounds:
+                rounds[-1]["said"] = shortened(program.said())
+    except AssertionError as error:  # the program ended before its time, or is late
+        rounds.append({"fault": fault, "side": side, "number": len(rounds), "right": False})
+        rounds[-1]["problem"] = str(error)[:2000]
+    finally:
+        lab.testbed.mend()
+    return rounds
+
+
+def table(rounds: list[dict]) -> str:
+    """Return a Markdown table, a line for each fault."""
+    lines = [
+        "| fault | results right | lost workers noticed | all workers back | map done |",
+        "|---|---|---|---|---|",
+    ]
+    for fault in dict.fromkeys(row["fault"] for row in rounds):
+        rows = [row for row in rounds if row["fault"] == fault]
+        good = sum(row["right"] for row in rows)
+        cells = [_times(rows, name) for name in ("dropped", "back", "done")]
+        lines.append(f"| `{fault}` | {good} of {len(rows)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _times(rows: list[dict], name: str) -> str:
+    values = [row[name] for row in rows if row.get(name)]
+    if not values:
+        return "-"
+    often = "" if len(values) == len(rows) else f" ({len(values)} times)"
+    return f"{median(values):.0f} s, at most {max(values):.0f} s{often}"
+
+
+def main() -> int:
+    """Run the soak and print its table; return the exit code."""
+    from on_testbed import options, project
+
+    parser = options(__doc__)
+    parser.add_argument("--times", type=int, default=10)
+    parser.add_argument("--tasks", type=int, default=500)
+    parser.add_argument("--faults", default=",".join(FAULTS))
+    parser.add_argument("--plain", action="store_true", help="dask-jobqueue's own class")
+    chosen = parser.parse_args()
+    side = "plain" if chosen.plain else "ours"
+    rounds = []
+    with project("soak", chosen.home) as lab:
+        for fault in chosen.faults.split(","):
+            for found in injections(lab, fault, side, chosen.times, chosen.tasks):
+                print(json.dumps(found), file=sys.stderr, flush=True)
+                rounds.append(found)
+            if chosen.json:  # kept as it goes: this takes hours
+                chosen.json.write_text(json.dumps(rounds, indent=1) + "\n")
+    print(table(rounds))
+    good = sum(row["right"] for row in rounds)
+    print(f"\nThe results were right in {good} of {len(rounds)} rounds.")
+    return int(good < len(rounds))
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(REPOSITORY))  # for the programs in tests/honest
+    sys.exit(main())

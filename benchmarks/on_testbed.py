@@ -1,0 +1,67 @@
+"""For the scripts beside it: the lab's project, installed on a testbed as alice."""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpc_testbed import Testbed, checkout_name, install_project
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+ANSWERS = REPOSITORY / "hpc-slurm-testbed" / "answers.yaml"
+
+
+@dataclass
+class Project:
+    """The project on a testbed's shared home."""
+
+    testbed: Testbed
+    home: str
+
+    def python(self, program: Path, *arguments: object, timeout: float = 7200) -> str:
+        """Run a program of ours there, its stderr shown here; return what it printed."""
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / program.name).write_text(program.read_text())
+            self.testbed.put(Path(folder), f"{self.home}/benchmarks")
+        words = " ".join(map(str, arguments))
+        command = (
+            f"cd {self.home}/benchmarks && . ../.venv/bin/activate && "
+            f"python {program.name} {words} 2> stderr; code=$?; tail -5 stderr; exit $code"
+        )
+        return self.testbed.run(command, timeout=timeout).stdout
+
+
+def options(doc: str | None) -> argparse.ArgumentParser:
+    """Return a parser with the options that all of these scripts have."""
+    parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    parser.add_argument(
+        "--home", help="the project is there already, on the running testbed of TESTBED_NAME"
+    )
+    parser.add_argument("--json", type=Path, help="keep the record in this file")
+    return parser
+
+
+@contextmanager
+def project(purpose: str, home: str | None = None, nodes: int = 4) -> Iterator[Project]:
+    """Yield the project on a testbed of its own, or on the one that TESTBED_NAME says."""
+    with ExitStack() as held:
+        testbed = Testbed(
+            os.environ.get("TESTBED_NAME") or checkout_name(purpose), nodes=nodes, target="lab"
+        )
+        if not testbed.is_up():
+            testbed.down()  # what a killed run may have left
+            held.enter_context(testbed)
+        if home is None:
+            folder = held.enter_context(tempfile.TemporaryDirectory())
+            command = [sys.executable, "-m", "cookiecutter", "--no-input", "--config-file", ANSWERS]
+            command += ["--output-dir", folder, REPOSITORY]
+            subprocess.run(command, check=True, capture_output=True)
+            packages = ("./toolkit", ".")
+            home = install_project(testbed, Path(folder) / "demo-lab", packages=packages)
+            testbed.run(f"cd {home} && .venv/bin/dask hpc setup")
+        yield Project(testbed, home)

@@ -1,0 +1,345 @@
+"""The rows of the comparison in docs/clusters.md, in words; the figures come from the results.
+
+What a sentence says without a figure is held by the checks of its cases (`cases.py`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .cases import DEATHS
+
+Results = dict[str, dict]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One situation.
+
+    Attributes
+    ----------
+    situation : str
+    cases : tuple of str
+        Those of `cases.py` that show it.
+    issues : str
+        Where upstream knows of it: issues of dask-jobqueue, others with the repository's name.
+    plain, ours : callable
+        What happens, of the results of the cases, {case: what was seen}.
+    why : str
+        Why ours differs.
+    goes : str
+        What of ours could go when upstream has it; empty where it is beyond what upstream means to
+        do.
+    """
+
+    situation: str
+    cases: tuple[str, ...]
+    issues: str
+    plain: Callable[[Results], str]
+    ours: Callable[[Results], str]
+    why: str
+    goes: str = ""
+
+
+def _range(results: Results, name: str, cases) -> str:
+    """Return the seconds of some cases, as "3 s" or "3 to 17 s"."""
+    values = sorted(results[case][name] for case in cases if results[case][name] is not None)
+    if not values:
+        return "-"
+    low, high = f"{values[0]:.0f}", f"{values[-1]:.0f}"
+    return f"{low} s" if low == high else f"{low} to {high} s"
+
+
+QUICK_DEATHS = tuple(f"death-{d}-{n}" for d in DEATHS if d != "pause-node" for n in (1, 2))
+SILENT = tuple(f"death-pause-node-{n}" for n in (1, 2))
+
+ROWS = [
+    Row(
+        "`cores`, `memory`, `processes` stand in `jobqueue.yaml` alone",
+        ("yaml",),
+        "none found",
+        lambda r: (
+            "`scale(cores=)` and `adapt(maximum_cores=)` raise "
+            f"`{r['yaml']['calls']['scale(cores=9)']}`, `scale(memory=)` a ValueError about a "
+            "missing memory_limit definition; `scale(jobs=)` and `scale(n)` work"
+        ),
+        lambda r: "all of them work",
+        "they are read from the file and handed on as arguments, where distributed looks for them",
+        "`config.explicit`",
+    ),
+    Row(
+        "a job ends by NODE_FAIL, TIMEOUT, PREEMPTED or FAILED",
+        QUICK_DEATHS,
+        "#122, #611, #691",
+        lambda r: (
+            "its tasks run again elsewhere; it is not replaced and nothing is said, until nobody "
+            "is left to do the work"
+        ),
+        lambda r: (
+            "told in one line and submitted again; as many workers as before after "
+            f"{_range(r, 'back', QUICK_DEATHS)}"
+        ),
+        "somebody has to ask the batch system what became of a job; distributed sees workers only",
+        "`recovery.py`, if `SpecCluster` learns to replace jobs",
+    ),
+    Row(
+        "a node falls silent: no connection is closed",
+        SILENT,
+        "#122, #611",
+        lambda r: (
+            f"its workers are given up after {_range(r, 'dropped', SILENT)} (`worker-ttl`: 5 "
+            "minutes), and not replaced"
+        ),
+        lambda r: (
+            f"given up after {_range(r, 'dropped', SILENT)}, and as many workers as before after "
+            f"{_range(r, 'back', SILENT)}"
+        ),
+        "the project's `distributed.yaml` has a shorter `worker-ttl`",
+    ),
+    Row(
+        "somebody else cancels a job",
+        ("cancelled",),
+        "none found",
+        lambda r: "nothing is said; the work goes on with the other jobs",
+        lambda r: "told in one line; the work goes on with the other jobs, none is submitted again",
+        "who cancels a job wants it to be gone",
+    ),
+    Row(
+        "the walltime ends, under `scale`",
+        ("walltime-scale",),
+        "#122, #416, #481, #597, #611",
+        lambda r: "after {done} of {tasks} tasks all workers are gone, for good".format(
+            **r["walltime-scale"]
+        ),
+        lambda r: (
+            "workers leave before, one job after the other, others take their place: "
+            "{executions} executions for {tasks} tasks".format(**r["walltime-scale"])
+        ),
+        "only the batch system knows when a job really ends, which `--lifetime` does not ask",
+    ),
+    Row(
+        "the walltime ends, under `adapt`",
+        ("walltime-adapt",),
+        "#122, #691",
+        lambda r: (
+            "jobs are replaced, but what ran is lost: {executions} executions for {done} of "
+            "{tasks} tasks".format(**r["walltime-adapt"])
+        ),
+        lambda r: "as under `scale`: {executions} executions for {tasks} tasks".format(
+            **r["walltime-adapt"]
+        ),
+        "as above",
+    ),
+    Row(
+        "a task takes longer than a job may",
+        ("long-task",),
+        "distributed#4394",
+        lambda r: (
+            f"it was begun {r['long-task']['starts']} times in "
+            f"{r['long-task']['seconds'] / 60:.0f} minutes, and ended with "
+            f"{r['long-task']['error']}"
+        ),
+        lambda r: (
+            f"begun {r['long-task']['starts']} times, then `{r['long-task']['error']}`: ask for a "
+            "longer walltime, or shorter tasks"
+        ),
+        "reruns are counted where their reason is known",
+    ),
+    Row(
+        "`adapt()` with several processes a job",
+        ("adapt",),
+        "#498",
+        lambda r: (
+            "scaling down ends jobs that are needed: {executions} executions for {tasks} tasks, of "
+            "whose results at times {fewest_results} were there".format(**r["adapt"])
+            + ("" if r["adapt"]["right"] else "; tasks fail, since “4 workers died”")
+        ),
+        lambda r: "no result is away at any time, {executions} executions for {tasks} tasks".format(
+            **r["adapt"]
+        ),
+        "ours counts in jobs, and moves results before a job ends",
+        "`adaptive.py`",
+    ),
+    Row(
+        "`sbatch` refuses a job, or is missing",
+        ("refused", "missing"),
+        "#15, #564, #632, distributed#6183",
+        lambda r: (
+            "`scale()` returns, a traceback is printed by an event loop, and `wait_for_workers()` "
+            "waits for its timeout, or for ever"
+        ),
+        lambda r: (
+            f"`{r['refused']['wait']['error'] or r['refused']['scale']['error']}` with Slurm's own "
+            "words and what to change, from `scale()` or `wait_for_workers()`, after "
+            f"{_waited(r, 'refused', 'missing')}"
+        ),
+        "submissions run in the background, so what they end with has to be kept for the next call",
+    ),
+    Row(
+        "jobs wait in the queue",
+        ("pending",),
+        "#11, #620, #701",
+        lambda r: (
+            "a pending job is called `running`; the exception at the timeout is "
+            f"“{r['pending']['wait']['said']}”"
+        ),
+        lambda r: (
+            "a line tells how many are there and Slurm's reason in words, and so does the "
+            f"exception: “{r['pending']['wait']['said']}”"
+        ),
+        "one call of `squeue` now and then for all jobs",
+    ),
+    Row(
+        "a job runs, and its worker never connects",
+        ("never",),
+        "#20, #246, #325, #376, #616",
+        lambda r: f"nothing is said; at the timeout “{r['never']['wait']['said']}”",
+        lambda r: (
+            f"after {r['never']['wait']['seconds']:.0f} s an exception with the job, its node, the "
+            "last lines of its log and the likely cause"
+        ),
+        "the log is on the shared file system, where it can be read at once",
+    ),
+    Row(
+        "`$USER`, `~`, `$SCRATCH` in folders",
+        ("folders",),
+        "#604",
+        lambda r: (
+            "in `log-directory` they are taken literally: folders are called "
+            + ", ".join(f"`{name.rpartition('/')[2]}`" for name in r["folders"]["literal"])
+            + "; where the folder can't be made, the error is a traceback"
+        ),
+        lambda r: "expanded, and made if missing; where that fails, an error of one line",
+        "Slurm expands neither",
+    ),
+    Row(
+        "an exception in the `with` block",
+        ("exception",),
+        "#610",
+        lambda r: f"no job is left, after {r['exception']['cancel_calls']} calls of `scancel`",
+        lambda r: "no job is left, after one call for all",
+        "many calls at once are what sites ask not to do, and take long for many jobs",
+    ),
+    Row(
+        "Ctrl-C",
+        ("ctrl-c",),
+        "#667, #696",
+        lambda r: "the program ends with exit code 0, and `except KeyboardInterrupt` never runs",
+        lambda r: "KeyboardInterrupt, exit code 130, no job is left",
+        "importing dask-jobqueue puts a handler in the place of Python's, which we put back",
+        "`_jobqueue.py` (mended on dask-jobqueue's main)",
+    ),
+    Row(
+        "the process gets SIGTERM, or is killed with -9",
+        ("sigterm", "sigkill"),
+        "#83, #640",
+        lambda r: (
+            "its jobs stay until their workers find that nobody is there: "
+            f"{_range(r, 'gone_after', ('sigterm', 'sigkill'))} here, with a death-timeout of 20 s"
+        ),
+        lambda r: (
+            "a watchdog process cancels them: none left after "
+            f"{_range(r, 'gone_after', ('sigterm', 'sigkill'))}"
+        ),
+        "a process that was killed can't clean up; another has to",
+    ),
+    Row(
+        "the watchdog is killed, too",
+        ("sigkill-all",),
+        "#83",
+        lambda r: "as above; `squeue` and `scancel` by hand",
+        lambda r: "`dask hpc jobs` lists what is left, and `--cancel` cancels it",
+        "jobs are kept in a list with their owner's host and heartbeat",
+    ),
+    Row(
+        "`import` in a thread",
+        ("thread",),
+        "#667, #697",
+        lambda r: f"`{r['thread']['thread']['error']}: {r['thread']['thread']['said']}`",
+        lambda r: "works, and the handlers of signals are as they were",
+        "only the main thread may set a handler of a signal",
+        "`_jobqueue.py` (mended on dask-jobqueue's main)",
+    ),
+    Row(
+        "nothing to do for the idle time-out",
+        ("idle",),
+        "none found",
+        lambda r: (
+            "with distributed's own `scheduler.idle-timeout` the jobs end "
+            + ("" if r["idle"]["said"] else "without a word ")
+            + f"after {r['idle']['seconds']:.0f} s; `cluster.status` stays `{r['idle']['status']}`"
+        ),
+        lambda r: (
+            "the cluster closes, says so, and tells the core-hours used and those of them idle"
+        ),
+        "who forgets a cluster learns what it cost",
+    ),
+    Row(
+        "a profile (`config_name`) that says only what differs; one that is not there",
+        ("profile",),
+        "#95, #604",
+        lambda r: (
+            f"`KeyError: {r['profile']['partial']['said']}`, and "
+            f"`KeyError: {r['profile']['unknown']['said']}`"
+        ),
+        lambda r: "it falls back to the batch system's section; an unknown name lists the known",
+        "the rest of a site's settings is the same for all its profiles",
+    ),
+    Row(
+        "a misspelt or renamed key in `jobqueue.yaml`",
+        ("misspelt",),
+        "#604",
+        lambda r: (
+            "`wall-time` is ignored: the job asks for dask-jobqueue's default, "
+            f"`{r['misspelt']['walltime'][0].split()[-1]}`"
+        ),
+        lambda r: "a warning with the file, the key and the right one",
+        "every key that nobody reads is a mistake",
+    ),
+    Row(
+        "the login node may not run a scheduler",
+        ("one-allocation",),
+        "#186, #356, #471",
+        lambda r: (
+            "`SLURMRunner` runs all in one job; a program that ends with exit code 7 gives "
+            f"{_code(r['one-allocation']['end 7'])}, one that ends with 0 "
+            f"{_code(r['one-allocation']['end 0'])}"
+        ),
+        lambda r: "`dask hpc run program.py` does; the job's exit code is the program's",
+        "the program may stay as it is, and its end is the job's",
+    ),
+    Row(
+        "a task outgrows the job's memory",
+        ("grow",),
+        "none found",
+        lambda r: _outgrown(r["grow"]),
+        lambda r: _outgrown(r["grow"]),
+        "only the batch system knows that memory was the reason",
+    ),
+    Row(
+        "results exceed a worker's memory",
+        ("memory",),
+        "#252, #634",
+        lambda r: (
+            f"the worker may take {100 * r['memory']['limit_of_job']:.0f} % of the job's memory: "
+            "{finished} of 24 results, {lost} lost".format(**r["memory"])
+        ),
+        lambda r: (
+            f"{100 * r['memory']['limit_of_job']:.0f} %: it spills in time, "
+            "{finished} of 24 results".format(**r["memory"])
+        ),
+        "the nanny and the job script need some of it, and Slurm kills at 100 %",
+    ),
+]
+
+
+def _code(part: dict) -> str:
+    return "a job that hangs" if "left" in part else f"{part['exit_code']}"
+
+
+def _outgrown(seen: dict) -> str:
+    return f"after {seen['seconds']:.0f} s `{seen['error']}`: “{seen['said']}”"
+
+
+def _waited(results: Results, *cases: str) -> str:
+    seconds = [results[case]["wait"]["seconds"] for case in cases]
+    return f"{max(seconds):.0f} s"
