@@ -131,7 +131,7 @@ def _leaving(how: str, code: int) -> Case:
                 o["exit_code"] == (0 if how == "ctrl-c" else code)
             ),
         },
-        quick=True,
+        quick=how == "ctrl-c",
     )
 
 
@@ -160,7 +160,6 @@ CASES = {
                     "unreachable" in o["calls"]["adapt(minimum_cores=8, maximum_cores=16)"]
                 ),
             },
-            quick=True,
         ),
         *_deaths(),
         Case(
@@ -200,7 +199,7 @@ CASES = {
             "long-task",
             _simply("long_task"),
             ours={
-                "it fails, and says so": lambda o: "walltime" in o["said"],
+                "it fails, and says so": lambda o: "walltime" in o["ended"]["said"],
                 "after three starts": lambda o: o["starts"] == 3,
             },
         ),
@@ -220,7 +219,7 @@ CASES = {
             },
         ),
         _refused("account", "Invalid account"),
-        _refused("missing", "sbatch"),
+        _refused("missing", "sbatch", quick=False),
         Case(
             "pending",
             _simply("pending"),
@@ -235,7 +234,6 @@ CASES = {
                 ),
                 "the exception has no reason": lambda o: "limit" not in o["wait"]["said"],
             },
-            quick=True,
         ),
         Case(
             "never",
@@ -319,7 +317,6 @@ CASES = {
                 "a part is a KeyError": lambda o: o["partial"]["error"] == "KeyError",
                 "so is an unknown name": lambda o: o["unknown"]["error"] == "KeyError",
             },
-            quick=True,
         ),
         Case(
             "misspelt",
@@ -332,7 +329,6 @@ CASES = {
                 "and the renamed key": lambda o: _said(r"project.*account", o) > 0,
             },
             plain={"it is ignored": lambda o: _said("wall-time", o) == 0},
-            quick=True,
         ),
         Case(
             "one-allocation",

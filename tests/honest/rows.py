@@ -135,12 +135,12 @@ ROWS = [
         "distributed#4394",
         lambda r: (
             f"it was begun {r['long-task']['starts']} times in "
-            f"{r['long-task']['seconds'] / 60:.0f} minutes, and ended with "
-            f"{r['long-task']['error']}"
+            f"{r['long-task']['ended']['seconds'] / 60:.0f} minutes, and ended with "
+            f"`{r['long-task']['ended']['error']}`"
         ),
         lambda r: (
-            f"begun {r['long-task']['starts']} times, then `{r['long-task']['error']}`: ask for a "
-            "longer walltime, or shorter tasks"
+            f"begun {r['long-task']['starts']} times, then "
+            f"`{r['long-task']['ended']['error']}`: ask for a longer walltime, or shorter tasks"
         ),
         "reruns are counted where their reason is known",
     ),
@@ -337,7 +337,8 @@ def _code(part: dict) -> str:
 
 
 def _outgrown(seen: dict) -> str:
-    return f"after {seen['seconds']:.0f} s `{seen['error']}`: “{seen['said']}”"
+    ended = seen["ended"]
+    return f"after {ended['seconds']:.0f} s `{ended['error']}`: “{ended['said']}”"
 
 
 def _waited(results: Results, *cases: str) -> str:

@@ -261,7 +261,7 @@ def long_task(limit="400"):
         tell("ready")
         ended = outcome(lambda: future.result(timeout=float(limit)))
         future.cancel()
-        tell("seen", starts=counted(marks), **ended)
+        tell("seen", starts=counted(marks), ended=ended)
     marks.unlink(missing_ok=True)
 
 
@@ -458,7 +458,7 @@ def memory():
             lost=lost,
             finished=sum(future.status == "finished" for future in futures),
             same_worker=same,
-            **ended,
+            ended=ended,
         )
 
 
@@ -475,7 +475,7 @@ def grow():
         future = client.submit(hoard, pure=False)
         ended = outcome(lambda: future.result(timeout=150))
         time.sleep(3)
-        tell("seen", workers=len(workers(cluster)), **ended)
+        tell("seen", workers=len(workers(cluster)), ended=ended)
 
 
 def hoard():
