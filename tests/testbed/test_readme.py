@@ -27,6 +27,12 @@ def test_its_commands_in_a_venv_lead_to_the_number_that_it_names(lab):
     save = f"cat > first.py << 'END'\n{script}END\n"
     session = f"set -e\ncd {fresh}\n{install}pytest -q\n{save}{command}"
     printed = lab.testbed.run(session, timeout=800).stdout
-    lab.testbed.run(f"rm -rf {fresh}")
     assert printed.splitlines()[-1] == "20540"
     assert "prints 20540" in cluster
+    # The same program in one job, where what it prints is in a file.
+    (command,) = blocks(section(readme, "Where the login node must stay free"), "bash")
+    over = 'while [ -n "$(squeue --me --noheader)" ]; do sleep 0.3; done'
+    session = f"set -e\ncd {fresh}\n. .venv/bin/activate\n{command}{over}\ncat dask-logs/*"
+    printed = lab.testbed.run(session, timeout=300).stdout
+    lab.testbed.run(f"rm -rf {fresh}")
+    assert "20540" in printed.splitlines()

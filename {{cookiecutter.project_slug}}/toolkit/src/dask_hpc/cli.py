@@ -105,3 +105,30 @@ def setup(project):
         click.echo(line)
     for line in config.check():
         click.secho(f"Warning: {line}", fg="yellow", err=True)
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option(
+    "--jobs",
+    default=1,
+    type=click.IntRange(min=1),
+    show_default=True,
+    help="How many nodes; each with the cores and memory that jobqueue.yaml gives a job.",
+)
+@click.option("--config-name", help="A profile of jobqueue.yaml.")
+@click.option("--dry-run", is_flag=True, help="Print the job script, and submit nothing.")
+@click.argument("program", type=click.Path(exists=True, dir_okay=False, path_type=str))
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def run(jobs, config_name, dry_run, program, arguments):
+    """Run PROGRAM, a Python file, and all its workers in one Slurm job.
+
+    For where the login node must stay free: in that job get_cluster() has the job's own nodes, and
+    Dask's scheduler is on the first. The program's exit code is the job's.
+    """
+    from . import one_job
+
+    text = one_job.script([program, *arguments], jobs, config_name)
+    if dry_run:
+        click.echo(text, nl=False)
+        return
+    click.echo(f"Submitted batch job {one_job.submit(text)}")

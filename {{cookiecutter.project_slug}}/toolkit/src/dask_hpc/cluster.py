@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from dask.utils import parse_timedelta
 from distributed.core import Status
 
-from . import config, jobs, news, registry, schedulers
+from . import allocation, config, jobs, news, registry, schedulers
 from ._jobqueue import dask_jobqueue
 from .errors import ConfigError, JobsEnded, SubmitError, WorkersTimeout
 from .guard import Guard
@@ -293,7 +293,8 @@ def get_cluster(**kwargs):
     """The cluster that the lab's configuration names.
 
     That is the class of the batch system under ``dask-hpc: scheduler:``, or a
-    `dask.distributed.LocalCluster` of this computer's cores where it names none.
+    `dask.distributed.LocalCluster` of this computer's cores where it names none. In a job of
+    ``dask hpc run`` it is an `AllocationCluster`, of the job's own nodes.
 
     Parameters
     ----------
@@ -312,6 +313,8 @@ def get_cluster(**kwargs):
     ConfigError
         The configuration names a batch system that is not known, or says too little.
     """
+    if allocation.inside():
+        return allocation.AllocationCluster(**kwargs)
     scheduler = config.scheduler()
     if scheduler.cluster_class is None:
         return LocalCluster(**local_arguments(kwargs))

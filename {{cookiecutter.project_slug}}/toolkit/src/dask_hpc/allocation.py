@@ -1,0 +1,520 @@
+"""A cluster inside one Slurm job: Dask's scheduler beside the program, workers on all its nodes.
+
+`dask hpc run` submits such jobs (see `one_job`). In one, `get_cluster` makes an `AllocationCluster`
+instead of a `SLURMCluster`: the same program, without a line of its own for it. Each node's workers
+are a step of the job, that is a child process `srun` of the program: when the program ends, however
+it ends, Slurm ends the job with all that is in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import re
+import shlex
+import subprocess
+import time
+import weakref
+
+import dask
+from dask.utils import format_bytes, parse_bytes, parse_timedelta
+from distributed.core import Status
+from distributed.deploy.spec import ProcessInterface, SpecCluster
+from distributed.utils import get_ip_interface
+
+from . import config, jobs, news, schedulers
+from ._jobqueue import dask_jobqueue
+from .errors import ConfigError, JobsEnded, WorkersTimeout
+
+# Set by the job script to the job's own id: a job that is submitted from within inherits the
+# variable, but has another id.
+MARK = "DASK_HPC_ALLOCATION"
+PROFILE = "DASK_HPC_ALLOCATION_PROFILE"
+
+SHARE = 0.9  # of the memory of a node's part, for its workers: Dask is to act before Slurm does
+
+RESTARTS = 3  # of a node's workers; a step that lasted for STEADY seconds counts as a new beginning
+STEADY = 600.0
+PAUSE = 1.0  # before the first start anew; doubled each time
+STOPPING = 10.0  # seconds for a step to end by itself
+# The user hears of the walltime's end before: a tenth of it, within these seconds.
+NOTICE_SHARE, NOTICE_LEAST, NOTICE_MOST = 0.1, 20.0, 600.0
+LOOK = 60.0  # how often Slurm is asked, at least: a site's staff may change the end
+
+
+_GUARD = """\
+(
+  while sleep {pause:g}; do
+    nodes=$(squeue --noheader --states=RUNNING --jobs=$SLURM_JOB_ID --format=%N 2> /dev/null)
+    if [ -n "$nodes" ] && ! scontrol show hostnames "$nodes" | grep -qxF {first}; then
+      {tell}
+      scancel $SLURM_JOB_ID
+    fi
+  done
+) &
+"""
+
+
+def inside() -> bool:
+    """Whether this process runs in a job of `dask hpc run`."""
+    mark = os.environ.get(MARK)
+    return bool(mark) and mark == os.environ.get("SLURM_JOB_ID")
+
+
+def profile() -> str | None:
+    """The profile that the job was submitted with; None for the batch system's own section."""
+    return os.environ.get(PROFILE) or None
+
+
+def nodes() -> list[str]:
+    """The job's nodes, that of this process first.
+
+    Raises
+    ------
+    ConfigError
+        This process is on none of them: there Dask's scheduler has no business.
+    """
+    here = os.environ.get("SLURMD_NODENAME")
+    command = ["scontrol", "show", "hostnames", os.environ.get("SLURM_JOB_NODELIST", "")]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", None) or str(error)
+        raise ConfigError(f"The job's nodes are not known: {' '.join(said.split())}") from None
+    found = done.stdout.split()
+    if here not in found:
+        raise ConfigError(
+            "This program does not run on a node of its job: submit it with `dask hpc run`."
+        )
+    return [here, *(node for node in found if node != here)]
+
+
+class Step(dask_jobqueue.slurm.SLURMJob):
+    """The workers of one node, as a step of the job.
+
+    Takes the arguments of dask-jobqueue's class, of which it uses the worker's part, and the node.
+    """
+
+    def __init__(
+        self,
+        scheduler=None,
+        name=None,
+        *,
+        node=None,
+        place=("", 0),
+        owner=None,
+        memory_limit=None,
+        **kwargs,
+    ):
+        self._place = place  # the first node, and this one's number
+        self._limit = memory_limit  # the lab's own; dask-jobqueue's __init__ asks for it
+        # `dask worker` numbers several processes, node1-0, node1-1 …, but not a single one.
+        alone = kwargs.get("processes") == 1
+        super().__init__(scheduler, name=f"{name}-0" if alone else name, **kwargs)
+        self.node = node
+        self._owner = owner
+        self._process: asyncio.subprocess.Process | None = None
+        self._watch: asyncio.Task | None = None
+        self.began = 0.0
+
+    @property
+    def worker_process_memory(self):
+        limit = SHARE * self.worker_memory / self.worker_processes
+        return self._limit or format_bytes(limit).replace(" ", "")
+
+    def command(self) -> list[str]:
+        # The memory and further limits are those of the job. --overlap: whatever else the program
+        # starts with srun does not keep the workers waiting, nor they it.
+        command = ["srun", "--overlap", "--nodes=1", "--ntasks=1", f"--nodelist={self.node}"]
+        command += [f"--cpus-per-task={self.worker_cores}", f"--job-name={self.job_name}"]
+        if self.log_directory is not None:
+            command.append(f"--output={self.log}")
+        return [*command, "--input=none", "bash", "-c", self._guard() + self.job_script()]
+
+    def _guard(self) -> str:
+        """Lines of shell that end the job once Slurm has taken the program's node from it.
+
+        With --no-kill it would leave the other nodes' steps there until the walltime is over, and
+        workers do not notice a scheduler whose node is silent. The second node looks once a
+        minute, the third every other, and so on: one of them is there, and Slurm is asked rarely.
+        """
+        first, number = self._place
+        if number == 0:
+            return ""
+        line = f"{first}, where the program ran, has failed: this job is ended."
+        tell = f"echo {line!r}"
+        if self.log_directory is not None:
+            tell += f" | tee -a {self.log_directory}/{self.job_name}-$SLURM_JOB_ID.err"
+        return _GUARD.format(pause=number * LOOK, first=first, tell=tell)
+
+    @property
+    def log(self) -> str:
+        """The file for what the workers print."""
+        return f"{self.log_directory}/{self.job_name}-{os.environ['SLURM_JOB_ID']}-{self.node}.out"
+
+    async def start(self):
+        self.began = time.monotonic()
+        self._process = await asyncio.create_subprocess_exec(
+            *self.command(),
+            stdin=subprocess.DEVNULL,
+            # Without a log directory the workers print where the program does.
+            stdout=None if self.log_directory is None else subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the program, which then closes its cluster
+        )
+        await ProcessInterface.start(self)
+        self._watch = asyncio.create_task(self._until_it_ends())
+
+    async def _until_it_ends(self):
+        said = (await self._process.stderr.read()).decode(errors="replace")
+        code = await self._process.wait()
+        if self.status is Status.running:
+            await self._owner()._step_ended(self, code, said)
+
+    async def close(self):
+        was, self.status = self.status, Status.closing
+        cluster = self._owner()
+        if was is Status.running and cluster is not None and cluster.status is Status.running:
+            # One node less, and the others go on: they take over what this one's workers hold.
+            leaving = [worker.address for worker in cluster._workers_of(self.node)]
+            await cluster.scheduler.retire_workers(leaving, close_workers=True)
+        if was is Status.running and self._process.returncode is None:
+            for end in (self._process.terminate, self._process.kill):
+                with contextlib.suppress(ProcessLookupError):
+                    end()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._process.wait(), STOPPING)
+                    break
+        await ProcessInterface.close(self)
+
+
+class AllocationCluster(dask_jobqueue.SLURMCluster):
+    """The nodes of the Slurm job in which this program runs, as a cluster.
+
+    Takes the arguments of `SLURMCluster`. What only a job's submission needs (`queue`, `walltime`
+    and so on) is left aside; a "job" of `scale` is one of the nodes.
+
+    * The first node's memory is shared, in equal parts, by its workers and the program.
+    * Workers that end are started again a few times; those of a node that is lost are not, and
+      the others do their tasks. Without any left, the cluster closes and says why.
+    * Some time before the job's walltime is over, a line says so.
+    """
+
+    job_cls = Step
+
+    def __init__(self, n_workers=0, job_cls=None, **kwargs):
+        self._nodes = nodes()
+        self._first = self._nodes[0]
+        self._restarts = dict.fromkeys(self._nodes, 0)
+        self._failure: str | None = None
+        self._told: set[str] = set()
+        self._minding: set[asyncio.Task] = set()
+        batch = schedulers.get("slurm")
+        kwargs["config_name"] = kwargs.get("config_name") or profile()
+        kwargs.pop("idle_timeout", None)  # of a cluster that costs more the longer it waits
+        kwargs = config.explicit(batch, kwargs)
+        _check_size(kwargs)
+        kwargs["scheduler_options"] = _scheduler_options(kwargs)
+        kwargs.update(_workers_own_network(kwargs))
+        super().__init__(job_cls=job_cls, **kwargs)
+        self._job_kwargs = {**self._job_kwargs, "owner": weakref.ref(self)}
+        if n_workers:
+            self.scale(n_workers)
+
+    def scale(self, n=None, jobs=0, memory=None, cores=None):
+        """Have workers on more or fewer of the job's nodes, at most on all.
+
+        Parameters
+        ----------
+        n : int, optional
+            Workers (processes), rounded up to whole nodes.
+        jobs : int
+            Nodes.
+        memory : str, optional
+            Memory of all nodes, such as ``"64 GiB"``.
+        cores : int, optional
+            Cores of all nodes.
+        """
+        job = self._dummy_job
+        wanted = jobs or 0
+        for amount, each in (
+            (n, job.worker_processes),
+            (cores, job.worker_cores),
+            (parse_bytes(memory) if memory is not None else None, job.worker_memory),
+        ):
+            if amount is not None:
+                wanted = max(wanted, math.ceil(amount / each))
+        there = len(self._nodes)
+        if wanted > there:
+            self._tell(f"This job has {_count(there, 'node')}, for the {wanted} asked for.")
+        elif 0 < wanted < there:
+            self._tell(f"{there - wanted} of this job's {_count(there, 'node')} stay idle.")
+        keep = self._nodes[:wanted]
+        for node in [node for node in self.worker_spec if node not in keep]:
+            del self.worker_spec[node]
+        if self.status not in (Status.closing, Status.closed):
+            for node in keep:
+                self.worker_spec.setdefault(node, self._spec(node))
+        # The base of the base: what is asked for is settled, and is now to become so.
+        return SpecCluster.scale(self, len(self.worker_spec))
+
+    def adapt(self, *args, **kwargs):
+        """Have workers on all of the job's nodes: they are there and paid for."""
+        return self.scale(jobs=len(self._nodes))
+
+    def wait_for_workers(self, n_workers, timeout=None):
+        """Wait until that many workers (processes) are there.
+
+        Parameters
+        ----------
+        n_workers : int
+            At least 1.
+        timeout : number or str, optional
+            Seconds, or text such as ``"2 minutes"``.
+
+        Raises
+        ------
+        WorkersTimeout
+            They were not there in time, or there is no room for so many in this job.
+        JobsEnded
+            No node has workers any more.
+        """
+        if not isinstance(n_workers, int) or n_workers < 1:
+            raise ValueError(f"n_workers must be a whole number, 1 or more, not {n_workers!r}")
+        return self.sync(self._wait, n_workers, timeout)
+
+    async def _wait(self, n_workers, timeout):
+        limit = None if timeout is None else parse_timedelta(timeout, "s")
+        deadline = None if limit is None else time.monotonic() + limit
+        while (arrived := self._arrived()) < n_workers:
+            most = len(self._nodes) * self._dummy_job.worker_processes
+            if self._failure is not None:
+                raise JobsEnded(self._failure)
+            if self.status not in (Status.created, Status.starting, Status.running):
+                line = f"The cluster was closed while {n_workers} workers were awaited"
+                raise WorkersTimeout(line, arrived, n_workers)
+            if most < n_workers:
+                has = f"this job has {_count(len(self._nodes), 'node')} for {most}"
+                raise WorkersTimeout(
+                    f"{n_workers} workers can't come: {has}. `dask hpc run --jobs` asks for nodes.",
+                    arrived,
+                    n_workers,
+                )
+            if deadline is not None and time.monotonic() > deadline:
+                line = f"{arrived} of {n_workers} workers came within {limit:g} s"
+                if len(self.plan) < n_workers:
+                    line += f" (the cluster is scaled to {len(self.plan)} workers only)"
+                raise WorkersTimeout(f"{line}.{self._log_hint()}", arrived, n_workers)
+            await asyncio.sleep(0.02)
+
+    def _arrived(self) -> int:
+        return sum(worker.status == Status.running for worker in self._workers_of(None))
+
+    def _workers_of(self, node: str | None) -> list:
+        if self.scheduler is None:
+            return []
+        found = list(self.scheduler.workers.values())
+        return [w for w in found if node is None or str(w.name).rpartition("-")[0] == node]
+
+    def _spec(self, node: str) -> dict:
+        place = (self._first, self._nodes.index(node))
+        options = {**self._job_kwargs, "node": node, "place": place}
+        processes = options["processes"]
+        if node == self._first:
+            # Beside its workers this node has the program, with Dask's scheduler in it.
+            share = parse_bytes(options["memory"]) * processes // (processes + 1)
+            options["memory"] = f"{share} B"
+        # Names that are never those of the steps themselves: distributed would take a lost worker
+        # for a lost step, and close it.
+        group = [f"-{number}" for number in range(processes)]
+        return {"cls": self.job_cls, "options": options, "group": group}
+
+    async def _start(self):
+        try:
+            await super()._start()
+        except RuntimeError as error:
+            # distributed wraps what kept its scheduler from starting, such as a wrong interface.
+            if error.__cause__ is None:
+                raise
+            reason = " ".join(str(error.__cause__).split())
+            raise ConfigError(
+                f"Dask's scheduler can't start on {self._first}: {reason}. "
+                "See interface in jobqueue.yaml."
+            ) from error
+        self._spawn(self._mind_the_time())
+
+    async def _close(self):
+        for task in self._minding - {asyncio.current_task()}:
+            task.cancel()
+        await super()._close()
+
+    def _spawn(self, coroutine) -> None:
+        task = asyncio.create_task(coroutine)
+        self._minding.add(task)
+        task.add_done_callback(self._minding.discard)
+
+    async def _step_ended(self, step: Step, code: int, said: str) -> None:
+        """The workers of a node have ended, and nobody asked for it."""
+        node = step.node
+        if self.status is not Status.running or self.workers.get(node) is not step:
+            return
+        if "has expired" in said:
+            return  # the whole job has been ended, and this process is about to be
+        # Those of a silent node are still taken for alive, their connections for open.
+        for worker in self._workers_of(node):
+            stream = self.scheduler.stream_comms.get(worker.address)
+            if stream is not None:
+                stream.abort()
+            await self.scheduler.remove_worker(worker.address, stimulus_id=f"step-ended-{node}")
+        why = _words(said) or (f"exit code {code}" if code >= 0 else f"signal {-code}")
+        if time.monotonic() - step.began > STEADY:
+            self._restarts[node] = 0
+        step.status = Status.failed
+        again = self._restarts[node] < RESTARTS and not _is_lost(said)
+        if again:
+            pause = PAUSE * 2 ** self._restarts[node]
+            self._restarts[node] += 1
+            news.warn(f"The workers on {node} ended ({why}) and are started again.")
+            await asyncio.sleep(pause)
+        if self.status is not Status.running or self.workers.get(node) is not step:
+            return
+        del self.workers[node]
+        if again:
+            await self._correct_state()
+            return
+        self._nodes.remove(node)
+        self.worker_spec.pop(node, None)
+        if self.worker_spec:
+            news.warn(
+                f"The workers on {node} ended ({why}); their tasks go to the other "
+                f"{_count(len(self.worker_spec), 'node')}.{_log_of(step)}"
+            )
+            return
+        self._failure = (
+            f"No node has workers any more: those on {node} ended ({why}).{_log_of(step)}"
+        )
+        news.warn(self._failure)
+        # Whoever waits for results is told so, instead of waiting until the walltime is over.
+        self._spawn(self._close())
+
+    async def _mind_the_time(self) -> None:
+        """Say it once when little is left of the job's walltime."""
+        batch, job = schedulers.get("slurm"), os.environ["SLURM_JOB_ID"]
+        left, notice = math.inf, None
+        while notice is None or left > notice:
+            with contextlib.suppress(jobs.CommandError):
+                listed = batch.parse_list(
+                    await jobs.run(batch.list_command([job]), timeout=jobs.LIST_TIMEOUT)
+                )
+                left = next((s.left for s in listed if s.left is not None), math.inf)
+            if notice is None and left < math.inf:
+                notice = min(NOTICE_MOST, max(NOTICE_LEAST, NOTICE_SHARE * left))
+            if notice is None or left > notice:
+                await asyncio.sleep(min(LOOK, max(1.0, left - (notice or 0))))
+        news.warn(
+            f"This job's walltime is over in {left:.0f} s: what the program has not saved by then "
+            "is lost."
+        )
+
+    def _log_hint(self) -> str:
+        directory = self._dummy_job.log_directory
+        return f" The workers' output is in {directory}." if directory else ""
+
+    def _tell(self, line: str) -> None:
+        if line not in self._told:
+            self._told.add(line)
+            news.say(line)
+
+
+def _setting(kwargs: dict, name: str):
+    """An argument, or what jobqueue.yaml says instead."""
+    if kwargs.get(name) is not None:
+        return kwargs[name]
+    return dask.config.get(f"jobqueue.{kwargs['config_name']}.{name.replace('_', '-')}", None)
+
+
+def _scheduler_options(kwargs: dict) -> dict:
+    """The scheduler's options, for a compute node."""
+    options = dict(_setting(kwargs, "scheduler_options") or {})
+    interface = _setting(kwargs, "interface")
+    if interface is None:
+        return options
+    # What they say of the interface is for the login node; here the workers' own is the right one.
+    options["interface"] = interface
+    host, _, port = str(options.get("dashboard_address") or ":8787").rpartition(":")
+    if not host:
+        # ":0" would be a port on every network of the node.
+        with contextlib.suppress(ValueError):  # no such interface: the scheduler says so
+            options["dashboard_address"] = f"{get_ip_interface(interface)}:{port}"
+    return options
+
+
+# The address of a node's interface, without the seconds that importing Dask takes (SIOCGIFADDR).
+_ADDRESS = (
+    "import fcntl, socket, struct; s = socket.socket(type=socket.SOCK_DGRAM); "
+    "print(socket.inet_ntoa(fcntl.ioctl(s, 0x8915, struct.pack('256s', {name!r}))[20:24]))"
+)
+
+
+def _workers_own_network(kwargs: dict) -> dict:
+    """Arguments by which the workers' web pages are on their interface, too.
+
+    `dask worker` takes an address for them, which differs from node to node, and no interface;
+    without one they are on every network of the node.
+    """
+    interface, options = _setting(kwargs, "interface"), _setting(kwargs, "worker_extra_args") or []
+    if interface is None or any("dashboard" in option for option in options):
+        return {}
+    find = shlex.join(["-c", _ADDRESS.format(name=interface.encode())])
+    line = f"DASK_HPC_HOST=$({_setting(kwargs, 'python')} {find})"
+    return {
+        "worker_extra_args": [*options, "--dashboard-address", "$DASK_HPC_HOST:0"],
+        "job_script_prologue": [*(_setting(kwargs, "job_script_prologue") or []), line],
+    }
+
+
+def _check_size(kwargs: dict) -> None:
+    """Refuse workers that are larger than the job's part on a node."""
+    cores, memory = kwargs["cores"], parse_bytes(kwargs["memory"])
+    given_cores = os.environ.get("SLURM_CPUS_PER_TASK")
+    given_memory = os.environ.get("SLURM_MEM_PER_NODE")  # MiB
+    if given_cores and cores > int(given_cores):
+        what = f"{cores} cores, and this job has {given_cores}"
+    elif given_memory and int(given_memory) and memory > int(given_memory) * 2**20:
+        what = f"{kwargs['memory']}, and this job has {int(given_memory) / 1024:g} GiB"
+    else:
+        return
+    raise ConfigError(
+        f"The cluster asks for {what} on each node: leave it to jobqueue.yaml, or make a profile "
+        "there, and name it to `dask hpc run --config-name`."
+    )
+
+
+def _is_lost(said: str) -> bool:
+    """Whether srun said that the node is no longer one of the job's, or gone."""
+    return bool(
+        re.search(
+            r"(?i)node failure|requested node configuration|unable to create step"
+            r"|not in this job|nodes? .* (?:down|not responding)|invalid node",
+            said,
+        )
+    )
+
+
+def _words(said: str) -> str:
+    """srun's own words, the last ones, without its name."""
+    lines = [re.sub(r"^srun: (?:error: )?", "", line).strip() for line in said.splitlines()]
+    lines = [
+        line for line in lines if line and not line.startswith(("Job step aborted", "forcing"))
+    ]
+    return lines[-1].rstrip(".") if lines else ""
+
+
+def _log_of(step: Step) -> str:
+    return f" Their output: {step.log}" if step.log_directory is not None else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,106 @@
+"""A program, Dask's scheduler and its workers in one job of the batch system.
+
+For sites where the login node may run no scheduler, or where a program should be left alone for
+the night: `script` makes the job script out of ``jobqueue.yaml``, `submit` hands it over. What
+happens inside is in `allocation`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shlex
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dask.config
+
+from . import config, jobs, schedulers
+from ._jobqueue import dask_jobqueue
+from .allocation import MARK, PROFILE
+from .errors import ConfigError
+from .lifecycle import refused
+
+# Directives for a job in one piece; this one has several.
+_PIECES = re.compile(
+    r"#SBATCH\s+(?:--nodes|--ntasks|--ntasks-per-node|--no-kill|-[Nnk])(?:[ =\d].*)?\s*"
+)
+# What a cluster takes and a job does not.
+_NOT_OF_A_JOB = ("scheduler_options", "shared_temp_directory", "config_name", "memory_limit")
+
+
+def script(program: Sequence[str], nodes: int, config_name: str | None = None) -> str:
+    """The job script.
+
+    Parameters
+    ----------
+    program : sequence of str
+        A Python file and its arguments.
+    nodes : int
+        How many nodes; each has what ``jobqueue.yaml`` says of one job.
+    config_name : str, optional
+        A profile.
+
+    Raises
+    ------
+    ConfigError
+        The lab's batch system is not Slurm, or its configuration says something impossible.
+    """
+    batch = config.scheduler()
+    if batch.name != "slurm":
+        what = f"jobs of {batch.label}" if batch.cluster_class else "no batch system"
+        raise ConfigError(f"`dask hpc run` is for Slurm, and the configuration names {what}.")
+    arguments = config.explicit(batch, {"config_name": config_name})
+    section = arguments["config_name"]
+
+    def setting(name: str) -> Any:
+        if arguments.get(name) is not None:
+            return arguments[name]
+        return dask.config.get(f"jobqueue.{section}.{name.replace('_', '-')}", None)
+
+    job = dask_jobqueue.slurm.SLURMJob(
+        "tcp://none",
+        name="none",
+        config_name=section,
+        **{key: value for key, value in arguments.items() if key not in _NOT_OF_A_JOB},
+    )
+    directives = [line for line in job.job_header.splitlines() if not _PIECES.fullmatch(line)]
+    # --no-kill: where a node fails, the job goes on with the others.
+    directives += [f"#SBATCH --{it}" for it in (f"nodes={nodes}", "ntasks-per-node=1", "no-kill")]
+    lines = [
+        job.shebang,
+        "",
+        *directives,
+        *(setting("job_script_prologue") or []),
+        f"export {MARK}=$SLURM_JOB_ID",
+    ]
+    if config_name is not None and config_name != section:
+        lines.append(f"export {PROFILE}={shlex.quote(config_name)}")
+    # In the shell's place: signals reach the program, and its exit code is the job's. -u: what it
+    # has printed is in the file when the job is ended.
+    lines.append(f"exec {setting('python')} -u {shlex.join(program)}")
+    return "\n".join(lines) + "\n"
+
+
+def submit(text: str) -> str:
+    """Submit a job script; return the job's id.
+
+    Raises
+    ------
+    SubmitError
+        Slurm refused it, or there is no sbatch here.
+    """
+    batch = schedulers.get("slurm")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "job.sh"
+        path.write_text(text)
+        try:
+            said = asyncio.run(jobs.run([batch.submit, str(path)]))
+        except jobs.CommandError as error:
+            raise refused(batch, error) from error
+    match = re.search(batch.job_id_pattern, said)
+    if match is None:
+        raise refused(batch, ValueError(f"there is no job id in its answer, {said.strip()!r}"))
+    return match["job_id"]

@@ -1,0 +1,114 @@
+"""`dask hpc run`: the job script of a program that has its scheduler and workers in its own job."""
+
+import dask
+import pytest
+from click.testing import CliRunner
+
+from dask_hpc import cli, one_job
+
+
+@pytest.fixture
+def run(lab, tmp_path):
+    (tmp_path / "program.py").write_text("print(1)\n")
+    return lambda *arguments: CliRunner().invoke(cli.main, ["run", *arguments])
+
+
+def test_the_script_has_the_values_of_the_yaml_for_each_of_several_nodes(run, lab):
+    printed = run("--jobs", "3", "--dry-run", "program.py").output
+    lines = printed.splitlines()
+    assert lines[0] == "#!/usr/bin/env bash"
+    for line in ("-p short", "-A lab", "-t 00:10:00", "--cpus-per-task=2", "--mem=1G"):
+        assert f"#SBATCH {line}" in lines
+    for line in ("--nodes=3", "--ntasks-per-node=1", "--no-kill"):
+        assert f"#SBATCH {line}" in lines
+    assert "#SBATCH -n 1" not in lines
+    assert lab.calls("sbatch") == []
+
+
+def test_directives_of_the_yaml_hold_but_for_those_of_a_job_in_one_piece(run):
+    ours = [
+        "--nodes=1",
+        "-N 1",
+        "-N1",
+        "--ntasks=1",
+        "--qos=normal",
+        "--nodelist=node7",
+        "--no-kill",
+    ]
+    with dask.config.set({"jobqueue.slurm.job-extra-directives": ours}):
+        lines = run("--jobs", "2", "--dry-run", "program.py").output.splitlines()
+    asked = [line for line in lines if line.startswith("#SBATCH --") and "mem" not in line]
+    assert asked == [
+        "#SBATCH --cpus-per-task=2",
+        "#SBATCH --qos=normal",
+        "#SBATCH --nodelist=node7",
+        "#SBATCH --nodes=2",
+        "#SBATCH --ntasks-per-node=1",
+        "#SBATCH --no-kill",
+    ]
+
+
+def test_the_program_comes_last_in_place_of_the_shell_after_the_lines_of_the_yaml(run):
+    with dask.config.set(
+        {"jobqueue.slurm.job-script-prologue": ["module load gcc"], "jobqueue.slurm.python": "py"}
+    ):
+        printed = run("--dry-run", "program.py", "--option", "two words", "--dry-run").output
+    assert printed.splitlines()[-3:] == [
+        "module load gcc",
+        "export DASK_HPC_ALLOCATION=$SLURM_JOB_ID",
+        "exec py -u program.py --option 'two words' --dry-run",
+    ]
+
+
+def test_a_profile_sizes_the_nodes_and_is_told_to_the_program(run):
+    with dask.config.set({"jobqueue.big": {"cores": 4, "memory": "3 GiB"}}):
+        lines = run("--config-name", "big", "--dry-run", "program.py").output.splitlines()
+    assert "#SBATCH --cpus-per-task=4" in lines
+    assert "#SBATCH --mem=3G" in lines
+    assert "export DASK_HPC_ALLOCATION_PROFILE=big" in lines
+
+
+def test_it_is_submitted_once_and_its_id_said(run, lab):
+    result = run("--jobs", "2", "program.py")
+    assert result.output == "Submitted batch job 100\n"
+    assert result.exit_code == 0
+    assert "#SBATCH --nodes=2\n" in lab.script("100")
+    assert len(lab.calls("sbatch")) == 1
+
+
+def test_a_refusal_is_one_line_in_slurms_words(run, lab):
+    lab.says("sbatch", "sbatch: error: Batch job submission failed: Invalid account")
+    result = run("program.py")
+    assert result.exit_code == 1
+    assert result.output.startswith(
+        "Error: Slurm did not take the job: Batch job submission failed"
+    )
+    assert result.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "words"), [("pbs", "jobs of PBS"), ("none", "no batch system")]
+)
+def test_with_another_batch_system_one_line_says_that_it_is_for_slurm(run, scheduler, words):
+    with dask.config.set({"dask-hpc.scheduler": scheduler}):
+        result = run("program.py")
+    assert result.exit_code == 1
+    assert result.output == (
+        f"Error: `dask hpc run` is for Slurm, and the configuration names {words}.\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [["none.py"], ["--jobs", "0", "program.py"], []])
+def test_a_program_that_is_not_there_or_no_nodes_are_refused(run, lab, arguments):
+    assert run(*arguments).exit_code == 2
+    assert lab.calls("sbatch") == []
+
+
+def test_making_the_script_starts_nothing(lab, monkeypatch):
+    import distributed
+
+    def started(*_, **__):
+        raise AssertionError("a scheduler on the login node")
+
+    monkeypatch.setattr(distributed.Scheduler, "__init__", started)
+    assert "program.py" in one_job.script(["program.py"], 2)

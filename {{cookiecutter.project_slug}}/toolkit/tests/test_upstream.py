@@ -1,0 +1,37 @@
+"""Private parts of dask-jobqueue and distributed that the toolkit uses, one test each.
+
+Where one fails after an update, the part that it names has changed, and so must its user here.
+"""
+
+from distributed.core import Status
+
+import dask_hpc
+from dask_hpc._jobqueue import dask_jobqueue
+
+
+def test_the_arguments_of_each_job_are_in_job_kwargs(lab):
+    # allocation.AllocationCluster._spec makes those of each node from them.
+    with dask_jobqueue.SLURMCluster(cores=2, memory="1 GiB", processes=2) as cluster:
+        assert cluster._job_kwargs["memory"] == "1 GiB"
+        assert cluster._job_kwargs["processes"] == 2
+        cluster._job_kwargs = {**cluster._job_kwargs, "memory": "2 GiB"}
+        assert "#SBATCH --mem=2G" in cluster.job_script()
+
+
+def test_the_size_of_a_job_is_read_from_dummy_job(lab):
+    # allocation.AllocationCluster.scale counts in it.
+    with dask_jobqueue.SLURMCluster(cores=2, memory="1 GiB", processes=2) as cluster:
+        job = cluster._dummy_job
+    assert (job.worker_processes, job.worker_cores, job.worker_memory) == (2, 2, 2**30)
+
+
+def test_correct_state_starts_what_is_in_worker_spec_and_not_in_workers(lab):
+    # allocation.AllocationCluster starts a node's workers again in this way.
+    with dask_hpc.SLURMCluster() as cluster:
+        cluster.scale(jobs=1)
+        cluster.sync(cluster._correct_state)
+        [(name, first)] = cluster.workers.items()
+        first.status = Status.failed
+        del cluster.workers[name]
+        cluster.sync(cluster._correct_state)
+        assert cluster.workers[name] is not first
