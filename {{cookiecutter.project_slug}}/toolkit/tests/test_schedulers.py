@@ -148,6 +148,7 @@ def test_a_jobs_files_are_found_among_others(name, files, tmp_path):
         *files,
         "117.pbs.site.org.OU",
         "dask-worker.o117",
+        "dask-worker.o170",
         "x-117.out",
         "worker-117.0.out",
     ]:

@@ -13,7 +13,11 @@ from .errors import UserError
 
 # Groups that live in modules of their own, imported only when they are used: `dask hpc --help`
 # should not wait for Matplotlib. Name → (module, attribute, help line).
-LAZY = {"bench": ("dask_hpc.bench.cli", "bench", "Measure how a loop speeds up with more workers.")}
+LAZY = {
+    "bench": ("dask_hpc.bench.cli", "bench", "Measure how a loop speeds up with more workers."),
+    "jobs": ("dask_hpc.jobs_cli", "jobs", "Show your clusters' jobs, or cancel those left behind."),
+    "logs": ("dask_hpc.jobs_cli", "logs", "Show the end of a job's log."),
+}
 
 
 class Group(click.Group):

@@ -128,6 +128,33 @@ def _lines(command: str, text: str) -> list[str]:
     return lines
 
 
+async def ask(
+    scheduler: Scheduler, job_ids: Sequence[str], extra: Sequence[str] = ()
+) -> dict[str, JobStatus]:
+    """Those of these jobs that the batch system lists, by their ids; one call for all.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+    job_ids : sequence of str
+    extra : sequence of str
+        Arguments that the site's list command wants, beside.
+
+    Raises
+    ------
+    CommandError
+        The batch system could not be asked.
+    """
+    name, *arguments = scheduler.list_command(job_ids)
+    try:
+        out = await run([name, *extra, *arguments], timeout=LIST_TIMEOUT)
+    except CommandError as error:
+        if not scheduler.says_over(error.lines):
+            raise
+        out = error.out  # some of them are not known any more
+    return {s.job: s for s in scheduler.parse_list(out) if s.job in job_ids}
+
+
 def cancel_command(
     scheduler: Scheduler, job_ids: Iterable[str], extra: Sequence[str] = ()
 ) -> list[str]:
@@ -271,7 +298,7 @@ class Watcher:
             if not asked:
                 return False
             try:
-                listed = await self._list(asked)
+                listed = await ask(self.scheduler, asked, self.extra)
             except CommandError as error:
                 if not self._failing:
                     logger.warning("The state of jobs can't be read at present: %s", error)
@@ -285,16 +312,6 @@ class Watcher:
             self._absent = absent - gone
             self.ended(gone, JobState.GONE)
             return any(changed) or bool(gone)
-
-    async def _list(self, job_ids: list[str]) -> dict[str, JobStatus]:
-        name, *arguments = self.scheduler.list_command(job_ids)
-        try:
-            out = await run([name, *self.extra, *arguments], timeout=LIST_TIMEOUT)
-        except CommandError as error:
-            if not self.scheduler.says_over(error.lines):
-                raise
-            out = error.out  # some of them are not known any more
-        return {s.job: s for s in self.scheduler.parse_list(out) if s.job in job_ids}
 
     async def _watch(self) -> None:
         while True:

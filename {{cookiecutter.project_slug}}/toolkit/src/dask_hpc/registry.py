@@ -122,6 +122,16 @@ def entries() -> list[Entry]:
     return sorted((entry for entry in found if entry is not None), key=lambda e: e.started)
 
 
+def log_directories() -> list[tuple[str, str | None, str]]:
+    """Where logs of past clusters are, latest first: batch system, job's name, folder."""
+    try:
+        lines = (folder() / "log-directories").read_text().splitlines()
+        found = [json.loads(line) for line in lines]
+        return [(str(f["batch"]), f["job_name"], str(f["log_directory"])) for f in reversed(found)]
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError):
+        return []
+
+
 def _read(path: Path, now: float) -> Entry | None:
     try:
         # Opened first: that is when a network's file system looks whether what it knows is old.

@@ -34,6 +34,7 @@ COMMAND_TIMEOUT = 30.0
 # A submission that runs when Python ends goes on. Its job is cancelled with the others if its id is
 # there this soon, else by a call of its own.
 SOON, LATE = 3.0, 60.0
+LOG_DIRECTORIES = 20  # how many are remembered
 
 
 class Child:
@@ -146,6 +147,8 @@ class Child:
                 if self.changed.is_set() or not written:
                     self.changed.clear()
                     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    if not written:
+                        self.remember_logs(path.parent / "log-directories")
                     entry = self.start["entry"] | {"jobs": list(self.jobs)}
                     draft.write_text(json.dumps(entry, indent=1))
                     draft.replace(path)  # who reads finds the old one or the new one
@@ -161,6 +164,18 @@ class Child:
                         os.write(0, f"{text}\n".encode())
                 time.sleep(BEAT)
             self.changed.wait(BEAT)
+
+    def remember_logs(self, path: Path) -> None:
+        """Where `dask hpc logs` looks when the cluster is gone."""
+        keys = ("batch", "job_name", "log_directory")
+        line = json.dumps({key: self.start["entry"].get(key) for key in keys})
+        if self.start["entry"].get("log_directory"):
+            lines = path.read_text().splitlines() if path.exists() else []
+            if line not in lines[-1:]:
+                lines = [*(other for other in lines if other != line), line][-LOG_DIRECTORIES:]
+                draft = path.with_name(f".logs-{os.getpid()}")
+                draft.write_text("\n".join(lines) + "\n")
+                draft.replace(path)
 
     def run(self, buffer: bytes) -> None:
         if self.start["registry"]:

@@ -56,7 +56,10 @@ class JobStatus:
         Where it runs or ran; empty before it starts.
     elapsed, left : float or None
         Seconds that it has run and may still run, when it was listed; None: the list does not say,
-        or there is no limit. Two statuses that differ only in these are the same.
+        or there is no limit.
+    name : str
+        The job's; empty: the list does not say. Two statuses that differ only in this or in the
+        times are the same.
     """
 
     job: str
@@ -65,6 +68,7 @@ class JobStatus:
     node: str = ""
     elapsed: float | None = field(default=None, compare=False)
     left: float | None = field(default=None, compare=False)
+    name: str = field(default="", compare=False)
 
 
 def _no_command(*_: object) -> list[str]:
@@ -286,15 +290,20 @@ class Scheduler:
         """
         if not directory:
             return []
-        paths = []
-        for form in self.log_names:
-            parts = {"name": job_name or "worker", "job": job_id}
-            if "*" in form:
-                parts = {key: glob.escape(value) for key, value in parts.items()}
-                paths += sorted(glob.glob(f"{glob.escape(directory)}/{form.format(**parts)}"))  # noqa: PTH207
-            else:
-                paths.append(f"{directory}/{form.format(**parts)}")
-        return paths
+        name = job_name or "worker"
+        if any("*" in form for form in self.log_names):  # it can't be known before
+            return self._logs(directory, glob.escape(name), job_id)
+        return [f"{directory}/{form.format(name=name, job=job_id)}" for form in self.log_names]
+
+    def find_logs(self, directory: str, job_id: str | None = None) -> list[str]:
+        """Files of that job, or of any, in a folder of logs, whatever the job is called."""
+        return self._logs(directory, "*", job_id)
+
+    def _logs(self, directory: str, name: str, job_id: str | None) -> list[str]:
+        job = "*" if job_id is None else glob.escape(job_id)
+        patterns = [form.format(name=name, job=job) for form in self.log_names]
+        found = [sorted(glob.glob(p, root_dir=directory)) for p in patterns]  # noqa: PTH207
+        return [f"{directory}/{file}" for files in found for file in files]
 
     def directives_problem(self, value: object) -> str:
         """What is wrong with a value of the key ``job-extra-directives``; empty if nothing is."""

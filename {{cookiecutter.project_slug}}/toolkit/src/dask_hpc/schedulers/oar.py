@@ -67,7 +67,7 @@ def _status(block: str) -> JobStatus:
     running = state is JobState.RUNNING
     elapsed = since(value("startTime"), "%Y-%m-%d %H:%M:%S") if running else None
     node = value("assigned_hostnames").split("+")[0]
-    return JobStatus(job.strip(), state, reason, node, elapsed)
+    return JobStatus(job.strip(), state, reason, node, elapsed, name=value("name"))
 
 
 def cancel_command(job_ids: Sequence[str]) -> list[str]:

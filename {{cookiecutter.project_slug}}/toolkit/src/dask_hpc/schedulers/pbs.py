@@ -70,7 +70,7 @@ def _status(job: dict[str, str]) -> JobStatus:
     elapsed = read_duration(job.get("resources_used.walltime", ""))
     limit = read_duration(job.get("Resource_List.walltime", ""))
     left = None if elapsed is None or limit is None else max(limit - elapsed, 0.0)
-    return JobStatus(job["id"], state, reason, node, elapsed, left)
+    return JobStatus(job["id"], state, reason, node, elapsed, left, job.get("Job_Name", ""))
 
 
 def cancel_command(job_ids: Sequence[str]) -> list[str]:
@@ -181,7 +181,7 @@ PBS = Scheduler(
     queue_key="queue",
     directive="#PBS",
     # OpenPBS calls them 123.server.OU, Torque dask-worker.o123.
-    log_names=("{job}.*.OU", "{name}.o{job}*", "{job}.*.ER", "{name}.e{job}*"),
+    log_names=("{job}.*.OU", "{name}.o{job}", "{job}.*.ER", "{name}.e{job}"),
     submit="qsub",
     see_jobs="qstat -u $USER",
     see_queues="qstat -Q",

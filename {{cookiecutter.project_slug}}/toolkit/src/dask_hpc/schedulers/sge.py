@@ -55,7 +55,8 @@ def parse_list(stdout: str) -> list[JobStatus]:
         reason = word if state is JobState.PENDING and word != "qw" else ""
         # What is left it does not say.
         elapsed = since(entry.findtext("JAT_start_time", ""), "%Y-%m-%dT%H:%M:%S")
-        jobs.append(JobStatus(entry.findtext("JB_job_number", ""), state, reason, node, elapsed))
+        job, name = entry.findtext("JB_job_number", ""), entry.findtext("JB_name", "")
+        jobs.append(JobStatus(job, state, reason, node, elapsed, name=name))
     return jobs
 
 

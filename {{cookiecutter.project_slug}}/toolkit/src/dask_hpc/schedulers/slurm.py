@@ -35,23 +35,23 @@ def parse_walltime(text: str) -> float:
 def list_command(job_ids: Sequence[str]) -> list[str]:
     # --states=all: ended jobs stay listed for a while (MinJobAge), so that how they ended is seen.
     ids = ",".join(job_ids)
-    form = "%i|%T|%r|%N|%M|%L"
+    form = "%i|%T|%r|%N|%M|%L|%j"
     return ["squeue", "--noheader", "--states=all", f"--format={form}", f"--jobs={ids}"]
 
 
 def parse_list(stdout: str) -> list[JobStatus]:
     jobs = []
     for line in stdout.splitlines():
-        fields = line.strip().split("|")
-        if len(fields) != 6 or not fields[0]:
+        fields = line.strip().split("|", 6)  # a name may hold anything
+        if len(fields) < 6 or not fields[0]:
             continue  # a site's banner
-        job, word, reason, node, elapsed, left = fields
+        job, word, reason, node, elapsed, left, *name = fields
         state = STATES.get(word.split(" ")[0], JobState.UNKNOWN)
         reason = "" if reason in ("None", "(null)") else reason
         node = "" if node == "(null)" else node
         # INVALID, UNLIMITED and NOT_SET are no times.
         times = read_duration(elapsed), read_duration(left)
-        jobs.append(JobStatus(job, state, reason, node, *times))
+        jobs.append(JobStatus(job, state, reason, node, *times, *name))
     return jobs
 
 

@@ -1,0 +1,284 @@
+"""The commands `dask hpc jobs` and `dask hpc logs`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import shutil
+import sys
+import textwrap
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import click
+
+from . import jobs as batch_jobs
+from . import registry, schedulers
+from .errors import UserError
+from .registry import Entry
+from .schedulers import JobState, JobStatus, Scheduler
+
+QUIET = 20.0  # seconds of silence, two signs of life, that are worth a word
+Key = tuple[str, tuple[str, ...]]  # a batch system and its extra arguments: one call for each
+
+
+@click.command()
+@click.option("--cancel", is_flag=True, help="Cancel jobs of clusters whose Python is gone.")
+@click.option("--yes", is_flag=True, help="With --cancel: do not ask.")
+def jobs(cancel, yes):
+    """Show the jobs of your clusters, on whichever login node they were made.
+
+    A cluster that has given no sign of life for a minute is gone, and its jobs are left behind.
+    Jobs that were not made by this toolkit are neither shown nor touched.
+    """
+    if yes and not cancel:
+        raise UserError("--yes is for --cancel: nothing is asked without it.")
+    entries = registry.entries()
+    statuses = _ask(entries)
+    if cancel:
+        _cancel(entries, statuses, yes)
+        return
+    shown = False
+    for entry in entries:
+        rows = statuses[entry.path]
+        if not entry.alive and not _living(rows) and _is_past(entry):
+            entry.forget()
+            continue
+        if shown:
+            click.echo()
+        shown = True
+        click.echo(_head(entry))
+        _table(entry, rows)
+    if not shown:
+        click.echo("You have no clusters with jobs.")
+
+
+def _ask(entries: Iterable[Entry]) -> dict[Path, list[JobStatus]]:
+    """What the batch system says about the jobs of each entry; one call for all."""
+    groups: dict[Key, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault((entry.batch, entry.extra), []).append(entry)
+    found: dict[Path, list[JobStatus]] = {}
+    for (name, extra), members in groups.items():
+        ids = list(dict.fromkeys(job for entry in members for job in entry.jobs))
+        batch = _scheduler(name)
+        try:
+            asked = batch_jobs.ask(batch, ids, batch.list_extra(extra))
+            known = asyncio.run(asked) if ids else {}
+        except batch_jobs.CommandError as error:
+            where = " It is usually on the login node." if error.missing else ""
+            raise UserError(f"{batch.label} can't be asked about jobs: {error}.{where}") from None
+        for entry in members:
+            found[entry.path] = [
+                known[job]
+                # Another site's job of the same number, where sites share the home.
+                if job in known and known[job].name in ("", entry.job_name)
+                else JobStatus(job, JobState.GONE)
+                for job in entry.jobs
+            ]
+    return found
+
+
+def _scheduler(name: str) -> Scheduler:
+    try:
+        return schedulers.get(name)
+    except KeyError as error:
+        raise UserError(f"{registry.folder()}: {error.args[0]}.") from None
+
+
+def _living(rows: Iterable[JobStatus]) -> list[str]:
+    return [status.job for status in rows if not status.state.ended]
+
+
+def _is_past(entry: Entry) -> bool:
+    """Whether that none of its jobs is listed here means that they are over."""
+    return entry.host == registry.socket.gethostname() or entry.silent > registry.OLD
+
+
+def _head(entry: Entry) -> str:
+    begun = time.strftime("%d %b %H:%M", time.localtime(entry.started))
+    text = f"{entry.cluster} on {entry.host}, process {entry.pid}, of {begun}"
+    if not entry.alive:
+        return click.style(f"{text}: left {_words(entry.silent)} ago", fg="yellow")
+    late = f", last heard of {_words(entry.silent)} ago" if entry.silent > QUIET else ""
+    return f"{text}: alive{late}"
+
+
+def _table(entry: Entry, rows: Sequence[JobStatus]) -> None:
+    if not rows:
+        click.echo("  no jobs")
+        return
+    batch = _scheduler(entry.batch)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    cells = [("job", "state", "node", "elapsed")]
+    cells += [(row.job, str(row.state), row.node or "-", _elapsed(row)) for row in rows]
+    if width is not None and _line_length(cells) > width:
+        cells = [(job, state, node.partition(".")[0], run) for job, state, node, run in cells]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row, line in zip([None, *rows], cells, strict=True):
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo(f"  {'  '.join(padded)}".rstrip())
+        if row is None:
+            continue
+        if why := batch.explain(row.reason):
+            click.echo(_wrapped(why, width))
+        if log := _log(batch, entry.log_directory, entry.job_name, row.job):
+            click.echo(f"    {log}")
+
+
+def _line_length(cells: Sequence[Sequence[str]]) -> int:
+    return sum(max(map(len, column)) + 2 for column in zip(*cells, strict=True))
+
+
+def _wrapped(text: str, width: int | None) -> str:
+    if width is None:
+        return f"    {text}"
+    return textwrap.fill(text, width, initial_indent="    ", subsequent_indent="    ")
+
+
+def _log(batch: Scheduler, directory: str | None, name: str | None, job: str) -> str:
+    """The file of a job where something stands; dask's workers write to what is for errors."""
+    files = batch.log_files(directory, name, job)
+    return next((file for file in reversed(files) if _size(file)), "")
+
+
+def _size(path: str | Path) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - a str, often
+    except OSError:
+        return 0
+
+
+def _elapsed(row: JobStatus) -> str:
+    if row.state is JobState.PENDING or row.elapsed is None:
+        return "-"
+    limit = f" of {_clock(row.elapsed + row.left)}" if row.left is not None else ""
+    return f"{_clock(row.elapsed)}{limit}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, s = divmod(int(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    days, h = divmod(hours, 24)
+    return f"{days}-{h:02}:{m:02}:{s:02}" if days else f"{h}:{m:02}:{s:02}"
+
+
+def _words(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _cancel(entries: Sequence[Entry], statuses: dict[Path, list[JobStatus]], yes: bool) -> None:
+    alive = {(e.batch, e.extra, job) for e in entries if e.alive for job in e.jobs}
+
+    def left_behind(entry: Entry) -> list[JobStatus]:
+        rows = statuses[entry.path]
+        return [
+            row
+            for row in rows
+            if not row.state.ended and (entry.batch, entry.extra, row.job) not in alive
+        ]
+
+    left = [entry for entry in entries if not entry.alive and left_behind(entry)]
+    for entry in entries:
+        if entry.alive and entry.silent > QUIET:
+            click.echo(f"{_head(entry)}; it counts as left after {registry.LIMIT:.0f} s")
+    if not left:
+        click.echo("Nothing to cancel: no cluster has left jobs behind.")
+        return
+    for entry in left:
+        click.echo(_head(entry))
+        _table(entry, left_behind(entry))
+    number = sum(len(left_behind(entry)) for entry in left)
+    these = "this job" if number == 1 else f"these {number} jobs"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UserError(
+                f"Nothing was cancelled: there is nobody to ask. To cancel {these}, give --yes."
+            )
+        if not click.confirm(f"Cancel {these}?"):
+            click.echo("Nothing was cancelled.")
+            return
+    # Somebody may have taken an hour to answer.
+    still = {entry.path for entry in registry.entries() if not entry.alive}
+    groups: dict[Key, list[Entry]] = {}
+    for entry in left:
+        if entry.path in still:
+            groups.setdefault((entry.batch, entry.extra), []).append(entry)
+        else:
+            click.echo(f"{entry.cluster} on {entry.host} has come back: its jobs are left alone.")
+    for (name, extra), members in groups.items():
+        batch = _scheduler(name)
+        ids = [row.job for entry in members for row in left_behind(entry)]
+        try:
+            asyncio.run(batch_jobs.cancel(batch, ids, extra))
+        except batch_jobs.CommandError as error:
+            command = shlex.join(batch_jobs.cancel_command(batch, ids, extra))
+            raise UserError(
+                f"{batch.label} did not cancel them: {error}. Try again, or: {command}"
+            ) from None
+        for entry in members:
+            entry.forget()
+        click.echo(f"Cancelled {len(ids)} {'job' if len(ids) == 1 else 'jobs'}.")
+
+
+@click.command()
+@click.argument("job", required=False)
+@click.option(
+    "-n", "--lines", default=20, show_default=True, type=click.IntRange(1), help="How many lines."
+)
+def logs(job, lines):
+    """Show the end of JOB's log; without JOB, of the one that was written last.
+
+    Looks where your clusters of this computer have put their logs, and in the log-directory of the
+    configuration, seen from this folder.
+    """
+    places = _places()
+    if job is None:
+        found = [file for place in places for file in place[0].find_logs(place[1]) if _size(file)]
+        files = [max(found, key=os.path.getmtime)] if found else []
+        what = "There is no log with anything in it"
+    else:
+        found = (batch.find_logs(directory, job) for batch, directory in places)
+        files = next(filter(None, found), [])
+        files = [file for file in files if _size(file)] or files
+        what = f"There is no log of job {job}"
+    if not files:
+        folders = ", ".join(dict.fromkeys(str(place[1]) for place in places))
+        where = f": looked in {folders}." if places else ", and no log-directory is known."
+        raise UserError(what + where)
+    for file in files:
+        click.echo(click.style(f"==> {file} <==", bold=True))
+        click.echo("\n".join(_end(file, lines)) if _size(file) else "(nothing yet)")
+
+
+def _places() -> list[tuple[Scheduler, str]]:
+    """Batch systems and folders where logs may be, the likeliest first."""
+    import dask.config
+
+    from . import config
+
+    known = [
+        (entry.batch, entry.log_directory)
+        for entry in reversed(registry.entries())
+        if entry.log_directory
+    ]
+    known += [(batch, directory) for batch, _, directory in registry.log_directories()]
+    batch = config.scheduler()
+    if batch.log_key and batch.section:
+        directory = dask.config.get(f"jobqueue.{batch.section}.{batch.log_key}", None)
+        if directory:
+            text = os.path.expanduser(os.path.expandvars(str(directory)))  # noqa: PTH111
+            known.append((batch.name, str(Path(text).absolute())))
+    return [(_scheduler(name), directory) for name, directory in dict.fromkeys(known)]
+
+
+def _end(file: str, lines: int) -> list[str]:
+    with open(file, "rb") as stream:  # noqa: PTH123 - a str
+        # No more than the end of a log that may be large.
+        stream.seek(max(0, _size(file) - max(65536, 400 * lines)))
+        return stream.read().decode(errors="replace").splitlines()[-lines:]
