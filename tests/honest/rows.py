@@ -121,8 +121,8 @@ ROWS = [
         ("walltime-adapt",),
         "#122, #691",
         lambda r: (
-            "jobs are replaced, but what ran is lost: {executions} executions for {done} of "
-            "{tasks} tasks".format(**r["walltime-adapt"])
+            "jobs are replaced, but results are lost with each: {executions} executions in "
+            "{seconds:.0f} s, and {done} of {tasks} results are there".format(**r["walltime-adapt"])
         ),
         lambda r: "as under `scale`: {executions} executions for {tasks} tasks".format(
             **r["walltime-adapt"]

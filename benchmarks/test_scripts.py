@@ -1,0 +1,109 @@
+"""Small versions of the scripts that are run by hand."""
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROUNDS = runpy.run_path(str(HERE / "rounds.py"))
+FAULTS_SOAK = runpy.run_path(str(HERE / "faults_soak.py"))
+
+
+def run(name, *arguments, **env):
+    """Run a script as a user would; return what it printed."""
+    done = subprocess.run(
+        [sys.executable, HERE / name, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def on(lab):
+    """Return the settings with which a script uses the session's project and testbed."""
+    return {"TESTBED_NAME": lab.testbed.name, "TESTBED_SUITE": lab.testbed.suite}
+
+
+@pytest.mark.full
+def test_rounds(lab):
+    printed = run("rounds.py", "--rounds", 3, "--home", lab.home, **on(lab))
+    assert printed.endswith("3 of 3 rounds were clean.\n")
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_faults(lab, tmp_path):
+    small = ["--times", 2, "--tasks", 100, "--faults", "cancel-jobs,restart-slurmctld"]
+    file = tmp_path / "record.json"
+    printed = run("faults_soak.py", *small, "--home", lab.home, "--json", file, **on(lab))
+    assert "The results were right in 4 of 4 rounds." in printed
+    record = json.loads(file.read_text())
+    assert [row["number"] for row in record] == [0, 1, 0, 1]
+
+
+@pytest.mark.full
+def test_plain_beside_ours(lab, tmp_path):
+    file = tmp_path / "record.json"
+    small = ["--rounds", 1, "--repeats", 1]
+    run("headline_plain.py", *small, "--home", lab.home, "--json", file, **on(lab))
+    assert [row["side"] for row in json.loads(file.read_text())] == ["ours", "plain"]
+
+
+@pytest.mark.full
+def test_connections(tmp_path):
+    pytest.importorskip("cryptography")
+    printed = run("connections.py", "--count", 3, DASK_CONFIG=str(tmp_path))
+    assert "| tcp | 3 of 3 |" in printed
+    assert "| tls | 3 of 3 |" in printed
+
+
+def rows(number, **growth):
+    """Return the rows of rounds in which nothing happens, but for what grows in each."""
+    same = {"seconds": 1.0, "rss_mib": 100.0, "threads": 5, "handles": 9, "jobs_left": 0}
+    same["problem"] = None
+    return [
+        {"round": n, **same, **{name: same[name] + n * step for name, step in growth.items()}}
+        for n in range(1, number + 1)
+    ]
+
+
+def test_rounds_in_which_nothing_grows_are_well():
+    assert ROUNDS["verdict"](rows(100)) == []
+
+
+@pytest.mark.parametrize(
+    ("growth", "said"), [({"threads": 1}, "threads"), ({"handles": 1}, "handles")]
+)
+def test_a_thread_or_handle_more_each_round_is_told(growth, said):
+    (line,) = ROUNDS["verdict"](rows(100, **growth))
+    assert said in line
+
+
+def test_memory_that_grows_is_told():
+    (line,) = ROUNDS["verdict"](rows(100, rss_mib=0.5))
+    assert "memory" in line
+
+
+def test_a_round_that_fails_or_leaves_a_job_is_told():
+    found = rows(3)
+    found[0]["problem"], found[2]["jobs_left"] = "OSError: no", 2
+    assert ROUNDS["verdict"](found) == ["round 1: OSError: no", "round 3: 2 jobs left"]
+
+
+def test_the_table_of_faults_tells_how_often_something_came_back():
+    found = [
+        {"fault": "kill-node", "right": True, "dropped": 1.0, "back": 8.0, "done": 20.0},
+        {"fault": "kill-node", "right": False, "dropped": 3.0, "back": None, "done": None},
+    ]
+    line = FAULTS_SOAK["table"](found).splitlines()[-1]
+    assert line == (
+        "| `kill-node` | 1 of 2 | 2 s, at most 3 s | 8 s, at most 8 s (1 times) "
+        "| 20 s, at most 20 s (1 times) |"
+    )
