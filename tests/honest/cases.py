@@ -20,11 +20,11 @@ DEATHS = {
 # Seconds in which lost workers may be noticed and replaced. distributed's worker-ttl, by which a
 # silent node is noticed, is 5 minutes; a job whose walltime is cut has up to a minute left.
 LIMITS = {
-    "ours": {"pause-node": 180, "end-walltime": 150},
+    "ours": {"pause-node": 240, "end-walltime": 150},
     "plain": {"pause-node": 360, "end-walltime": 100},
 }
 # The worker-ttl of the project's config/distributed.yaml.
-WORKER_TTL = 60.0
+WORKER_TTL = 120.0
 NOTICED = {"pause-node": WORKER_TTL + 20, "end-walltime": 60 + 20, "preempt-jobs": 15 + 20}
 
 

@@ -6,7 +6,7 @@ What a sentence says without a figure is held by the checks of its cases (`cases
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .cases import DEATHS
+from .cases import DEATHS, LIMITS
 
 Results = dict[str, dict]
 
@@ -86,8 +86,7 @@ ROWS = [
         SILENT,
         "#122, #611",
         lambda r: (
-            f"its workers are given up after {_range(r, 'dropped', SILENT)} (`worker-ttl`: 5 "
-            "minutes), and not replaced"
+            f"its workers are given up {_given_up(r)} (`worker-ttl` is 5 minutes), and not replaced"
         ),
         lambda r: (
             f"given up after {_range(r, 'dropped', SILENT)}, and as many workers as before after "
@@ -107,8 +106,9 @@ ROWS = [
         "the walltime ends, under `scale`",
         ("walltime-scale",),
         "#122, #416, #481, #597, #611",
-        lambda r: "after {done} of {tasks} tasks all workers are gone, for good".format(
-            **r["walltime-scale"]
+        lambda r: (
+            "all workers are gone, for good, and with them the results: {done} of {tasks} are "
+            "there after {seconds:.0f} s".format(**r["walltime-scale"])
         ),
         lambda r: (
             "workers leave before, one job after the other, others take their place: "
@@ -300,12 +300,16 @@ ROWS = [
         ("one-allocation",),
         "#186, #356, #471",
         lambda r: (
-            "`SLURMRunner` runs all in one job; a program that ends with exit code 7 gives "
-            f"{_code(r['one-allocation']['end 7'])}, one that ends with 0 "
+            "`SLURMRunner` runs a program that is written for it in one job, with right results; "
+            f"of exit code 7 comes {_code(r['one-allocation']['end 7'])}, of 0 "
             f"{_code(r['one-allocation']['end 0'])}"
         ),
-        lambda r: "`dask hpc run program.py` does; the job's exit code is the program's",
-        "the program may stay as it is, and its end is the job's",
+        lambda r: (
+            "`dask hpc run program.py` runs the program as it is in one job; of exit code 7 comes "
+            f"{_code(r['one-allocation']['end 7'])}, of 0 "
+            f"{_code(r['one-allocation']['end 0'])}"
+        ),
+        "the same program runs on a login node, a laptop and in one job",
     ),
     Row(
         "a task outgrows the job's memory",
@@ -330,6 +334,12 @@ ROWS = [
         "the nanny and the job script need some of it, and Slurm kills at 100 %",
     ),
 ]
+
+
+def _given_up(results: Results) -> str:
+    if all(results[case]["dropped"] is None for case in SILENT):
+        return f"later than after {LIMITS['plain']['pause-node'] / 60:.0f} minutes"
+    return f"after {_range(results, 'dropped', SILENT)}"
 
 
 def _code(part: dict) -> str:
