@@ -348,6 +348,8 @@ def _code(part: dict) -> str:
 
 def _outgrown(seen: dict) -> str:
     ended = seen["ended"]
+    if ended["error"] == "TimeoutError":
+        return "no worker is left, the task waits for ever, and nothing is said"
     return f"after {ended['seconds']:.0f} s `{ended['error']}`: “{ended['said']}”"
 
 
