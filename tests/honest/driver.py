@@ -43,8 +43,8 @@ class Program:
         words = [scenario, *(["--plain"] if side == "plain" else [])]
         words += [f"{name}={value}" for name, value in settings.items()]
         command = (
-            f"cd {self.folder} && rm -rf said '~' '$SCRATCH' && . ../.venv/bin/activate && {before} && "
-            f"{launcher} python scenarios.py {shlex.join(words)} 2> said"
+            f"cd {self.folder} && rm -rf said '~' '$SCRATCH' && . ../.venv/bin/activate && "
+            f"{before} && {launcher} python scenarios.py {shlex.join(words)} 2> said"
         )
         argv = ["docker", "exec", "--user", "alice", "--workdir", lab.home]
         for name, value in {"USER": "alice", "LOGNAME": "alice", "HOME": "/home/alice"}.items():
