@@ -15,7 +15,8 @@ from pathlib import Path
 from statistics import median
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-# After `restart-slurmctld` nothing is lost; after `cancel-jobs` nothing comes back by itself.
+# After the one nothing is lost, after the other nothing comes back by itself.
+NOTHING_BACK = {"restart-slurmctld", "cancel-jobs"}
 FAULTS = [
     "kill-node",
     "pause-node",
@@ -37,6 +38,8 @@ def injections(lab, fault: str, side: str, times: int, tasks: int) -> list[dict]
     from tests.honest.driver import Program, first_job, shortened
 
     settings = {"queue": "spare"} if fault == "preempt-jobs" else {}
+    if fault in NOTHING_BACK:
+        settings["settle"] = 5  # seconds after the map in which workers may come back
     rounds = []
     try:
         with Program(

@@ -171,7 +171,7 @@ def death(processes="1", limit="90", tasks="60", **arguments):
         tell("seen", right=right(client, futures), workers=len(workers(cluster)), full=full)
 
 
-def soak(tasks="500", times="10", limit="240", **arguments):
+def soak(tasks="500", times="10", limit="240", settle="90", **arguments):
     """Again and again a map on three jobs, and a fault in the middle of it."""
     arguments = {"cores": 12, "processes": 2, **arguments}
     with running(3, **arguments) as (cluster, client, full):
@@ -193,7 +193,7 @@ def soak(tasks="500", times="10", limit="240", **arguments):
                     back = time.time()
                 if done is None and all(future.done() for future in futures):
                     done = time.time()
-                if done and (back or (not dropped and time.time() - done > 30)):
+                if done and (back or time.time() - done > float(settle)):
                     break
                 time.sleep(0.1)
             good = right(client, futures)
