@@ -134,6 +134,7 @@ def test_the_panels_buttons_new_scale_shutdown(jupyterlab, lab):
     "how",
     [
         "SIGTERM",
+        pytest.param("kill -9", marks=pytest.mark.full),
         pytest.param("Ctrl-C twice", marks=pytest.mark.full),
         pytest.param("the ssh session is closed", marks=pytest.mark.full),
     ],
@@ -149,6 +150,8 @@ def test_no_job_is_left_when_jupyterlab_ends_with_a_cluster_running(jupyterlab, 
         session.type(b"\x03")
     elif how == "SIGTERM":
         lab.testbed.run(f"kill {session.pid()}")
+    elif how == "kill -9":
+        lab.testbed.run(f"kill -9 {session.pid()}")
     else:
         session.process.send_signal(signal.SIGKILL)
     until(lambda: lab.testbed.jobs() == [], seconds=20)

@@ -130,6 +130,7 @@ def test_all_jobs_that_are_not_over_are_cancelled_with_one_call(site, number):
 def test_a_signal_to_all_of_a_session_finds_the_watchdog_at_work(site, number):
     with parent(site) as (process, pid):
         until(site.entry.exists)
+        assert os.getsid(pid) == pid  # nor does the end of the terminal's session find it
         os.kill(pid, number)
         assert not site.calls()
         process.kill()
@@ -220,6 +221,21 @@ def test_after_a_clean_close_nothing_is_left(site):
 
     site.ended(asyncio.run(life()))
     assert not site.calls()
+
+
+def test_closing_clears_up_after_a_watchdog_that_was_killed(site):
+    async def life():
+        cluster = guard.Guard(lambda: site.about, pytest.fail)
+        with cluster.submission():
+            cluster.note("7", False)
+        until(site.entry.exists)
+        cluster._process.kill()
+        cluster._process.wait()
+        cluster.note("7", True)
+        await cluster.close()
+        return cluster._process.pid
+
+    site.ended(asyncio.run(life()))
 
 
 def test_a_watchdog_that_was_killed_is_started_again_with_all_jobs(site):
