@@ -224,13 +224,14 @@ class Repository:
         self("git", "commit", "--quiet", "--message=Change")
         return self("git", "rev-parse", "HEAD").strip()
 
-    def cruft(self, *words):
+    def cruft(self, *words, typed=""):
         """Run cruft as a user types it; return (exit code, what it printed)."""
         command = [sys.executable, "-m", "cruft", *words]
         done = subprocess.run(
             [str(word) for word in command],
             cwd=self.path,
             env=environment(self.home),
+            input=typed,
             capture_output=True,
             text=True,
             check=False,

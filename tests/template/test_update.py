@@ -47,7 +47,7 @@ def test_an_update_renews_the_toolkit_and_keeps_what_the_lab_wrote(
     assert "out of date" in printed
     assert linked_lab.version().splitlines()[0] == NOW
 
-    code, printed = linked_lab.cruft("update", "--skip-apply-ask")
+    code, printed = linked_lab.cruft("update", typed="y\n")
     assert code == 0, printed
     # cruft renders twice to compare; that nothing is new shall not read like a new project.
     assert "is ready" not in printed

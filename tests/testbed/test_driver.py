@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import tarfile
 import time
+from functools import partialmethod
 
 import pytest
 
-from hpc_testbed import NoEngine, Testbed, TestbedError, engine_problem
+from hpc_testbed import NoEngine, Testbed, TestbedError, engine, engine_problem
 
 # --- without Docker ---
 
@@ -26,6 +28,41 @@ def test_an_unknown_suite_is_refused_with_the_known_ones():
 def test_a_missing_docker_command_is_said_in_one_line(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert engine_problem() == "no Docker here: the command `docker` is not installed"
+
+
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        (
+            "permission denied while trying to connect to the Docker daemon socket",
+            "you may not use it (ask to be put into the group docker, and log in again)",
+        ),
+        ("Cannot connect to the Docker daemon. Is it running?", "Is it running?"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["up", "shell", "chaos", "status"])
+def test_docker_that_may_not_be_used_is_said_in_one_line(tmp_path, says, words, verb):
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!/bin/sh\necho '{says}' >&2\nexit 1\n")
+    docker.chmod(0o755)
+    arguments = [verb, "kill-node"] if verb == "chaos" else [verb]
+    done = command_line(*arguments, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: no Docker engine answers")
+    assert done.stderr.rstrip().endswith(words)
+    assert done.stderr.count("\n") == 1
+
+
+def test_no_addresses_for_one_more_testbed_is_said_with_what_to_do(tmp_path, monkeypatch):
+    docker = tmp_path / "docker"
+    docker.write_text(
+        "#!/bin/sh\necho 'could not find an available, non-overlapping IPv4 address pool among' "
+        "'the defaults to assign to the network' >&2\nexit 1\n"
+    )
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(TestbedError, match="no addresses left for another testbed"):
+        engine.docker("compose", "up")
 
 
 def command_line(*arguments, **env):
@@ -84,7 +121,18 @@ def test_a_command_over_its_time_is_ended_inside_too(testbed):
     assert testbed.run("pgrep -f 'sleep 432[1]'", check=False).stdout == ""
 
 
-def test_what_is_put_comes_back_and_belongs_to_the_user(testbed, tmp_path):
+def test_a_command_over_its_time_is_an_error_that_says_so(testbed):
+    with pytest.raises(TestbedError, match="`sleep 4321` had not ended after 1 s"):
+        testbed.run("sleep 4321", timeout=1)
+
+
+@pytest.mark.parametrize("python", ["this one", "before 3.11.4"])
+def test_what_is_put_comes_back_and_belongs_to_the_user(testbed, tmp_path, monkeypatch, python):
+    if python != "this one":  # Debian 12's 3.11.2 has no filters for archives
+        monkeypatch.delattr(tarfile, "data_filter")
+        monkeypatch.setattr(
+            tarfile.TarFile, "extractall", partialmethod(_extractall, tarfile.TarFile.extractall)
+        )
     source = tmp_path / "a folder"
     (source / "__pycache__").mkdir(parents=True)
     (source / "text.txt").write_text("grüezi\n")
@@ -94,6 +142,16 @@ def test_what_is_put_comes_back_and_belongs_to_the_user(testbed, tmp_path):
     assert [path.name for path in (tmp_path / "back").iterdir()] == ["text.txt"]
     assert (tmp_path / "back" / "text.txt").read_text() == "grüezi\n"
     testbed.run("rm -r copied", user="bob")
+
+
+def _extractall(archive, original, path, members=None, *, numeric_owner=False):
+    """As it was before Python 3.11.4: it has no argument `filter`."""
+    original(archive, path, members, numeric_owner=numeric_owner)
+
+
+def test_logs_of_a_service_that_is_not_there_name_those_that_are(testbed):
+    with pytest.raises(TestbedError, match="no service is called nope; there are: mariadb, "):
+        testbed.logs("nope")
 
 
 def test_up_again_keeps_what_runs(testbed):

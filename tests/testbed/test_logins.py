@@ -1,7 +1,9 @@
 """Two login nodes behind one name, reached by ssh from this machine, with a key and not without."""
 
+import os
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -197,9 +199,31 @@ def test_what_is_no_public_key_is_refused(testbed, key):
         testbed.authorize("alice", key)
 
 
-def test_a_user_that_does_not_exist_is_said(testbed):
-    with pytest.raises(TestbedError, match="no user 'eve'"), ssh_config(testbed, "eve"):
+@pytest.mark.parametrize("user", ["eve", "nobody"])
+def test_a_user_that_does_not_exist_is_said(testbed, user):
+    with pytest.raises(TestbedError, match=f"no user '{user}'"), ssh_config(testbed, user):
         pass
+
+
+def test_ended_by_kill_the_ssh_verb_leaves_no_key(testbed, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "hpc_testbed",
+        "--name",
+        testbed.name,
+        "ssh",
+        "echo in; sleep 99",
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
+    )
+    assert process.stdout.readline() == "in\n"
+    assert list(tmp_path.iterdir())
+    process.terminate()
+    assert process.wait(timeout=60) == 128 + 15
+    assert list(tmp_path.iterdir()) == []
+    assert str(tmp_path) not in testbed.run("cat .ssh/authorized_keys").stdout
 
 
 @pytest.mark.parametrize("service", ["login3", "node99", "nodes"])

@@ -3,6 +3,7 @@
 import argparse
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -43,12 +44,16 @@ def main(argv: list[str] | None = None) -> int:
 def up(testbed: Testbed, arguments: argparse.Namespace) -> None:
     testbed.up(arguments.nodes)
     took = in_words(testbed.phases)
-    print(f"Up: {testbed.nodes} nodes are idle ({took}). Next: {verb('shell')}")
+    print(f"Up: {_nodes(testbed.nodes)} idle ({took}). Next: {verb('shell')}")
 
 
 def scale(testbed: Testbed, arguments: argparse.Namespace) -> None:
     testbed.scale(arguments.nodes)
-    print(f"{testbed.nodes} nodes are in service.")
+    print(f"{_nodes(testbed.nodes)} in service.")
+
+
+def _nodes(number: int) -> str:
+    return "1 node is" if number == 1 else f"{number} nodes are"
 
 
 def shell(testbed: Testbed, arguments: argparse.Namespace) -> int:
@@ -61,6 +66,8 @@ def shell(testbed: Testbed, arguments: argparse.Namespace) -> int:
 
 
 def ssh(testbed: Testbed, arguments: argparse.Namespace) -> int:
+    # Ended by `kill`, too, it takes its key back.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with ssh_config(testbed, arguments.user) as config:
         return subprocess.run(["ssh", "-F", config, arguments.on, *arguments.options]).returncode
 

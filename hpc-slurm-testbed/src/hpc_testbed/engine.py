@@ -3,7 +3,14 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+
+# Part of what Docker says → what it means, and what to do.
+ADVICE = {
+    "non-overlapping IPv4 address pool": "Docker has no addresses left for another testbed, which "
+    "takes four networks: take one down, or remove networks that nobody uses "
+    "(`docker network ls`, `docker network prune`)",
+}
 
 
 class TestbedError(Exception):
@@ -35,6 +42,8 @@ def engine_problem() -> str | None:
         at = f" at DOCKER_HOST={where}" if where else ""
         lines = [line for line in info.stderr.splitlines() if line.strip()]
         detail = lines[-1].strip() if lines else "is the service running, and may you use it?"
+        if "permission denied" in detail:
+            detail = "you may not use it (ask to be put into the group docker, and log in again)"
         return f"no Docker engine answers{at}: {detail}"
     compose = subprocess.run(["docker", "compose", "version"], capture_output=True, text=True)
     if compose.returncode != 0:
@@ -62,14 +71,20 @@ def docker(
         env={**os.environ, **(env or {})},
         timeout=timeout,
     )
+    if done.returncode != 0 and "docker daemon" in done.stderr.lower():
+        raise NoEngine(engine_problem() or last_lines(done.stderr))
     if check and done.returncode != 0:
-        raise TestbedError(f"`{short(arguments)}` failed: {last_lines(done.stderr or done.stdout)}")
+        said = done.stderr or done.stdout
+        for words, advice in ADVICE.items():
+            if words in said:
+                raise TestbedError(advice)
+        line = shortened(" ".join(["docker", *arguments]))
+        raise TestbedError(f"`{line}` failed: {last_lines(said)}")
     return done
 
 
-def short(arguments: Sequence[str]) -> str:
-    """Return a docker command line as a person would name it."""
-    line = " ".join(["docker", *arguments])
+def shortened(line: str) -> str:
+    """Return a command line as a person would name it."""
     return line if len(line) <= 100 else line[:97] + "..."
 
 

@@ -405,7 +405,9 @@ def _wait_for_slurmd(testbed, node, timeout: float = 60) -> None:
     while True:
         there = _on(testbed, node, begun).stdout.strip()
         known = testbed.run(f"date --date=$({show}) +%s", user="root", check=False).stdout.strip()
-        if there and known and abs(int(there) - int(known)) <= 2:
+        # It notes the time some seconds after it was started, on a busy machine; the one before it
+        # noted an earlier one.
+        if there and known and int(known) >= int(there) - 1:
             return
         if time.monotonic() > deadline:
             raise TestbedError(f"slurmctld has not heard from {node} within {timeout:.0f} s")

@@ -98,7 +98,12 @@ def testbed(testbed_session: Testbed):
     left = testbed_session.jobs()
     if left:
         testbed_session.run(f"scancel {' '.join(left)}", user="root")
-        wrong.append(f"jobs {', '.join(left)} are there")
+        # The next test must not find them still completing.
+        gone = "while [[ $(squeue --noheader) ]]; do sleep 0.2; done"
+        testbed_session.run(gone, user="root", timeout=60, check=False)
+        wrong.append(
+            f"job {left[0]} is there" if len(left) == 1 else f"jobs {', '.join(left)} are there"
+        )
     if wrong:
         pytest.fail(f"the test left the testbed unwell: {'; '.join(wrong)}", pytrace=False)
 

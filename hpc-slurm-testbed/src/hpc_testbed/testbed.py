@@ -15,7 +15,15 @@ from pathlib import Path
 
 from hpc_testbed import faults
 from hpc_testbed.compose import FOLDER, ComposeProject
-from hpc_testbed.engine import NoEngine, TestbedError, docker, engine_problem, last_lines, verb
+from hpc_testbed.engine import (
+    NoEngine,
+    TestbedError,
+    docker,
+    engine_problem,
+    last_lines,
+    shortened,
+    verb,
+)
 from hpc_testbed.faults import Fault
 from hpc_testbed.phases import in_words, startup_phases
 
@@ -23,6 +31,8 @@ SUITES = {"trixie": "Slurm 24.11", "bookworm": "Slurm 22.05"}
 TARGETS = ("slurm", "lab")
 MAX_NODES = 64  # MaxNodeCount in slurm.conf
 LOGIN_NODES = ("login1", "login2")
+SERVICES = ("mariadb", "slurmdbd", "slurmctld", *LOGIN_NODES, "node")
+TIMED_OUT = 124  # exit code of the command `timeout`
 
 
 def checkout_name(purpose: str = "", project: Path | None = None) -> str:
@@ -249,7 +259,10 @@ class Testbed:
         )
         if check and done.returncode != 0:
             said = "" if show else f": {last_lines(done.stderr or done.stdout, 5)}"
-            raise TestbedError(f"{user}@{service}: `{command}` ended with {done.returncode}{said}")
+            what = f"{user}@{service}: `{shortened(command)}`"
+            if done.returncode == TIMED_OUT:
+                raise TestbedError(f"{what} had not ended after {timeout:g} s{said}")
+            raise TestbedError(f"{what} ended with {done.returncode}{said}")
         return done
 
     def put(self, source: Path, destination: str, *, user: str = "alice") -> None:
@@ -273,7 +286,9 @@ class Testbed:
             raise TestbedError(f"{source}: {last_lines(archive.stderr.decode())}")
         destination.mkdir(parents=True, exist_ok=True)
         with tarfile.open(fileobj=BytesIO(archive.stdout)) as tar:
-            tar.extractall(destination, filter="data")
+            # Python before 3.11.4, as Debian 12 has it, knows no filters.
+            safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+            tar.extractall(destination, **safe)
 
     def authorize(self, user: str, public_key: str, *, revoke: bool = False) -> None:
         """Let a public key in by ssh as `user`, or no longer.
@@ -291,7 +306,9 @@ class Testbed:
         line = public_key.strip()
         if not re.fullmatch(r"(ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/=]+( [^\n]*)?", line):
             raise TestbedError(f"not a public key of ssh: {line.splitlines()[:1]}")
-        if self.run(f"id {shlex.quote(user)}", user="root", check=False).returncode != 0:
+        home = shlex.quote(f"/home/{user}")
+        asked = f"id {shlex.quote(user)} && test -d {home}"  # not the system's own, as nobody
+        if self.run(asked, user="root", check=False).returncode != 0:
             raise TestbedError(f"the testbed has no user {user!r}")
         # Always without the line first, so that it stands there once or not at all.
         self.run(
@@ -338,6 +355,11 @@ class Testbed:
         self._need_engine()
         if "login" in services:
             services = (*(name for name in services if name != "login"), *LOGIN_NODES)
+        if unknown := set(services) - set(SERVICES):
+            raise TestbedError(
+                f"no service is called {', '.join(sorted(unknown))}; there are: "
+                f"{', '.join(SERVICES)}"
+            )
         return self._compose.logs(*services, tail=tail)
 
     def container(self, service: str) -> str:

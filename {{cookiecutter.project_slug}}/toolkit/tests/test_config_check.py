@@ -159,6 +159,8 @@ def test_our_own_section_is_looked_at_too():
         ({"job-queue": {"slurm": {}}}, "job-queue: nobody reads a section of this name; did you"),
         ({"jobqeue": {"slurm": {}}}, "jobqeue: nobody reads a section of this name; did you mean"),
         ({"dask-hcp": {}}, "dask-hcp: nobody reads a section of this name; did you mean dask-hpc?"),
+        ({"jobqueue": {"slurmm": {"cores": 8}}}, "jobqueue.slurmm: no batch system's section is"),
+        ({"jobqueue": {"PBS": {"cores": 8}}}, "jobqueue.PBS: no batch system's section is called"),
         ({"jobqueue": {"slrum": {"cores": 8}}}, "jobqueue.slrum: no batch system's section is"),
         ({"jobqueue": {"pds": {"cores": 8}}}, "jobqueue.pds: no batch system's section is called"),
     ],

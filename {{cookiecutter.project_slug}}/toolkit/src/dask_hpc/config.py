@@ -306,7 +306,8 @@ def summary() -> list[str]:
             "",
             "get_cluster() now means a LocalCluster: workers on the computer where Python runs.",
         ]
-    names = {batch.queue_key: f"{batch.queue_key} ({batch.queue_word})"}
+    other = batch.queue_word != batch.queue_key
+    names = {batch.queue_key: f"{batch.queue_key} ({batch.queue_word})"} if other else {}
     settings = dask.config.get(f"jobqueue.{batch.section}")
     lines = ["", f"{batch.cluster_class}() now means jobs of {batch.label} with"]
     keys = [batch.account_key, batch.queue_key, batch.walltime_key, "cores", "processes", "memory"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,9 +79,9 @@ def _top(content: dict[str, Any]) -> Iterator[str]:
 def _mistaken(section: str, named: set[str]) -> str:
     """Why a section that dask-jobqueue does not know is more likely a slip than a lab's profile."""
     known = [name for name in packaged() if name != "local"]
-    if any(name in section for name in known):  # slurm-gpu
+    if set(re.split("[-_.]", section)) & set(known):  # slurm-gpu
         return ""
-    close = difflib.get_close_matches(section, known, n=1, cutoff=0.66)
+    close = difflib.get_close_matches(section.lower(), known, n=1, cutoff=0.66)
     # A profile stands beside the section of the batch system itself.
     if close and close[0] not in named:
         return f"no batch system's section is called so; did you mean {close[0]}?"

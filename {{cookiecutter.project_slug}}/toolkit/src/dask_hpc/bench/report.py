@@ -250,7 +250,8 @@ def _gil_section(points, drawing, figures, header) -> str:
 {processes:.2f} times with {cores} processes. Python runs one thread at a time in a process (its
 global lock, the GIL), so loops like this want processes; NumPy, files and waiting do well with
 threads.</p><div class="figures">{svg}</div><p class="note">Median of {n} repeats; dots are the
-repeats. The line is the number of cores, the most that is possible.{busy}</p>"""
+repeats. The line is the number of cores, the most that is possible; a bar beyond it means that the
+computer was busier during the serial loop than after it.{busy}</p>"""
 
 
 def _provenance(used: Sequence[Record], found: Sequence[Record]) -> str:

@@ -129,7 +129,7 @@ def header(plan: Plan, extra: dict | None = None) -> dict:
         "version": record.VERSION,
         "workload": plan.workload.name,
         "started": provenance.now(),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([_program(), *sys.argv[1:]]),
         "plan": {
             "tasks": plan.tasks,
             "seconds": plan.seconds,
@@ -140,6 +140,12 @@ def header(plan: Plan, extra: dict | None = None) -> dict:
         "machine": provenance.machine(),
         **(extra or {}),
     }
+
+
+def _program() -> str:
+    """What was called: `dask`, also where it was `python -m dask`."""
+    path = Path(sys.argv[0])
+    return path.parent.name if path.name == "__main__.py" else path.name
 
 
 def _start(backend: Backend, visit: Visit, begin: float, first: bool) -> dict:
