@@ -6,12 +6,13 @@ are dask-jobqueue's classes of the same names, which tell what their jobs wait f
 
 from __future__ import annotations
 
-from .errors import ConfigError, JobsEnded, SubmitError, UserError, WorkersTimeout
+from .errors import ConfigError, ConfigWarning, JobsEnded, SubmitError, UserError, WorkersTimeout
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ConfigError",
+    "ConfigWarning",
     "HTCondorCluster",
     "JobsEnded",
     "LSFCluster",

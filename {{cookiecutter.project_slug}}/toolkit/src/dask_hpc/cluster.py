@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from dask.utils import parse_timedelta
 from distributed.core import Status
 
-from . import allocation, config, jobs, news, registry, schedulers
+from . import allocation, arguments, config, doubts, jobs, news, registry, schedulers
 from ._jobqueue import dask_jobqueue
 from .errors import ConfigError, JobsEnded, SubmitError, WorkersTimeout
 from .guard import Guard
@@ -49,7 +49,12 @@ class ClusterMixin:
         self._submitted: set[str] = set()  # names of the jobs that the batch system took
         self._refusal: SubmitError | None = None
         self._refusal_shown = False
+        files, sections = doubts.files(), {self.batch.section, kwargs.get("config_name")}
+        doubts.about_keys(files, sections)
+        kwargs = arguments.rightly_named(self.batch, type(self), job_cls, kwargs)
+        given = [name for name, value in kwargs.items() if value is not None]
         kwargs = config.explicit(self.batch, kwargs)
+        doubts.about_values(files, sections, given)
         self._log_directory = kwargs.get("log_directory") if self.batch.log_key else None
         job_cls = bound_to(self, job_cls or type(self).job_cls)
         self._section = f"jobqueue.{kwargs['config_name']}"
@@ -317,5 +322,6 @@ def get_cluster(**kwargs):
         return allocation.AllocationCluster(**kwargs)
     scheduler = config.scheduler()
     if scheduler.cluster_class is None:
+        doubts.about_keys(doubts.files())  # a batch system may have been meant
         return LocalCluster(**local_arguments(kwargs))
     return globals()[scheduler.cluster_class](**kwargs)

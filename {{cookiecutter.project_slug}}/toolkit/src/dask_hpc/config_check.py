@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,22 @@ UNLISTED = {"job-extra", "header-skip", "env-extra", "extra"}
 
 def findings(files: list[tuple[Path, dict[str, Any]]]) -> list[str]:
     """What is doubtful in these files, of which a later one goes before an earlier one."""
+    values = [f"{path}: jobqueue.{s}.{key}: {line}" for path, s, key, line in about_values(files)]
+    return [*about_keys(files), *values]
+
+
+def about_keys(
+    files: list[tuple[Path, dict[str, Any]]], only: Collection[str] | None = None
+) -> list[str]:
+    """The keys and sections of these files that nobody reads, one line each.
+
+    Parameters
+    ----------
+    files : list of (Path, dict)
+    only : collection of str, optional
+        The sections of ``jobqueue`` that matter; default: all. Those whose name looks like a slip
+        are told in any case.
+    """
     lines = []
     named = {section for _, content in files for section, _ in _sections(content)}
     for path, content in files:
@@ -36,12 +52,23 @@ def findings(files: list[tuple[Path, dict[str, Any]]]) -> list[str]:
             if line := _mistaken(section, named):
                 lines.append(f"{path}: jobqueue.{section}: {line}")
         for section, keys in _sections(content):
-            lines += [f"{path}: jobqueue.{section}.{line}" for line in _keys(section, keys)]
+            if only is None or section in only:
+                lines += [f"{path}: jobqueue.{section}.{line}" for line in _keys(section, keys)]
+    return lines
+
+
+def about_values(
+    files: list[tuple[Path, dict[str, Any]]], only: Collection[str] | None = None
+) -> list[tuple[Path, str, str, str]]:
+    """File, section, key and what is doubtful about the key's value; `only` as for `about_keys`."""
+    found = []
     merged = _merged(files)
     own = _named_scheduler(files)
     base = merged.get(own.section, {}) if own else {}
     said = list(_values(own, base)) if base else []
     for section, settings in merged.items():
+        if only is not None and section not in only:
+            continue
         scheduler, known = _scheduler_of(section), []
         if section not in packaged() and base:
             # A profile is a section of the batch system's own with some keys changed.
@@ -49,8 +76,8 @@ def findings(files: list[tuple[Path, dict[str, Any]]]) -> list[str]:
             scheduler, settings, known = own, {**base, **changed}, said
         for key, line in _values(scheduler, settings):
             if (key, line) not in known:
-                lines.append(f"{settings[key][1]}: jobqueue.{section}.{key}: {line}")
-    return lines
+                found.append((settings[key][1], section, key, line))
+    return found
 
 
 def _named_scheduler(files) -> schedulers.Scheduler | None:

@@ -13,6 +13,14 @@ class ConfigError(UserError, ValueError):
     """The lab's configuration is missing, can't be read, or says something impossible."""
 
 
+class ConfigWarning(UserWarning):
+    """Something in the lab's configuration has no effect, or not the one that was meant.
+
+    Said once in a process, when a cluster is made. To hear nothing of it:
+    ``warnings.simplefilter("ignore", dask_hpc.ConfigWarning)``.
+    """
+
+
 class SubmitError(UserError):
     """The batch system refused a job, or its command is missing."""
 

@@ -1,0 +1,172 @@
+"""Warnings and errors about names, when a cluster is made: keys of files, and arguments."""
+
+import copy
+import warnings
+from pathlib import Path
+
+import dask
+import pytest
+import yaml
+
+import dask_hpc
+from dask_hpc import ConfigError, ConfigWarning, SLURMCluster, doubts
+
+
+@pytest.fixture
+def files(lab, tmp_path, monkeypatch):
+    """A function that puts keys into the lab's file, beside those that are in force already."""
+    monkeypatch.setattr(doubts, "_said", set())
+    folder = tmp_path / "config"
+    folder.mkdir()
+    monkeypatch.setattr(dask.config, "paths", [str(folder)])
+
+    def write(content: str, name: str = "jobqueue.yaml") -> Path:
+        (folder / name).write_text(content)
+        dask.config.update(dask.config.config, yaml.safe_load(content))  # as at the start of Python
+        return folder / name
+
+    before = copy.deepcopy(dask.config.config)
+    yield write
+    dask.config.config.clear()
+    dask.config.config.update(before)
+
+
+def said(make=SLURMCluster, **arguments) -> list[str]:
+    """What is warned of while a cluster is made."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with make(**arguments):
+            pass
+    return [str(w.message) for w in caught if issubclass(w.category, ConfigWarning)]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (
+            "jobqueue: {slurm: {acount: lab}}",
+            "jobqueue.slurm.acount: there is no such key, and it is ignored; did you mean account?",
+        ),
+        (
+            "jobqueue: {slurm: {wall-time: '1:00'}}",
+            "jobqueue.slurm.wall-time: there is no such key, and it is ignored; "
+            "did you mean walltime?",
+        ),
+        (
+            "jobqueue: {slurm: {project: lab}}",
+            "jobqueue.slurm.project: its name is now account",
+        ),
+        ("dask-hpc: {shceduler: slurm}", "dask-hpc.shceduler: there is no such key; did you mean"),
+        ("jobqeue: {slurm: {cores: 2}}", "jobqeue: nobody reads a section of this name; did you"),
+        ("jobqueue: {slurm: {memory: 1GB}}", "jobqueue.slurm.memory: 1GB means less to Dask than"),
+    ],
+    ids=lambda text: text[:24],
+)
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # dask-jobqueue's own word about `project`
+def test_a_doubtful_key_is_warned_of_with_its_file_and_the_right_one(files, content, line):
+    path = files(content)
+    [only] = said()
+    assert only.startswith(f"{path}: {line}")
+
+
+def test_the_same_is_said_once_in_a_process(files):
+    files("jobqueue: {slurm: {acount: lab}}")
+    assert len(said()) == 1
+    assert said() == said(dask_hpc.get_cluster) == []
+
+
+def test_the_line_shown_is_the_users(files):
+    files("jobqueue: {slurm: {acount: lab}}")
+    with pytest.warns(ConfigWarning) as caught:
+        dask_hpc.get_cluster().close()
+    assert caught[0].filename == __file__
+
+
+def test_sections_that_do_not_count_for_this_cluster_are_passed_over(files):
+    files("jobqueue: {pbs: {acount: lab}, gpu: {qeueu: gpu, memory: 1GB}}")
+    assert said() == []
+    assert [line.partition(": ")[2][:26] for line in said(config_name="gpu")] == [
+        "jobqueue.gpu.qeueu: there ",
+        "jobqueue.gpu.memory: 1GB m",
+    ]
+
+
+def test_a_value_that_is_not_in_force_is_passed_over(files):
+    files("jobqueue: {slurm: {memory: 1GB}}")
+    assert said(memory="1 GiB") == []
+    with dask.config.set({"jobqueue.slurm.memory": "1 GiB"}):
+        assert said() == []
+
+
+def test_without_a_batch_system_a_misspelt_one_is_warned_of(files):
+    files("dask-hpc: {shceduler: slurm}")
+    with dask.config.set({"dask-hpc.scheduler": None}):
+        [only] = said(dask_hpc.get_cluster, processes=1, cores=1)
+    assert "did you mean scheduler?" in only
+
+
+def test_a_misspelt_key_is_warned_of_although_the_cluster_then_lacks_it(files):
+    files("jobqueue: {slurm: {cors: 2, cores: null}}")
+    with pytest.warns(ConfigWarning, match=r"slurm\.cors: .*did you mean cores"):
+        with pytest.raises(ConfigError, match="cores of a job is not set"):
+            SLURMCluster()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ({"acount": "x"}, "(acount=...): there is no such argument; did you mean account?"),
+        (
+            {"wall_time": "1:00"},
+            "(wall_time=...): there is no such argument; did you mean walltime?",
+        ),
+        ({"Cores": 2}, "(Cores=...): there is no such argument; did you mean cores?"),
+        (
+            {"log-directory": "x"},
+            "(log-directory=...): there is no such argument; did you mean log_",
+        ),
+        ({"partition": "x"}, "(partition=...): there is no such argument; it is called queue."),
+        ({"zzz": 1}, "(zzz=...): there is no such argument."),
+        ({"nprocs": 2}, "(nprocs=...): its name is now processes."),
+        ({"threads": 2}, "(threads=...): cores= is for one job; give cores= and processes=."),
+        ({"dashboard_address": ":1"}, '(dashboard_address=...): give scheduler_options={"dash'),
+        ({"workers": {}}, "(workers=...): there is no such argument; did you mean n_workers?"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_an_argument_that_there_is_not_is_one_line_with_the_right_name(lab, arguments, line):
+    with pytest.raises(ConfigError) as error:
+        SLURMCluster(**arguments)
+    assert str(error.value).startswith(f"SLURMCluster{line}")
+    assert "\n" not in str(error.value)
+
+
+def test_an_account_is_called_project_by_other_batch_systems(lab):
+    with pytest.raises(ConfigError, match=r"account=.*it is called project"):
+        dask_hpc.LSFCluster(account="lab")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value", "shown"),
+    [
+        ("project", "account", "other", "#SBATCH -A other\n"),
+        ("extra", "worker_extra_args", ["--no-dashboard"], "--no-dashboard"),
+        ("env_extra", "job_script_prologue", ["module load x"], "module load x\n"),
+        ("job_extra", "job_extra_directives", ["--exclusive"], "#SBATCH --exclusive\n"),
+    ],
+)
+@pytest.mark.filterwarnings("error::FutureWarning")  # dask-jobqueue has nothing left to say
+def test_an_old_name_works_and_the_new_one_is_said(files, old, new, value, shown):
+    with pytest.warns(ConfigWarning, match=rf"\({old}=...\): its name is now {new}$"):
+        with SLURMCluster(**{old: value}) as cluster:
+            assert shown in cluster.job_script()
+
+
+def test_arguments_of_a_job_class_of_the_users_own_are_known(lab):
+    class Job(SLURMCluster.job_cls):
+        def __init__(self, *args, flavour=None, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.job_header += f"\n#SBATCH --comment={flavour}"
+
+    with SLURMCluster(job_cls=Job, flavour="sweet") as cluster:
+        assert "--comment=sweet" in cluster.job_script()
