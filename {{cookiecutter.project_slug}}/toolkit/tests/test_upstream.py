@@ -3,6 +3,8 @@
 Where one fails after an update, the part that it names has changed, and so must its user here.
 """
 
+from pathlib import Path
+
 from distributed.core import Status
 
 import dask_hpc
@@ -35,3 +37,20 @@ def test_correct_state_starts_what_is_in_worker_spec_and_not_in_workers(lab):
         del cluster.workers[name]
         cluster.sync(cluster._correct_state)
         assert cluster.workers[name] is not first
+
+
+def test_the_key_files_of_a_temporary_security_are_kept_in_job_ca_file_job_cert_and_job_key(
+    lab, monkeypatch
+):
+    # cluster.ClusterMixin._remove_keys closes them.
+    pem = {"ca_file": "a\na", "cert": "b\nb", "key": "c\nc", "ciphers": None}
+
+    class Security:
+        def get_tls_config_for_role(self, role):
+            return pem
+
+    with dask_hpc.SLURMCluster() as cluster:
+        cluster._get_worker_security(Security())
+        assert Path(cluster._job_ca_file.name).read_text() == "a\na"
+        assert Path(cluster._job_cert.name).read_text() == "b\nb"
+        assert Path(cluster._job_key.name).read_text() == "c\nc"

@@ -56,7 +56,7 @@ class ClusterMixin:
         kwargs = config.explicit(self.batch, kwargs)
         doubts.about_values(files, sections, given)
         self._log_directory = kwargs.get("log_directory") if self.batch.log_key else None
-        job_cls = bound_to(self, job_cls or type(self).job_cls)
+        job_cls = bound_to(self, job_cls or type(self).job_cls, kwargs.pop("memory_limit", None))
         self._section = f"jobqueue.{kwargs['config_name']}"
         super().__init__(n_workers=n_workers, job_cls=job_cls, **kwargs)
         # HTCondor's jobs may be on another computer, which its commands have to be told.
@@ -247,10 +247,18 @@ class ClusterMixin:
                 self.worker_spec.pop(name, None)
             self._refusal, self._refusal_shown = refusal, False
 
+    def _remove_keys(self):
+        """Delete the key files of a temporary `Security`, which would stay until Python ends."""
+        for name in ("ca_file", "cert", "key"):
+            file = getattr(self, f"_job_{name}", None)
+            if file is not None:
+                file.close()
+
     async def _close(self):
         # Jobs first: whatever else fails or is interrupted while closing, they end.
         if self.status in (Status.running, Status.failed):
             await self._canceller.cancel(*self.job_ids)
+        self._remove_keys()
         try:
             await super()._close()
         finally:

@@ -20,7 +20,7 @@ from typing import Any
 import dask.config
 import yaml
 
-from . import schedulers, values
+from . import folders, limits, schedulers, values
 from .errors import ConfigError
 
 SECTION = "dask-hpc"
@@ -179,9 +179,9 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
     """A cluster's arguments with those filled in that dask-jobqueue wants to be told, not to read.
 
     Its `scale(cores=…)`, `scale(memory=…)` and the grouping of workers by job look at arguments
-    alone. What a profile (``config_name``) leaves out comes from the batch system's section. Also
-    expands ``~`` and ``$USER`` in the log directory, which the batch system takes
-    literally.
+    alone. What a profile (``config_name``) leaves out comes from the batch system's section.
+    Folders are expanded, and those that are shared with the nodes made. A ``--memory-limit`` among
+    the worker's options becomes `memory_limit`, which dask-jobqueue does not know.
 
     Raises
     ------
@@ -242,9 +242,32 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
         )
     kwargs.update(cores=cores, memory=setting("memory"), processes=processes)
     if setting("log_directory") is not None:
-        kwargs["log_directory"] = _log_directory(
-            str(setting("log_directory")), key("log_directory")
+        kwargs["log_directory"] = folders.made(str(setting("log_directory")), key("log_directory"))
+    if kwargs.get("security") is True and importlib.util.find_spec("cryptography") is None:
+        raise ConfigError(
+            "security=True makes keys with the package cryptography, which is not here: "
+            "`python -m pip install cryptography`, or `conda install cryptography`."
         )
+    if kwargs.get("security"):
+        # The keys of encrypted connections go there. dask-jobqueue's own choice, the present
+        # folder, may be one that nodes don't see; they do see the one for their output.
+        if setting("shared_temp_directory") is not None:
+            shared = folders.made(
+                str(setting("shared_temp_directory")), key("shared_temp_directory")
+            )
+        else:
+            shared = kwargs.get("log_directory", ".")
+        kwargs["shared_temp_directory"] = os.path.abspath(shared)  # noqa: PTH100 - a str
+    if setting("local_directory") is not None:
+        kwargs["local_directory"], lines = folders.on_the_node(
+            str(setting("local_directory")), key("local_directory"), str(setting("shebang"))
+        )
+        prologue = setting("job_script_prologue") or setting("env_extra") or []
+        kwargs["job_script_prologue"] = [*prologue, *lines]  # it may set what the folder names
+    options = setting("worker_extra_args") or setting("extra") or []
+    limit, rest = limits.taken_out(options)
+    if limit is not None:
+        kwargs.update(memory_limit=limit, worker_extra_args=rest)
     if setting("python") is None:
         # dask-jobqueue puts the path into the script as it is; an environment's may hold a space.
         kwargs["python"] = shlex.quote(sys.executable)
@@ -259,19 +282,6 @@ def default_processes(cores: int) -> int:
     if isinstance(cores, bool) or not isinstance(cores, int) or cores < 1:
         return 1
     return max(n for n in range(1, 9) if cores % n == 0)
-
-
-def _log_directory(text: str, where: str) -> str:
-    path = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111 - raises nothing
-    if "$" in path:
-        raise ConfigError(f"{where}: {text} names a variable that is not set here.")
-    if any(character.isspace() for character in path):
-        raise ConfigError(f"{where}: {path} has a space, which a job script's options can't hold.")
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{where}: {path} can't be made: {error.strerror}.") from None
-    return path
 
 
 def origin(path: Path) -> Path:

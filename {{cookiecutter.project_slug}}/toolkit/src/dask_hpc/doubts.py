@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,4 +58,11 @@ def about_values(
 
 def files() -> list[tuple[Path, dict[str, Any]]]:
     """The files that Dask reads here, each by the name under which people edit it."""
+    return _read(tuple(dask.config.paths))
+
+
+@cache
+def _read(_: tuple[str, ...]) -> list[tuple[Path, dict[str, Any]]]:
+    # Kept, since reading them takes as long as the rest of making a cluster; an edit counts from
+    # the next start of Python on in any case.
     return [(config.origin(path), content) for path, content in config.files()]

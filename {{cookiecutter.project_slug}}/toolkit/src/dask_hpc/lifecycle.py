@@ -7,10 +7,11 @@ import re
 import shlex
 import weakref
 
+from dask.utils import format_bytes
 from distributed.core import Status
 from distributed.deploy.spec import ProcessInterface
 
-from . import jobs
+from . import jobs, limits
 from .errors import SubmitError
 from .schedulers import JobState, Scheduler
 
@@ -23,6 +24,14 @@ class OwnedJob:
 
     _owner = None  # a weak reference to the cluster, set in the class that bound_to makes
     _answer = None  # the file into which a submission prints, see Guard.submission
+    _memory_limit = None  # what the user wants instead of ours, likewise
+
+    @property
+    def worker_process_memory(self):
+        if self._memory_limit is not None:
+            return self._memory_limit
+        limit = limits.SHARE * self.worker_memory / self.worker_processes
+        return format_bytes(limit).replace(" ", "")
 
     async def _call(self, cmd, *, shell=False, **_):
         # dask-jobqueue runs every command through this; here that is the submission. Ours outlives
@@ -64,9 +73,13 @@ class OwnedJob:
         await ProcessInterface.close(self)
 
 
-def bound_to(cluster, job_cls: type) -> type:
+def bound_to(cluster, job_cls: type, memory_limit: str | None = None) -> type:
     """The job class of this one cluster; it keeps its name, which dask-jobqueue's messages use."""
-    body = {"_owner": weakref.ref(cluster), "job_id_regexp": cluster.batch.job_id_pattern}
+    body = {
+        "_owner": weakref.ref(cluster),
+        "_memory_limit": memory_limit,
+        "job_id_regexp": cluster.batch.job_id_pattern,
+    }
     return type(job_cls.__name__, (OwnedJob, job_cls), body)
 
 

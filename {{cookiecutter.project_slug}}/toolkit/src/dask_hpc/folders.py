@@ -1,0 +1,89 @@
+"""Folders that the configuration names: on file systems that are seen here, and on a node's own."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import shlex
+from pathlib import Path
+
+from .errors import ConfigError
+
+VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+HOME = re.compile(r"~[\w.-]*(?=/|$)")
+# The same on every computer, and unknown in jobs that start with an empty environment (HTCondor).
+PEOPLE = {"USER", "LOGNAME"}
+
+
+def made(text: str, where: str) -> str:
+    """The path of a folder that this computer and the nodes share, made if it is missing.
+
+    ``~`` and variables such as ``$USER`` are filled in here, since the batch system does not.
+
+    Parameters
+    ----------
+    text : str
+    where : str
+        The key, for messages.
+
+    Raises
+    ------
+    ConfigError
+        A variable is not set, or the folder can't be made or used; one line.
+    """
+    path = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111 - raises nothing
+    if "$" in path:
+        raise ConfigError(f"{where}: {text} names a variable that is not set here.")
+    if any(character.isspace() for character in path):
+        raise ConfigError(f"{where}: {path} has a space, which a job script's options can't hold.")
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{where}: {path} can't be made: {error.strerror}.") from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ConfigError(f"{where}: {path} can't be written to: it is somebody else's.")
+    return path
+
+
+def on_the_node(text: str, where: str, shebang: str = "") -> tuple[str, list[str]]:
+    """A folder of the node's own as a word of the job script, and lines that make sure of it.
+
+    ``~`` and variables are for the node's shell to fill in: what ``$TMPDIR`` is may be known there
+    alone. Left to themselves, one that is not set there would vanish from the worker's command, and
+    a folder that can't be made be a traceback of Dask's; the lines say it in plain words and end
+    the job. Text with more of a shell's syntax than that, and scripts of csh, are left as they are.
+
+    Parameters
+    ----------
+    text : str
+    where : str
+        The key, for messages.
+    shebang : str
+        The first line of the job script.
+    """
+    others = VARIABLE.sub("", text)
+    if "csh" in shebang or "$" in others or "`" in others:
+        return text, []
+    home = HOME.match(text)
+    word = start = home[0] if home else ""
+    position, lines = len(start), []
+    for match in VARIABLE.finditer(text, position):
+        word += _quoted(text[position : match.start()])
+        position = match.end()
+        name = match[1] or match[2]
+        if name in PEOPLE:
+            word += _quoted(getpass.getuser())
+            continue
+        word += f'"${{{name}}}"'
+        lines.append(f': "${{{name}:?is not set on this node, and {where} names it}}"')
+    word += _quoted(text[position:])
+    lines.append(
+        f"mkdir -p {word} && test -w {word} || "
+        f'{{ echo "{where}:" {word} "can\'t be used on $(uname -n)" >&2; exit 1; }}'
+    )
+    return word, lines
+
+
+def _quoted(text: str) -> str:
+    return shlex.quote(text) if text else ""

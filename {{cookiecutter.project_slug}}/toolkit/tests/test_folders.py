@@ -1,0 +1,168 @@
+"""Folders of the configuration: filled in, made, and an error one can read where that fails."""
+
+import getpass
+import importlib.util
+import os
+import subprocess
+from pathlib import Path
+
+import dask
+import pytest
+
+from dask_hpc import ConfigError, SLURMCluster, config, folders, schedulers
+
+SLURM = schedulers.get("slurm")
+NEEDS_CRYPTOGRAPHY = pytest.mark.skipif(
+    importlib.util.find_spec("cryptography") is None, reason="Dask makes keys with cryptography"
+)
+WHERE = "jobqueue.slurm.local-directory"
+
+
+def test_tilde_and_variables_of_a_shared_folder_are_filled_in_and_it_is_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SCRATCH", str(tmp_path / "scratch"))
+    assert folders.made("~/a", "key") == f"{tmp_path}/home/a"
+    assert (
+        folders.made("$SCRATCH/${SCRATCH}/b", "key") == f"{tmp_path}/scratch/{tmp_path}/scratch/b"
+    )
+    assert Path(f"{tmp_path}/home/a").is_dir()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_shared_folder_of_somebody_elses_is_refused(tmp_path):
+    (tmp_path / "theirs").mkdir(mode=0o555)
+    with pytest.raises(ConfigError, match=r"key: .*theirs can't be written to"):
+        folders.made(str(tmp_path / "theirs"), "key")
+
+
+def on_a_node(text, environment=None, shebang="#!/bin/sh"):
+    """What a job's shell makes of it: exit code, the folder, what is said; with an environment."""
+    word, lines = folders.on_the_node(text, WHERE, shebang)
+    script = "\n".join([*lines, f"printf %s {word}"])
+    done = subprocess.run(
+        ["/bin/sh", "-c", script],
+        env={"PATH": os.environ["PATH"], **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"),
+    [
+        ("{}/plain", "{}/plain"),
+        ("{}/with space", "{}/with space"),
+        ("$DISK/dask", "{}/the disk/dask"),
+        ("${{DISK}}", "{}/the disk"),
+        ("~", "{}/home"),
+        ("~/dask/${{HOME}}", "{0}/home/dask/{0}/home"),
+        ("{}/$USER/$LOGNAME", "{}/ME/ME"),
+        ("{}/it's", "{}/it's"),
+    ],
+)
+def test_the_nodes_shell_fills_in_what_the_node_knows_and_makes_the_folder(text, folder, tmp_path):
+    environment = {"DISK": f"{tmp_path}/the disk", "HOME": f"{tmp_path}/home"}
+    expected = folder.format(tmp_path).replace("ME", getpass.getuser())
+    assert on_a_node(text.format(tmp_path), environment) == (0, expected, "")
+    assert Path(expected).is_dir()
+
+
+@pytest.mark.parametrize("text", ["$TMPDIR", "$TMPDIR/dask", "/tmp/${TMPDIR}"])
+def test_a_variable_that_the_node_does_not_know_ends_the_job_with_its_name_and_the_key(text):
+    code, printed, said = on_a_node(text)
+    assert (code != 0, printed) == (True, "")
+    assert said.rstrip().endswith(f"TMPDIR: is not set on this node, and {WHERE} names it")
+    assert said.count("\n") == 1
+
+
+def test_a_folder_that_the_node_can_not_make_ends_the_job_with_its_name_and_the_key():
+    code, printed, said = on_a_node("/proc/nowhere")
+    assert (code, printed) == (1, "")
+    assert f"{WHERE}: /proc/nowhere can't be used on {os.uname().nodename}" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "shebang"),
+    [
+        ("${TMPDIR:-/tmp}", "#!/bin/bash"),
+        ("`mktemp -d`", "#!/bin/bash"),
+        ("$(mktemp -d)", "#!/bin/bash"),
+        ("$TMPDIR", "#!/bin/tcsh"),
+    ],
+)
+def test_more_of_a_shells_syntax_and_other_shells_are_left_alone(text, shebang):
+    assert folders.on_the_node(text, WHERE, shebang) == (text, [])
+
+
+def test_the_lines_come_after_those_of_the_lab(lab):
+    settings = {"local-directory": "$DISK", "job-script-prologue": ["export DISK=/disk"]}
+    with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in settings.items()}):
+        with SLURMCluster() as cluster:
+            script = cluster.job_script().splitlines()
+    first = script.index("export DISK=/disk")
+    assert "${DISK:?is not set" in script[first + 1]
+    assert script[first + 2].startswith('mkdir -p "${DISK}"')
+    assert '--local-directory "${DISK}" ' in script[first + 3]
+
+
+def test_no_local_directory_means_no_lines(lab):
+    with SLURMCluster() as cluster:
+        assert "mkdir" not in cluster.job_script()
+
+
+def test_workers_work_in_the_folder_on_every_batch_system(site, tmp_path):
+    import dask_hpc
+
+    cls = getattr(dask_hpc, site.batch.cluster_class)
+    with cls(local_directory=f"{tmp_path}/$USER/new one", processes=1) as cluster:
+        cluster.scale(jobs=1)
+        cluster.wait_for_workers(1, timeout=60)
+        [worker] = cluster.scheduler.workers.values()
+        assert worker.local_directory.startswith(f"{tmp_path}/{getpass.getuser()}/new one/")
+
+
+def keys(folder) -> list[Path]:
+    return sorted(Path(folder).glob(".dask-jobqueue.worker.*"))
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+@NEEDS_CRYPTOGRAPHY
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [({"shared_temp_directory": "$PLACE/$USER"}, "place/ME"), ({}, "logs")],
+    ids=["configured", "left out: where the output goes"],
+)
+def test_keys_of_encrypted_connections_are_in_the_shared_folder_and_gone_after_close(
+    lab, tmp_path, monkeypatch, arguments, folder
+):
+    monkeypatch.setenv("PLACE", str(tmp_path / "place"))
+    monkeypatch.setenv("USER", getpass.getuser())
+    folder = tmp_path / folder.replace("ME", getpass.getuser())
+    with SLURMCluster(security=True, **arguments) as cluster:
+        assert len(keys(folder)) == 3
+        assert all(path.stat().st_mode & 0o077 == 0 for path in keys(folder))
+        assert str(folder) in cluster.job_script()
+        cluster.scale(jobs=1)
+        cluster.wait_for_workers(2, timeout=60)
+    assert keys(folder) == []
+    assert keys(tmp_path) == []
+
+
+def test_a_shared_folder_that_can_not_be_made_is_one_line(lab):
+    arguments = {"security": True, "shared_temp_directory": "/proc/nowhere"}
+    with pytest.raises(ConfigError, match=r"slurm.shared-temp-directory: /proc/nowhere can't be"):
+        SLURMCluster(**arguments)
+    assert config.explicit(SLURM, {**arguments, "security": None})  # nothing will be put there
+
+
+def test_without_the_package_that_makes_keys_encryption_is_one_line(lab, monkeypatch):
+    real = importlib.util.find_spec
+    missing = {"cryptography"}
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name in missing else real(name)
+    )
+    with pytest.raises(ConfigError, match="pip install cryptography") as error:
+        config.explicit(SLURM, {"security": True})
+    assert "\n" not in str(error.value)

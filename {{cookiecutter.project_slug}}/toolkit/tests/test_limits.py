@@ -1,0 +1,62 @@
+"""A worker's limit is a little less than its share of the job's memory."""
+
+import shlex
+
+import dask
+import pytest
+
+import dask_hpc
+from dask_hpc import SLURMCluster, limits
+
+LIMIT = "--memory-limit"
+
+
+def options(script: str) -> list[str]:
+    """The values of all --memory-limit in a job script."""
+    words = shlex.split(script, comments=False)
+    pairs = [word.partition("=")[2] for word in words if word.startswith(f"{LIMIT}=")]
+    return pairs + [words[i + 1] for i, word in enumerate(words) if word == LIMIT]
+
+
+def test_a_worker_has_nine_tenths_of_its_share_and_the_job_all_of_it(lab):
+    with SLURMCluster(memory="10 GiB", processes=2) as cluster:
+        script = cluster.job_script()
+        cluster.scale(memory="20 GiB")
+        assert len(cluster.worker_spec) == 2  # in jobs' memory
+    assert "#SBATCH --mem=10G\n" in script
+    assert options(script) == ["4.50GiB"]
+
+
+@pytest.mark.parametrize(
+    ("given", "limit"),
+    [
+        ([f"{LIMIT} 2GiB"], "2GiB"),
+        ([LIMIT, "2GiB"], "2GiB"),
+        ([f"{LIMIT}=2GiB"], "2GiB"),
+        ([LIMIT, "1GiB", f"{LIMIT}=2GiB"], "2GiB"),
+        ([LIMIT, "0"], "0"),
+    ],
+)
+@pytest.mark.parametrize("place", ["file", "argument"])
+def test_a_limit_among_the_workers_options_goes_before_and_stands_there_once(
+    lab, given, limit, place
+):
+    given = ["--no-dashboard", *given, "--worker-port", "0"]
+    settings = {"jobqueue.slurm.worker-extra-args": given} if place == "file" else {}
+    with dask.config.set(settings):
+        with SLURMCluster(**({} if settings else {"worker_extra_args": given})) as cluster:
+            script = cluster.job_script()
+    assert options(script) == [limit]
+    assert "--no-dashboard --worker-port 0" in script
+
+
+def test_other_options_stay_as_they_are():
+    assert limits.taken_out(["--a 'b c'", "--memory"]) == (None, ["--a 'b c'", "--memory"])
+
+
+def test_workers_on_every_batch_system_have_it(site):
+    with getattr(dask_hpc, site.batch.cluster_class)() as cluster:
+        cluster.scale(jobs=1)
+        cluster.wait_for_workers(2, timeout=60)
+        found = {worker.memory_limit for worker in cluster.scheduler.workers.values()}
+        assert found == {int(460.8 * 2**20)}
