@@ -118,7 +118,7 @@ def test_workers_work_in_the_folder_on_every_batch_system(site, tmp_path):
     cls = getattr(dask_hpc, site.batch.cluster_class)
     with cls(local_directory=f"{tmp_path}/$USER/new one", processes=1) as cluster:
         cluster.scale(jobs=1)
-        cluster.wait_for_workers(1, timeout=60)
+        cluster.wait_for_workers(1, timeout=180)
         [worker] = cluster.scheduler.workers.values()
         assert worker.local_directory.startswith(f"{tmp_path}/{getpass.getuser()}/new one/")
 
@@ -145,7 +145,7 @@ def test_keys_of_encrypted_connections_are_in_the_shared_folder_and_gone_after_c
         assert all(path.stat().st_mode & 0o077 == 0 for path in keys(folder))
         assert str(folder) in cluster.job_script()
         cluster.scale(jobs=1)
-        cluster.wait_for_workers(2, timeout=60)
+        cluster.wait_for_workers(2, timeout=180)
     assert keys(folder) == []
     assert keys(tmp_path) == []
 

@@ -57,6 +57,6 @@ def test_other_options_stay_as_they_are():
 def test_workers_on_every_batch_system_have_it(site):
     with getattr(dask_hpc, site.batch.cluster_class)() as cluster:
         cluster.scale(jobs=1)
-        cluster.wait_for_workers(2, timeout=60)
+        cluster.wait_for_workers(2, timeout=180)
         found = {worker.memory_limit for worker in cluster.scheduler.workers.values()}
         assert found == {int(460.8 * 2**20)}

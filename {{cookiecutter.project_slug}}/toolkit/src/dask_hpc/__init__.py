@@ -6,11 +6,20 @@ are dask-jobqueue's classes of the same names, which tell what their jobs wait f
 
 from __future__ import annotations
 
-from .errors import ConfigError, ConfigWarning, JobsEnded, SubmitError, UserError, WorkersTimeout
+from .errors import (
+    ClusterClosed,
+    ConfigError,
+    ConfigWarning,
+    JobsEnded,
+    SubmitError,
+    UserError,
+    WorkersTimeout,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ClusterClosed",
     "ConfigError",
     "ConfigWarning",
     "HTCondorCluster",

@@ -14,10 +14,11 @@ from distributed.core import Status
 
 from . import allocation, arguments, config, doubts, jobs, news, registry, schedulers
 from ._jobqueue import dask_jobqueue
-from .errors import ConfigError, JobsEnded, SubmitError, WorkersTimeout
+from .errors import ClusterClosed, ConfigError, JobsEnded, SubmitError, WorkersTimeout
 from .guard import Guard
 from .lifecycle import Canceller, Submissions, bound_to
 from .local import LocalCluster, local_arguments
+from .usage import Meter
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +37,20 @@ class ClusterMixin:
         The description of the batch system.
     watcher : Watcher
         What it says about this cluster's jobs, as events.
+    meter : Meter
+        What they have used, and whether there is anything to do; see `idle_timeout`.
+
+    Parameters
+    ----------
+    idle_timeout : number or str, optional
+        Beside those of dask-jobqueue's class: close the cluster when its workers have had nothing
+        to do for so long, in seconds or as ``"30 minutes"``; 0: never. Default: what the
+        configuration has as ``dask-hpc: idle-timeout:``.
     """
 
     batch: ClassVar[schedulers.Scheduler]
 
-    def __init__(self, n_workers=0, job_cls=None, **kwargs):
+    def __init__(self, n_workers=0, job_cls=None, idle_timeout=None, **kwargs):
         # First of all, since leaving __init__ through an error still runs __del__ and close.
         self.watcher = jobs.Watcher(self.batch)
         self._canceller = Canceller(self.batch, self.watcher)
@@ -58,6 +68,8 @@ class ClusterMixin:
         self._log_directory = kwargs.get("log_directory") if self.batch.log_key else None
         job_cls = bound_to(self, job_cls or type(self).job_cls, kwargs.pop("memory_limit", None))
         self._section = f"jobqueue.{kwargs['config_name']}"
+        limit = config.idle_timeout(idle_timeout)
+        self.meter = Meter(self, self.watcher, kwargs["cores"], limit)
         super().__init__(n_workers=n_workers, job_cls=job_cls, **kwargs)
         # HTCondor's jobs may be on another computer, which its commands have to be told.
         extra = self._cancel_extra()
@@ -113,6 +125,9 @@ class ClusterMixin:
             An earlier job was refused, and nobody has been told yet; awaited, also one of these.
         """
         asked = bool(n or jobs or memory or cores)
+        if asked and self.status == Status.closed:
+            why = f": {self.meter.closed_because}" if self.meter.closed_because else ""
+            raise ClusterClosed(f"This cluster is closed{why}. Make a new one.")
         if asked:
             if self._refusal is not None and not self._refusal_shown and self._adaptive is None:
                 self._raise_refusal()
@@ -143,7 +158,7 @@ class ClusterMixin:
         """
         if not isinstance(n_workers, int) or n_workers < 1:
             raise ValueError(f"n_workers must be a whole number, 1 or more, not {n_workers!r}")
-        return self.sync(self._wait, n_workers, timeout)
+        return self.sync(self.meter.while_awaited, self._wait, n_workers, timeout)
 
     async def _start(self):
         try:
@@ -157,6 +172,7 @@ class ClusterMixin:
                 f"Dask's scheduler can't start here: {reason}. See interface and scheduler-options "
                 f"in jobqueue.yaml, section {self._section}."
             ) from error
+        self.meter.start()
 
     async def _wait(self, n_workers, timeout):
         limit = None if timeout is None else parse_timedelta(timeout, "s")
@@ -258,11 +274,13 @@ class ClusterMixin:
         # Jobs first: whatever else fails or is interrupted while closing, they end.
         if self.status in (Status.running, Status.failed):
             await self._canceller.cancel(*self.job_ids)
+        self.meter.stop()
         self._remove_keys()
         try:
             await super()._close()
         finally:
             await self._guard.close()
+        self.meter.tell()
         await self.watcher.stop()
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import dask.config
 import yaml
+from dask.utils import parse_timedelta
 
 from . import folders, limits, schedulers, values
 from .errors import ConfigError
@@ -42,6 +43,31 @@ def scheduler() -> schedulers.Scheduler:
         return schedulers.get("none" if name is None else name)
     except KeyError as error:
         raise ConfigError(f"{SECTION}.scheduler in jobqueue.yaml: {error.args[0]}.") from None
+
+
+def idle_timeout(asked: Any = None) -> float | None:
+    """Seconds without anything to do after which a cluster is closed; None: never.
+
+    Parameters
+    ----------
+    asked : number or str, optional
+        The argument of the class; None: what the configuration says.
+
+    Raises
+    ------
+    ConfigError
+        It is no time.
+    """
+    where, value = "idle_timeout=", asked
+    if asked is None:
+        where = f"{SECTION}.idle-timeout in jobqueue.yaml:"
+        value = dask.config.get(f"{SECTION}.idle-timeout", None)
+    if value is None:
+        return None
+    bare = isinstance(value, int | float) and not isinstance(value, bool)
+    if line := "" if bare and asked is not None and value >= 0 else values.duration(value):
+        raise ConfigError(f"{where} {line}.")
+    return parse_timedelta(value, "s") or None
 
 
 def find_project(start: Path | str | None = None) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 from . import schedulers, values
 from .config import SECTION, packaged
 
-OUR_KEYS = {"scheduler"}
+OUR_KEYS = {"scheduler", "idle-timeout"}
 # Sections at the top of the files in config/; those of other packages are not ours to judge.
 TOP = ["jobqueue", SECTION, "distributed", "labextension"]
 # dask-jobqueue's old names. It warns about them, if it does, at every cluster and every job.
@@ -119,9 +119,12 @@ def _ours(section: Any) -> Iterator[str]:
     if not isinstance(section, dict):
         yield f"{SECTION} holds no keys; it should begin like `scheduler: slurm`, indented"
         return
-    for key in section:
-        if key not in OUR_KEYS:
+    for key, value in section.items():
+        name = str(key).replace("_", "-")
+        if name not in OUR_KEYS:
             yield f"{SECTION}.{key}: there is no such key" + _meant(key, OUR_KEYS)
+        if name == "idle-timeout" and value is not None and (line := values.duration(value)):
+            yield f"{SECTION}.{key}: {line}"
     name = section.get("scheduler")
     if name is not None:
         try:

@@ -25,6 +25,10 @@ class SubmitError(UserError):
     """The batch system refused a job, or its command is missing."""
 
 
+class ClusterClosed(UserError):
+    """The cluster is closed; a new one has to be made."""
+
+
 class JobsEnded(UserError):
     """All jobs are over before the workers asked for have come: waiting longer does not help."""
 

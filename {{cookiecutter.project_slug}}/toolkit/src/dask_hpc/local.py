@@ -11,7 +11,7 @@ from .errors import WorkersTimeout
 
 # Arguments of dask-jobqueue's classes that no key of jobqueue.yaml stands for, and keys that are
 # arguments of LocalCluster as well.
-BATCH_ONLY = {"config_name", "job_cls", "nanny", "scheduler_cls"}
+BATCH_ONLY = {"config_name", "idle_timeout", "job_cls", "nanny", "scheduler_cls"}
 LOCAL_TOO = {"name", "local_directory", "processes"}
 
 

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
-from dask.utils import parse_bytes
+from dask.utils import parse_bytes, parse_timedelta
 
 # A job is on one node, and Linux does not count further (CONFIG_NR_CPUS of the kernel).
 MOST_CORES = 8192
@@ -68,6 +68,18 @@ def unreadable_memory(value: Any) -> str:
     except (ValueError, TypeError, OverflowError):
         return f'{value!r} can\'t be read; say for example "16 GiB"'
     return ""
+
+
+def duration(value: Any) -> str:
+    """What is wrong with a time such as "30 minutes"; 0 stands for never."""
+    if value == 0 and not isinstance(value, bool):
+        return ""
+    try:
+        if isinstance(value, str) and parse_timedelta(value, None) >= 0:
+            return ""
+    except (ValueError, TypeError, LookupError):
+        pass
+    return f'must be a time with its unit, like "30 minutes", not {value!r}'
 
 
 def interface(value: Any) -> str:

@@ -1,0 +1,220 @@
+"""What a cluster costs, and how long it has had nothing to do.
+
+Core-hours are the jobs' running time by the batch system's own clock, times their cores. How much
+of it was idle is sampled about once a second: a core is busy while its worker has a task for it.
+What a job needs until its workers have come is idle, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+
+from dask.utils import format_time
+from distributed import Scheduler
+from distributed.core import Status
+
+from . import news
+from .jobs import JobEvent, Watcher
+from .schedulers import JobState
+
+# Seconds between two samples. Not always the same, since work has rhythms of its own, of which
+# regular looks might see the same moment again and again.
+SHORTEST, LONGEST = 0.5, 1.5
+
+
+class Usage:
+    """Adds up what jobs of one size have used.
+
+    Parameters
+    ----------
+    cores : int
+        Of one job.
+    clock : callable
+        Seconds since 1970.
+    """
+
+    def __init__(self, cores: int, clock: Callable[[], float] = time.time):
+        self._cores = cores
+        self._clock = clock
+        self._started: dict[str, float] = {}
+        self._ended: dict[str, float] = {}
+        self._busy = 0.0
+        self._last = clock()
+
+    def began(self, job: str, elapsed: float | None = None) -> None:
+        """A job runs, for so many seconds already; the first word of it counts."""
+        self._started.setdefault(job, self._clock() - (elapsed or 0))
+
+    def ended(self, job: str, elapsed: float | None = None) -> None:
+        """A job is over, after so many seconds, if that is known."""
+        now = self._clock()
+        if elapsed is not None:
+            self.began(job, elapsed)
+            now = min(now, self._started[job] + elapsed)
+        if job in self._started:
+            self._ended.setdefault(job, now)
+
+    def sample(self, busy_cores: int) -> None:
+        """So many cores have had something to do since the last sample."""
+        now = self._clock()
+        self._busy += busy_cores * max(0.0, now - self._last)
+        self._last = now
+
+    @property
+    def jobs(self) -> int:
+        """Jobs that have run."""
+        return len(self._started)
+
+    @property
+    def core_seconds(self) -> float:
+        now = self._clock()
+        times = (self._ended.get(job, now) - start for job, start in self._started.items())
+        return self._cores * sum(max(0.0, seconds) for seconds in times)
+
+    @property
+    def idle_core_seconds(self) -> float:
+        return max(0.0, self.core_seconds - self._busy)
+
+    def __str__(self) -> str:
+        used, idle = self.core_seconds, self.idle_core_seconds
+        # A short test would be 0.0 core-hours.
+        unit, name = (3600, "core-hours") if used >= 360 else (60, "core-minutes")
+        jobs = "1 job" if self.jobs == 1 else f"{self.jobs} jobs"
+        share = f" ({idle / used:.0%})" if used else ""
+        return f"{jobs}, {used / unit:.1f} {name}, of which {idle / unit:.1f}{share} idle"
+
+
+class Idleness:
+    """For how long a scheduler has had nothing to do.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds, from any start.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._since: float | None = None
+        self._transitions = -1
+
+    def seconds(self, scheduler: Scheduler, *, awaited: bool = False) -> float:
+        """How long by now; to be asked often, since what went on between may not be seen.
+
+        While nobody's cores are used, there being no worker, and while somebody waits for workers,
+        it is none.
+        """
+        workers = scheduler.workers.values()
+        active = (
+            scheduler.transition_counter != self._transitions
+            or scheduler.queued
+            or scheduler.unrunnable
+            or any(worker.processing for worker in workers)
+        )
+        self._transitions = scheduler.transition_counter
+        if active or awaited or not workers:
+            self._since = None
+            return 0.0
+        if self._since is None:
+            self._since = self._clock()
+        return self._clock() - self._since
+
+
+class Meter:
+    """Samples a cluster on its event loop, and closes it when it has been idle for too long.
+
+    Parameters
+    ----------
+    cluster
+        One of the toolkit's.
+    watcher : Watcher
+    cores : int
+        Of one job.
+    limit : float or None
+        Seconds without anything to do, after which the cluster is closed; None: never.
+
+    Attributes
+    ----------
+    usage : Usage
+    awaited : int
+        How many calls wait for workers at present.
+    closed_because : str
+        Why the cluster was closed from here; empty if it was not.
+    """
+
+    def __init__(self, cluster, watcher: Watcher, cores: int, limit: float | None):
+        self.usage = Usage(cores)
+        self.awaited = 0
+        self.closed_because = ""
+        self._cluster = cluster
+        self._watcher = watcher
+        self._limit = limit
+        self._idleness = Idleness()
+        self._task: asyncio.Task | None = None
+        self._closing: asyncio.Task | None = None
+        self._told = False
+        watcher.subscribe(self._on_event)
+
+    def start(self) -> None:
+        """Begin to sample. To be called on the event loop."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+
+    def stop(self) -> None:
+        """Sample once more, and no longer."""
+        task, self._task = self._task, None
+        if task is not None:
+            self._sample()
+            task.cancel()
+
+    def tell(self) -> None:
+        """Say what was used, once, if there was any job."""
+        if self.usage.jobs and not self._told:
+            self._told = True
+            news.say(f"{type(self._cluster).__name__} closed: {self.usage}.")
+
+    async def while_awaited(self, wait: Callable, *arguments):
+        """Call `wait`, during which the cluster is not idle."""
+        self.awaited += 1
+        try:
+            return await wait(*arguments)
+        finally:
+            self.awaited -= 1
+
+    def _on_event(self, event: JobEvent) -> None:
+        elapsed = self._watcher.jobs[event.job].elapsed
+        if event.state is JobState.RUNNING:
+            self.usage.began(event.job, elapsed)
+        elif event.state.ended:
+            self.usage.ended(event.job, elapsed)
+
+    def _sample(self) -> None:
+        scheduler = self._cluster.scheduler
+        workers = list(scheduler.workers.values()) if scheduler is not None else []
+        self.usage.sample(sum(min(len(w.processing), w.nthreads) for w in workers))
+        # The batch system may be asked only later, or never, whether a job has begun.
+        names = {str(worker.name) for worker in workers}
+        for name, job in list(self._cluster.workers.items()):
+            if job.job_id and (str(name) in names or f"{name}-0" in names):
+                self.usage.began(job.job_id)
+
+    async def _run(self) -> None:
+        while self._cluster.status in (Status.created, Status.starting, Status.running):
+            await asyncio.sleep(random.uniform(SHORTEST, LONGEST))
+            self._sample()
+            scheduler = self._cluster.scheduler
+            if scheduler is None or self._limit is None:
+                continue
+            if self._idleness.seconds(scheduler, awaited=bool(self.awaited)) >= self._limit:
+                self._close()
+                return
+
+    def _close(self) -> None:
+        name, time_ = type(self._cluster).__name__, format_time(self._limit).strip()
+        self.closed_because = f"it had nothing to do for {time_} (idle-timeout)"
+        news.say(f"{name} is closed, since {self.closed_because}.")
+        # A task of its own, which closing does not cancel as it does this one.
+        self._closing = asyncio.create_task(self._cluster._close())
