@@ -254,7 +254,7 @@ BLOCKS = [
         ["module load gcc", "export OMP_NUM_THREADS=1"],
         None,
     ),
-    ("slurm", ["local-directory: $TMPDIR"], [" --local-directory $TMPDIR "], None),
+    ("slurm", ["local-directory: $TMPDIR"], [' --local-directory "${TMPDIR}" '], None),
     (
         "slurm",
         ["worker-extra-args:", "- --worker-port=30000:30100", "- --nanny-port=30101:30200"],
