@@ -303,3 +303,18 @@ def test_jobs_with_the_same_to_say_are_described_together():
         "job 3 running on node1, but not all of its workers have come; "
         "job 4 ended on node2, failed: its command failed (NonZeroExitCode)"
     )
+
+
+def test_watching_ends_although_it_is_stopped_in_the_moment_in_which_it_is_woken(listing):
+    async def life(turns):
+        watcher = jobs.Watcher(SLURM, "7")
+        watcher.add("7")
+        await asyncio.sleep(0.01)  # it waits for the time of its first look
+        watcher.start()
+        for _ in range(turns):  # of the event loop, between waking and stopping
+            await asyncio.sleep(0)
+        _, unfinished = await asyncio.wait([asyncio.create_task(watcher.stop())], timeout=10)
+        assert not unfinished
+
+    for turns in range(4):
+        asyncio.run(life(turns))

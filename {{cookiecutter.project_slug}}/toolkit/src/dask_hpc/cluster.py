@@ -53,6 +53,7 @@ class ClusterMixin:
     def __init__(self, n_workers=0, job_cls=None, idle_timeout=None, **kwargs):
         # First of all, since leaving __init__ through an error still runs __del__ and close.
         self.watcher = jobs.Watcher(self.batch)
+        self.meter = Meter(self, self.watcher)
         self._canceller = Canceller(self.batch, self.watcher)
         self._guard = Guard(self._describe_to_watchdog, news.warn)
         self.watcher.subscribe(lambda event: self._guard.note(event.job, event.state.ended))
@@ -68,8 +69,8 @@ class ClusterMixin:
         self._log_directory = kwargs.get("log_directory") if self.batch.log_key else None
         job_cls = bound_to(self, job_cls or type(self).job_cls, kwargs.pop("memory_limit", None))
         self._section = f"jobqueue.{kwargs['config_name']}"
-        limit = config.idle_timeout(idle_timeout)
-        self.meter = Meter(self, self.watcher, kwargs["cores"], limit)
+        self.meter.usage.cores = kwargs["cores"]
+        self.meter.limit = config.idle_timeout(idle_timeout)
         super().__init__(n_workers=n_workers, job_cls=job_cls, **kwargs)
         # HTCondor's jobs may be on another computer, which its commands have to be told.
         extra = self._cancel_extra()

@@ -97,7 +97,10 @@ async def run(
         words = "there is no such command here" if missing else str(error.strerror)
         raise CommandError(command, words, missing=missing) from error
     try:
-        out, err = await asyncio.wait_for(process.communicate(), timeout)
+        # Not wait_for: before Python 3.12 it forgets that it was cancelled if that comes in the
+        # moment in which the process ends.
+        async with asyncio.timeout(timeout):
+            out, err = await process.communicate()
     except (TimeoutError, asyncio.CancelledError) as error:
         if timeout is None:
             raise  # a submission: it goes on, whoever waits for it
@@ -322,7 +325,8 @@ class Watcher:
             left = self._due - time.monotonic()
             if left > 0:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), left)
+                    async with asyncio.timeout(left):  # not wait_for, as in run
+                        await self._wake.wait()
                 continue
             changed = await self.poll()
             self._quiet = 0 if changed else self._quiet + 1

@@ -36,8 +36,8 @@ class Usage:
         Seconds since 1970.
     """
 
-    def __init__(self, cores: int, clock: Callable[[], float] = time.time):
-        self._cores = cores
+    def __init__(self, cores: int = 1, clock: Callable[[], float] = time.time):
+        self.cores = cores
         self._clock = clock
         self._started: dict[str, float] = {}
         self._ended: dict[str, float] = {}
@@ -72,7 +72,7 @@ class Usage:
     def core_seconds(self) -> float:
         now = self._clock()
         times = (self._ended.get(job, now) - start for job, start in self._started.items())
-        return self._cores * sum(max(0.0, seconds) for seconds in times)
+        return self.cores * sum(max(0.0, seconds) for seconds in times)
 
     @property
     def idle_core_seconds(self) -> float:
@@ -131,27 +131,25 @@ class Meter:
     cluster
         One of the toolkit's.
     watcher : Watcher
-    cores : int
-        Of one job.
-    limit : float or None
-        Seconds without anything to do, after which the cluster is closed; None: never.
 
     Attributes
     ----------
     usage : Usage
+    limit : float or None
+        Seconds without anything to do, after which the cluster is closed; None: never.
     awaited : int
         How many calls wait for workers at present.
     closed_because : str
         Why the cluster was closed from here; empty if it was not.
     """
 
-    def __init__(self, cluster, watcher: Watcher, cores: int, limit: float | None):
-        self.usage = Usage(cores)
+    def __init__(self, cluster, watcher: Watcher):
+        self.usage = Usage()
+        self.limit: float | None = None
         self.awaited = 0
         self.closed_because = ""
         self._cluster = cluster
         self._watcher = watcher
-        self._limit = limit
         self._idleness = Idleness()
         self._task: asyncio.Task | None = None
         self._closing: asyncio.Task | None = None
@@ -206,14 +204,14 @@ class Meter:
             await asyncio.sleep(random.uniform(SHORTEST, LONGEST))
             self._sample()
             scheduler = self._cluster.scheduler
-            if scheduler is None or self._limit is None:
+            if scheduler is None or self.limit is None:
                 continue
-            if self._idleness.seconds(scheduler, awaited=bool(self.awaited)) >= self._limit:
+            if self._idleness.seconds(scheduler, awaited=bool(self.awaited)) >= self.limit:
                 self._close()
                 return
 
     def _close(self) -> None:
-        name, time_ = type(self._cluster).__name__, format_time(self._limit).strip()
+        name, time_ = type(self._cluster).__name__, format_time(self.limit).strip()
         self.closed_because = f"it had nothing to do for {time_} (idle-timeout)"
         news.say(f"{name} is closed, since {self.closed_because}.")
         # A task of its own, which closing does not cancel as it does this one.
