@@ -52,6 +52,49 @@ def test_importing_the_classes_works_in_a_thread():
     )
 
 
+HANDLERS = """
+import signal, threading
+numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD]
+def handlers():
+    return [signal.getsignal(number) for number in numbers]
+def own(*_): pass
+signal.signal(signal.SIGTERM, own)
+before = handlers()
+import dask_hpc.cluster
+print(handlers() == before)
+def life():
+    with dask_hpc.SLURMCluster() as cluster:
+        cluster.scale(jobs=1)
+        while not cluster.job_ids: pass
+        print(handlers() == before)
+{use}
+print(handlers() == before)
+"""
+
+
+@pytest.mark.parametrize(
+    "use",
+    ["life()", "thread = threading.Thread(target=life); thread.start(); thread.join()"],
+    ids=["main thread", "another thread"],
+)
+def test_a_clusters_life_leaves_the_processs_signal_handlers_as_they_were(lab, tmp_path, use):
+    import dask
+    import yaml
+
+    lab.hold()
+    (tmp_path / "config").mkdir()
+    settings = {"jobqueue": {"slurm": dask.config.get("jobqueue.slurm")}}
+    (tmp_path / "config" / "lab.yaml").write_text(yaml.safe_dump(settings))
+    done = subprocess.run(
+        [sys.executable, "-c", HANDLERS.format(use=use)],
+        env=os.environ | {"DASK_CONFIG": str(tmp_path / "config")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.split(), done.returncode) == (["True"] * 3, 0), done.stderr
+
+
 @pytest.mark.parametrize("wait", ["cluster.wait_for_workers(6)", "import time; time.sleep(600)"])
 def test_ctrl_c_while_waiting_cancels_every_job_and_stays_a_keyboard_interrupt(lab, tmp_path, wait):
     import dask
