@@ -163,7 +163,7 @@ class TestEveryBatchSystem:
         project = rendered(scheduler)
         config = yaml.safe_load((project / "config/jobqueue.yaml").read_text())
         assert set(config) == {"jobqueue", "dask-hpc"}
-        assert config["dask-hpc"] == {"scheduler": scheduler}
+        assert config["dask-hpc"] == {"scheduler": scheduler, "idle-timeout": "30 minutes"}
         assert set(jobqueue(project, scheduler)) <= current_keys(scheduler)
 
     def test_every_key_is_there_or_explained(self, rendered, scheduler):
