@@ -254,7 +254,7 @@ BLOCKS = [
         ["module load gcc", "export OMP_NUM_THREADS=1"],
         None,
     ),
-    ("slurm", ["local-directory: $TMPDIR"], [' --local-directory "${TMPDIR}" '], None),
+    ("slurm", ["local-directory: $TMPDIR"], [" --local-directory $TMPDIR "], None),
     (
         "slurm",
         ["worker-extra-args:", "- --worker-port=30000:30100", "- --nanny-port=30101:30200"],
@@ -352,7 +352,7 @@ def test_the_gpu_profile_says_what_differs_and_the_rest_is_as_above(
     script = script_here(f"{before}  gpu:\n{profile}", scheduler, dask_hpc, config_name="gpu")
     for line in expected:
         assert line in script.splitlines()
-    assert "--memory-limit 32.00GiB" in script
+    assert "--memory-limit 28.80GiB" in script
     assert "--interface ib7" in script
     for line in SCRIPTS[scheduler]:
         if re.search("physics|demo-lab|00:42", line) and "/core=" not in line:

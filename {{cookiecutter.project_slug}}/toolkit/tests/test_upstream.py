@@ -40,7 +40,7 @@ def test_correct_state_starts_what_is_in_worker_spec_and_not_in_workers(lab):
 
 
 def test_the_key_files_of_a_temporary_security_are_kept_in_job_ca_file_job_cert_and_job_key(
-    lab, monkeypatch
+    lab, tmp_path
 ):
     # cluster.ClusterMixin._remove_keys closes them.
     pem = {"ca_file": "a\na", "cert": "b\nb", "key": "c\nc", "ciphers": None}
@@ -49,7 +49,7 @@ def test_the_key_files_of_a_temporary_security_are_kept_in_job_ca_file_job_cert_
         def get_tls_config_for_role(self, role):
             return pem
 
-    with dask_hpc.SLURMCluster() as cluster:
+    with dask_hpc.SLURMCluster(shared_temp_directory=str(tmp_path)) as cluster:
         cluster._get_worker_security(Security())
         assert Path(cluster._job_ca_file.name).read_text() == "a\na"
         assert Path(cluster._job_cert.name).read_text() == "b\nb"
