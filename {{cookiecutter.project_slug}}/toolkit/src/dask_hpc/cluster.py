@@ -271,7 +271,16 @@ class ClusterMixin:
             if file is not None:
                 file.close()
 
+    def close(self, timeout=None):
+        if self.meter.closing and not self.asynchronous:
+            # distributed takes the cluster for closed before all is done, and would stop the loop.
+            self.sync(self._close)
+        return super().close(timeout)
+
     async def _close(self):
+        if (closing := self.meter.closing) and closing is not asyncio.current_task():
+            await closing
+            return
         # Jobs first: whatever else fails or is interrupted while closing, they end.
         if self.status in (Status.running, Status.failed):
             await self._canceller.cancel(*self.job_ids)

@@ -156,6 +156,11 @@ class Meter:
         self._told = False
         watcher.subscribe(self._on_event)
 
+    @property
+    def closing(self) -> asyncio.Task | None:
+        """The task that closes the cluster from here, while it does."""
+        return None if self._closing is None or self._closing.done() else self._closing
+
     def start(self) -> None:
         """Begin to sample. To be called on the event loop."""
         if self._task is None:
