@@ -40,11 +40,15 @@ class Job:
     @property
     def state(self):
         """Slurm's word, and the exit code as sacct has it."""
-        # A job that has lost a node has a line for each of its sizes.
-        lines = self.lab.shell(f"sacct -nPX -j {self.id} -o state,exitcode").stdout.splitlines()
-        out = lines[-1]
-        state, code = out.split("|")
-        return state.split()[0], code  # "CANCELLED by 2001"
+        end = time.monotonic() + 60
+        while True:
+            # A job that has lost a node has a line for each of its sizes, the last one last.
+            lines = self.lab.shell(f"sacct -nPX -j {self.id} -o state,exitcode").stdout.splitlines()
+            state, code = lines[-1].split("|") if lines else ("", "")
+            # slurmdbd hears of a job's end later than squeue.
+            if state not in ("", "PENDING", "RUNNING", "RESIZING") or time.monotonic() > end:
+                return state.partition(" ")[0], code  # "CANCELLED by 2001"
+            time.sleep(0.3)
 
     @property
     def printed(self):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import threading
 import time
 from pathlib import Path
 
@@ -18,7 +19,10 @@ from dask_hpc import allocation
 from .conftest import _zombie
 
 SRUN = """#!/bin/bash
-# A step: a process group of its own, which gets the signals that srun gets.
+# A step: a process group of its own, which gets the signals that srun gets, however early.
+step= ended=
+end() { kill $1 -- -$step || kill $1 $step; } 2> /dev/null
+trap 'ended=1; [ -z "$step" ] || end -TERM' TERM
 for word in "$@"; do
     case $word in --nodelist=*) node=${word#*=};; --output=*) log=${word#*=};; esac
 done
@@ -27,9 +31,9 @@ if [ -e {folder}/$node.says ]; then cat {folder}/$node.says >&2; exit 1; fi
 setsid bash -c "${@: -1}" > $log 2>&1 &
 step=$!
 echo $step >> {folder}/$node.steps
-trap 'kill -- -$step' TERM
+[ -z "$ended" ] || end -TERM
 wait $step; code=$?
-kill -9 -- -$step 2> /dev/null
+end -KILL
 [ -e {folder}/$node.says ] && cat {folder}/$node.says >&2
 exit $code
 """
@@ -235,6 +239,24 @@ def test_workers_that_never_come_are_not_waited_for_without_end(cluster, job):
     with pytest.raises(dask_hpc.JobsEnded, match=r"task 0 launch failed: Error code 2"):
         cluster.wait_for_workers(1)
     assert len([call for call in job.calls() if "node1" in call]) == 1 + allocation.RESTARTS
+
+
+def test_a_program_may_leave_while_the_cluster_still_ends_itself(cluster, job, monkeypatch):
+    begun, real = threading.Event(), cluster.scheduler.close
+
+    async def slowly(*args, **kwargs):
+        begun.set()
+        await asyncio.sleep(0.5)
+        await real(*args, **kwargs)
+
+    monkeypatch.setattr(cluster.scheduler, "close", slowly)
+    (job.folder / "node1.says").write_text("srun: error: task 0 launch failed: Error code 2\n")
+    cluster.scale(jobs=1)
+    assert begun.wait(20)
+    leaving = threading.Thread(target=cluster.close, daemon=True)
+    leaving.start()
+    leaving.join(20)
+    assert not leaving.is_alive(), "it waits for an end that never comes"
 
 
 def test_the_first_nodes_memory_is_shared_with_the_program(job):

@@ -43,17 +43,19 @@ STOPPING = 10.0  # seconds for a step to end by itself
 NOTICE_SHARE, NOTICE_LEAST, NOTICE_MOST = 0.1, 20.0, 600.0
 LOOK = 60.0  # how often Slurm is asked, at least: a site's staff may change the end
 
-
+# Reads from the shell that starts the workers, which says nothing: a read ends by its time-out, or
+# at once when shell and workers are gone. A sleep would outlive them where Slurm can't reach the
+# node.
 _GUARD = """\
-(
-  while sleep {pause:g}; do
+exec 9> >(
+  while read -r -t {pause:g}; [ $? -gt 128 ]; do
     nodes=$(squeue --noheader --states=RUNNING --jobs=$SLURM_JOB_ID --format=%N 2> /dev/null)
     if [ -n "$nodes" ] && ! scontrol show hostnames "$nodes" | grep -qxF {first}; then
       {tell}
       scancel $SLURM_JOB_ID
     fi
   done
-) &
+)
 """
 
 
@@ -211,6 +213,7 @@ class AllocationCluster(dask_jobqueue.SLURMCluster):
         self._failure: str | None = None
         self._told: set[str] = set()
         self._minding: set[asyncio.Task] = set()
+        self._ending: asyncio.Task | None = None  # closes the cluster, as no workers are left
         batch = schedulers.get("slurm")
         kwargs["config_name"] = kwargs.get("config_name") or profile()
         kwargs.pop("idle_timeout", None)  # of a cluster that costs more the longer it waits
@@ -345,7 +348,16 @@ class AllocationCluster(dask_jobqueue.SLURMCluster):
             ) from error
         self._spawn(self._mind_the_time())
 
+    def close(self, timeout=None):
+        if self._ending and not self._ending.done() and not self.asynchronous:
+            # distributed takes the cluster for closed before all is done, and would stop the loop.
+            self.sync(self._close)
+        return super().close(timeout)
+
     async def _close(self):
+        if (ending := self._ending) and not ending.done() and ending is not asyncio.current_task():
+            await ending
+            return
         for task in self._minding - {asyncio.current_task()}:
             task.cancel()
         await super()._close()
@@ -397,7 +409,7 @@ class AllocationCluster(dask_jobqueue.SLURMCluster):
         )
         news.warn(self._failure)
         # Whoever waits for results is told so, instead of waiting until the walltime is over.
-        self._spawn(self._close())
+        self._ending = asyncio.create_task(self._close())
 
     async def _mind_the_time(self) -> None:
         """Say it once when little is left of the job's walltime."""
