@@ -12,6 +12,7 @@ from .errors import (
     ConfigWarning,
     JobsEnded,
     SubmitError,
+    TaskTooLong,
     UserError,
     WorkersTimeout,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "SGECluster",
     "SLURMCluster",
     "SubmitError",
+    "TaskTooLong",
     "UserError",
     "WorkersTimeout",
     "get_cluster",

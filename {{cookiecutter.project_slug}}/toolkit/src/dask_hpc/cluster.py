@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import math
+import os
 import shlex
-import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from dask.utils import parse_timedelta
+import dask
+from dask.utils import format_bytes, parse_bytes
+from distributed import SchedulerPlugin, SpecCluster
 from distributed.core import Status
 
 from . import allocation, arguments, config, doubts, jobs, news, registry, schedulers
 from ._jobqueue import dask_jobqueue
-from .errors import ClusterClosed, ConfigError, JobsEnded, SubmitError, WorkersTimeout
+from .adaptive import Adaptive
+from .diagnosis import Diagnosis
+from .errors import ClusterClosed, ConfigError, SubmitError
 from .guard import Guard
 from .lifecycle import Canceller, Submissions, bound_to
 from .local import LocalCluster, local_arguments
+from .recovery import Recovery
+from .reruns import Reruns
+from .retiring import retire
 from .usage import Meter
+from .waiting import Waiting
+from .walltime import Walltime
 
 logger = logging.getLogger(__name__)
+
+# Seconds between two looks at what nobody tells: silent workers, ends that come near.
+TEND = 1.0
 
 
 class ClusterMixin:
     """What every class here adds to dask-jobqueue's one of the same name.
 
-    * Cores, memory and processes may stand in ``jobqueue.yaml`` alone, and ``scale`` works.
+    * Cores, memory and processes may stand in ``jobqueue.yaml`` alone, and ``scale`` and ``adapt``
+      work, in whole jobs.
     * A refused job is raised as `SubmitError`, at `wait_for_workers` and at the next `scale`.
     * `wait_for_workers` says what the jobs wait for.
+    * Jobs that end unasked are noticed, told and submitted again; jobs near their walltime are
+      left in order.
     * All jobs are cancelled with one call, before anything else is taken down.
 
     Attributes
@@ -37,6 +54,8 @@ class ClusterMixin:
         The description of the batch system.
     watcher : Watcher
         What it says about this cluster's jobs, as events.
+    recovery : Recovery
+        What becomes of jobs that end.
     meter : Meter
         What they have used, and whether there is anything to do; see `idle_timeout`.
 
@@ -57,18 +76,29 @@ class ClusterMixin:
         self._canceller = Canceller(self.batch, self.watcher)
         self._guard = Guard(self._describe_to_watchdog, news.warn)
         self.watcher.subscribe(lambda event: self._guard.note(event.job, event.state.ended))
-        self._submitted: set[str] = set()  # names of the jobs that the batch system took
+        self.submitted: set[str] = set()  # names of the jobs that the batch system took
         self._refusal: SubmitError | None = None
         self._refusal_shown = False
+        self._leaving: set = set()  # jobs whose workers leave before its end
+        self._tending: asyncio.Task | None = None
         files, sections = doubts.files(), {self.batch.section, kwargs.get("config_name")}
         doubts.about_keys(files, sections)
         kwargs = arguments.rightly_named(self.batch, type(self), job_cls, kwargs)
         given = [name for name, value in kwargs.items() if value is not None]
         kwargs = config.explicit(self.batch, kwargs)
         doubts.about_values(files, sections, given)
+        self._wanted = 0  # jobs
+        self._names = itertools.count()
+        self.workers_per_job: int = kwargs["processes"]
+        self._memory = kwargs["memory"]
         self._log_directory = kwargs.get("log_directory") if self.batch.log_key else None
-        job_cls = bound_to(self, job_cls or type(self).job_cls, kwargs.pop("memory_limit", None))
         self._section = f"jobqueue.{kwargs['config_name']}"
+        self.recovery = Recovery(self, config.resubmit())
+        self.watcher.subscribe(self.recovery.on_event)
+        self._waiting = Waiting(self)
+        self._walltime = Walltime(self, self._asked_seconds(kwargs))
+        self.diagnosis = Diagnosis(self, self._setting(kwargs, "death-timeout"))
+        job_cls = bound_to(self, job_cls or type(self).job_cls, kwargs.pop("memory_limit", None))
         self.meter.usage.cores = kwargs["cores"]
         self.meter.limit = config.idle_timeout(idle_timeout)
         super().__init__(n_workers=n_workers, job_cls=job_cls, **kwargs)
@@ -94,6 +124,19 @@ class ClusterMixin:
             "over": list(self.batch.not_there),
             "pattern": self.batch.job_id_pattern,
         }
+
+    def _setting(self, kwargs: dict, key: str):
+        value = kwargs.get(key.replace("-", "_"))
+        return dask.config.get(f"{self._section}.{key}", None) if value is None else value
+
+    def _asked_seconds(self, kwargs: dict) -> float | None:
+        """The walltime asked for; None where there is none, or none that can be read."""
+        key = self.batch.walltime_key
+        asked = self._setting(kwargs, key) if key else None
+        try:
+            return None if asked is None else self.batch.parse_walltime(str(asked))
+        except ValueError:
+            return None
 
     @property
     def job_ids(self) -> list[str]:
@@ -129,17 +172,86 @@ class ClusterMixin:
         if asked and self.status == Status.closed:
             why = f": {self.meter.closed_because}" if self.meter.closed_because else ""
             raise ClusterClosed(f"This cluster is closed{why}. Make a new one.")
+        by_hand = self._adaptive is None
         if asked:
-            if self._refusal is not None and not self._refusal_shown and self._adaptive is None:
-                self._raise_refusal()
+            if by_hand:
+                self.raise_refusal()
+                self.recovery.forgive()
             self._refusal, self._refusal_shown = None, False
-        done = super().scale(n, jobs=jobs, memory=memory, cores=cores)
-        if asked and self.asynchronous and self._adaptive is None:
+        target = math.ceil(n / self.workers_per_job) if n is not None else jobs
+        if memory is not None:
+            target = max(target, math.ceil(parse_bytes(memory) / self._memory_per_worker()))
+        if cores is not None:
+            target = max(target, math.ceil(cores / self._threads_per_worker()))
+        self._let_go(len(self.worker_spec) - target)
+        done = super().scale(jobs=target)
+        self._wanted = len(self.worker_spec)
+        if asked and self.asynchronous and by_hand:
             return Submissions(self)
         return done
 
+    def _let_go(self, number: int) -> None:
+        """So many jobs are too many: those without workers go first, then the youngest."""
+        arrived = self._waiting.arrived()
+        names = list(reversed(self.worker_spec))
+        for name in sorted(names, key=lambda name: bool(self.workers_of(name) & arrived))[
+            : max(0, number)
+        ]:
+            self.worker_spec.pop(name, None)
+
+    def adapt(
+        self,
+        *,
+        minimum=0,
+        maximum=math.inf,
+        minimum_jobs=None,
+        maximum_jobs=None,
+        minimum_cores=None,
+        maximum_cores=None,
+        minimum_memory=None,
+        maximum_memory=None,
+        **kwargs,
+    ):
+        """Let the number of jobs follow the work.
+
+        Bounds may be given in several ways; the narrowest count. They are rounded to whole jobs:
+        a minimum up, a maximum down, but to one job at least.
+
+        Parameters
+        ----------
+        minimum, maximum : int
+            Workers (processes).
+        minimum_jobs, maximum_jobs : int, optional
+            Jobs.
+        minimum_cores, maximum_cores : int, optional
+            Cores of all jobs.
+        minimum_memory, maximum_memory : str, optional
+            Memory of all jobs, such as ``"64 GiB"``.
+        **kwargs
+            As for `distributed.Adaptive`, for instance ``interval`` and ``wait_count``.
+
+        Returns
+        -------
+        Adaptive
+        """
+        each = {"cores": self._threads_per_worker(), "memory": self._memory_per_worker()}
+        least = [minimum / self.workers_per_job, minimum_jobs or 0]
+        most = [maximum / self.workers_per_job]
+        most += [maximum_jobs] if maximum_jobs is not None else []
+        least += [minimum_cores / each["cores"]] if minimum_cores is not None else []
+        most += [maximum_cores / each["cores"]] if maximum_cores is not None else []
+        least += [parse_bytes(minimum_memory) / each["memory"]] if minimum_memory else []
+        most += [parse_bytes(maximum_memory) / each["memory"]] if maximum_memory else []
+        low, high = math.ceil(max(least)), min(most)
+        high = high if math.isinf(high) else max(1, math.floor(high))
+        self.recovery.forgive()
+        kwargs.setdefault("Adaptive", Adaptive)
+        return super().adapt(
+            minimum=low * self.workers_per_job, maximum=high * self.workers_per_job, **kwargs
+        )
+
     def wait_for_workers(self, n_workers, timeout=None):
-        """Wait until that many workers (processes, not jobs) are there.
+        """Wait until that many workers (processes, not jobs) are there; says what for.
 
         Parameters
         ----------
@@ -159,7 +271,79 @@ class ClusterMixin:
         """
         if not isinstance(n_workers, int) or n_workers < 1:
             raise ValueError(f"n_workers must be a whole number, 1 or more, not {n_workers!r}")
-        return self.sync(self.meter.while_awaited, self._wait, n_workers, timeout)
+        return self.sync(self.meter.while_awaited, self._waiting.wait, n_workers, timeout)
+
+    # --- what the parts of the cluster ask ------------------------------------------------------
+
+    def workers_of(self, name) -> frozenset[str]:
+        """Names of the workers of a job, by its name in ``worker_spec``."""
+        return frozenset(f"{name}{suffix}" for suffix in self.new_spec.get("group", [""]))
+
+    def memory_words(self) -> str:
+        """What a worker may use, and its job, in words."""
+        share = format_bytes(parse_bytes(self._memory) / self.workers_per_job)
+        if self.workers_per_job == 1:
+            return f"all of its job's {self._memory}"
+        return f"{share} of its job's {self._memory}, shared by {self.workers_per_job}"
+
+    def log_files(self, job_id: str) -> list[str]:
+        """Where a job prints to; errors last."""
+        if not self._log_directory:
+            return []
+        folder = os.path.abspath(self._log_directory)  # noqa: PTH100 - a str
+        return self.batch.log_files(folder, self._dummy_job.job_name, job_id)
+
+    def log_hint(self) -> str:
+        return f" Their output is in {self._log_directory}." if self._log_directory else ""
+
+    def raise_refusal(self) -> None:
+        """Raise the refusal of a job, unless there was none or the user has been told."""
+        if self._refusal is None or self._refusal_shown or self.recovery.submitting:
+            return
+        self._refusal_shown = True
+        raise self._refusal
+
+    def take_refusal(self) -> SubmitError | None:
+        """The refusal that nobody has been told yet; whoever takes it tells it."""
+        refusal = None if self._refusal_shown else self._refusal
+        self._refusal, self._refusal_shown = None, False
+        return refusal
+
+    def replace(self, name) -> tuple[object | None, bool]:
+        """A job's workers leave: it does not count any more, and another is submitted.
+
+        Returns
+        -------
+        job, bool
+            The job, to be closed when they have left, and whether there will be another.
+        """
+        self.worker_spec.pop(name, None)
+        if (job := self.workers.pop(name, None)) is not None:
+            self._leaving.add(job)
+        again = len(self.worker_spec) < self._wanted
+        if again:
+            self.worker_spec.update(self.new_worker_spec())
+            self._correct_state()
+        return job, again
+
+    # --- SpecCluster's --------------------------------------------------------------------------
+
+    def new_worker_spec(self):
+        # Never a name twice: a worker of an ended job may still be there, and hold it.
+        return {self._new_worker_name(next(self._names)): self.new_spec}
+
+    async def scale_down(self, workers):
+        """Let jobs go, by the names of jobs or of workers; a job goes with all of its workers."""
+        going = {str(worker) for worker in workers}
+        for name in list(self.worker_spec):
+            if str(name) in going or self.workers_of(name) & going:
+                del self.worker_spec[name]
+        self._wanted = len(self.worker_spec)
+        await self
+
+    def _update_worker_status(self, op, msg):
+        # SpecCluster's own knows jobs of one worker only, and does not replace them.
+        super(SpecCluster, self)._update_worker_status(op, msg)
 
     async def _start(self):
         try:
@@ -174,87 +358,40 @@ class ClusterMixin:
                 f"in jobqueue.yaml, section {self._section}."
             ) from error
         self.meter.start()
+        if self._tending is None:
+            self.scheduler.add_plugin(Comings(self.recovery), name=Comings.name, idempotent=True)
+            self._walltime.reruns = Reruns(self.scheduler)
+            self._tending = asyncio.create_task(self._tend())
 
-    async def _wait(self, n_workers, timeout):
-        limit = None if timeout is None else parse_timedelta(timeout, "s")
-        deadline = None if limit is None else time.monotonic() + limit
-        while (arrived := len(self._arrived())) < n_workers:
-            if self.status not in (Status.created, Status.starting, Status.running):
-                raise WorkersTimeout(
-                    f"The cluster was closed while {n_workers} workers were awaited",
-                    arrived,
-                    n_workers,
-                )
-            if self._refusal is not None:
-                self._raise_refusal()
-            if self._all_over():
-                raise JobsEnded(
-                    f"All jobs are over, and {arrived} of {n_workers} workers are there: "
-                    f"{self._describe_missing()}.{self._log_hint()}"
-                )
-            if deadline is not None and time.monotonic() > deadline:
-                await self.watcher.poll()  # the reason of this moment
-                raise WorkersTimeout(self._timeout_message(n_workers, limit), arrived, n_workers)
-            await asyncio.sleep(0.02)
-
-    def _arrived(self) -> set[str]:
-        if self.scheduler is None:
-            return set()
-        workers = self.scheduler.workers.values()
-        return {str(worker.name) for worker in workers if worker.status == Status.running}
-
-    def _all_over(self) -> bool:
-        """Whether every job asked for was submitted and is over."""
-        asked = {str(name) for name in self.worker_spec}
-        return bool(asked) and asked <= self._submitted and not self.watcher.live
-
-    def _describe_missing(self) -> str:
-        """In words, the jobs whose workers have not all come."""
-        arrived = self._arrived()
-        complete = {
-            job.job_id
-            for name, job in self.workers.items()
-            if all(
-                f"{name}{suffix}" in arrived
-                for suffix in self.worker_spec.get(name, {}).get("group", [""])
-            )
-        }
-        known = self.watcher.jobs
-        missing = [status for job, status in known.items() if job not in complete]
-        # Jobs that we ended ourselves are no reason; those that ended otherwise may be one.
-        missing = [status for status in missing if status.reason != "by us"]
-        return jobs.describe(self.batch, missing)
-
-    def _timeout_message(self, n_workers: int, limit: float) -> str:
-        message = f"{len(self._arrived())} of {n_workers} workers came within {limit:g} s"
-        missing = self._describe_missing()
-        if missing:
-            message += f": {missing}"
-        if len(self.plan) < n_workers:
-            message += f" (the cluster is scaled to {len(self.plan)} workers only)"
-        return f"{message}."
-
-    def _log_hint(self) -> str:
-        return f" Their output is in {self._log_directory}." if self._log_directory else ""
-
-    def _raise_refusal(self):
-        self._refusal_shown = True
-        raise self._refusal
+    async def _tend(self):
+        while True:
+            await asyncio.sleep(TEND)
+            for part in (self._walltime.tend, self.recovery.tend, self.diagnosis.tend):
+                try:
+                    if asyncio.iscoroutine(done := part()):
+                        await done
+                except Exception:
+                    logger.exception("A cluster could not look after its jobs")
 
     def _note_submitted(self, name: str, job_id: str) -> None:
-        self._submitted.add(str(name))
+        self.submitted.add(str(name))
+        self.recovery.submitted(name, job_id, self.workers_of(name))
         self.watcher.add(job_id)
 
     async def _submitted_or_refused(self):
         await self._correct_state()
-        if self._refusal is not None and not self._refusal_shown:
-            self._raise_refusal()
+        self.raise_refusal()
 
     async def _correct_state_internal(self):
-        # SpecCluster calls this in the background after every scale(), where an error would only
-        # be a traceback in a log. The refusal is kept, for scale and wait_for_workers to tell; the
-        # jobs that failed are forgotten, so that the next scale() tries again. All submissions of
-        # the round are over when it arrives here.
+        # SpecCluster would close jobs with all that their workers hold.
+        if self.status is Status.running:
+            going = [self.workers_of(name) for name in set(self.workers) - set(self.worker_spec)]
+            if going:
+                await retire(self.scheduler, frozenset().union(*going))
+        # It calls this in the background after every scale(), where an error would only be a
+        # traceback in a log. The refusal is kept, for scale and wait_for_workers to tell; the jobs
+        # that failed are forgotten, so that the next scale() tries again. All submissions of the
+        # round are over when it arrives here.
         try:
             await super()._correct_state_internal()
         except SubmitError as refusal:
@@ -262,6 +399,7 @@ class ClusterMixin:
             for name in failed:
                 del self.workers[name]
                 self.worker_spec.pop(name, None)
+            self._wanted = min(self._wanted, len(self.worker_spec) + self.recovery.pending)
             self._refusal, self._refusal_shown = refusal, False
 
     def _remove_keys(self):
@@ -282,8 +420,14 @@ class ClusterMixin:
             await closing
             return
         # Jobs first: whatever else fails or is interrupted while closing, they end.
+        if self._tending is not None:
+            self._tending.cancel()
+        self.recovery.close()
+        self._walltime.close()
         if self.status in (Status.running, Status.failed):
             await self._canceller.cancel(*self.job_ids)
+            for job in list(self._leaving):
+                await job.close()
         self.meter.stop()
         self._remove_keys()
         try:
@@ -292,6 +436,24 @@ class ClusterMixin:
             await self._guard.close()
         self.meter.tell()
         await self.watcher.stop()
+
+
+class Comings(SchedulerPlugin):
+    """Tells the cluster which workers come and go."""
+
+    name = "dask-hpc"
+
+    def __init__(self, recovery: Recovery):
+        self._recovery = recovery
+        self._names: dict[str, str] = {}  # by address
+
+    def add_worker(self, scheduler, worker):
+        self._names[worker] = str(scheduler.workers[worker].name)
+        self._recovery.worker_came(self._names[worker], worker)
+
+    def remove_worker(self, scheduler, worker, **_):
+        if (name := self._names.pop(worker, None)) is not None:
+            self._recovery.worker_left(name, worker)
 
 
 class SLURMCluster(ClusterMixin, dask_jobqueue.SLURMCluster):

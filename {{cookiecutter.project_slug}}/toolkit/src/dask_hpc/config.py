@@ -25,6 +25,8 @@ from . import folders, limits, schedulers, values
 from .errors import ConfigError
 
 SECTION = "dask-hpc"
+# How often in a row a job is submitted again.
+RESUBMIT = 5
 # First line of a file that was copied, where links are not allowed: it is ours to replace.
 COPIED = "# A copy made by `dask hpc setup`, of "
 COPIED_HINT = "; run it again after an edit there."
@@ -68,6 +70,22 @@ def idle_timeout(asked: Any = None) -> float | None:
     if line := "" if bare and asked is not None and value >= 0 else values.duration(value):
         raise ConfigError(f"{where} {line}.")
     return parse_timedelta(value, "s") or None
+
+
+def resubmit() -> int:
+    """How often in a row a job that ended unasked is submitted again; 0: never.
+
+    Raises
+    ------
+    ConfigError
+        It is no whole number.
+    """
+    value = dask.config.get(f"{SECTION}.resubmit", None)
+    if value is None:
+        return RESUBMIT
+    if line := values.times(value):
+        raise ConfigError(f"{SECTION}.resubmit {line}.")
+    return value
 
 
 def find_project(start: Path | str | None = None) -> Path:

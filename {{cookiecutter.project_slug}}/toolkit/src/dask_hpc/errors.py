@@ -46,3 +46,7 @@ class WorkersTimeout(UserError, TimeoutError):
         super().__init__(message)
         self.arrived = arrived
         self.wanted = wanted
+
+
+class TaskTooLong(UserError):
+    """A task was stopped again and again by the end of the job that it ran in."""

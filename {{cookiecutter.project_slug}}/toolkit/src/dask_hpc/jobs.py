@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two looks at the batch system's list. Sites ask not to be polled often: soon only
 # after a submission, then rarely, and more rarely still while nothing changes.
-FIRST, STEADY, QUIET = 0.5, 10.0, 60.0
+FIRST, AGAIN, STEADY, QUIET = 0.5, 2.0, 10.0, 60.0
 PATIENCE = 6  # steady looks without a change before they become rarer
 LIST_TIMEOUT = 30.0
 
@@ -248,6 +248,7 @@ class Watcher:
         self._quiet = 0
         self._delay = FIRST
         self._due = 0.0
+        self.asked = 0.0  # when it last listed the jobs (time.monotonic)
 
     @property
     def jobs(self) -> dict[str, JobStatus]:
@@ -277,6 +278,15 @@ class Watcher:
             self._wake = asyncio.Event()
             self._task = asyncio.create_task(self._watch())
         self._wake.set()
+
+    def expedite(self) -> None:
+        """Something has happened to our jobs: ask soon. To be called on the event loop."""
+        self._quiet, self._delay = 0, FIRST
+        # Workers may go one by one: a site is not asked more often than every other second.
+        soon = max(time.monotonic() + FIRST, self.asked + AGAIN)
+        self._due = min(self._due, soon)
+        if self._wake is not None:
+            self._wake.set()
 
     async def stop(self) -> None:
         """End watching; what is known stays readable."""
@@ -308,6 +318,7 @@ class Watcher:
                 self._failing = True
                 return False
             self._failing = False
+            self.asked = time.monotonic()
             changed = [self._note(status) for status in listed.values()]
             absent = {job for job in asked if job not in listed}
             # Twice, since a list may be older than a submission on some sites.
@@ -360,7 +371,7 @@ def describe(scheduler: Scheduler, jobs: Iterable[JobStatus]) -> str:
     groups: dict[str, list[str]] = {}
     for status in sorted(jobs, key=lambda status: (len(status.job), status.job)):  # 9 before 10
         groups.setdefault(_phrase(scheduler, status), []).append(status.job)
-    return "; ".join(f"{_names(ids)} {phrase}" for phrase, ids in groups.items())
+    return "; ".join(f"{names(ids)} {phrase}" for phrase, ids in groups.items())
 
 
 def _phrase(scheduler: Scheduler, status: JobStatus) -> str:
@@ -381,6 +392,18 @@ def _phrase(scheduler: Scheduler, status: JobStatus) -> str:
     return f"ended{on}, {status.state}" + (f": {why}" if why else "")
 
 
-def _names(ids: list[str]) -> str:
+def names(ids: list[str]) -> str:
+    """Jobs by their ids, the first four of them: "jobs 12, 13"."""
     shown = ", ".join(ids[:4]) + (f" and {len(ids) - 4} more" if len(ids) > 4 else "")
     return f"{'job' if len(ids) == 1 else 'jobs'} {shown}"
+
+
+def duration(seconds: float) -> str:
+    """A time in words: "40 s", "12 min", "3 h 20 min"."""
+    seconds = round(seconds)
+    if seconds < 120:
+        return f"{seconds} s"
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

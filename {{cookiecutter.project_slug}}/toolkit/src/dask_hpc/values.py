@@ -38,6 +38,13 @@ def count(value: Any) -> str:
     return ""
 
 
+def times(value: Any) -> str:
+    """What is wrong with how often something is done."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        return f"must be a whole number, 0 or more, not {value!r}"
+    return ""
+
+
 def memory(value: Any, processes: int = 1) -> str:
     """What is doubtful about the memory of a job of so many processes."""
     if isinstance(value, bool) or not isinstance(value, str):

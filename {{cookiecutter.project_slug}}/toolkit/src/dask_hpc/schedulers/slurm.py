@@ -156,7 +156,7 @@ REASONS = MappingProxyType(
         "often before a maintenance: a shorter walltime may fit",
         "Reservation": "its reservation has not begun",
         "ReservationDeleted": "its reservation was deleted: cancel it",
-        "NodeDown": "a node it needs is down",
+        "NodeDown": "its node is down",
         "FrontEndDown": "the site's front-end node is down",
         "PartitionNodeLimit": "it asks for more nodes or CPUs than its partition has up: "
         "check queue and cores",

@@ -1,0 +1,328 @@
+"""Keeps a cluster at the jobs that it was scaled to, when jobs end that nobody wanted to end."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from dataclasses import dataclass, field
+
+from distributed.core import Status
+
+from . import jobs, news
+from .errors import SubmitError
+from .schedulers import JobState, JobStatus
+
+logger = logging.getLogger(__name__)
+
+# A job that worked for so long starts the row anew (seconds).
+WORKED = 600.0
+# Seconds before it is submitted again: doubled each time, so that a site in trouble is left alone.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+# A connection may break and come back, and a nanny starts a worker again within seconds. After so
+# long without any worker a job that the batch system takes for running is given up.
+LOST = 15.0
+# Endings that come this close together are told in one line, seconds.
+TOGETHER = 0.3
+
+# Ends that say nothing about the job itself.
+SITES_FAULT = {JobState.NODE_FAIL, JobState.PREEMPTED}
+# Ends that come in the life of every job.
+RENEWED = {JobState.TIMEOUT, JobState.DONE}
+
+
+@dataclass
+class History:
+    """What became of a job and of those that it was submitted for, one after another."""
+
+    failures: int = 0  # in a row
+    out_of_memory: int = 0
+
+
+@dataclass
+class Member:
+    """A job of the cluster, from its submission to its end."""
+
+    name: str  # as in the cluster's worker_spec
+    job_id: str
+    workers: frozenset[str]  # the names that its workers have
+    history: History
+    number: int  # in the order of submission
+    addresses: set[str] = field(default_factory=set)  # of those that are there
+    came: float | None = None  # when the first worker came (time.monotonic)
+    begun: float | None = None  # when it was first seen to run (time.monotonic)
+    alone: float | None = None  # since when none of them is there, after there was one
+    lost: bool = False  # it was given up by us
+
+    @property
+    def worked(self) -> float:
+        """Seconds since its first worker came."""
+        return 0.0 if self.came is None else time.monotonic() - self.came
+
+
+class Recovery:
+    """Sees jobs of a cluster end, and has others submitted in their place.
+
+    What ended by our own doing is not its concern, nor what somebody else cancelled: that is told,
+    and the cluster stays smaller. All else is submitted again, under a new name, since a worker of
+    the old one might still be there; a bounded number of times in a row, with growing pauses.
+    It lives on the cluster's event loop.
+
+    Parameters
+    ----------
+    cluster : ClusterMixin
+    again : int
+        How often in a row a job is submitted again.
+    """
+
+    def __init__(self, cluster, again: int):
+        self.again = again
+        self.given_up = 0  # jobs that are not submitted again, since the last scale() or adapt()
+        self.said: list[str] = []  # all that was told, oldest first
+        self._cluster = cluster
+        self._members: dict[str, Member] = {}  # by job id; those that are not over
+        self._by_worker: dict[str, Member] = {}
+        self._inherited: dict[str, History] = {}  # by name: jobs submitted in another's place
+        self._connected = False  # whether any worker of any job ever came
+        self._ended: list[tuple[Member, JobStatus]] = []
+        self._tasks: set[asyncio.Task] = set()
+        self._returning = 0
+        self._numbers = itertools.count()
+
+    @property
+    def pending(self) -> int:
+        """Jobs that are about to be submitted again."""
+        return len({member.job_id for member, _ in self._ended}) + self._returning
+
+    @property
+    def submitting(self) -> bool:
+        """Whether jobs are being submitted again at this moment."""
+        return bool(self._inherited)
+
+    def member_of(self, worker: str) -> Member | None:
+        """The job that a worker, by its name, belongs to."""
+        return self._by_worker.get(str(worker))
+
+    @property
+    def members(self) -> list[Member]:
+        """The jobs that are not over."""
+        return list(self._members.values())
+
+    # --- what happens -----------------------------------------------------------------------------
+
+    def submitted(self, name: str, job_id: str, workers: frozenset[str]) -> None:
+        history = self._inherited.pop(name, None) or History()
+        member = Member(name, job_id, workers, history, next(self._numbers))
+        self._members[job_id] = member
+        self._by_worker.update(dict.fromkeys(workers, member))
+
+    def worker_came(self, name: str, address: str) -> None:
+        self._connected = True
+        if (member := self.member_of(name)) is not None:
+            member.addresses.add(address)
+            member.alone = None
+            if member.came is None:
+                member.came = time.monotonic()
+
+    def worker_left(self, name: str, address: str) -> None:
+        if (member := self.member_of(name)) is None:
+            return
+        member.addresses.discard(address)
+        if not member.addresses:
+            member.alone = time.monotonic()
+            self._cluster.watcher.expedite()
+
+    def on_event(self, event: jobs.JobEvent) -> None:
+        """The batch system says something new about a job."""
+        if not event.state.ended:
+            if (member := self._members.get(event.job)) is not None:
+                if event.state is JobState.PENDING:  # put back into the queue: it will come again
+                    member.begun = member.alone = None
+                elif event.state is JobState.RUNNING and member.begun is None:
+                    member.begun = time.monotonic()
+            return
+        member = self._members.pop(event.job, None)
+        if member is None:
+            return
+        if event.reason == "by us" and not member.lost:
+            self._forget(member)
+            return
+        status = JobStatus(event.job, event.state, event.reason, event.node)
+        self._ended.append((member, status))
+        if len(self._ended) == 1:
+            self._spawn(self._collect())
+
+    async def tend(self) -> None:
+        """To be called now and then: sees what nobody tells."""
+        scheduler, now = self._cluster.scheduler, time.monotonic()
+        # distributed itself looks every worker-ttl only, so that up to twice as much may pass.
+        ttl = getattr(scheduler, "worker_ttl", None)
+        for worker in list(scheduler.workers.values()) if ttl else ():
+            silent = time.time() - worker.last_seen
+            if silent > ttl and self.member_of(worker.name) is not None:
+                logger.info("Nothing was heard from worker %s for %.0f s", worker.name, silent)
+                await self._remove(worker.address, "silent")
+                if not (member := self.member_of(worker.name)).addresses:
+                    member.alone = now - LOST  # the wait is over already
+        for member in self.members:
+            if member.alone is not None and now - member.alone >= LOST:
+                await self._check_lost(member)
+
+    def close(self) -> None:
+        """The cluster is closing: nothing is submitted any more."""
+        for task in list(self._tasks):
+            task.cancel()
+        self._ended.clear()
+        self._returning = 0
+
+    def forgive(self) -> None:
+        """The user asks for jobs anew: what failed before does not count any more."""
+        self.given_up = 0
+
+    # --- what follows -----------------------------------------------------------------------------
+
+    async def _check_lost(self, member: Member) -> None:
+        watcher = self._cluster.watcher
+        if member.name not in self._cluster.worker_spec:
+            return  # its workers have left in order, or it was let go
+        before = time.monotonic()
+        await watcher.poll()
+        status = watcher.jobs.get(member.job_id)
+        if watcher.asked < before or member.alone is None or status is None:
+            return  # there was no answer, or a worker is back
+        if status.state is not JobState.RUNNING:
+            return  # it is over, which comes as an event, or it was put back into the queue
+        member.lost = True
+        await self._cluster._canceller.cancel(member.job_id)
+
+    async def _collect(self) -> None:
+        await asyncio.sleep(TOGETHER)
+        ended, self._ended = self._ended, []
+        if self._cluster.status is not Status.running:
+            return
+        groups: dict[tuple, list[tuple[Member, JobStatus]]] = {}
+        for member, status in ended:
+            wanted = member.name in self._cluster.worker_spec
+            await self._take_out(member)
+            if wanted:
+                again, words = self._judge(member, status)
+                groups.setdefault((again, words), []).append((member, status))
+        for (again, words), group in groups.items():
+            await self._act(again, words, group)
+
+    async def _take_out(self, member: Member) -> None:
+        """Leave no trace of an ended job in the cluster and its scheduler."""
+        cluster = self._cluster
+        cluster.worker_spec.pop(member.name, None)
+        job = cluster.workers.pop(member.name, None)
+        for address in list(member.addresses):
+            await self._remove(address, "job-ended")
+        self._forget(member)
+        if job is not None:
+            await job.close()
+
+    def _judge(self, member: Member, status: JobStatus) -> tuple[float | None, str]:
+        """Seconds until it is submitted again, or None, and why in words."""
+        cluster, history, state = self._cluster, member.history, status.state
+        if member.worked > WORKED:
+            history.failures = 0
+        if state is JobState.CANCELLED and not member.lost:
+            return None, "Cancelled by somebody else, so it is not submitted again"
+        if member.came is None and state not in SITES_FAULT and not self._connected:
+            # What kept the first job from working keeps the others from it, too.
+            found = cluster.diagnosis.ended(member, status)
+            return None, f"None of its workers came, so it is not submitted again. {found}"
+        if state in RENEWED and member.worked > 60:
+            return FIRST_PAUSE, "Another one is submitted"
+        if state is JobState.OUT_OF_MEMORY:
+            history.out_of_memory += 1
+            asked = cluster.memory_words()
+            advice = f"Each worker had {asked}: give more memory, or fewer processes a job"
+            if history.out_of_memory > 1 or self.again < 1:
+                return None, f"It is not submitted again. {advice}"
+            return FIRST_PAUSE, f"It is submitted again once. {advice}"
+        history.failures += 1
+        if history.failures > self.again:
+            times = f"after {self.again} times in a row " if self.again else ""
+            return None, f"It is not submitted again {times}"
+        pause = self._pause(history.failures)
+        return pause, f"It is submitted again in {pause:g} s ({history.failures} of {self.again})"
+
+    async def _act(self, again: float | None, words: str, group) -> None:
+        statuses = [status for _, status in group]
+        lost = [member for member, _ in group if member.lost]
+        if lost:
+            names = jobs.names([member.job_id for member in lost])
+            what = f"{names}: nothing is heard from its workers any more, so it was cancelled"
+        else:
+            what = jobs.describe(self._cluster.batch, statuses)
+        self._tell(f"{what[0].upper()}{what[1:]}. {words.strip()}.")
+        if again is None:
+            self.given_up += len(group)
+            self._cluster._wanted -= len(group)
+            return
+        self._returning += len(group)
+        histories = [member.history for member, _ in group]
+        self._spawn(self._return(again, histories))
+
+    async def _return(self, pause: float, histories: list[History]) -> None:
+        cluster = self._cluster
+        await asyncio.sleep(pause)
+        self._returning -= len(histories)
+        if cluster.status is not Status.running:
+            return
+        for history in histories:
+            if len(cluster.worker_spec) < cluster._wanted:
+                spec = cluster.new_worker_spec()
+                self._inherited.update(dict.fromkeys(spec, history))
+                cluster.worker_spec.update(spec)
+        await cluster._correct_state()
+        refused = [self._inherited.pop(name) for name in list(self._inherited)]
+        if refused and (refusal := cluster.take_refusal()) is not None:
+            await self._refused(refusal, refused)
+
+    async def _refused(self, refusal: SubmitError, histories: list[History]) -> None:
+        """The batch system did not take a job that was submitted again."""
+        for history in histories:
+            history.failures += 1
+        failures = max(history.failures for history in histories)
+        if failures > self.again:
+            self.given_up += len(histories)
+            self._tell(f"{refusal} It is not submitted again.")
+            return
+        pause = self._pause(failures)
+        self._tell(f"{refusal} Next try in {pause:g} s ({failures} of {self.again}).")
+        self._cluster._wanted += len(histories)
+        self._returning += len(histories)
+        self._spawn(self._return(pause, histories))
+
+    @staticmethod
+    def _pause(failures: int) -> float:
+        return min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
+
+    def _tell(self, line: str) -> None:
+        self.said.append(line)
+        news.warn(line)
+
+    async def _remove(self, address: str, why: str) -> None:
+        # expected: the worker's end is not held against the tasks that ran on it.
+        await self._cluster.scheduler.remove_worker(
+            address, expected=True, stimulus_id=f"dask-hpc-{why}-{time.time()}"
+        )
+
+    def _forget(self, member: Member) -> None:
+        self._members.pop(member.job_id, None)
+        for name in member.workers:
+            if self._by_worker.get(name) is member:
+                del self._by_worker[name]
+
+    def _spawn(self, coroutine) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("Recovery failed", exc_info=task.exception())

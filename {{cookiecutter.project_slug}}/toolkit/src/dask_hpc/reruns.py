@@ -1,0 +1,77 @@
+"""Tasks that the end of their job stopped: how often each, and no more than three times."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+from distributed.protocol.pickle import dumps
+
+from . import news
+from .errors import TaskTooLong
+
+# A task is stopped by its job's end so often, then it fails.
+MOST = 3
+
+
+class Reruns:
+    """Counts, for each task, how often a job's end stopped it.
+
+    Dask runs such a task again on another worker, from its beginning. One that is longer than a
+    job would do so for ever.
+
+    Parameters
+    ----------
+    scheduler : distributed.Scheduler
+    """
+
+    def __init__(self, scheduler):
+        self._scheduler = scheduler
+        self.counts: Counter = Counter()
+
+    def stopped(self, tasks: Iterable, ran: str) -> None:
+        """These tasks are being stopped, on workers whose job ends.
+
+        Parameters
+        ----------
+        tasks : iterable of distributed.scheduler.TaskState
+            In state "processing".
+        ran : str
+            How long such a job runs, in words.
+        """
+        again, over = [], []
+        for task in tasks:
+            self.counts[task.key] += 1
+            (over if self.counts[task.key] >= MOST else again).append(task)
+        if again:
+            news.warn(
+                f"{_names(again)} still ran when the job had to end ({ran}), and "
+                f"{'begins' if len(again) == 1 else 'begin'} again on another worker."
+            )
+        for task in over:
+            line = (
+                f"Task {task.key!r} was stopped {MOST} times by the end of its job ({ran}), so it "
+                "is not begun again: ask for a longer walltime, or split it into shorter tasks."
+            )
+            news.warn(line)
+            self._fail(task, TaskTooLong(line))
+
+    def _fail(self, task, error: Exception) -> None:
+        stimulus = f"dask-hpc-too-long-{time.time()}"
+        worker = task.processing_on.address if task.processing_on else None
+        further = self._scheduler.transition(
+            task.key,
+            "erred",
+            exception=dumps(error),
+            cause=task.key,
+            worker=worker,
+            stimulus_id=stimulus,
+        )
+        self._scheduler.transitions(further, stimulus_id=stimulus)
+
+
+def _names(tasks) -> str:
+    shown = ", ".join(repr(task.key) for task in tasks[:3])
+    more = f" and {len(tasks) - 3} more" if len(tasks) > 3 else ""
+    return f"Task{'' if len(tasks) == 1 else 's'} {shown}{more}"

@@ -1,0 +1,104 @@
+"""Workers leave in order: no new tasks, the running ones end, their results go to others."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+from distributed.core import Status
+
+# Between two looks at what still runs, seconds.
+LOOK = 0.2
+# Workers tell what they execute with their heartbeats, every half second to some seconds.
+HEARTBEAT = 3.0
+
+
+def here(scheduler, names: Iterable[str]) -> list:
+    """The workers of these names that the scheduler has."""
+    names = {str(name) for name in names}
+    return [worker for worker in scheduler.workers.values() if str(worker.name) in names]
+
+
+def close_to_new_tasks(scheduler, workers) -> None:
+    """From now on these workers get no tasks; what they run goes on.
+
+    The same two steps with which `Scheduler.retire_workers` begins.
+    """
+    stimulus = f"dask-hpc-drain-{time.time()}"
+    for worker in workers:
+        if worker.status is Status.closing_gracefully:
+            continue
+        scheduler.handle_worker_status_change(Status.closing_gracefully, worker, stimulus)
+        scheduler.stream_comms[worker.address].send(
+            {
+                "op": "worker-status-change",
+                "status": Status.closing_gracefully.name,
+                "stimulus_id": stimulus,
+            }
+        )
+
+
+def take_back(scheduler, worker) -> None:
+    """Give tasks that wait on a worker, and will not start there, to others."""
+    waiting = [task.key for task in worker.processing if task not in worker.executing]
+    if waiting:
+        scheduler.transitions(
+            dict.fromkeys(waiting, "released"), stimulus_id=f"dask-hpc-drain-{time.time()}"
+        )
+
+
+async def drain(scheduler, names: Iterable[str], until: float) -> list:
+    """Let workers end what they run.
+
+    Parameters
+    ----------
+    scheduler : distributed.Scheduler
+    names : iterable of str
+        The workers' names.
+    until : float
+        Moment (`time.monotonic`) after which they are waited for no longer.
+
+    Returns
+    -------
+    list of distributed.scheduler.TaskState
+        What still runs on them.
+    """
+    names = list(names)
+    close_to_new_tasks(scheduler, here(scheduler, names))
+    told = time.monotonic() + HEARTBEAT
+    while True:
+        workers = here(scheduler, names)
+        now = time.monotonic()
+        if now >= told:
+            for worker in workers:
+                take_back(scheduler, worker)
+        busy = [task for worker in workers for task in worker.processing]
+        if not busy or now >= until:
+            return busy
+        await asyncio.sleep(LOOK)
+
+
+async def retire(scheduler, names: Iterable[str], until: float | None = None) -> list[str]:
+    """Move the results that only these workers have to others, and let the workers go.
+
+    Parameters
+    ----------
+    until : float, optional
+        Moment (`time.monotonic`) until which it is tried again where there is no other worker to
+        take the results. By default it is tried once.
+
+    Returns
+    -------
+    list of str
+        Names of the workers that could not be let go.
+    """
+    names = list(names)
+    while True:
+        addresses = [worker.address for worker in here(scheduler, names)]
+        if addresses:
+            await scheduler.retire_workers(workers=addresses, close_workers=True, remove=True)
+        left = [str(worker.name) for worker in here(scheduler, names)]
+        if not left or until is None or time.monotonic() >= until:
+            return left
+        await asyncio.sleep(LOOK)

@@ -1,0 +1,151 @@
+"""Waiting for workers, and saying meanwhile what for."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+from dask.utils import parse_timedelta
+from distributed.core import Status
+
+from . import jobs
+from .errors import JobsEnded, WorkersTimeout
+
+# Between two looks at the workers, and between two lines about them, seconds.
+LOOK = 0.02
+NEWS = 1.0
+# A wait shorter than this needs no words.
+SILENT = 2.0
+
+
+class Line:
+    """A line that is written over while something is awaited; in a log, a new one for each change.
+
+    Parameters
+    ----------
+    stream : file, optional
+        Default: stderr.
+    """
+
+    def __init__(self, stream=None):
+        self._stream = sys.stderr if stream is None else stream
+        self._terminal = bool(self._stream) and self._stream.isatty()
+        self._shown = ""
+
+    def show(self, text: str) -> None:
+        if self._stream is None or text == self._shown:
+            return
+        if self._terminal:
+            import shutil
+
+            width = shutil.get_terminal_size().columns - 1
+            self._stream.write(f"\r\x1b[K{text[:width]}")
+        else:
+            self._stream.write(f"{text}\n")
+        self._stream.flush()
+        self._shown = text
+
+    def end(self) -> None:
+        if self._terminal and self._shown:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+
+class Waiting:
+    """The wait of one cluster for its workers.
+
+    Parameters
+    ----------
+    cluster : ClusterMixin
+    """
+
+    def __init__(self, cluster):
+        self._cluster = cluster
+
+    async def wait(self, n_workers: int, timeout=None) -> None:
+        """As `ClusterMixin.wait_for_workers`."""
+        cluster = self._cluster
+        limit = None if timeout is None else parse_timedelta(timeout, "s")
+        begun = time.monotonic()
+        line, next_news = Line(), begun + SILENT
+        try:
+            while (arrived := len(self.arrived())) < n_workers:
+                now = time.monotonic()
+                if cluster.status not in (Status.created, Status.starting, Status.running):
+                    raise WorkersTimeout(
+                        f"The cluster was closed while {n_workers} workers were awaited",
+                        arrived,
+                        n_workers,
+                    )
+                cluster.raise_refusal()
+                if self.all_over():
+                    raise JobsEnded(
+                        f"All jobs are over, and {arrived} of {n_workers} workers are there: "
+                        f"{self._ended_words()}.{cluster.log_hint()}"
+                    )
+                if limit is not None and now - begun > limit:
+                    await cluster.watcher.poll()  # the reason of this moment
+                    raise WorkersTimeout(
+                        self._timeout_words(n_workers, limit), len(self.arrived()), n_workers
+                    )
+                if now > next_news:
+                    next_news = now + NEWS
+                    line.show(self.words(n_workers))
+                await asyncio.sleep(LOOK)
+        finally:
+            line.end()
+
+    def words(self, n_workers: int) -> str:
+        """Where the wait is, in a line."""
+        missing = self.missing()
+        return f"{len(self.arrived())} of {n_workers} workers" + (f"; {missing}" if missing else "")
+
+    def arrived(self) -> set[str]:
+        """Names of the workers that can be given tasks."""
+        scheduler = self._cluster.scheduler
+        if scheduler is None:
+            return set()
+        workers = scheduler.workers.values()
+        return {str(worker.name) for worker in workers if worker.status == Status.running}
+
+    def all_over(self) -> bool:
+        """Whether every job asked for was submitted and is over, and none is to follow."""
+        cluster, recovery = self._cluster, self._cluster.recovery
+        if cluster.watcher.live or recovery.pending:
+            return False
+        asked = {str(name) for name in cluster.worker_spec}
+        return bool(asked or recovery.given_up) and asked <= cluster.submitted
+
+    def missing(self) -> str:
+        """In words, the jobs whose workers have not all come."""
+        arrived = self.arrived()
+        members = self._cluster.recovery.members
+        complete = {member.job_id for member in members if member.workers <= arrived}
+        known = self._cluster.watcher.jobs
+        left = [
+            status
+            for job, status in known.items()
+            if job not in complete and not status.state.ended
+        ]
+        return jobs.describe(self._cluster.batch, left)
+
+    def _ended_words(self) -> str:
+        # Jobs that we ended ourselves are no reason; those that ended otherwise may be one.
+        ended = [
+            status
+            for status in self._cluster.watcher.jobs.values()
+            if status.state.ended and status.reason != "by us"
+        ]
+        words = jobs.describe(self._cluster.batch, ended)
+        causes = self._cluster.diagnosis.causes
+        return "; ".join([words, *causes]) if causes else words
+
+    def _timeout_words(self, n_workers: int, limit: float) -> str:
+        message = f"{len(self.arrived())} of {n_workers} workers came within {limit:g} s"
+        if missing := self.missing() or self._ended_words():
+            message += f": {missing}"
+        planned = len(self._cluster.plan)
+        if planned < n_workers:
+            message += f" (the cluster is scaled to {planned} workers only)"
+        return f"{message}."

@@ -1,0 +1,118 @@
+"""Jobs are left before the batch system ends them, and others are there in their place."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from . import jobs, news
+from .recovery import Member
+from .reruns import Reruns
+from .retiring import drain, retire
+from .schedulers import JobState
+
+logger = logging.getLogger(__name__)
+
+# Of a job's time, the part at its end in which its workers leave: a tenth, within these seconds.
+# As much again is spread over the jobs, so that those that began together do not leave together.
+SHARE, SHORTEST, LONGEST = 0.1, 10.0, 300.0
+# What running tasks do not get: moving results to other workers takes a while. A part of the above.
+MOVING = 0.3
+# The last moment for that, seconds before the end.
+LAST = 1.0
+
+
+class Walltime:
+    """Knows when each job of a cluster ends, and has its workers leave before.
+
+    The end is the batch system's own word (`JobStatus.left`), where it says one; otherwise the
+    moment at which the job was first seen to run, and the walltime that was asked for.
+
+    Parameters
+    ----------
+    cluster : ClusterMixin
+    walltime : float or None
+        Seconds asked for; None or infinite: jobs have no end.
+    """
+
+    def __init__(self, cluster, walltime: float | None):
+        self._cluster = cluster
+        self._walltime = walltime
+        self._ends: dict[str, float] = {}  # job id → moment (time.monotonic)
+        self._leaving: set[str] = set()
+        self._tasks: set[asyncio.Task] = set()
+        self.reruns: Reruns | None = None
+
+    def end_of(self, job_id: str) -> float | None:
+        """When the batch system ends a job (`time.monotonic`); None: not known, or never."""
+        return self._ends.get(job_id)
+
+    def learn(self) -> None:
+        """Take in what the watcher knows."""
+        watcher = self._cluster.watcher
+        known = watcher.jobs
+        for member in self._cluster.recovery.members:
+            status = known.get(member.job_id)
+            if member.begun is None or status is None or status.state is not JobState.RUNNING:
+                self._ends.pop(member.job_id, None)
+            elif status.left is not None:
+                # Its own word may change: a site's staff shortens or prolongs a job.
+                self._ends[member.job_id] = watcher.asked + status.left
+            elif self._walltime is not None and self._walltime < float("inf"):
+                self._ends.setdefault(member.job_id, member.begun + self._walltime)
+
+    async def tend(self) -> None:
+        """To be called now and then: begins to leave the jobs whose time has come."""
+        self.learn()
+        for member in self._cluster.recovery.members:
+            end = self._ends.get(member.job_id)
+            if end is None or member.job_id in self._leaving:
+                continue
+            if member.name not in self._cluster.worker_spec:
+                continue  # it is let go already
+            if time.monotonic() >= end - self._lead(member, end):
+                self._leaving.add(member.job_id)
+                task = asyncio.create_task(self._leave(member, end))
+                self._tasks.add(task)
+                task.add_done_callback(self._done)
+
+    def close(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _lead(self, member: Member, end: float) -> float:
+        """Seconds before its end at which a job's workers begin to leave."""
+        # The golden ratio spreads any number of jobs evenly.
+        place = member.number * 0.618 % 1
+        return self._part(member, end) * (1 + place)
+
+    def _part(self, member: Member, end: float) -> float:
+        return min(LONGEST, max(SHORTEST, SHARE * (end - member.begun)))
+
+    async def _leave(self, member: Member, end: float) -> None:
+        scheduler = self._cluster.scheduler
+        job, again = self._cluster.replace(member.name)
+        left = jobs.duration(max(0.0, end - time.monotonic()))
+        news.say(
+            f"Job {member.job_id} ends in {left}, so its workers leave"
+            + ("; another one is submitted." if again else ".")
+        )
+        moving = MOVING * self._part(member, end)
+        running = await drain(scheduler, member.workers, end - moving)
+        if running:
+            whole = jobs.duration(end - member.begun)
+            self.reruns.stopped(running, f"a job runs for {whole}")
+        if await retire(scheduler, member.workers, end - LAST):
+            news.warn(
+                f"Job {member.job_id} ends and no other worker is there to take its results: "
+                "what only it has is computed again."
+            )
+        if job is not None:
+            await job.close()
+            self._cluster._leaving.discard(job)
+
+    def _done(self, task: asyncio.Task) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("Leaving a job failed", exc_info=task.exception())
