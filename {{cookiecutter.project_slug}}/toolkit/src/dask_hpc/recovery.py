@@ -254,7 +254,8 @@ class Recovery:
         lost = [member for member, _ in group if member.lost]
         if lost:
             names = jobs.names([member.job_id for member in lost])
-            what = f"{names}: nothing is heard from its workers any more, so it was cancelled"
+            its, it = ("its", "it was") if len(lost) == 1 else ("their", "they were")
+            what = f"{names}: nothing is heard from {its} workers any more, so {it} cancelled"
         else:
             what = jobs.describe(self._cluster.batch, statuses)
         self._tell(f"{what[0].upper()}{what[1:]}. {words.strip()}.")
