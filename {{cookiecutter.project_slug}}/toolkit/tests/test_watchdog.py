@@ -74,6 +74,7 @@ def site(tmp_path, monkeypatch):
 PARENT = """
 import asyncio, json, os, signal, sys, tempfile, time
 from dask_hpc import guard
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests were started by nohup
 about, tempfile.tempdir = json.loads(sys.argv[1]), sys.argv[2]
 async def main():
     cluster = guard.Guard(lambda: about, lambda text: print(text, flush=True))
