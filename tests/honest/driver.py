@@ -164,8 +164,12 @@ def first_job(testbed):
 
 
 def lines_about(job, program):
-    """Return the lines on stderr that name a job."""
-    return [line[:600] for line in program.said() if re.search(rf"\b{job}\b", line)]
+    """Return the lines on stderr that name a job, but those that tell how a wait goes on."""
+    return [
+        line[:600]
+        for line in program.said()
+        if re.search(rf"\b{job}\b", line) and not re.match(r"\d+ of \d+ workers", line)
+    ]
 
 
 def kill_worker(testbed, node):
