@@ -28,7 +28,7 @@ def collected(build: Path = BUILD, data: Path = DATA) -> dict:
     record = json.loads(data.read_text()) if data.exists() else {"about": {}, "cases": {}}
     for path in sorted(build.glob("*.json")):
         name, _, side = path.stem.rpartition(".")
-        if side:
+        if name:
             record["cases"].setdefault(name, {})[side] = json.loads(path.read_text())
     about = build / "about.json"
     if about.exists():
