@@ -9,10 +9,14 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 TESTBED := TESTBED_MAKE=1 $(PY) -m hpc_testbed --target lab
 # The record of the headline on the testbed is kept.
 PYTEST = mkdir -p build/benchmarks && $(PY) -m pytest --benchmark-json=build/benchmarks/headline.json
+# They mostly wait, for processes that start; more at once would make times mean nothing.
+PARALLEL := --numprocesses auto --maxprocesses 4
+# 5: none is left of them by PYTEST_ARGS, as by -k.
+OR_NONE = || [ $$? -eq 5 ]
 PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full test-oldest test-newest test-main test-honest lint clean \
+.PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-honest lint clean \
 	bench-asv bench-rounds bench-faults bench-connections bench-plain \
 	testbed-up testbed-scale testbed-shell testbed-status testbed-logs \
 	testbed-chaos testbed-mend testbed-down
@@ -23,10 +27,15 @@ help: ## this list
 demo: .venv/demo-ready ## template, testbed, 500 x sleep(1) on real Slurm, figure and report in build/
 	@$(PY) benchmarks/demo.py
 
-test: .venv/test-ready ## the quick, complete check of a change (12 minutes at most)
+test: test-quick test-testbed ## the complete check of a change (about 12 minutes)
+
+test-quick: .venv/test-ready ## the part of it that needs no Slurm (about 5 minutes)
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
-	@$(PYTEST) -m "not full" $(PYTEST_ARGS)
 	@$(PY) -m asv check --config benchmarks/asv.conf.json --environment existing:same
+	@$(PY) -m pytest $(PARALLEL) -m "not full and not testbed" $(PYTEST_ARGS) $(OR_NONE)
+
+test-testbed: .venv/test-ready ## the part on the Slurm testbed
+	@$(PYTEST) -m "not full and testbed" $(PYTEST_ARGS) $(OR_NONE)
 
 test-full: .venv/test-ready ## everything, slow tests included
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .

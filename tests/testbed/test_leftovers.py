@@ -136,6 +136,7 @@ def test_no_job_is_left_when_a_notebooks_kernel_is_killed(member, lab):
     assert lab.python(textwrap.dedent(code)).split() == ["6", "0"]
 
 
+@pytest.mark.full
 def test_killed_with_its_watchdog_it_leaves_what_dask_hpc_jobs_cancels(member):
     """Two clusters on two login nodes; the one on login1 and its watchdog are killed."""
     alive, kept = member.start("alive", jobs=1, workers=1, service="login2")

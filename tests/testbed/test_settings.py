@@ -52,25 +52,6 @@ def test_profiles_of_the_file_and_an_unknown_one(lab, settings):
     assert lines[1].endswith("known: slurm, highmem.")
 
 
-@pytest.mark.parametrize(
-    ("ask", "jobs"),
-    [("jobs=2", 2), ("cores=16", 2), ("cores=17", 3), ("memory='16 GiB'", 2), ("n=8", 2)],
-)
-def test_scale_gives_what_it_says_with_all_of_it_in_the_file(lab, ask, jobs):
-    # Jobs of 8 cores, 4 processes and 8 GiB: see the testbed's answers.yaml.
-    printed = lab.python(
-        script(
-            f"""
-            with SLURMCluster() as cluster:
-                cluster.scale({ask})
-                cluster.wait_for_workers(len(cluster.plan), timeout=180)
-                print(len(cluster.job_ids), len(cluster.scheduler.workers))
-            """
-        )
-    )
-    assert printed.split() == [str(jobs), str(4 * jobs)]
-
-
 def test_folders_are_filled_in_and_made_here_and_on_the_node(lab):
     printed = lab.python(
         script(
@@ -156,6 +137,7 @@ GROW = """
 """
 
 
+@pytest.mark.full
 def test_a_task_that_grows_is_stopped_by_dask_before_its_job_is_full_and_the_job_lives_on(lab):
     printed = lab.python(
         script(
@@ -250,6 +232,7 @@ def test_an_idle_cluster_gives_its_jobs_back_and_the_client_is_told(lab):
     )
 
 
+@pytest.mark.full
 def test_core_hours_and_idle_ones_are_those_of_a_known_pattern(lab):
     printed = lab.python(
         script(

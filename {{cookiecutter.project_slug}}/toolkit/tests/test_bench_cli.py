@@ -113,7 +113,7 @@ def test_ctrl_c_while_workers_start_leaves_no_process(tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Traceback" not in err
+    assert "Traceback" not in err, err
     wait_for(lambda: not group(process.pid), 20)
 
 
