@@ -3,12 +3,32 @@
 Where one fails after an update, the part that it names has changed, and so must its user here.
 """
 
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
+from distributed import core
 from distributed.core import Status
 
 import dask_hpc
 from dask_hpc._jobqueue import dask_jobqueue
+
+
+def test_whether_a_handler_takes_a_comm_is_cached_in_expects_comm():
+    # leaks.let_schedulers_go clears it.
+    assert callable(core._expects_comm.cache_clear)
+
+
+def test_the_pages_of_a_dashboard_are_cached_in_template_variables():
+    # leaks.let_schedulers_go takes the function without its cache.
+    code = """
+        from distributed.dashboard import scheduler
+        assert callable(scheduler.template_variables.__wrapped__)
+        assert "template_variables" in scheduler.connect.__code__.co_names
+    """
+    # In a process where no cluster was closed before.
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
 
 
 def test_the_arguments_of_each_job_are_in_job_kwargs(lab):

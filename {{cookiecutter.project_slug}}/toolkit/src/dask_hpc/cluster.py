@@ -22,6 +22,7 @@ from .adaptive import Adaptive
 from .diagnosis import Diagnosis
 from .errors import ClusterClosed, ConfigError, SubmitError
 from .guard import Guard
+from .leaks import let_schedulers_go
 from .lifecycle import Canceller, Submissions, bound_to
 from .local import LocalCluster, local_arguments
 from .recovery import Recovery
@@ -436,6 +437,7 @@ class ClusterMixin:
             await self._guard.close()
         self.meter.tell()
         await self.watcher.stop()
+        let_schedulers_go()
 
 
 class Comings(SchedulerPlugin):

@@ -1,0 +1,22 @@
+"""What is left of a closed cluster in its process."""
+
+import gc
+import weakref
+
+from dask.distributed import Client
+
+import dask_hpc
+
+
+def used():
+    """Make a cluster, use its dashboard and handlers, and close it; its scheduler, weakly."""
+    with dask_hpc.SLURMCluster() as cluster, Client(cluster) as client:
+        cluster.scale(jobs=1)
+        client.scheduler_info()
+        return weakref.ref(cluster.scheduler)
+
+
+def test_the_schedulers_of_closed_clusters_are_let_go(lab):
+    schedulers = [used() for _ in range(3)]
+    gc.collect()
+    assert [scheduler() for scheduler in schedulers] == [None] * 3
