@@ -206,7 +206,7 @@ def test_a_job_whose_workers_are_lost_is_given_up_although_slurm_takes_it_for_ru
     assert [call[1:] for call in lab.calls("scancel")] == [["100"]]
 
 
-def test_a_silent_worker_is_noticed_soon_after_worker_ttl(lab, monkeypatch):
+def test_a_silent_worker_is_noticed_soon_after_worker_ttl_and_left_without_complaint(lab, caplog):
     with dask.config.set({"distributed.scheduler.worker-ttl": "6s"}):
         with dask_hpc.SLURMCluster() as cluster:
             cluster.scale(jobs=1)
@@ -215,7 +215,8 @@ def test_a_silent_worker_is_noticed_soon_after_worker_ttl(lab, monkeypatch):
             begun = time.monotonic()
             until(lambda: "101" in cluster.job_ids, seconds=40)
             assert time.monotonic() - begun < 6 + 20
-            os.killpg(int((lab.folder / "100.pid").read_text()), signal.SIGKILL)
+    os.killpg(int((lab.folder / "100.pid").read_text()), signal.SIGKILL)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_what_we_end_ourselves_is_not_told(lab, held):

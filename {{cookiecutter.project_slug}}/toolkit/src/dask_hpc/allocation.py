@@ -27,6 +27,7 @@ from distributed.utils import get_ip_interface
 from . import config, jobs, news, schedulers
 from ._jobqueue import dask_jobqueue
 from .errors import ConfigError, JobsEnded, WorkersTimeout
+from .retiring import give_up
 
 # Set by the job script to the job's own id: a job that is submitted from within inherits the
 # variable, but has another id.
@@ -376,10 +377,7 @@ class AllocationCluster(dask_jobqueue.SLURMCluster):
             return  # the whole job has been ended, and this process is about to be
         # Those of a silent node are still taken for alive, their connections for open.
         for worker in self._workers_of(node):
-            stream = self.scheduler.stream_comms.get(worker.address)
-            if stream is not None:
-                stream.abort()
-            await self.scheduler.remove_worker(worker.address, stimulus_id=f"step-ended-{node}")
+            await give_up(self.scheduler, worker.address, f"step-ended-{node}")
         why = _words(said) or (f"exit code {code}" if code >= 0 else f"signal {-code}")
         if time.monotonic() - step.began > STEADY:
             self._restarts[node] = 0

@@ -12,6 +12,7 @@ from distributed.core import Status
 
 from . import jobs, news
 from .errors import SubmitError
+from .retiring import give_up
 from .schedulers import JobState, JobStatus
 
 logger = logging.getLogger(__name__)
@@ -162,7 +163,7 @@ class Recovery:
             silent = time.time() - worker.last_seen
             if silent > ttl and self.member_of(worker.name) is not None:
                 logger.info("Nothing was heard from worker %s for %.0f s", worker.name, silent)
-                await self._remove(worker.address, "silent")
+                await give_up(scheduler, worker.address, "silent")
                 if not (member := self.member_of(worker.name)).addresses:
                     member.alone = now - LOST  # the wait is over already
         for member in self.members:
@@ -217,7 +218,7 @@ class Recovery:
         cluster.worker_spec.pop(member.name, None)
         job = cluster.workers.pop(member.name, None)
         for address in list(member.addresses):
-            await self._remove(address, "job-ended")
+            await give_up(cluster.scheduler, address, "job-ended")
         self._forget(member)
         if job is not None:
             await job.close()
@@ -305,12 +306,6 @@ class Recovery:
     def _tell(self, line: str) -> None:
         self.said.append(line)
         news.warn(line)
-
-    async def _remove(self, address: str, why: str) -> None:
-        # expected: the worker's end is not held against the tasks that ran on it.
-        await self._cluster.scheduler.remove_worker(
-            address, expected=True, stimulus_id=f"dask-hpc-{why}-{time.time()}"
-        )
 
     def _forget(self, member: Member) -> None:
         self._members.pop(member.job_id, None)

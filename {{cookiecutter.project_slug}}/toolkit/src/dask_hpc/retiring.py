@@ -39,6 +39,18 @@ def close_to_new_tasks(scheduler, workers) -> None:
         )
 
 
+async def give_up(scheduler, address: str, why: str) -> None:
+    """A worker is gone, although its connection may still seem open: its tasks go to others."""
+    # Nobody reads at a silent node's end: the connection would stay until the scheduler closes,
+    # which then complains about it with a traceback.
+    if (stream := scheduler.stream_comms.get(address)) is not None:
+        stream.abort()
+    # expected: the worker's end is not held against the tasks that ran on it.
+    await scheduler.remove_worker(
+        address, expected=True, stimulus_id=f"dask-hpc-{why}-{time.time()}"
+    )
+
+
 def take_back(scheduler, worker) -> None:
     """Give tasks that wait on a worker, and will not start there, to others."""
     waiting = [task.key for task in worker.processing if task not in worker.executing]
