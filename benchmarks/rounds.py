@@ -23,6 +23,7 @@ def inside(rounds: int, plain: bool) -> None:
     """Do the rounds and print a JSON line for each; runs on the login node."""
     import gc
     import subprocess
+    import threading
 
     if plain:
         from dask_jobqueue import SLURMCluster
@@ -53,6 +54,7 @@ def inside(rounds: int, plain: bool) -> None:
             "seconds": round(seconds, 2),
             "rss_mib": int(status["VmRSS"].split()[0]) / 1024,
             "threads": int(status["Threads"]),
+            "thread_names": sorted(thread.name for thread in threading.enumerate()),
             "handles": len(list(Path("/proc/self/fd").iterdir())),
             "jobs_left": len(subprocess.getoutput(command).split()),
             "problem": problem,

@@ -8,8 +8,9 @@ import sys
 import textwrap
 from pathlib import Path
 
-from distributed import core
+from distributed import SpecCluster, core
 from distributed.core import Status
+from distributed.deploy import Cluster
 
 import dask_hpc
 from dask_hpc._jobqueue import dask_jobqueue
@@ -74,3 +75,60 @@ def test_the_key_files_of_a_temporary_security_are_kept_in_job_ca_file_job_cert_
         assert Path(cluster._job_ca_file.name).read_text() == "a\na"
         assert Path(cluster._job_cert.name).read_text() == "b\nb"
         assert Path(cluster._job_key.name).read_text() == "c\nc"
+
+
+def names_in(function):
+    """The names that a function or method looks up."""
+    return set(function.__code__.co_names)
+
+
+def test_adaptive_scaling_is_in_adaptive_and_none_without(lab):
+    # cluster.ClusterMixin.scale tells by it who asks.
+    with dask_jobqueue.SLURMCluster(cores=2, memory="1 GiB") as cluster:
+        assert cluster._adaptive is None
+        adaptive = cluster.adapt(maximum_jobs=1)
+        assert cluster._adaptive is adaptive
+
+
+def test_scaling_goes_through_correct_state_internal():
+    # cluster.ClusterMixin keeps refusals and results there.
+    assert "_correct_state_internal" in names_in(SpecCluster._correct_state)
+    assert "_correct_state" in names_in(SpecCluster.scale)
+
+
+def test_threads_per_worker_and_memory_per_worker_are_those_of_a_job(lab):
+    # cluster.ClusterMixin.scale and adapt count in them.
+    with dask_hpc.SLURMCluster(cores=4, processes=2, memory="3 GiB") as cluster:
+        assert cluster._threads_per_worker() == 4
+        assert cluster._memory_per_worker() == 3 * 2**30
+
+
+def test_new_worker_name_makes_a_jobs_name_of_a_number(lab):
+    # cluster.ClusterMixin.new_worker_spec calls it with numbers that it counts itself.
+    with dask_hpc.SLURMCluster() as cluster:
+        assert cluster._new_worker_name(7) == f"{cluster._name}-7"
+    assert "_new_worker_name" in names_in(SpecCluster.new_worker_spec)
+
+
+def test_comings_and_goings_of_workers_come_to_update_worker_status():
+    # SpecCluster's own, which cluster.ClusterMixin leaves out, takes a lost worker for a lost job.
+    assert "_update_worker_status" in names_in(Cluster._watch_worker_status)
+    assert "_update_worker_status" in vars(SpecCluster)
+
+
+def test_a_cluster_begins_with_start_and_ends_with_close():
+    # cluster.ClusterMixin and allocation.AllocationCluster add to both.
+    assert "_start" in names_in(SpecCluster.__init__)
+    assert "_close" in names_in(Cluster.close)
+
+
+def test_a_job_is_submitted_through_submit_job_call_and_job_id_from_submit_output():
+    # lifecycle.OwnedJob has its own of each.
+    job = dask_jobqueue.core.Job
+    assert {"_submit_job", "_job_id_from_submit_output"} <= names_in(job.start)
+    assert "_call" in names_in(job._submit_job)
+
+
+def test_a_local_cluster_awaits_its_workers_in_wait_for_workers():
+    # local.LocalCluster does so, too.
+    assert "_wait_for_workers" in vars(Cluster)
