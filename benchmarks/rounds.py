@@ -105,7 +105,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--plain", action="store_true", help="dask-jobqueue's own class")
     chosen = parser.parse_args()
-    with project("rounds", chosen.home) as lab:
+    with project("bench-rounds", chosen.home) as lab:
         arguments = ["inside", chosen.rounds, *(["--plain"] if chosen.plain else [])]
         printed = lab.python(Path(__file__), *arguments)
     rows = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
