@@ -72,7 +72,7 @@ def verdict(rows: list[dict]) -> list[str]:
         return wrong  # too few to tell growth
     early, late = rows[SETTLED : SETTLED + 10], rows[-10:]
     for name in ("threads", "handles"):
-        # Not the largest: a thread that is over for Python may be there for the kernel a moment more.
+        # Not the largest: the kernel may have a thread that is over for Python a moment more.
         before, after = (median(row[name] for row in part) for part in (early, late))
         if after > before:
             wrong.append(f"{name} grew from {before:g} to {after:g}")

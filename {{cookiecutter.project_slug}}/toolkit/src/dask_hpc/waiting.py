@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 import time
 
@@ -25,30 +26,39 @@ class Line:
     Parameters
     ----------
     stream : file, optional
-        Default: stderr.
+        Default: stderr, and in a notebook, where that is for errors, stdout.
     """
 
     def __init__(self, stream=None):
-        self._stream = sys.stderr if stream is None else stream
-        self._terminal = bool(self._stream) and self._stream.isatty()
+        stream = sys.stderr if stream is None else stream
+        self._notebook = type(stream).__module__.startswith("ipykernel.")
+        self._stream = sys.stdout if self._notebook else stream
+        self._terminal = bool(stream) and not self._notebook and stream.isatty()
         self._shown = ""
 
     def show(self, text: str) -> None:
         if self._stream is None or text == self._shown:
             return
         if self._terminal:
-            import shutil
-
             width = shutil.get_terminal_size().columns - 1
             self._stream.write(f"\r\x1b[K{text[:width]}")
+        elif self._notebook:
+            self._stream.write(f"\r{text.ljust(len(self._shown))}")
         else:
             self._stream.write(f"{text}\n")
         self._stream.flush()
         self._shown = text
 
-    def end(self) -> None:
-        if self._terminal and self._shown:
+    def end(self, text: str = "") -> None:
+        """Leave no line behind; in a notebook, where one stays in any case, the given one."""
+        if not self._shown:
+            return
+        if self._terminal:
             self._stream.write("\r\x1b[K")
+        elif self._notebook:
+            self.show(text or self._shown)
+            self._stream.write("\n")
+        if self._stream is not None:
             self._stream.flush()
 
 
@@ -93,8 +103,10 @@ class Waiting:
                     next_news = now + NEWS
                     line.show(self.words(n_workers))
                 await asyncio.sleep(LOOK)
-        finally:
+            line.end(f"{arrived} of {n_workers} workers are there.")
+        except BaseException:
             line.end()
+            raise
 
     def words(self, n_workers: int) -> str:
         """Where the wait is, in a line."""
@@ -139,7 +151,7 @@ class Waiting:
         ]
         words = jobs.describe(self._cluster.batch, ended)
         causes = self._cluster.diagnosis.causes
-        return "; ".join([words, *causes]) if causes else words
+        return ". ".join([words, *causes]) if causes else words
 
     def _timeout_words(self, n_workers: int, limit: float) -> str:
         message = f"{len(self.arrived())} of {n_workers} workers came within {limit:g} s"

@@ -1,0 +1,81 @@
+"""What is said while workers are awaited."""
+
+import io
+import sys
+
+import pytest
+
+import dask_hpc
+from dask_hpc.waiting import Line
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class Cell(io.StringIO):
+    """What a notebook's kernel has in the place of stdout and stderr."""
+
+
+Cell.__module__ = "ipykernel.iostream"
+
+
+def shown(stream):
+    line = Line(stream)
+    line.show("0 of 2 workers; job 7 pending")
+    line.show("0 of 2 workers; job 7 pending")
+    line.show("1 of 2 workers")
+    line.end("2 of 2 workers are there.")
+    return stream.getvalue()
+
+
+def test_in_a_log_each_change_is_a_line():
+    assert shown(io.StringIO()) == "0 of 2 workers; job 7 pending\n1 of 2 workers\n"
+
+
+def test_in_a_terminal_one_line_is_written_over_and_taken_away():
+    text = shown(Terminal())
+    assert "\n" not in text
+    assert text.split("\r\x1b[K") == ["", "0 of 2 workers; job 7 pending", "1 of 2 workers", ""]
+
+
+def test_a_terminals_line_is_cut_where_it_ends(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    stream = Terminal()
+    Line(stream).show("0 of 2 workers; job 7 pending: your limit is reached")
+    assert stream.getvalue() == "\r\x1b[K0 of 2 workers; job"
+
+
+def test_in_a_notebook_the_line_is_on_stdout_and_ends_with_what_came_of_it(monkeypatch):
+    out = Cell()
+    monkeypatch.setattr(sys, "stdout", out)
+    assert shown(Cell()) == ""
+    *_, last = out.getvalue().split("\r")
+    assert last.rstrip(" ") == "2 of 2 workers are there.\n"
+    assert last.startswith("2 of 2 workers are there.")
+
+
+def test_without_a_stderr_nothing_is_shown_and_nothing_breaks(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    line = Line()
+    line.show("0 of 2 workers")
+    line.end()
+
+
+def test_a_wait_says_where_it_is_and_what_for(lab, capfd):
+    lab.hold()
+    with dask_hpc.SLURMCluster() as cluster:
+        cluster.scale(jobs=1)
+        with pytest.raises(dask_hpc.WorkersTimeout):
+            cluster.wait_for_workers(2, timeout=5)
+    assert "0 of 2 workers; job 100 " in capfd.readouterr().err
+
+
+def test_a_short_wait_says_nothing(lab, capfd):
+    lab.hold()
+    with dask_hpc.SLURMCluster() as cluster:
+        cluster.scale(jobs=1)
+        with pytest.raises(dask_hpc.WorkersTimeout):
+            cluster.wait_for_workers(2, timeout=0.5)
+    assert " of 2 workers" not in capfd.readouterr().err
