@@ -303,7 +303,7 @@ CASES = {
                 "the jobs end": lambda o: o["jobs_gone"],
                 "the cluster is closed": lambda o: o["status"] == "closed",
                 "it is said": lambda o: _said("(?i)idle", o) > 0,
-                "with the core-hours": lambda o: _said("(?i)core.hour|core.second", o) > 0,
+                "with the core-hours": lambda o: _said("(?i)core-(hours|minutes)", o) > 0,
             },
         ),
         Case(

@@ -168,7 +168,8 @@ def lines_about(job, program):
     return [
         line[:600]
         for line in program.said()
-        if re.search(rf"\b{job}\b", line) and not re.match(r"\d+ of \d+ workers", line)
+        if re.search(rf"(?i)\bjobs? (\d+, )*{job}\b", line)
+        and not re.match(r"\d+ of \d+ workers", line)
     ]
 
 

@@ -3,6 +3,7 @@
 What a sentence says without a figure is held by the checks of its cases (`cases.py`).
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -350,7 +351,9 @@ def _outgrown(seen: dict) -> str:
     ended = seen["ended"]
     if ended["error"] == "TimeoutError":
         return "no worker is left, the task waits for ever, and nothing is said"
-    return f"after {ended['seconds']:.0f} s `{ended['error']}`: “{ended['said']}”"
+    # Its first sentence; the rest names an address and a page.
+    said = re.sub(r"'(\w+)-[0-9a-f-]{20,}'", r"'\1-…'", ended["said"].partition(". ")[0])
+    return f"after {ended['seconds']:.0f} s `{ended['error']}`: “{said}.”"
 
 
 def _waited(results: Results, *cases: str) -> str:
