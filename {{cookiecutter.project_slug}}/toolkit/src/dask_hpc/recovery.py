@@ -24,6 +24,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 # A connection may break and come back, and a nanny starts a worker again within seconds. After so
 # long without any worker a job that the batch system takes for running is given up.
 LOST = 15.0
+# A silent worker is given up that long before worker-ttl, seconds: two looks.
+EARLY = 2.0
 # Endings that come this close together are told in one line, seconds.
 TOGETHER = 0.3
 
@@ -157,11 +159,12 @@ class Recovery:
     async def tend(self) -> None:
         """To be called now and then: sees what nobody tells."""
         scheduler, now = self._cluster.scheduler, time.monotonic()
-        # distributed itself looks every worker-ttl only, so that up to twice as much may pass.
+        # distributed itself looks every worker-ttl only, so that up to twice as much may pass. Ours
+        # comes before: it would ask the silent node to restart its workers, and complain at close.
         ttl = getattr(scheduler, "worker_ttl", None)
         for worker in list(scheduler.workers.values()) if ttl else ():
             silent = time.time() - worker.last_seen
-            if silent > ttl and self.member_of(worker.name) is not None:
+            if silent > max(ttl - EARLY, ttl / 2) and self.member_of(worker.name) is not None:
                 logger.info("Nothing was heard from worker %s for %.0f s", worker.name, silent)
                 await give_up(scheduler, worker.address, "silent")
                 if not (member := self.member_of(worker.name)).addresses:
