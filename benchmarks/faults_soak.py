@@ -38,6 +38,8 @@ def injections(lab, fault: str, side: str, times: int, tasks: int) -> list[dict]
     from tests.honest.driver import Program, first_job, shortened
 
     settings = {"queue": "spare"} if fault == "preempt-jobs" else {}
+    if fault == "exhaust-memory":
+        settings["hold"] = 40  # MiB a task, which twelve at once make more than the node has left
     if fault in NOTHING_BACK:
         settings["settle"] = 5  # seconds after the map in which workers may come back
     rounds = []

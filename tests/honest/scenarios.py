@@ -96,12 +96,14 @@ def ready_and_go():
     go.unlink()
 
 
-def square(i, seconds=1.0, marks=None):
-    """Return i², after a while; each execution leaves a mark in a file."""
+def square(i, seconds=1.0, marks=None, hold=0):
+    """Return i², after a while, holding so many MiB; each execution leaves a mark in a file."""
     if marks:
         with open(marks, "a") as file:  # noqa: PTH123
             file.write(f"{i}\n")
+    held = b"x" * (hold << 20)
     time.sleep(seconds)
+    del held
     return i * i
 
 
@@ -171,14 +173,14 @@ def death(processes="1", limit="90", tasks="60", **arguments):
         tell("seen", right=right(client, futures), workers=len(workers(cluster)), full=full)
 
 
-def soak(tasks="500", times="10", limit="240", settle="90", **arguments):
+def soak(tasks="500", times="10", limit="240", settle="90", hold="0", **arguments):
     """Again and again a map on three jobs, and a fault in the middle of it."""
     arguments = {"cores": 12, "processes": 2, **arguments}
     with running(3, **arguments) as (cluster, client, full):
         for number in range(int(times)):
             cluster.scale(jobs=3)  # what was cancelled by others comes back only so
             cluster.wait_for_workers(full, timeout=120)
-            futures = client.map(square, range(int(tasks)), pure=False)
+            futures = client.map(square, range(int(tasks)), hold=int(hold), pure=False)
             until(lambda f=futures: any(future.done() for future in f), 60)
             tell(f"ready {number}")
             begin, dropped, back, done = time.monotonic(), None, None, None
