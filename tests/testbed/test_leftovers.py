@@ -125,6 +125,7 @@ def test_no_job_is_left_when_a_notebooks_kernel_is_killed(member, lab):
             "from dask_hpc import SLURMCluster; cluster = SLURMCluster(cores=32, processes=1);"
             "cluster.scale(jobs=6); cluster.wait_for_workers(4, timeout=120)",
             timeout=120,
+            output_hook=lambda message: None,  # how the wait goes on
         )
         print(os.popen("squeue --me -h | wc -l").read().strip(), flush=True)
         os.kill(manager.provisioner.pid, signal.SIGKILL)
