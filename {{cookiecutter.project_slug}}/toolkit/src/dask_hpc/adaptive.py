@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 
 import distributed
 
 from .retiring import here, retire
+
+# Seconds between tries where jobs are refused: doubled each time.
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 
 
 class Adaptive(distributed.Adaptive):
@@ -17,6 +21,10 @@ class Adaptive(distributed.Adaptive):
     be submitted again, or were given up, count as there.
     """
 
+    _refusal = None  # the one that was told last
+    _pause = 0.0
+    _not_before = 0.0  # time.monotonic
+
     async def recommendations(self, target: int) -> dict:
         cluster = self.cluster
         if len(self.plan) != len(self.requested):
@@ -24,8 +32,11 @@ class Adaptive(distributed.Adaptive):
         each = cluster.workers_per_job
         wanted = math.ceil(target / each)
         there = list(cluster.worker_spec)
-        planned = len(there) + cluster.recovery.pending + cluster.recovery.given_up
-        if wanted > planned:
+        recovery = cluster.recovery
+        # What was given up is not asked for again while the work that it was for goes on.
+        recovery.given_up = min(recovery.given_up, max(0, wanted - len(there) - recovery.pending))
+        planned = len(there) + recovery.pending + recovery.given_up
+        if wanted > planned and not self._is_refused():
             self.close_counts.clear()
             up = len(there) + wanted - planned
             return {"status": "up", "n": up * each}
@@ -40,6 +51,21 @@ class Adaptive(distributed.Adaptive):
             if name in ripe or name not in chosen:
                 del self.close_counts[name]
         return {"status": "down", "workers": ripe} if ripe else {"status": "same"}
+
+    def _is_refused(self) -> bool:
+        """Whether the batch system has refused jobs, so that it is asked again later only."""
+        cluster, now = self.cluster, time.monotonic()
+        refusal = cluster.refusal
+        if refusal is None:
+            if now > self._not_before:
+                self._pause = 0.0
+            return now < self._not_before
+        if refusal is not self._refusal:
+            self._refusal = refusal
+            self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
+            self._not_before = now + self._pause
+            cluster.recovery.tell(f"{refusal} Next try in {self._pause:g} s.")
+        return now < self._not_before
 
     def _dispensable(self, names: list[str], number: int) -> list[str]:
         """Jobs to let go: those without a worker first, then idle ones that hold the least."""
@@ -61,10 +87,10 @@ class Adaptive(distributed.Adaptive):
 
     async def scale_down(self, workers) -> None:
         cluster = self.cluster
-        going = []
         for name in workers:
-            # Its results go first; where nobody can take them, or a task has begun, it stays.
-            if not await retire(cluster.scheduler, cluster.workers_of(name)):
-                going.append(name)
-        if going:
-            await cluster.scale_down(going)
+            members = cluster.workers_of(name)
+            if any(w.processing or w.long_running for w in here(cluster.scheduler, members)):
+                continue  # a task has come meanwhile
+            # Its results go first; where nobody can take them, it stays.
+            if not await retire(cluster.scheduler, members):
+                await cluster.scale_down([name])

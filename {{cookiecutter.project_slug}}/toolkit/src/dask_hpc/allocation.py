@@ -392,7 +392,7 @@ class AllocationCluster(dask_jobqueue.SLURMCluster):
             return
         del self.workers[node]
         if again:
-            await self._correct_state()
+            await asyncio.shield(self._correct_state())
             return
         self._nodes.remove(node)
         self.worker_spec.pop(node, None)

@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import shlex
+import time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -81,6 +82,7 @@ class ClusterMixin:
         self._refusal: SubmitError | None = None
         self._refusal_shown = False
         self._leaving: set = set()  # jobs whose workers leave before its end
+        self._departures: set[asyncio.Task] = set()
         self._tending: asyncio.Task | None = None
         files, sections = doubts.files(), {self.batch.section, kwargs.get("config_name")}
         doubts.about_keys(files, sections)
@@ -173,7 +175,7 @@ class ClusterMixin:
         if asked and self.status == Status.closed:
             why = f": {self.meter.closed_because}" if self.meter.closed_because else ""
             raise ClusterClosed(f"This cluster is closed{why}. Make a new one.")
-        by_hand = self._adaptive is None
+        by_hand = not self.adapting
         if asked:
             if by_hand:
                 self.raise_refusal()
@@ -184,9 +186,10 @@ class ClusterMixin:
             target = max(target, math.ceil(parse_bytes(memory) / self._memory_per_worker()))
         if cores is not None:
             target = max(target, math.ceil(cores / self._threads_per_worker()))
+        # Adaptive scaling leaves out those that are about to be submitted again.
+        self._wanted = target + (0 if by_hand else self.recovery.pending)
         self._let_go(len(self.worker_spec) - target)
         done = super().scale(jobs=target)
-        self._wanted = len(self.worker_spec)
         if asked and self.asynchronous and by_hand:
             return Submissions(self)
         return done
@@ -304,28 +307,49 @@ class ClusterMixin:
         self._refusal_shown = True
         raise self._refusal
 
+    @property
+    def adapting(self) -> bool:
+        """Whether `adapt` decides on the number of jobs."""
+        return self._adaptive is not None
+
+    @property
+    def refusal(self) -> SubmitError | None:
+        """The refusal of a job since the last `scale`."""
+        return self._refusal
+
     def take_refusal(self) -> SubmitError | None:
         """The refusal that nobody has been told yet; whoever takes it tells it."""
         refusal = None if self._refusal_shown else self._refusal
         self._refusal, self._refusal_shown = None, False
         return refusal
 
-    def replace(self, name) -> tuple[object | None, bool]:
+    def replace(self, member, end: float) -> tuple[object | None, bool]:
         """A job's workers leave: it does not count any more, and another is submitted.
+
+        Parameters
+        ----------
+        member : Member
+        end : float
+            When it ends (`time.monotonic`).
 
         Returns
         -------
         job, bool
             The job, to be closed when they have left, and whether there will be another.
         """
-        self.worker_spec.pop(name, None)
-        if (job := self.workers.pop(name, None)) is not None:
+        self.worker_spec.pop(member.name, None)
+        if (job := self.workers.pop(member.name, None)) is not None:
             self._leaving.add(job)
-        again = len(self.worker_spec) < self._wanted
+        again = len(self.worker_spec) + self.recovery.pending < self._wanted
         if again:
-            self.worker_spec.update(self.new_worker_spec())
-            self._correct_state()
+            self.recovery.renew(member, end)
         return job, again
+
+    async def close_left(self, job) -> None:
+        """End a job whose workers have left."""
+        if job is not None:
+            await job.close()
+            self._leaving.discard(job)
 
     # --- SpecCluster's --------------------------------------------------------------------------
 
@@ -339,7 +363,7 @@ class ClusterMixin:
         for name in list(self.worker_spec):
             if str(name) in going or self.workers_of(name) & going:
                 del self.worker_spec[name]
-        self._wanted = len(self.worker_spec)
+        self._wanted = len(self.worker_spec) + self.recovery.pending
         await self
 
     def _update_worker_status(self, op, msg):
@@ -360,13 +384,17 @@ class ClusterMixin:
             ) from error
         self.meter.start()
         if self._tending is None:
-            self.scheduler.add_plugin(Comings(self.recovery), name=Comings.name, idempotent=True)
-            self._walltime.reruns = Reruns(self.scheduler)
+            reruns = self._walltime.reruns = Reruns(self.scheduler)
+            plugin = Comings(self.recovery, reruns)
+            self.scheduler.add_plugin(plugin, name=Comings.name, idempotent=True)
             self._tending = asyncio.create_task(self._tend())
 
     async def _tend(self):
         while True:
+            begun = time.monotonic()
             await asyncio.sleep(TEND)
+            if time.monotonic() - begun > 3 * TEND:
+                self.recovery.resumed()
             for part in (self._walltime.tend, self.recovery.tend, self.diagnosis.tend):
                 try:
                     if asyncio.iscoroutine(done := part()):
@@ -380,15 +408,16 @@ class ClusterMixin:
         self.watcher.add(job_id)
 
     async def _submitted_or_refused(self):
-        await self._correct_state()
+        # Shielded: others wait for the same round.
+        await asyncio.shield(self._correct_state())
         self.raise_refusal()
 
     async def _correct_state_internal(self):
         # SpecCluster would close jobs with all that their workers hold.
-        if self.status is Status.running:
-            going = [self.workers_of(name) for name in set(self.workers) - set(self.worker_spec)]
-            if going:
-                await retire(self.scheduler, frozenset().union(*going))
+        async with self._lock:
+            if self.status is Status.running:
+                for name in set(self.workers) - set(self.worker_spec):
+                    self._let_leave(name)
         # It calls this in the background after every scale(), where an error would only be a
         # traceback in a log. The refusal is kept, for scale and wait_for_workers to tell; the jobs
         # that failed are forgotten, so that the next scale() tries again. All submissions of the
@@ -402,6 +431,22 @@ class ClusterMixin:
                 self.worker_spec.pop(name, None)
             self._wanted = min(self._wanted, len(self.worker_spec) + self.recovery.pending)
             self._refusal, self._refusal_shown = refusal, False
+
+    def _let_leave(self, name) -> None:
+        """A job that is not wanted any more ends once its results have gone to others."""
+        job = self.workers.pop(name)
+        self._leaving.add(job)
+        task = asyncio.create_task(self._leave(name, job))
+        self._departures.add(task)
+        task.add_done_callback(self._departures.discard)
+
+    async def _leave(self, name, job) -> None:
+        try:
+            await retire(self.scheduler, self.workers_of(name))
+        except Exception:
+            logger.exception("The results of a job could not be moved")
+        finally:
+            await self.close_left(job)
 
     def _remove_keys(self):
         """Delete the key files of a temporary `Security`, which would stay until Python ends."""
@@ -425,8 +470,11 @@ class ClusterMixin:
             self._tending.cancel()
         self.recovery.close()
         self._walltime.close()
+        for task in self._departures:
+            task.cancel()
         if self.status in (Status.running, Status.failed):
             await self._canceller.cancel(*self.job_ids)
+            await asyncio.gather(*self._departures, return_exceptions=True)
             for job in list(self._leaving):
                 await job.close()
         self.meter.stop()
@@ -445,13 +493,18 @@ class Comings(SchedulerPlugin):
 
     name = "dask-hpc"
 
-    def __init__(self, recovery: Recovery):
+    def __init__(self, recovery: Recovery, reruns: Reruns):
         self._recovery = recovery
+        self._reruns = reruns
         self._names: dict[str, str] = {}  # by address
 
     def add_worker(self, scheduler, worker):
         self._names[worker] = str(scheduler.workers[worker].name)
         self._recovery.worker_came(self._names[worker], worker)
+
+    def transition(self, key, start, finish, *args, **kwargs):
+        if finish in ("memory", "forgotten") and self._reruns.counts:
+            self._reruns.counts.pop(key, None)  # it came through
 
     def remove_worker(self, scheduler, worker, **_):
         if (name := self._names.pop(worker, None)) is not None:

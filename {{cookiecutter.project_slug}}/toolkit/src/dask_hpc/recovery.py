@@ -9,10 +9,11 @@ import time
 from dataclasses import dataclass, field
 
 from distributed.core import Status
+from distributed.scheduler import heartbeat_interval
 
 from . import jobs, news
 from .errors import SubmitError
-from .retiring import give_up
+from .retiring import give_up, here
 from .schedulers import JobState, JobStatus
 
 logger = logging.getLogger(__name__)
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 WORKED = 600.0
 # Seconds before it is submitted again: doubled each time, so that a site in trouble is left alone.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+# Between tries while the job that it replaces is still there, seconds.
+LEFT_PAUSE = 10.0
 # A connection may break and come back, and a nanny starts a worker again within seconds. After so
 # long without any worker a job that the batch system takes for running is given up.
 LOST = 15.0
@@ -41,6 +44,9 @@ class History:
 
     failures: int = 0  # in a row
     out_of_memory: int = 0
+    # Its predecessor is there until then (time.monotonic): what a limit of jobs refuses now may be
+    # taken later.
+    before: float = 0.0
 
 
 @dataclass
@@ -92,6 +98,10 @@ class Recovery:
         self._tasks: set[asyncio.Task] = set()
         self._returning = 0
         self._numbers = itertools.count()
+        self._closed = False
+        self._checking = False
+        self._refusal: SubmitError | None = None  # the last one
+        self._resumed = 0.0  # when the event loop went on after a halt (time.time)
 
     @property
     def pending(self) -> int:
@@ -119,6 +129,9 @@ class Recovery:
         member = Member(name, job_id, workers, history, next(self._numbers))
         self._members[job_id] = member
         self._by_worker.update(dict.fromkeys(workers, member))
+        # One may be faster than the answer of the submit command.
+        for worker in here(self._cluster.scheduler, workers):
+            self.worker_came(str(worker.name), worker.address)
 
     def worker_came(self, name: str, address: str) -> None:
         self._connected = True
@@ -127,6 +140,8 @@ class Recovery:
             member.alone = None
             if member.came is None:
                 member.came = time.monotonic()
+            if member.begun is None:
+                self._cluster.watcher.expedite()  # since when it runs
 
     def worker_left(self, name: str, address: str) -> None:
         if (member := self.member_of(name)) is None:
@@ -143,12 +158,14 @@ class Recovery:
                 if event.state is JobState.PENDING:  # put back into the queue: it will come again
                     member.begun = member.alone = None
                 elif event.state is JobState.RUNNING and member.begun is None:
-                    member.begun = time.monotonic()
+                    status = self._cluster.watcher.jobs.get(event.job)
+                    ran = status.elapsed if status is not None else None
+                    member.begun = time.monotonic() - (ran or 0.0)
             return
         member = self._members.pop(event.job, None)
         if member is None:
             return
-        if event.reason == "by us" and not member.lost:
+        if self._closed or (event.reason == "by us" and not member.lost):
             self._forget(member)
             return
         status = JobStatus(event.job, event.state, event.reason, event.node)
@@ -161,20 +178,30 @@ class Recovery:
         scheduler, now = self._cluster.scheduler, time.monotonic()
         # distributed itself looks every worker-ttl only, so that up to twice as much may pass. Ours
         # comes before: it would ask the silent node to restart its workers, and complain at close.
-        ttl = getattr(scheduler, "worker_ttl", None)
-        for worker in list(scheduler.workers.values()) if ttl else ():
-            silent = time.time() - worker.last_seen
-            if silent > max(ttl - EARLY, ttl / 2) and self.member_of(worker.name) is not None:
-                logger.info("Nothing was heard from worker %s for %.0f s", worker.name, silent)
-                await give_up(scheduler, worker.address, "silent")
-                if not (member := self.member_of(worker.name)).addresses:
-                    member.alone = now - LOST  # the wait is over already
-        for member in self.members:
-            if member.alone is not None and now - member.alone >= LOST:
-                await self._check_lost(member)
+        if ttl := getattr(scheduler, "worker_ttl", None):
+            patience = max(ttl - EARLY, ttl / 2, 10 * heartbeat_interval(len(scheduler.workers)))
+            for worker in list(scheduler.workers.values()):
+                # What came while this process was stopped or busy has yet to be read.
+                silent = time.time() - max(worker.last_seen, self._resumed)
+                if silent > patience and self.member_of(worker.name) is not None:
+                    logger.info("Nothing was heard from worker %s for %.0f s", worker.name, silent)
+                    # Its task may be the reason, so that death counts: it is not to kill them all.
+                    await give_up(scheduler, worker.address, "silent", expected=False)
+                    member = self.member_of(worker.name)
+                    if member is not None and not member.addresses:
+                        member.alone = now - LOST  # the wait is over already
+        lost = [m for m in self.members if m.alone is not None and now - m.alone >= LOST]
+        if lost and not self._checking and now - self._cluster.watcher.asked >= jobs.AGAIN:
+            self._checking = True
+            self._spawn(self._check_lost(lost))
+
+    def resumed(self) -> None:
+        """The event loop was held up for longer than its timers ask for."""
+        self._resumed = time.time()
 
     def close(self) -> None:
-        """The cluster is closing: nothing is submitted any more."""
+        """The cluster is closing: nothing is told or submitted any more."""
+        self._closed = True
         for task in list(self._tasks):
             task.cancel()
         self._ended.clear()
@@ -186,19 +213,25 @@ class Recovery:
 
     # --- what follows -----------------------------------------------------------------------------
 
-    async def _check_lost(self, member: Member) -> None:
-        watcher = self._cluster.watcher
-        if member.name not in self._cluster.worker_spec:
-            return  # its workers have left in order, or it was let go
-        before = time.monotonic()
-        await watcher.poll()
-        status = watcher.jobs.get(member.job_id)
-        if watcher.asked < before or member.alone is None or status is None:
-            return  # there was no answer, or a worker is back
-        if status.state is not JobState.RUNNING:
-            return  # it is over, which comes as an event, or it was put back into the queue
-        member.lost = True
-        await self._cluster._canceller.cancel(member.job_id)
+    async def _check_lost(self, members: list[Member]) -> None:
+        """Cancel jobs without workers that the batch system, asked anew, takes for running."""
+        cluster, watcher = self._cluster, self._cluster.watcher
+        try:
+            before = time.monotonic()
+            await watcher.poll()
+            if watcher.asked < before:
+                return  # there was no answer
+            for member in members:
+                if member.name not in cluster.worker_spec or member.alone is None:
+                    continue  # its workers have left in order, or one is back
+                status = watcher.jobs.get(member.job_id)
+                # Otherwise it is over, which comes as an event, or is back in the queue.
+                member.lost = status is not None and status.state is JobState.RUNNING
+            lost = [member.job_id for member in members if member.lost]
+        finally:
+            self._checking = False
+        if lost:
+            await cluster._canceller.cancel(*lost)
 
     async def _collect(self) -> None:
         await asyncio.sleep(TOGETHER)
@@ -262,7 +295,7 @@ class Recovery:
             what = f"{names}: nothing is heard from {its} workers any more, so {it} cancelled"
         else:
             what = jobs.describe(self._cluster.batch, statuses)
-        self._tell(f"{what[0].upper()}{what[1:]}. {words.strip()}.")
+        self.tell(f"{what[0].upper()}{what[1:]}. {words.strip()}.")
         if again is None:
             self.given_up += len(group)
             self._cluster._wanted -= len(group)
@@ -271,42 +304,66 @@ class Recovery:
         histories = [member.history for member, _ in group]
         self._spawn(self._return(again, histories))
 
+    def renew(self, member: Member, end: float) -> None:
+        """Have another job in the place of one that ends by then (`time.monotonic`)."""
+        member.history.before = end + LONGEST_PAUSE
+        self._returning += 1
+        self._spawn(self._return(0.0, [member.history]))
+
     async def _return(self, pause: float, histories: list[History]) -> None:
         cluster = self._cluster
         await asyncio.sleep(pause)
         self._returning -= len(histories)
         if cluster.status is not Status.running:
             return
+        mine = {}
         for history in histories:
             if len(cluster.worker_spec) < cluster._wanted:
                 spec = cluster.new_worker_spec()
-                self._inherited.update(dict.fromkeys(spec, history))
+                mine.update(dict.fromkeys(spec, history))
                 cluster.worker_spec.update(spec)
-        await cluster._correct_state()
-        refused = [self._inherited.pop(name) for name in list(self._inherited)]
-        if refused and (refusal := cluster.take_refusal()) is not None:
-            await self._refused(refusal, refused)
+        self._inherited.update(mine)
+        try:
+            # Shielded: others wait for the same round, and its submissions have to be noted.
+            await asyncio.shield(cluster._correct_state())
+        finally:
+            # Those that were taken have been noted by now.
+            refused = [self._inherited.pop(name) for name in mine if name in self._inherited]
+        # Two that return at once may be refused together, for one reason.
+        self._refusal = cluster.take_refusal() or self._refusal
+        if refused and self._refusal is not None:
+            self._refused(self._refusal, refused)
 
-    async def _refused(self, refusal: SubmitError, histories: list[History]) -> None:
+    def _refused(self, refusal: SubmitError, histories: list[History]) -> None:
         """The batch system did not take a job that was submitted again."""
+        now, later = time.monotonic(), []
         for history in histories:
+            if now < history.before:  # its predecessor still counts for the site's limits
+                later.append(history)
+                continue
             history.failures += 1
-        failures = max(history.failures for history in histories)
-        if failures > self.again:
-            self.given_up += len(histories)
-            self._tell(f"{refusal} It is not submitted again.")
+            if history.failures <= self.again:
+                later.append(history)
+        if len(later) < len(histories):
+            self.given_up += len(histories) - len(later)
+            self.tell(f"{refusal} It is not submitted again.")
+        if not later:
             return
-        pause = self._pause(failures)
-        self._tell(f"{refusal} Next try in {pause:g} s ({failures} of {self.again}).")
-        self._cluster._wanted += len(histories)
-        self._returning += len(histories)
-        self._spawn(self._return(pause, histories))
+        failures = max(history.failures for history in later)
+        pause = self._pause(failures) if failures else LEFT_PAUSE
+        count = f" ({failures} of {self.again})" if failures else ""
+        line = f"{refusal} Next try in {pause:g} s{count}."
+        if failures or line not in self.said:
+            self.tell(line)
+        self._cluster._wanted += len(later)
+        self._returning += len(later)
+        self._spawn(self._return(pause, later))
 
     @staticmethod
     def _pause(failures: int) -> float:
         return min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
 
-    def _tell(self, line: str) -> None:
+    def tell(self, line: str) -> None:
         self.said.append(line)
         news.warn(line)
 
@@ -317,6 +374,9 @@ class Recovery:
                 del self._by_worker[name]
 
     def _spawn(self, coroutine) -> None:
+        if self._closed:
+            coroutine.close()
+            return
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._done)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 
 from distributed.core import Status
+from distributed.scheduler import heartbeat_interval
 
 # Between two looks at what still runs, seconds.
 LOOK = 0.2
@@ -17,7 +18,9 @@ HEARTBEAT = 3.0
 def here(scheduler, names: Iterable[str]) -> list:
     """The workers of these names that the scheduler has."""
     names = {str(name) for name in names}
-    return [worker for worker in scheduler.workers.values() if str(worker.name) in names]
+    if scheduler is None:
+        return []
+    return [worker for worker in list(scheduler.workers.values()) if str(worker.name) in names]
 
 
 def close_to_new_tasks(scheduler, workers) -> None:
@@ -27,7 +30,7 @@ def close_to_new_tasks(scheduler, workers) -> None:
     """
     stimulus = f"dask-hpc-drain-{time.time()}"
     for worker in workers:
-        if worker.status is Status.closing_gracefully:
+        if worker.status is Status.closing_gracefully or worker.address not in scheduler.workers:
             continue
         scheduler.handle_worker_status_change(Status.closing_gracefully, worker, stimulus)
         scheduler.stream_comms[worker.address].send(
@@ -39,15 +42,20 @@ def close_to_new_tasks(scheduler, workers) -> None:
         )
 
 
-async def give_up(scheduler, address: str, why: str) -> None:
-    """A worker is gone, although its connection may still seem open: its tasks go to others."""
+async def give_up(scheduler, address: str, why: str, expected: bool = True) -> None:
+    """A worker is gone, although its connection may still seem open: its tasks go to others.
+
+    Parameters
+    ----------
+    expected : bool
+        Whether its end is not to be held against the tasks that ran on it.
+    """
     # Nobody reads at a silent node's end: the connection would stay until the scheduler closes,
     # which then complains about it with a traceback.
     if (stream := scheduler.stream_comms.get(address)) is not None:
         stream.abort()
-    # expected: the worker's end is not held against the tasks that ran on it.
     await scheduler.remove_worker(
-        address, expected=True, stimulus_id=f"dask-hpc-{why}-{time.time()}"
+        address, expected=expected, stimulus_id=f"dask-hpc-{why}-{time.time()}"
     )
 
 
@@ -78,7 +86,7 @@ async def drain(scheduler, names: Iterable[str], until: float) -> list:
     """
     names = list(names)
     close_to_new_tasks(scheduler, here(scheduler, names))
-    told = time.monotonic() + HEARTBEAT
+    told = time.monotonic() + max(HEARTBEAT, 2 * heartbeat_interval(len(scheduler.workers)))
     while True:
         workers = here(scheduler, names)
         now = time.monotonic()

@@ -94,6 +94,11 @@ class Waiting:
                         f"All jobs are over, and {arrived} of {n_workers} workers are there: "
                         f"{self._ended_words()}.{cluster.log_hint()}"
                     )
+                if cluster.recovery.given_up and self.no_more(n_workers):
+                    raise JobsEnded(
+                        f"{arrived} of {n_workers} workers are there, and no more come: "
+                        f"{self._ended_words()}.{cluster.log_hint()}"
+                    )
                 if limit is not None and now - begun > limit:
                     await cluster.watcher.poll()  # the reason of this moment
                     raise WorkersTimeout(
@@ -118,7 +123,7 @@ class Waiting:
         scheduler = self._cluster.scheduler
         if scheduler is None:
             return set()
-        workers = scheduler.workers.values()
+        workers = list(scheduler.workers.values())
         return {str(worker.name) for worker in workers if worker.status == Status.running}
 
     def all_over(self) -> bool:
@@ -128,6 +133,12 @@ class Waiting:
             return False
         asked = {str(name) for name in cluster.worker_spec}
         return bool(asked or recovery.given_up) and asked <= cluster.submitted
+
+    def no_more(self, n_workers: int) -> bool:
+        """Whether the jobs that are left have too few workers, and none is to follow."""
+        cluster = self._cluster
+        left = len(cluster.worker_spec) + cluster.recovery.pending
+        return not cluster.adapting and left * cluster.workers_per_job < n_workers
 
     def missing(self) -> str:
         """In words, the jobs whose workers have not all come."""

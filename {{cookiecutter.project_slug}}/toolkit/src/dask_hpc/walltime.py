@@ -92,25 +92,25 @@ class Walltime:
 
     async def _leave(self, member: Member, end: float) -> None:
         scheduler = self._cluster.scheduler
-        job, again = self._cluster.replace(member.name)
+        job, again = self._cluster.replace(member, end)
         left = jobs.duration(max(0.0, end - time.monotonic()))
         news.say(
             f"Job {member.job_id} ends in {left}, so its workers leave"
             + ("; another one is submitted." if again else ".")
         )
         moving = MOVING * self._part(member, end)
-        running = await drain(scheduler, member.workers, end - moving)
-        if running:
-            whole = jobs.duration(end - member.begun)
-            self.reruns.stopped(running, f"a job runs for {whole}")
-        if await retire(scheduler, member.workers, end - LAST):
-            news.warn(
-                f"Job {member.job_id} ends and no other worker is there to take its results: "
-                "what only it has is computed again."
-            )
-        if job is not None:
-            await job.close()
-            self._cluster._leaving.discard(job)
+        try:
+            running = await drain(scheduler, member.workers, end - moving)
+            if running:
+                whole = jobs.duration(end - member.begun)
+                self.reruns.stopped(running, f"a job runs for {whole}")
+            if await retire(scheduler, member.workers, end - LAST):
+                news.warn(
+                    f"Job {member.job_id} ends and no other worker is there to take its results: "
+                    "what only it has is computed again."
+                )
+        finally:
+            await self._cluster.close_left(job)
 
     def _done(self, task: asyncio.Task) -> None:
         self._tasks.discard(task)
