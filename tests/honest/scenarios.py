@@ -96,13 +96,19 @@ def ready_and_go():
     go.unlink()
 
 
-def square(i, seconds=1.0, marks=None, hold=0):
-    """Return i², after a while, holding so many MiB; each execution leaves a mark in a file."""
+def square(i, seconds=1.0, marks=None):
+    """Return i², after a while; each execution leaves a mark in a file."""
     if marks:
         with open(marks, "a") as file:  # noqa: PTH123
             file.write(f"{i}\n")
-    held = b"x" * (hold << 20)
     time.sleep(seconds)
+    return i * i
+
+
+def held_square(i, mib):
+    """Return i², after a second in which so many MiB are held."""
+    held = b"x" * (mib << 20)
+    time.sleep(1.0)
     del held
     return i * i
 
@@ -180,7 +186,9 @@ def soak(tasks="500", times="10", limit="240", settle="90", hold="0", **argument
         for number in range(int(times)):
             cluster.scale(jobs=3)  # what was cancelled by others comes back only so
             cluster.wait_for_workers(full, timeout=120)
-            futures = client.map(square, range(int(tasks)), hold=int(hold), pure=False)
+            # The first hundred hold nothing: a node's memory can be shortened while they run.
+            holds = [int(hold) if i >= 100 else 0 for i in range(int(tasks))]
+            futures = client.map(held_square, range(int(tasks)), holds, pure=False)
             until(lambda f=futures: any(future.done() for future in f), 60)
             tell(f"ready {number}")
             begin, dropped, back, done = time.monotonic(), None, None, None
