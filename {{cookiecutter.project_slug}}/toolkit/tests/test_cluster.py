@@ -47,7 +47,9 @@ def test_bare_cluster_computes_and_leaves_no_job_behind(lab):
     states = [event.state for event in cluster.watcher.events if event.job == "100"]
     assert states == [JobState.SUBMITTED, JobState.RUNNING, JobState.CANCELLED]
     asked = [call[-1].removeprefix("--jobs=").split(",") for call in lab.calls("squeue")]
-    assert all(sorted(ids) == ["100", "101"] for ids in asked)
+    # Of all at once, but for a first look while one is still being submitted.
+    assert sorted(max(asked, key=len)) == ["100", "101"]
+    assert len([ids for ids in asked if len(ids) < 2]) <= 1
 
 
 def test_job_script_says_what_the_yaml_says(cluster, tmp_path):

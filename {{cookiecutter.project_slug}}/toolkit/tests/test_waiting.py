@@ -8,6 +8,8 @@ import pytest
 import dask_hpc
 from dask_hpc.waiting import Line
 
+from .test_recovery import until
+
 
 class Terminal(io.StringIO):
     def isatty(self):
@@ -79,3 +81,15 @@ def test_a_short_wait_says_nothing(lab, capfd):
         with pytest.raises(dask_hpc.WorkersTimeout):
             cluster.wait_for_workers(2, timeout=0.5)
     assert " of 2 workers" not in capfd.readouterr().err
+
+
+def test_a_wait_ends_where_a_job_was_given_up_and_all_others_are_there(lab):
+    with dask_hpc.SLURMCluster() as cluster:
+        cluster.scale(jobs=1)
+        cluster.wait_for_workers(2, timeout=90)
+        lab.hold()
+        cluster.scale(jobs=2)
+        until(lambda: len(cluster.job_ids) == 2)
+        lab.state("101", "CANCELLED", "None", "")
+        with pytest.raises(dask_hpc.JobsEnded, match=r"2 of 4 workers are there, and no more come"):
+            cluster.wait_for_workers(4, timeout=60)

@@ -135,10 +135,10 @@ class Waiting:
         return bool(asked or recovery.given_up) and asked <= cluster.submitted
 
     def no_more(self, n_workers: int) -> bool:
-        """Whether the jobs that are left have too few workers, and none is to follow."""
+        """Whether all workers of the jobs that are left are there, and they are too few."""
         cluster = self._cluster
-        left = len(cluster.worker_spec) + cluster.recovery.pending
-        return not cluster.adapting and left * cluster.workers_per_job < n_workers
+        most = (len(cluster.worker_spec) + cluster.recovery.pending) * cluster.workers_per_job
+        return not cluster.adapting and 0 < most < n_workers and len(self.arrived()) >= most
 
     def missing(self) -> str:
         """In words, the jobs whose workers have not all come."""
