@@ -27,9 +27,9 @@ help: ## this list
 demo: .venv/demo-ready ## template, testbed, 500 x sleep(1) on real Slurm, figure and report in build/
 	@$(PY) benchmarks/demo.py
 
-test: test-quick test-testbed ## the complete check of a change (about 12 minutes)
+test: test-quick test-testbed ## the complete check of a change (about 15 minutes on two cores)
 
-test-quick: .venv/test-ready ## the part of it that needs no Slurm (about 5 minutes)
+test-quick: .venv/test-ready ## the part of it that needs no Slurm (half of that)
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
 	@$(PY) -m asv check --config benchmarks/asv.conf.json --environment existing:same
 	@$(PY) -m pytest $(PARALLEL) -m "not full and not testbed" $(PYTEST_ARGS) $(OR_NONE)
