@@ -92,6 +92,14 @@ class StandIn:
         return not self.running()
 
 
+def until(condition, seconds=20):
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.02)
+
+
 def _zombie(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
@@ -160,6 +168,16 @@ def lab(slurm, monkeypatch, tmp_path):
     """A lab's configuration in force: jobs of 2 cores in 2 processes, all of it in the yaml."""
     with _settings_of("slurm", tmp_path, monkeypatch):
         yield slurm
+
+
+@pytest.fixture
+def held(lab, cluster):
+    """Two jobs of the test's `cluster` that wait in the queue: enough where no worker is needed."""
+    lab.hold()
+    cluster.scale(jobs=2)
+    until(lambda: sorted(cluster.job_ids) == ["100", "101"], 90)
+    cluster.recovery._connected = True  # as if others had come before
+    return cluster
 
 
 @pytest.fixture(params=DIALECTS)

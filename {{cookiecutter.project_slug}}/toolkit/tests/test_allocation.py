@@ -16,7 +16,7 @@ from distributed.client import FutureCancelledError
 import dask_hpc
 from dask_hpc import allocation
 
-from .conftest import _zombie
+from .conftest import _zombie, until
 
 SRUN = """#!/bin/bash
 # A step: a process group of its own, which gets the signals that srun gets, however early.
@@ -112,13 +112,6 @@ def said(caplog):
     """The lines that the user is told."""
     caplog.set_level("INFO", "dask_hpc")
     return lambda: [r.getMessage() for r in caplog.records if r.name == "dask_hpc"]
-
-
-def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.02)
 
 
 def names(cluster):

@@ -1,7 +1,6 @@
 """Every batch system's cluster class, from the yaml to the last job cancelled, with stand-ins."""
 
 import re
-import time
 
 import dask
 import pytest
@@ -11,18 +10,13 @@ import dask_hpc
 from dask_hpc import jobs
 from dask_hpc.schedulers import JobState
 
+from .conftest import until
+
 
 @pytest.fixture
 def soon(monkeypatch):
     """The poller looks often all the time, as the tests wait for what it sees."""
     monkeypatch.setattr(jobs, "STEADY", jobs.FIRST)
-
-
-def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.02)
 
 
 def states(cluster, job):

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 
 import dask
 import pytest
@@ -10,6 +9,8 @@ from dask.distributed import Client, LocalCluster
 
 import dask_hpc
 from dask_hpc.schedulers import JobState
+
+from .conftest import until
 
 REFUSAL = (
     "sbatch: error: Batch job submission failed: "
@@ -22,13 +23,6 @@ def cluster(lab):
     """A bare SLURMCluster(): everything from the configuration."""
     with dask_hpc.SLURMCluster() as cluster:
         yield cluster
-
-
-def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.02)
 
 
 def test_bare_cluster_computes_and_leaves_no_job_behind(lab):

@@ -13,12 +13,11 @@ import dask_hpc
 from dask_hpc import recovery
 from dask_hpc.schedulers import JobState
 
+from . import conftest
+
 
 def until(condition, seconds=90):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.02)
+    conftest.until(condition, seconds)
 
 
 def end(lab, job, state, reason):
@@ -31,16 +30,6 @@ def end(lab, job, state, reason):
 def cluster(lab):
     with dask_hpc.SLURMCluster() as cluster:
         yield cluster
-
-
-@pytest.fixture
-def held(lab, cluster):
-    """Two jobs that wait in the queue: enough where no worker is needed."""
-    lab.hold()
-    cluster.scale(jobs=2)
-    until(lambda: sorted(cluster.job_ids) == ["100", "101"])
-    cluster.recovery._connected = True  # as if others had come before
-    return cluster
 
 
 def submissions(lab):

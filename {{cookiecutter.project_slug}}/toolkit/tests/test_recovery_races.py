@@ -38,15 +38,6 @@ def cluster(lab):
             yield cluster
 
 
-@pytest.fixture
-def held(lab, cluster):
-    lab.hold()
-    cluster.scale(jobs=2)
-    until(lambda: sorted(cluster.job_ids) == ["100", "101"])
-    cluster.recovery._connected = True
-    return cluster
-
-
 def slowly(retire, seconds):
     """As `retire`, with results that take so long to move, one value for each call."""
     times = iter(seconds)

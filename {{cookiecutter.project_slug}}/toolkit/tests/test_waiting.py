@@ -65,22 +65,27 @@ def test_without_a_stderr_nothing_is_shown_and_nothing_breaks(monkeypatch):
     line.end()
 
 
-def test_a_wait_says_where_it_is_and_what_for(lab, capfd):
-    lab.hold()
-    with dask_hpc.SLURMCluster() as cluster:
-        cluster.scale(jobs=1)
-        with pytest.raises(dask_hpc.WorkersTimeout):
-            cluster.wait_for_workers(2, timeout=5)
-    assert "0 of 2 workers; job 100 " in capfd.readouterr().err
+@pytest.fixture
+def said_of_a_wait(lab, capfd):
+    """What is said while two workers of a job that pends are awaited for so many seconds."""
+
+    def said(seconds):
+        lab.hold()
+        with dask_hpc.SLURMCluster() as cluster:
+            cluster.scale(jobs=1)
+            with pytest.raises(dask_hpc.WorkersTimeout):
+                cluster.wait_for_workers(2, timeout=seconds)
+        return capfd.readouterr().err
+
+    return said
 
 
-def test_a_short_wait_says_nothing(lab, capfd):
-    lab.hold()
-    with dask_hpc.SLURMCluster() as cluster:
-        cluster.scale(jobs=1)
-        with pytest.raises(dask_hpc.WorkersTimeout):
-            cluster.wait_for_workers(2, timeout=0.5)
-    assert " of 2 workers" not in capfd.readouterr().err
+def test_a_wait_says_where_it_is_and_what_for(said_of_a_wait):
+    assert "0 of 2 workers; job 100 " in said_of_a_wait(5)
+
+
+def test_a_short_wait_says_nothing(said_of_a_wait):
+    assert " of 2 workers" not in said_of_a_wait(0.5)
 
 
 def test_a_wait_ends_where_a_job_was_given_up_and_all_others_are_there(lab):

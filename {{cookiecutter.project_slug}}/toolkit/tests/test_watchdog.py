@@ -17,12 +17,11 @@ import yaml
 import dask_hpc
 from dask_hpc import guard, registry, schedulers, watchdog
 
+from . import conftest
+
 
 def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.02)
+    conftest.until(condition, seconds)
 
 
 class Site:

@@ -106,7 +106,7 @@ class Recovery:
     @property
     def pending(self) -> int:
         """Jobs that are about to be submitted again."""
-        return len({member.job_id for member, _ in self._ended}) + self._returning
+        return len(self._ended) + self._returning
 
     @property
     def submitting(self) -> bool:
@@ -246,7 +246,7 @@ class Recovery:
                 again, words = self._judge(member, status)
                 groups.setdefault((again, words), []).append((member, status))
         for (again, words), group in groups.items():
-            await self._act(again, words, group)
+            self._act(again, words, group)
 
     async def _take_out(self, member: Member) -> None:
         """Leave no trace of an ended job in the cluster and its scheduler."""
@@ -286,7 +286,7 @@ class Recovery:
         pause = self._pause(history.failures)
         return pause, f"It is submitted again in {pause:g} s ({history.failures} of {self.again})"
 
-    async def _act(self, again: float | None, words: str, group) -> None:
+    def _act(self, again: float | None, words: str, group) -> None:
         statuses = [status for _, status in group]
         lost = [member for member, _ in group if member.lost]
         if lost:

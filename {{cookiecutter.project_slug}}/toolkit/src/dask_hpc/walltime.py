@@ -44,10 +44,6 @@ class Walltime:
         self._tasks: set[asyncio.Task] = set()
         self.reruns: Reruns | None = None
 
-    def end_of(self, job_id: str) -> float | None:
-        """When the batch system ends a job (`time.monotonic`); None: not known, or never."""
-        return self._ends.get(job_id)
-
     def learn(self) -> None:
         """Take in what the watcher knows."""
         watcher = self._cluster.watcher
