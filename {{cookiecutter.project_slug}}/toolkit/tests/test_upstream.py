@@ -3,11 +3,14 @@
 Where one fails after an update, the part that it names has changed, and so must its user here.
 """
 
+import asyncio
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
+import distributed
 from distributed import SpecCluster, core
 from distributed.core import Status
 from distributed.deploy import Cluster
@@ -132,3 +135,23 @@ def test_a_job_is_submitted_through_submit_job_call_and_job_id_from_submit_outpu
 def test_a_local_cluster_awaits_its_workers_in_wait_for_workers():
     # local.LocalCluster does so, too.
     assert "_wait_for_workers" in vars(Cluster)
+
+
+def test_the_removal_of_a_worker_is_an_event_that_says_what_it_ran_and_whether_it_was_expected():
+    # cluster.Comings tells by it whether a worker died at work.
+    async def removed(expected):
+        async with (
+            distributed.Scheduler(port=0, dashboard_address=None) as scheduler,
+            distributed.Worker(scheduler.address) as worker,
+            distributed.Client(scheduler.address, asynchronous=True) as client,
+        ):
+            future = client.submit(time.sleep, 1)
+            while not scheduler.workers[worker.address].processing:
+                await asyncio.sleep(0.01)
+            await scheduler.remove_worker(worker.address, expected=expected, stimulus_id="test")
+            _, event = scheduler.get_events(worker.address)[-1]
+            assert event["expected"] is expected
+            assert list(event["processing-tasks"]) == [future.key]
+
+    asyncio.run(removed(expected=True))
+    asyncio.run(removed(expected=False))

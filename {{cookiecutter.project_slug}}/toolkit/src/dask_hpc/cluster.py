@@ -508,7 +508,9 @@ class Comings(SchedulerPlugin):
 
     def remove_worker(self, scheduler, worker, **_):
         if (name := self._names.pop(worker, None)) is not None:
-            self._recovery.worker_left(name, worker)
+            _, removal = scheduler.get_events(worker)[-1]
+            died = not removal["expected"] and bool(removal["processing-tasks"])
+            self._recovery.worker_left(name, worker, died)
 
 
 class SLURMCluster(ClusterMixin, dask_jobqueue.SLURMCluster):

@@ -57,13 +57,28 @@ class OwnedJob:
         owner = self._owner()
         with owner._guard.submission() as self._answer:
             try:
-                await super().start()
+                await self._start_elsewhere(owner.recovery.nodes)
             except (RuntimeError, ValueError, OSError) as error:
                 # ValueError: what the submit command printed holds no job id.
                 self.status = Status.failed
                 # Without what came before: it says no more, in seventy lines.
                 raise refused(owner.batch, error) from None
             owner._note_submitted(self.name, self.job_id)
+
+    async def _start_elsewhere(self, nodes):
+        """Submit it, to none of the bad nodes where that is possible."""
+        batch = self._owner().batch
+        options = batch.leave_out(nodes.left_out, self.job_extra_directives)
+        if options:
+            self.submit_command = shlex.join([*shlex.split(self.submit_command), *options])
+            try:
+                return await super().start()
+            except jobs.CommandError:
+                # There may be no other node; any other reason is told once more.
+                del self.submit_command
+        await super().start()
+        if options:
+            nodes.pardon()
 
     async def close(self):
         owner = self._owner()

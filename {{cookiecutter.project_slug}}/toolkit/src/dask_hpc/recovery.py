@@ -13,6 +13,7 @@ from distributed.scheduler import heartbeat_interval
 
 from . import jobs, news
 from .errors import SubmitError
+from .nodes import Nodes
 from .retiring import give_up, here
 from .schedulers import JobState, JobStatus
 
@@ -36,6 +37,8 @@ TOGETHER = 0.3
 SITES_FAULT = {JobState.NODE_FAIL, JobState.PREEMPTED}
 # Ends that come in the life of every job.
 RENEWED = {JobState.TIMEOUT, JobState.DONE}
+# Ends for which the node is not to blame, or of which the batch system knows itself.
+EXPLAINED = SITES_FAULT | {JobState.TIMEOUT, JobState.CANCELLED, JobState.OUT_OF_MEMORY}
 
 
 @dataclass
@@ -62,7 +65,7 @@ class Member:
     came: float | None = None  # when the first worker came (time.monotonic)
     begun: float | None = None  # when it was first seen to run (time.monotonic)
     alone: float | None = None  # since when none of them is there, after there was one
-    lost: bool = False  # it was given up by us
+    lost: str = ""  # why it was given up by us, in words
 
     @property
     def worked(self) -> float:
@@ -89,6 +92,7 @@ class Recovery:
         self.again = again
         self.given_up = 0  # jobs that are not submitted again, since the last scale() or adapt()
         self.said: list[str] = []  # all that was told, oldest first
+        self.nodes = Nodes()
         self._cluster = cluster
         self._members: dict[str, Member] = {}  # by job id; those that are not over
         self._by_worker: dict[str, Member] = {}
@@ -136,6 +140,9 @@ class Recovery:
     def worker_came(self, name: str, address: str) -> None:
         self._connected = True
         if (member := self.member_of(name)) is not None:
+            if member.lost:  # its nanny has started one again, in a job that is about to end
+                self._spawn(give_up(self._cluster.scheduler, address, "job-lost"))
+                return
             member.addresses.add(address)
             member.alone = None
             if member.came is None:
@@ -143,13 +150,23 @@ class Recovery:
             if member.begun is None:
                 self._cluster.watcher.expedite()  # since when it runs
 
-    def worker_left(self, name: str, address: str) -> None:
+    def worker_left(self, name: str, address: str, died: bool = False) -> None:
+        """A worker is gone.
+
+        Parameters
+        ----------
+        died : bool
+            It had tasks, and nobody had asked it to leave.
+        """
         if (member := self.member_of(name)) is None:
             return
         member.addresses.discard(address)
         if not member.addresses:
             member.alone = time.monotonic()
             self._cluster.watcher.expedite()
+        node = self._node_of(member)
+        if died and node and not member.lost and self.nodes.died(node, member.job_id):
+            self._leave(node)
 
     def on_event(self, event: jobs.JobEvent) -> None:
         """The batch system says something new about a job."""
@@ -161,6 +178,8 @@ class Recovery:
                     status = self._cluster.watcher.jobs.get(event.job)
                     ran = status.elapsed if status is not None else None
                     member.begun = time.monotonic() - (ran or 0.0)
+                if event.node:
+                    self.nodes.seen(event.node)
             return
         member = self._members.pop(event.job, None)
         if member is None:
@@ -168,6 +187,10 @@ class Recovery:
         if self._closed or (event.reason == "by us" and not member.lost):
             self._forget(member)
             return
+        if event.state in EXPLAINED and not member.lost:
+            self.nodes.acquit(event.job)
+        elif event.node and (member.lost or self._stillborn(member)):
+            self.nodes.condemn(event.node)
         status = JobStatus(event.job, event.state, event.reason, event.node)
         self._ended.append((member, status))
         if len(self._ended) == 1:
@@ -226,12 +249,48 @@ class Recovery:
                     continue  # its workers have left in order, or one is back
                 status = watcher.jobs.get(member.job_id)
                 # Otherwise it is over, which comes as an event, or is back in the queue.
-                member.lost = status is not None and status.state is JobState.RUNNING
+                if status is not None and status.state is JobState.RUNNING:
+                    member.lost = "nothing is heard from {its} workers any more"
             lost = [member.job_id for member in members if member.lost]
         finally:
             self._checking = False
         if lost:
             await cluster._canceller.cancel(*lost)
+
+    def _leave(self, node: str) -> None:
+        """Workers die there, and nowhere else: its jobs are submitted again, for other nodes."""
+        if not any(m.addresses and self._node_of(m) != node for m in self.members):
+            return  # there is nothing to compare it with
+        if not self._elsewhere([node]):
+            return
+        self.nodes.condemn(node)
+        lost = []
+        for member in self.members:
+            wanted = member.name in self._cluster.worker_spec
+            if wanted and self._node_of(member) == node and member.history.failures < self.again:
+                member.lost = f"{{its}} workers die on {node}, and nowhere else"
+                lost.append(member)
+        self._spawn(self._cancel(lost))
+
+    async def _cancel(self, members: list[Member]) -> None:
+        # First of all its workers go: that they die is not to be held against further tasks.
+        for member in members:
+            for address in list(member.addresses):
+                await give_up(self._cluster.scheduler, address, "job-lost")
+        await self._cluster._canceller.cancel(*(member.job_id for member in members))
+
+    def _elsewhere(self, nodes: list[str]) -> bool:
+        """Whether jobs can be submitted so that they do not run on these nodes."""
+        cluster = self._cluster
+        return bool(cluster.batch.leave_out(nodes, cluster._dummy_job.job_extra_directives))
+
+    def _node_of(self, member: Member) -> str:
+        status = self._cluster.watcher.jobs.get(member.job_id)
+        return status.node if status is not None else ""
+
+    def _stillborn(self, member: Member) -> bool:
+        """Whether no worker of a job came, although others' do."""
+        return member.came is None and self._connected
 
     async def _collect(self) -> None:
         await asyncio.sleep(TOGETHER)
@@ -244,8 +303,8 @@ class Recovery:
             await self._take_out(member)
             if wanted:
                 again, words = self._judge(member, status)
-                groups.setdefault((again, words), []).append((member, status))
-        for (again, words), group in groups.items():
+                groups.setdefault((again, words, member.lost), []).append((member, status))
+        for (again, words, _), group in groups.items():
             self._act(again, words, group)
 
     async def _take_out(self, member: Member) -> None:
@@ -284,15 +343,18 @@ class Recovery:
             times = f"after {self.again} times in a row " if self.again else ""
             return None, f"It is not submitted again {times}"
         pause = self._pause(history.failures)
-        return pause, f"It is submitted again in {pause:g} s ({history.failures} of {self.again})"
+        again = f"It is submitted again in {pause:g} s ({history.failures} of {self.again})"
+        if self._elsewhere(bad := self.nodes.left_out):
+            again += f", not on {', '.join(bad)}"
+        return pause, again
 
     def _act(self, again: float | None, words: str, group) -> None:
         statuses = [status for _, status in group]
-        lost = [member for member, _ in group if member.lost]
-        if lost:
-            names = jobs.names([member.job_id for member in lost])
-            its, it = ("its", "it was") if len(lost) == 1 else ("their", "they were")
-            what = f"{names}: nothing is heard from {its} workers any more, so {it} cancelled"
+        member = group[0][0]
+        if member.lost:
+            names = jobs.names([status.job for status in statuses])
+            its, it = ("its", "it was") if len(group) == 1 else ("their", "they were")
+            what = f"{names}: {member.lost.format(its=its)}, so {it} cancelled"
         else:
             what = jobs.describe(self._cluster.batch, statuses)
         self.tell(f"{what[0].upper()}{what[1:]}. {words.strip()}.")

@@ -199,6 +199,9 @@ class Scheduler:
         Job ids → the command's argument list, for all of them in one call.
     list_extra : callable
         Arguments that a site adds to the cancel command → those that the list command needs, too.
+    leave_out : callable
+        Nodes' names, and the value of ``job-extra-directives`` → arguments of the submit command
+        with which a job runs on none of the nodes; empty: there is no such thing.
     capacity_command : callable
         Queue's name, or None for the default one → argument list.
     settings_command : tuple of str
@@ -243,6 +246,7 @@ class Scheduler:
     list_command: Callable[[Sequence[str]], list[str]] = _no_command
     cancel_command: Callable[[Sequence[str]], list[str]] = _no_command
     list_extra: Callable[[Sequence[str]], list[str]] = _no_command
+    leave_out: Callable[[Sequence[str], Sequence[str]], list[str]] = _no_command
     capacity_command: Callable[[str | None], list[str]] = _no_command
     settings_command: tuple[str, ...] = ()
     parse_list: Callable[[str], list[JobStatus]] = _no_jobs

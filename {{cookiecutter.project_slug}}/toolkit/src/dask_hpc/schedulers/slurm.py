@@ -59,6 +59,20 @@ def cancel_command(job_ids: Sequence[str]) -> list[str]:
     return ["scancel", "--quiet", *job_ids]
 
 
+# Among a user's directives: nodes that a job wants, and those that it does not.
+_WANTED = re.compile(r"(?:^|\s)(?:--nodelist|--nodefile|-[wF])")
+_UNWANTED = re.compile(r"(?:^|\s)(?:--exclude(?:=|\s+)|-x\s*)(?P<nodes>\S+)")
+
+
+def leave_out(nodes: Sequence[str], directives: Sequence[str]) -> list[str]:
+    # An option of the command goes before the same one in the script.
+    own = " ".join(map(str, directives))
+    if not nodes or _WANTED.search(own):
+        return []
+    unwanted = [match["nodes"] for match in _UNWANTED.finditer(own)]
+    return [f"--exclude={','.join([*unwanted, *nodes])}"]
+
+
 def capacity_command(queue: str | None) -> list[str]:
     # %C: CPUs allocated/idle/other/total. The default partition's name ends with *.
     command = ["sinfo", "--noheader", "--format=%P|%C"]
@@ -252,6 +266,7 @@ SLURM = Scheduler(
     parse_walltime=parse_walltime,
     list_command=list_command,
     cancel_command=cancel_command,
+    leave_out=leave_out,
     capacity_command=capacity_command,
     settings_command=("scontrol", "show", "config"),
     parse_list=parse_list,

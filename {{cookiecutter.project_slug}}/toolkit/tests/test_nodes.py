@@ -1,0 +1,229 @@
+"""Nodes on which jobs go wrong, and that further jobs are kept from."""
+
+import os
+import signal
+import time
+
+import dask
+import pytest
+from dask.distributed import Client
+
+import dask_hpc
+from dask_hpc import nodes, recovery
+from dask_hpc.nodes import Nodes
+from dask_hpc.schedulers import SCHEDULERS
+
+from .conftest import until
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test sets: a list of one value."""
+    now = [1000.0]
+    monkeypatch.setattr(nodes.time, "monotonic", lambda: now[0])
+    return now
+
+
+def deaths(clock, *those):
+    """Let workers die, one after another, as (seconds later, node, job); return the last answer."""
+    known = Nodes()
+    for later, node, job in those:
+        clock[0] += later
+        answer = known.died(node, job)
+    return answer
+
+
+def test_one_death_says_nothing_about_a_node(clock):
+    assert not deaths(clock, (0, "a", "1"))
+
+
+def test_workers_that_die_at_once_die_of_one_thing(clock):
+    assert not deaths(clock, (0, "a", "1"), (0.1, "a", "1"), (0.9, "a", "1"), (0.4, "a", "1"))
+
+
+def test_a_node_where_workers_die_twice_and_nowhere_else_is_bad(clock):
+    assert deaths(clock, (0, "a", "1"), (0.1, "a", "1"), (3, "a", "1"))
+
+
+def test_where_workers_die_elsewhere_too_it_is_the_tasks(clock):
+    assert not deaths(clock, (0, "b", "2"), (0, "a", "1"), (3, "a", "1"))
+
+
+def test_deaths_of_long_ago_do_not_count(clock):
+    assert not deaths(clock, (0, "a", "1"), (nodes.REMEMBERED + 1, "a", "1"))
+    assert deaths(clock, (0, "b", "2"), (nodes.REMEMBERED + 1, "a", "1"), (3, "a", "1"))
+
+
+def test_a_node_is_not_to_blame_for_deaths_that_the_end_of_the_job_explains(clock):
+    known = Nodes()
+    known.died("a", "1")
+    known.acquit("1")
+    clock[0] += 3
+    assert not known.died("a", "2")
+
+
+def test_a_bad_node_is_left_out_for_a_while(clock):
+    known = Nodes()
+    known.condemn("a")
+    assert known.left_out == ["a"]
+    clock[0] += nodes.REMEMBERED + 1
+    assert known.left_out == []
+
+
+def test_of_few_nodes_only_the_last_bad_one_is_left_out(clock):
+    known = Nodes()
+    for node in "abcd":
+        known.seen(node)
+    known.condemn("a")
+    known.condemn("b")
+    assert known.left_out == ["b"]
+    known.condemn("a")
+    assert known.left_out == ["a"]
+
+
+def test_of_many_nodes_a_quarter_may_be_left_out(clock):
+    known = Nodes()
+    for node in "abcdefghijkl":
+        known.seen(node)
+    for node in "abcd":
+        known.condemn(node)
+    assert known.left_out == ["b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("directives", "arguments"),
+    [
+        ([], ["--exclude=a,b"]),
+        (["--exclusive", "-n 1"], ["--exclude=a,b"]),
+        (["--exclude=c[1-3],d"], ["--exclude=c[1-3],d,a,b"]),
+        (["-x c", "--hint=nomultithread --exclude d"], ["--exclude=c,d,a,b"]),
+        (["--nodelist=a"], []),
+        (["--exclusive -w a"], []),
+        (["-F nodes.txt"], []),
+    ],
+)
+def test_slurm_leaves_nodes_out_beside_those_that_the_user_does(directives, arguments):
+    assert SCHEDULERS["slurm"].leave_out(["a", "b"], directives) == arguments
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS.values(), ids=SCHEDULERS)
+def test_without_a_bad_node_no_batch_system_is_asked_for_anything(scheduler):
+    assert scheduler.leave_out([], []) == []
+
+
+@pytest.fixture
+def cluster(lab):
+    with dask_hpc.SLURMCluster() as cluster:
+        yield cluster
+
+
+def excluded(lab):
+    """What each submission left out."""
+    return [
+        next((word.removeprefix("--exclude=") for word in call if word.startswith("--exclude")), "")
+        for call in lab.calls("sbatch")
+    ]
+
+
+def on_two_nodes(lab, cluster):
+    cluster.scale(jobs=2)
+    until(lambda: sorted(cluster.job_ids) == ["100", "101"])
+    lab.state("100", "RUNNING", "None", "bad")
+    lab.state("101", "RUNNING", "None", "good")
+    cluster.wait_for_workers(4, timeout=90)
+    until(lambda: {s.node for s in cluster.watcher.jobs.values()} == {"bad", "good"})
+
+
+def kill_a_busy_worker(cluster, client, job):
+    names = cluster.recovery._members[job].workers
+
+    def busy():
+        return [
+            worker.address
+            for worker in list(cluster.scheduler.workers.values())
+            if worker.name in names and worker.processing
+        ]
+
+    until(busy)
+    address = busy()[0]
+    os.kill(client.run(os.getpid, workers=[address])[address], signal.SIGKILL)
+    until(lambda: address not in cluster.scheduler.workers)
+
+
+def test_a_job_whose_workers_die_again_and_again_goes_on_on_another_node(lab, cluster):
+    on_two_nodes(lab, cluster)
+    with Client(cluster) as client:
+        futures = client.map(lambda i: time.sleep(0.2) or i, range(120), pure=False)
+        kill_a_busy_worker(cluster, client, "100")
+        time.sleep(nodes.AT_ONCE)
+        kill_a_busy_worker(cluster, client, "100")
+        until(lambda: "102" in cluster.job_ids)
+        assert client.gather(futures) == list(range(120))
+    [said] = cluster.recovery.said
+    assert said == (
+        "Job 100: its workers die on bad, and nowhere else, so it was cancelled. "
+        "It is submitted again in 1 s (1 of 5), not on bad."
+    )
+    assert excluded(lab) == ["", "", "bad"]
+
+
+def test_a_job_whose_workers_die_stays_where_there_is_nothing_to_compare_it_with(lab, cluster):
+    cluster.scale(jobs=1)
+    cluster.wait_for_workers(2, timeout=90)
+    with Client(cluster) as client:
+        futures = client.map(lambda i: time.sleep(0.2) or i, range(60), pure=False)
+        kill_a_busy_worker(cluster, client, "100")
+        time.sleep(nodes.AT_ONCE)
+        kill_a_busy_worker(cluster, client, "100")
+        assert client.gather(futures) == list(range(60))
+    assert cluster.job_ids == ["100"]
+    assert cluster.recovery.said == []
+
+
+def test_the_node_of_a_job_whose_workers_are_lost_is_left_out(lab, cluster, monkeypatch):
+    monkeypatch.setattr(recovery, "LOST", 1.0)
+    on_two_nodes(lab, cluster)
+    os.killpg(int((lab.folder / "100.pid").read_text()), signal.SIGKILL)
+    until(lambda: "102" in cluster.job_ids)
+    assert excluded(lab) == ["", "", "bad"]
+
+
+def test_the_node_of_a_job_that_ends_without_any_worker_is_left_out(lab, held):
+    lab.state("100", "FAILED", "NonZeroExitCode", "bad")
+    until(lambda: "102" in held.job_ids)
+    assert held.recovery.said[0].endswith("It is submitted again in 1 s (1 of 5), not on bad.")
+    assert excluded(lab) == ["", "", "bad"]
+
+
+@pytest.mark.parametrize("state", ["NODE_FAIL", "PREEMPTED", "TIMEOUT"])
+def test_ends_of_which_slurm_knows_itself_are_not_the_nodes_fault(lab, held, state):
+    lab.state("100", state, "None", "node1")
+    until(lambda: "102" in held.job_ids)
+    assert excluded(lab) == ["", "", ""]
+
+
+def test_a_job_that_no_other_node_takes_may_run_anywhere(lab, held):
+    real = lab.folder / "bin" / "sbatch"
+    real.rename(lab.folder / "bin" / "sbatch.real")
+    real.write_text(
+        '#!/bin/sh\ncase "$*" in *--exclude*) echo "sbatch: error: Batch job submission failed: '
+        'Requested node configuration is not available" >&2; exit 1;; esac\nexec sbatch.real "$@"\n'
+    )
+    real.chmod(0o755)
+    lab.state("100", "FAILED", "NonZeroExitCode", "bad")
+    until(lambda: "102" in held.job_ids)
+    assert held.recovery.nodes.left_out == []
+    assert len(held.recovery.said) == 1
+
+
+def test_a_user_who_wants_certain_nodes_gets_them(lab):
+    settings = {"jobqueue.slurm.job-extra-directives": ["--nodelist=bad"]}
+    with dask.config.set(settings), dask_hpc.SLURMCluster() as cluster:
+        lab.hold()
+        cluster.scale(jobs=1)
+        until(lambda: cluster.job_ids == ["100"])
+        cluster.recovery._connected = True
+        lab.state("100", "FAILED", "NonZeroExitCode", "bad")
+        until(lambda: "101" in cluster.job_ids)
+        assert cluster.recovery.said[0].endswith("It is submitted again in 1 s (1 of 5).")
+    assert excluded(lab) == ["", ""]
