@@ -38,14 +38,14 @@ def test_rounds(lab):
 
 
 @pytest.mark.full
-@pytest.mark.timeout(600)
-def test_faults(lab, tmp_path):
-    small = ["--times", 2, "--tasks", 100, "--faults", "cancel-jobs,restart-slurmctld"]
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("fault", FAULTS_SOAK["FAULTS"])
+def test_results_are_right_each_of_the_ten_times_that_a_fault_happens(lab, fault, tmp_path):
     file = tmp_path / "record.json"
-    printed = run("faults_soak.py", *small, "--home", lab.home, "--json", file, **on(lab))
-    assert "The results were right in 4 of 4 rounds." in printed
-    record = json.loads(file.read_text())
-    assert [row["number"] for row in record] == [0, 1, 0, 1]
+    where = ["--home", lab.home, "--json", file]
+    printed = run("faults_soak.py", "--faults", fault, *where, **on(lab))
+    assert "The results were right in 10 of 10 rounds." in printed
+    assert [row["number"] for row in json.loads(file.read_text())] == list(range(10))
 
 
 @pytest.mark.full
