@@ -37,7 +37,7 @@ test-quick: .venv/test-ready ## the part of it that needs no Slurm (half of that
 test-testbed: .venv/test-ready ## the part on the Slurm testbed
 	@$(PYTEST) -m "not full and testbed" $(PYTEST_ARGS) $(OR_NONE)
 
-test-full: .venv/test-ready ## everything, slow tests included
+test-full: .venv/test-ready ## everything, slow tests included (some four hours)
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
 	@$(PYTEST) $(PYTEST_ARGS)
 	@$(MAKE) --no-print-directory bench-asv

@@ -86,11 +86,14 @@ def names_in(function):
 
 
 def test_adaptive_scaling_is_in_adaptive_and_none_without(lab):
-    # cluster.ClusterMixin.scale tells by it who asks.
+    # cluster.ClusterMixin.adapting tells by it who decides.
     with dask_jobqueue.SLURMCluster(cores=2, memory="1 GiB") as cluster:
         assert cluster._adaptive is None
         adaptive = cluster.adapt(maximum_jobs=1)
         assert cluster._adaptive is adaptive
+        assert adaptive.periodic_callback is not None
+        adaptive.stop()
+        assert adaptive.periodic_callback is None
 
 
 def test_scaling_goes_through_correct_state_internal():

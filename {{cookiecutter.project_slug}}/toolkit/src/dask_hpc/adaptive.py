@@ -85,6 +85,9 @@ class Adaptive(distributed.Adaptive):
             chosen.pop()
         return [name for _, _, name in chosen]
 
+    async def scale_up(self, n: int) -> None:
+        self.cluster.scale_adaptively(math.ceil(n / self.cluster.workers_per_job))
+
     async def scale_down(self, workers) -> None:
         cluster = self.cluster
         for name in workers:

@@ -175,24 +175,37 @@ class ClusterMixin:
         if asked and self.status == Status.closed:
             why = f": {self.meter.closed_because}" if self.meter.closed_because else ""
             raise ClusterClosed(f"This cluster is closed{why}. Make a new one.")
-        by_hand = not self.adapting
-        if asked:
-            if by_hand:
-                self.raise_refusal()
-                self.recovery.forgive()
-            self._refusal, self._refusal_shown = None, False
         target = math.ceil(n / self.workers_per_job) if n is not None else jobs
         if memory is not None:
             target = max(target, math.ceil(parse_bytes(memory) / self._memory_per_worker()))
         if cores is not None:
             target = max(target, math.ceil(cores / self._threads_per_worker()))
-        # Adaptive scaling leaves out those that are about to be submitted again.
-        self._wanted = target + (0 if by_hand else self.recovery.pending)
+        if self.asynchronous or self.status == Status.closed:
+            return self._scale_by_hand(target, asked)
+        # All that happens to jobs does so on the event loop, one thing after another.
+        return self.sync(self._scale_there, target, asked)
+
+    async def _scale_there(self, target: int, asked: bool) -> None:
+        self._scale_by_hand(target, asked)
+
+    def _scale_by_hand(self, target: int, asked: bool):
+        if asked:
+            self.raise_refusal()
+            self.recovery.forgive()
+            self._refusal, self._refusal_shown = None, False
+        self._wanted = target
+        self._scale_to(target)
+        return Submissions(self) if asked else None
+
+    def scale_adaptively(self, target: int) -> None:
+        """Ask for so many jobs, beside those that are about to be submitted again."""
+        self._refusal, self._refusal_shown = None, False
+        self._wanted = target + self.recovery.pending
+        self._scale_to(target)
+
+    def _scale_to(self, target: int) -> None:
         self._let_go(len(self.worker_spec) - target)
-        done = super().scale(jobs=target)
-        if asked and self.asynchronous and by_hand:
-            return Submissions(self)
-        return done
+        super().scale(jobs=target)
 
     def _let_go(self, number: int) -> None:
         """So many jobs are too many: those without workers go first, then the youngest."""
@@ -310,7 +323,7 @@ class ClusterMixin:
     @property
     def adapting(self) -> bool:
         """Whether `adapt` decides on the number of jobs."""
-        return self._adaptive is not None
+        return self._adaptive is not None and self._adaptive.periodic_callback is not None
 
     @property
     def refusal(self) -> SubmitError | None:
