@@ -272,3 +272,12 @@ def test_without_a_batch_system_get_cluster_is_a_local_one():
                 assert worker["memory_limit"] == 2**30
                 with pytest.raises(dask_hpc.WorkersTimeout, match="1 of 3 workers"):
                     cluster.wait_for_workers(3, timeout=0.1)
+
+
+def test_after_adapt_is_stopped_scaling_is_by_hand_again(lab, cluster):
+    cluster.adapt(maximum_jobs=1).stop()
+    lab.says("sbatch", REFUSAL)
+    cluster.scale(jobs=1)
+    until(lambda: cluster.refusal)
+    with pytest.raises(dask_hpc.SubmitError, match="Invalid account"):
+        cluster.scale(jobs=1)
