@@ -28,6 +28,7 @@ from . import config, jobs, news, schedulers
 from ._jobqueue import dask_jobqueue
 from .errors import ConfigError, JobsEnded, WorkersTimeout
 from .retiring import give_up
+from .tasks import EndsItself, Tasks
 
 # Set by the job script to the job's own id: a job that is submitted from within inherits the
 # variable, but has another id.
@@ -193,7 +194,7 @@ class Step(dask_jobqueue.slurm.SLURMJob):
         await ProcessInterface.close(self)
 
 
-class AllocationCluster(dask_jobqueue.SLURMCluster):
+class AllocationCluster(EndsItself, dask_jobqueue.SLURMCluster):
     """The nodes of the Slurm job in which this program runs, as a cluster.
 
     Takes the arguments of `SLURMCluster`. What only a job's submission needs (`queue`, `walltime`
@@ -213,8 +214,7 @@ class AllocationCluster(dask_jobqueue.SLURMCluster):
         self._restarts = dict.fromkeys(self._nodes, 0)
         self._failure: str | None = None
         self._told: set[str] = set()
-        self._minding: set[asyncio.Task] = set()
-        self._ending: asyncio.Task | None = None  # closes the cluster, as no workers are left
+        self._minding = Tasks("Minding the walltime")
         batch = schedulers.get("slurm")
         kwargs["config_name"] = kwargs.get("config_name") or profile()
         kwargs.pop("idle_timeout", None)  # of a cluster that costs more the longer it waits
@@ -347,26 +347,12 @@ class AllocationCluster(dask_jobqueue.SLURMCluster):
                 f"Dask's scheduler can't start on {self._first}: {reason}. "
                 "See interface in jobqueue.yaml."
             ) from error
-        self._spawn(self._mind_the_time())
+        self._minding.spawn(self._mind_the_time())
 
-    def close(self, timeout=None):
-        if self._ending and not self._ending.done() and not self.asynchronous:
-            # distributed takes the cluster for closed before all is done, and would stop the loop.
-            self.sync(self._close)
-        return super().close(timeout)
-
-    async def _close(self):
-        if (ending := self._ending) and not ending.done() and ending is not asyncio.current_task():
-            await ending
-            return
-        for task in self._minding - {asyncio.current_task()}:
-            task.cancel()
-        await super()._close()
-
-    def _spawn(self, coroutine) -> None:
-        task = asyncio.create_task(coroutine)
-        self._minding.add(task)
-        task.add_done_callback(self._minding.discard)
+    async def _end(self, close):
+        self._minding.cancel()
+        await close()
+        await self._minding.over()  # the event loop may be closed next
 
     async def _step_ended(self, step: Step, code: int, said: str) -> None:
         """The workers of a node have ended, and nobody asked for it."""
@@ -407,7 +393,7 @@ class AllocationCluster(dask_jobqueue.SLURMCluster):
         )
         news.warn(self._failure)
         # Whoever waits for results is told so, instead of waiting until the walltime is over.
-        self._ending = asyncio.create_task(self._close())
+        self.end_itself()
 
     async def _mind_the_time(self) -> None:
         """Say it once when little is left of the job's walltime."""

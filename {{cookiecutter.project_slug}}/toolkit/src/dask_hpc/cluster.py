@@ -29,6 +29,7 @@ from .local import LocalCluster, local_arguments
 from .recovery import Recovery
 from .reruns import Reruns
 from .retiring import retire
+from .tasks import EndsItself, Tasks
 from .usage import Meter
 from .waiting import Waiting
 from .walltime import Walltime
@@ -39,7 +40,7 @@ logger = logging.getLogger(__name__)
 TEND = 1.0
 
 
-class ClusterMixin:
+class ClusterMixin(EndsItself):
     """What every class here adds to dask-jobqueue's one of the same name.
 
     * Cores, memory and processes may stand in ``jobqueue.yaml`` alone, and ``scale`` and ``adapt``
@@ -82,7 +83,7 @@ class ClusterMixin:
         self._refusal: SubmitError | None = None
         self._refusal_shown = False
         self._leaving: set = set()  # jobs whose workers leave before its end
-        self._departures: set[asyncio.Task] = set()
+        self._departures = Tasks("Moving the results of a job")
         self._tending: asyncio.Task | None = None
         files, sections = doubts.files(), {self.batch.section, kwargs.get("config_name")}
         doubts.about_keys(files, sections)
@@ -449,15 +450,11 @@ class ClusterMixin:
         """A job that is not wanted any more ends once its results have gone to others."""
         job = self.workers.pop(name)
         self._leaving.add(job)
-        task = asyncio.create_task(self._leave(name, job))
-        self._departures.add(task)
-        task.add_done_callback(self._departures.discard)
+        self._departures.spawn(self._leave(name, job))
 
     async def _leave(self, name, job) -> None:
         try:
             await retire(self.scheduler, self.workers_of(name))
-        except Exception:
-            logger.exception("The results of a job could not be moved")
         finally:
             await self.close_left(job)
 
@@ -468,36 +465,28 @@ class ClusterMixin:
             if file is not None:
                 file.close()
 
-    def close(self, timeout=None):
-        if self.meter.closing and not self.asynchronous:
-            # distributed takes the cluster for closed before all is done, and would stop the loop.
-            self.sync(self._close)
-        return super().close(timeout)
-
-    async def _close(self):
-        if (closing := self.meter.closing) and closing is not asyncio.current_task():
-            await closing
-            return
+    async def _end(self, close):
         # Jobs first: whatever else fails or is interrupted while closing, they end.
         if self._tending is not None:
             self._tending.cancel()
         self.recovery.close()
         self._walltime.close()
-        for task in self._departures:
-            task.cancel()
+        self._departures.cancel()
         if self.status in (Status.running, Status.failed):
             await self._canceller.cancel(*self.job_ids)
-            await asyncio.gather(*self._departures, return_exceptions=True)
+            await self._departures.over()
             for job in list(self._leaving):
                 await job.close()
         self.meter.stop()
         self._remove_keys()
         try:
-            await super()._close()
+            await close()
         finally:
             await self._guard.close()
         self.meter.tell()
         await self.watcher.stop()
+        for tasks in (self.recovery.tasks, self._walltime.tasks):
+            await tasks.over()  # the event loop may be closed next
         let_schedulers_go()
 
 

@@ -16,6 +16,7 @@ from .errors import SubmitError
 from .nodes import Nodes
 from .retiring import give_up, here
 from .schedulers import JobState, JobStatus
+from .tasks import Tasks
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ class Recovery:
         self._inherited: dict[str, History] = {}  # by name: jobs submitted in another's place
         self._connected = False  # whether any worker of any job ever came
         self._ended: list[tuple[Member, JobStatus]] = []
-        self._tasks: set[asyncio.Task] = set()
+        self.tasks = Tasks("Recovery")
         self._returning = 0
         self._numbers = itertools.count()
         self._closed = False
@@ -225,8 +226,7 @@ class Recovery:
     def close(self) -> None:
         """The cluster is closing: nothing is told or submitted any more."""
         self._closed = True
-        for task in list(self._tasks):
-            task.cancel()
+        self.tasks.cancel()
         self._ended.clear()
         self._returning = 0
 
@@ -439,11 +439,4 @@ class Recovery:
         if self._closed:
             coroutine.close()
             return
-        task = asyncio.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("Recovery failed", exc_info=task.exception())
+        self.tasks.spawn(coroutine)

@@ -152,14 +152,8 @@ class Meter:
         self._watcher = watcher
         self._idleness = Idleness()
         self._task: asyncio.Task | None = None
-        self._closing: asyncio.Task | None = None
         self._told = False
         watcher.subscribe(self._on_event)
-
-    @property
-    def closing(self) -> asyncio.Task | None:
-        """The task that closes the cluster from here, while it does."""
-        return None if self._closing is None or self._closing.done() else self._closing
 
     def start(self) -> None:
         """Begin to sample. To be called on the event loop."""
@@ -219,5 +213,4 @@ class Meter:
         name, time_ = type(self._cluster).__name__, format_time(self.limit).strip()
         self.closed_because = f"it had nothing to do for {time_} (idle-timeout)"
         news.say(f"{name} is closed, since {self.closed_because}.")
-        # A task of its own, which closing does not cancel as it does this one.
-        self._closing = asyncio.create_task(self._cluster._close())
+        self._cluster.end_itself()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
 
 from . import jobs, news
@@ -11,8 +9,7 @@ from .recovery import Member
 from .reruns import Reruns
 from .retiring import drain, retire
 from .schedulers import JobState
-
-logger = logging.getLogger(__name__)
+from .tasks import Tasks
 
 # Of a job's time, the part at its end in which its workers leave: a tenth, within these seconds.
 # As much again is spread over the jobs, so that those that began together do not leave together.
@@ -41,7 +38,7 @@ class Walltime:
         self._walltime = walltime
         self._ends: dict[str, float] = {}  # job id → moment (time.monotonic)
         self._leaving: set[str] = set()
-        self._tasks: set[asyncio.Task] = set()
+        self.tasks = Tasks("Leaving a job")
         self.reruns: Reruns | None = None
 
     def learn(self) -> None:
@@ -69,13 +66,10 @@ class Walltime:
                 continue  # it is let go already
             if time.monotonic() >= end - self._lead(member, end):
                 self._leaving.add(member.job_id)
-                task = asyncio.create_task(self._leave(member, end))
-                self._tasks.add(task)
-                task.add_done_callback(self._done)
+                self.tasks.spawn(self._leave(member, end))
 
     def close(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
+        self.tasks.cancel()
 
     def _lead(self, member: Member, end: float) -> float:
         """Seconds before its end at which a job's workers begin to leave."""
@@ -107,8 +101,3 @@ class Walltime:
                 )
         finally:
             await self._cluster.close_left(job)
-
-    def _done(self, task: asyncio.Task) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("Leaving a job failed", exc_info=task.exception())

@@ -1,0 +1,72 @@
+"""What goes on beside, on an event loop, and a cluster that may end while it does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+
+logger = logging.getLogger(__name__)
+
+
+class Tasks:
+    """Tasks that nobody waits for: kept while they run, and an error of theirs is logged.
+
+    Parameters
+    ----------
+    what : str
+        What they do, for the log.
+    """
+
+    def __init__(self, what: str):
+        self._what = what
+        self._running: set[asyncio.Task] = set()
+
+    def spawn(self, coroutine: Coroutine) -> asyncio.Task:
+        task = asyncio.create_task(coroutine)
+        self._running.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def cancel(self) -> None:
+        """End all but the one that calls this."""
+        for task in self._running - {asyncio.current_task()}:
+            task.cancel()
+
+    async def over(self) -> None:
+        """Wait until all have ended."""
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _done(self, task: asyncio.Task) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("%s failed", self._what, exc_info=task.exception())
+
+
+class EndsItself:
+    """Mixed into a cluster class: it may close while nobody has called `close`, once.
+
+    Its own part of closing is in ``_end``.
+    """
+
+    _ending: asyncio.Task | None = None
+
+    def end_itself(self) -> None:
+        """Begin to close, in a task that closing does not cancel. To be called on the loop."""
+        self._ending = asyncio.create_task(self._close())
+
+    @property
+    def _ends(self) -> bool:
+        return self._ending is not None and not self._ending.done()
+
+    def close(self, timeout=None):
+        if self._ends and not self.asynchronous:
+            # distributed takes the cluster for closed before all is done, and would stop the loop.
+            self.sync(self._close)
+        return super().close(timeout)
+
+    async def _close(self):
+        if self._ends and self._ending is not asyncio.current_task():
+            await self._ending
+        else:
+            await self._end(super()._close)
