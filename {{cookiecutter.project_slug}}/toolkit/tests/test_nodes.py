@@ -6,7 +6,7 @@ import time
 
 import dask
 import pytest
-from dask.distributed import Client
+from dask.distributed import Client, KilledWorker, get_worker
 
 import dask_hpc
 from dask_hpc import nodes, recovery
@@ -24,42 +24,50 @@ def clock(monkeypatch):
     return now
 
 
-def deaths(clock, *those):
-    """Let workers die, one after another, as (seconds later, node, job); return the last answer."""
-    known = Nodes()
-    for later, node, job in those:
+def known(clock, *deaths):
+    """Nodes where workers died, one after another, as (seconds later, node, tasks that it had)."""
+    nodes = Nodes()
+    for later, node, tasks in deaths:
         clock[0] += later
-        answer = known.died(node, job)
-    return answer
+        nodes.died(node, f"job on {node}", tasks)
+    return nodes
 
 
 def test_one_death_says_nothing_about_a_node(clock):
-    assert not deaths(clock, (0, "a", "1"))
+    assert not known(clock, (0, "a", "")).is_deadly("a")
 
 
-def test_workers_that_die_at_once_die_of_one_thing(clock):
-    assert not deaths(clock, (0, "a", "1"), (0.1, "a", "1"), (0.9, "a", "1"), (0.4, "a", "1"))
+def test_workers_that_die_one_after_another_die_of_one_thing(clock):
+    assert not known(clock, (0, "a", ""), (1.2, "a", ""), (1.2, "a", "")).is_deadly("a")
 
 
-def test_a_node_where_workers_die_twice_and_nowhere_else_is_bad(clock):
-    assert deaths(clock, (0, "a", "1"), (0.1, "a", "1"), (3, "a", "1"))
+def test_a_node_where_workers_die_twice_and_nowhere_else_is_deadly(clock):
+    assert known(clock, (0, "a", ""), (0.1, "a", ""), (3, "a", "x")).is_deadly("a")
+
+
+def test_as_long_as_a_task_may_be_the_reason_the_node_is_not(clock):
+    nodes = known(clock, (0, "a", "xy"), (3, "a", "z"))
+    assert not nodes.is_deadly("a")
+    nodes.came_through("x")
+    assert not nodes.is_deadly("a")
+    nodes.came_through("y")
+    assert nodes.is_deadly("a")
 
 
 def test_where_workers_die_elsewhere_too_it_is_the_tasks(clock):
-    assert not deaths(clock, (0, "b", "2"), (0, "a", "1"), (3, "a", "1"))
+    assert not known(clock, (0, "b", ""), (0, "a", ""), (3, "a", "")).is_deadly("a")
 
 
 def test_deaths_of_long_ago_do_not_count(clock):
-    assert not deaths(clock, (0, "a", "1"), (nodes.REMEMBERED + 1, "a", "1"))
-    assert deaths(clock, (0, "b", "2"), (nodes.REMEMBERED + 1, "a", "1"), (3, "a", "1"))
+    late = nodes.REMEMBERED + 1
+    assert not known(clock, (0, "a", ""), (late, "a", "")).is_deadly("a")
+    assert known(clock, (0, "b", ""), (late, "a", ""), (3, "a", "")).is_deadly("a")
 
 
 def test_a_node_is_not_to_blame_for_deaths_that_the_end_of_the_job_explains(clock):
-    known = Nodes()
-    known.died("a", "1")
-    known.acquit("1")
-    clock[0] += 3
-    assert not known.died("a", "2")
+    nodes = known(clock, (0, "a", ""), (3, "a", ""))
+    nodes.acquit("job on a")
+    assert not nodes.is_deadly("a")
 
 
 def test_a_bad_node_is_left_out_for_a_while(clock):
@@ -100,6 +108,10 @@ def test_of_many_nodes_a_quarter_may_be_left_out(clock):
         (["--nodelist=a"], []),
         (["--exclusive -w a"], []),
         (["-F nodes.txt"], []),
+        (["--nodelis=a"], []),
+        (["--reservation=course"], []),
+        (["--exclude=/home/me/bad"], []),
+        (["--exclud='c[1-3]'"], ["--exclude=c[1-3],a,b"]),
     ],
 )
 def test_slurm_leaves_nodes_out_beside_those_that_the_user_does(directives, arguments):
@@ -134,20 +146,24 @@ def on_two_nodes(lab, cluster):
     until(lambda: {s.node for s in cluster.watcher.jobs.values()} == {"bad", "good"})
 
 
-def kill_a_busy_worker(cluster, client, job):
+def kill_a_busy_worker(cluster, client, job, but=()):
+    """Kill a worker of that job that has tasks; return their keys."""
     names = cluster.recovery._members[job].workers
 
     def busy():
         return [
             worker.address
             for worker in list(cluster.scheduler.workers.values())
-            if worker.name in names and worker.processing
+            if worker.name in names and worker.processing and worker.address not in but
         ]
 
     until(busy)
     address = busy()[0]
-    os.kill(client.run(os.getpid, workers=[address])[address], signal.SIGKILL)
+    pid = client.run(os.getpid, workers=[address])[address]
+    until(lambda: cluster.scheduler.workers[address].processing)
+    os.kill(pid, signal.SIGKILL)
     until(lambda: address not in cluster.scheduler.workers)
+    return cluster.scheduler.get_events(address)[-1][1]["processing-tasks"]
 
 
 def test_a_job_whose_workers_die_again_and_again_goes_on_on_another_node(lab, cluster):
@@ -165,6 +181,77 @@ def test_a_job_whose_workers_die_again_and_again_goes_on_on_another_node(lab, cl
         "It is submitted again in 1 s (1 of 5), not on bad."
     )
     assert excluded(lab) == ["", "", "bad"]
+
+
+def test_a_task_that_kills_its_workers_does_not_take_their_jobs_along(lab, cluster):
+    on_two_nodes(lab, cluster)
+    with Client(cluster) as client:
+        # All slots are busy for long: as Dask has it, the task would begin again where it was.
+        others = client.map(lambda i: time.sleep(6) or i, range(8), pure=False)
+        bad = client.submit(os._exit, 1, priority=1)
+        with pytest.raises(KilledWorker):
+            bad.result(timeout=90)
+        assert client.gather(others) == list(range(8))
+    assert sorted(cluster.job_ids) == ["100", "101"]
+    assert cluster.recovery.said == []
+
+
+def test_the_tasks_of_a_worker_that_died_run_on_another_node(lab, cluster):
+    on_two_nodes(lab, cluster)
+    elsewhere = cluster.recovery._members["101"].workers
+    with Client(cluster) as client:
+        futures = client.map(lambda i: time.sleep(2) or get_worker().name, range(12), pure=False)
+        keys = kill_a_busy_worker(cluster, client, "100")
+        names = client.gather([future for future in futures if future.key in keys])
+    assert names
+    assert set(names) <= elsewhere
+
+
+def test_tasks_stay_where_the_user_wants_them(lab, cluster):
+    on_two_nodes(lab, cluster)
+    here = sorted(cluster.recovery._members["100"].workers)
+    with Client(cluster) as client:
+        futures = [client.submit(time.sleep, 2, pure=False, workers=here) for _ in range(4)]
+        keys = kill_a_busy_worker(cluster, client, "100")
+        tasks = [cluster.scheduler.tasks[key] for key in keys]
+        assert tasks
+        assert all({w.name for w in cluster.scheduler.valid_workers(t)} <= {*here} for t in tasks)
+        client.gather(futures)
+
+
+def test_what_workers_of_a_deadly_node_hold_goes_to_others_first(lab, cluster):
+    on_two_nodes(lab, cluster)
+    with Client(cluster) as client:
+        name = min(cluster.recovery._members["100"].workers)
+        there = [w.address for w in cluster.scheduler.workers.values() if w.name == name]
+        held = client.scatter("the data", workers=there)
+        futures = client.map(lambda i: time.sleep(0.2) or i, range(150), pure=False)
+        kill_a_busy_worker(cluster, client, "100", but=there)
+        time.sleep(nodes.AT_ONCE)
+        kill_a_busy_worker(cluster, client, "100", but=there)
+        until(lambda: "102" in cluster.job_ids)
+        assert client.submit(str, held).result(timeout=60) == "the data"
+        client.gather(futures)
+
+
+def test_what_somebody_cancels_meanwhile_is_not_the_nodes_fault(lab, cluster):
+    on_two_nodes(lab, cluster)
+    with Client(cluster) as client:
+        futures = client.map(lambda i: time.sleep(0.2) or i, range(100), pure=False)
+        kill_a_busy_worker(cluster, client, "100")
+        time.sleep(nodes.AT_ONCE)
+        lab.state("100", "CANCELLED", "None", "bad")
+        kill_a_busy_worker(cluster, client, "100")
+        assert client.gather(futures) == list(range(100))
+    [said] = cluster.recovery.said
+    assert "Cancelled by somebody else" in said
+    assert cluster.recovery.nodes.left_out == []
+
+
+def test_where_every_job_ends_without_a_worker_no_node_is_to_blame(lab, held):
+    lab.state("100", "FAILED", "NonZeroExitCode", "bad")
+    until(lambda: "102" in held.job_ids)
+    assert excluded(lab) == ["", "", ""]
 
 
 def test_a_job_whose_workers_die_stays_where_there_is_nothing_to_compare_it_with(lab, cluster):
@@ -188,21 +275,28 @@ def test_the_node_of_a_job_whose_workers_are_lost_is_left_out(lab, cluster, monk
     assert excluded(lab) == ["", "", "bad"]
 
 
-def test_the_node_of_a_job_that_ends_without_any_worker_is_left_out(lab, held):
+@pytest.fixture
+def beside(held, monkeypatch):
+    """Two jobs that wait, as if workers of others were there on other nodes."""
+    monkeypatch.setattr(held.recovery, "_work_beside", bool)
+    return held
+
+
+def test_the_node_of_a_job_that_ends_without_any_worker_is_left_out(lab, beside):
     lab.state("100", "FAILED", "NonZeroExitCode", "bad")
-    until(lambda: "102" in held.job_ids)
-    assert held.recovery.said[0].endswith("It is submitted again in 1 s (1 of 5), not on bad.")
+    until(lambda: "102" in beside.job_ids)
+    assert beside.recovery.said[0].endswith("It is submitted again in 1 s (1 of 5), not on bad.")
     assert excluded(lab) == ["", "", "bad"]
 
 
 @pytest.mark.parametrize("state", ["NODE_FAIL", "PREEMPTED", "TIMEOUT"])
-def test_ends_of_which_slurm_knows_itself_are_not_the_nodes_fault(lab, held, state):
+def test_ends_of_which_slurm_knows_itself_are_not_the_nodes_fault(lab, beside, state):
     lab.state("100", state, "None", "node1")
-    until(lambda: "102" in held.job_ids)
+    until(lambda: "102" in beside.job_ids)
     assert excluded(lab) == ["", "", ""]
 
 
-def test_a_job_that_no_other_node_takes_may_run_anywhere(lab, held):
+def test_a_job_that_no_other_node_takes_may_run_anywhere(lab, beside):
     real = lab.folder / "bin" / "sbatch"
     real.rename(lab.folder / "bin" / "sbatch.real")
     real.write_text(
@@ -211,18 +305,28 @@ def test_a_job_that_no_other_node_takes_may_run_anywhere(lab, held):
     )
     real.chmod(0o755)
     lab.state("100", "FAILED", "NonZeroExitCode", "bad")
-    until(lambda: "102" in held.job_ids)
-    assert held.recovery.nodes.left_out == []
-    assert len(held.recovery.said) == 1
+    until(lambda: "102" in beside.job_ids)
+    assert beside.recovery.nodes.left_out == []
+    assert len(beside.recovery.said) == 1
 
 
-def test_a_user_who_wants_certain_nodes_gets_them(lab):
+def test_a_refusal_that_says_nothing_of_nodes_is_not_tried_without_them(lab, beside):
+    lab.says("sbatch", "sbatch: error: Socket timed out on send/recv operation")
+    lab.state("100", "FAILED", "NonZeroExitCode", "bad")
+    until(lambda: len(beside.recovery.said) == 2)
+    assert excluded(lab) == ["", "", "bad"]  # it may have been taken nevertheless
+    lab.says("sbatch", None)
+    until(lambda: len(beside.job_ids) == 2)
+
+
+def test_a_user_who_wants_certain_nodes_gets_them(lab, monkeypatch):
     settings = {"jobqueue.slurm.job-extra-directives": ["--nodelist=bad"]}
     with dask.config.set(settings), dask_hpc.SLURMCluster() as cluster:
         lab.hold()
         cluster.scale(jobs=1)
         until(lambda: cluster.job_ids == ["100"])
         cluster.recovery._connected = True
+        monkeypatch.setattr(cluster.recovery, "_work_beside", bool)
         lab.state("100", "FAILED", "NonZeroExitCode", "bad")
         until(lambda: "101" in cluster.job_ids)
         assert cluster.recovery.said[0].endswith("It is submitted again in 1 s (1 of 5).")

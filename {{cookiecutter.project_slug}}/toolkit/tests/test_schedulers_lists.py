@@ -222,7 +222,7 @@ READ = {
         SGE,
         [
             JobStatus("1", JobState.RUNNING, "", "node1.site.org"),
-            JobStatus("2", JobState.RUNNING, "", "node1.site.org"),
+            JobStatus("2", JobState.ENDING, "", "node1.site.org"),
             JobStatus("8", JobState.PENDING),
             JobStatus("12", JobState.PENDING, "Eqw"),
             JobStatus("3", JobState.PENDING, "hqw"),

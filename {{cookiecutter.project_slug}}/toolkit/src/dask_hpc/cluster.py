@@ -507,12 +507,15 @@ class Comings(SchedulerPlugin):
     def transition(self, key, start, finish, *args, **kwargs):
         if finish in ("memory", "forgotten") and self._reruns.counts:
             self._reruns.counts.pop(key, None)  # it came through
+        if finish == "memory" and key in self._recovery.nodes.suspects:
+            self._recovery.nodes.came_through(key)
 
     def remove_worker(self, scheduler, worker, **_):
         if (name := self._names.pop(worker, None)) is not None:
-            _, removal = scheduler.get_events(worker)[-1]
-            died = not removal["expected"] and bool(removal["processing-tasks"])
-            self._recovery.worker_left(name, worker, died)
+            events = (event for _, event in reversed(scheduler.get_events(worker)))
+            removal = next((e for e in events if e.get("action") == "remove-worker"), None)
+            died = removal is not None and not removal["expected"]
+            self._recovery.worker_left(name, worker, removal["processing-tasks"] if died else ())
 
 
 class SLURMCluster(ClusterMixin, dask_jobqueue.SLURMCluster):

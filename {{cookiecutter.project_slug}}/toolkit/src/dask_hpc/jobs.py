@@ -385,6 +385,8 @@ def _phrase(scheduler: Scheduler, status: JobStatus) -> str:
         hint = f"`{ask}` with its id says why" if ask else f"{scheduler.label} gives no reason"
         return f"pending ({hint})"
     on = f" on {status.node}" if status.node else ""
+    if status.state is JobState.ENDING:
+        return f"ending{on}"
     if status.state is JobState.RUNNING:
         return f"running{on}, but not all of its workers have come"
     if status.state is JobState.GONE:

@@ -69,16 +69,18 @@ class OwnedJob:
         """Submit it, to none of the bad nodes where that is possible."""
         batch = self._owner().batch
         options = batch.leave_out(nodes.left_out, self.job_extra_directives)
-        if options:
-            self.submit_command = shlex.join([*shlex.split(self.submit_command), *options])
-            try:
-                return await super().start()
-            except jobs.CommandError:
-                # There may be no other node; any other reason is told once more.
-                del self.submit_command
-        await super().start()
-        if options:
+        if not options:
+            return await super().start()
+        plain = self.submit_command
+        self.submit_command = shlex.join([*shlex.split(plain), *options])
+        try:
+            await super().start()
+        except jobs.CommandError as error:
+            if not batch.says_nowhere(error.words):
+                raise
             nodes.pardon()
+            self.submit_command = plain
+            await super().start()
 
     async def close(self):
         owner = self._owner()

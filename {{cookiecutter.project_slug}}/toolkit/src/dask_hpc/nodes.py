@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 # Deaths count for so long, and a bad node is left out for so long (seconds).
 REMEMBERED = 600.0
-# Workers of a node that die within so many seconds die of one thing.
+# Workers of a node that die within so many seconds, one after another, die of one thing.
 AT_ONCE = 1.5
-# So many times make a node bad: with more, its tasks would have died as often as Dask lets them.
-TIMES = 2
 # Of the nodes that were seen, at most one in so many is left out, and always the last bad one: jobs
 # have to find a place.
 ONE_IN = 4
+
+
+@dataclass
+class Death:
+    """A worker's, at work."""
+
+    moment: float  # time.monotonic
+    job_id: str
+    tasks: set[str]  # that it had, and that have not come through elsewhere since
 
 
 class Nodes:
@@ -25,8 +34,9 @@ class Nodes:
 
     def __init__(self):
         self._seen: set[str] = set()
-        self._deaths: dict[str, list[tuple[float, str]]] = defaultdict(list)
+        self._deaths: dict[str, list[Death]] = defaultdict(list)
         self._bad: dict[str, float] = {}  # since when, oldest first
+        self.suspects: set[str] = set()  # tasks of those who died
 
     @property
     def left_out(self) -> list[str]:
@@ -39,27 +49,40 @@ class Nodes:
         """A job runs there."""
         self._seen.add(node)
 
-    def died(self, node: str, job_id: str) -> bool:
-        """A worker died there with tasks; returns whether workers die there and nowhere else.
-
-        Where they die elsewhere too, it is the tasks that kill them.
-        """
+    def died(self, node: str, job_id: str, tasks: Iterable[str]) -> None:
+        """A worker died there at work."""
         now = time.monotonic()
-        self._deaths[node].append((now, job_id))
+        self._deaths[node].append(Death(now, job_id, set(tasks)))
         for deaths in self._deaths.values():
-            deaths[:] = [death for death in deaths if now - death[0] < REMEMBERED]
+            deaths[:] = [death for death in deaths if now - death.moment < REMEMBERED]
+        everywhere = (death.tasks for deaths in self._deaths.values() for death in deaths)
+        self.suspects = set().union(*everywhere)
+
+    def came_through(self, task: str) -> None:
+        """A task that a worker had when it died has a result: it was not the reason."""
+        self.suspects.discard(task)
+        for deaths in self._deaths.values():
+            for death in deaths:
+                death.tasks.discard(task)
+
+    def is_deadly(self, node: str) -> bool:
+        """Whether workers die there again and again, nowhere else, and not of their tasks."""
         if any(deaths for other, deaths in self._deaths.items() if other != node):
             return False
-        times, last = 0, -AT_ONCE
-        for moment, _ in self._deaths[node]:
-            if moment - last >= AT_ONCE:
-                times, last = times + 1, moment
-        return times >= TIMES
+        moments: list[list[Death]] = []
+        for death in self._deaths[node]:
+            if moments and death.moment - moments[-1][-1].moment < AT_ONCE:
+                moments[-1].append(death)
+            else:
+                moments.append([death])
+        # The tasks of the last one are about to show elsewhere what they do.
+        explained = [death for moment in moments[:-1] for death in moment if death.tasks]
+        return len(moments) > 1 and not explained
 
     def acquit(self, job_id: str) -> None:
         """The end of this job explains why its workers died: its node is not to blame."""
         for deaths in self._deaths.values():
-            deaths[:] = [death for death in deaths if death[1] != job_id]
+            deaths[:] = [death for death in deaths if death.job_id != job_id]
 
     def condemn(self, node: str) -> None:
         """No job should run there for a while."""

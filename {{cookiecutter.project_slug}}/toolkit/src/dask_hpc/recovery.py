@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from distributed.core import Status
@@ -14,7 +16,7 @@ from distributed.scheduler import heartbeat_interval
 from . import jobs, news
 from .errors import SubmitError
 from .nodes import Nodes
-from .retiring import give_up, here
+from .retiring import close_to_new_tasks, give_up, here, retire, send_elsewhere
 from .schedulers import JobState, JobStatus
 from .tasks import Tasks
 
@@ -39,7 +41,14 @@ SITES_FAULT = {JobState.NODE_FAIL, JobState.PREEMPTED}
 # Ends that come in the life of every job.
 RENEWED = {JobState.TIMEOUT, JobState.DONE}
 # Ends for which the node is not to blame, or of which the batch system knows itself.
-EXPLAINED = SITES_FAULT | {JobState.TIMEOUT, JobState.CANCELLED, JobState.OUT_OF_MEMORY}
+EXPLAINED = SITES_FAULT | {
+    JobState.TIMEOUT,
+    JobState.CANCELLED,
+    JobState.OUT_OF_MEMORY,
+    JobState.GONE,
+}
+# What the workers of a deadly node get to give their results to others, seconds.
+MOVING = 20.0
 
 
 @dataclass
@@ -151,13 +160,13 @@ class Recovery:
             if member.begun is None:
                 self._cluster.watcher.expedite()  # since when it runs
 
-    def worker_left(self, name: str, address: str, died: bool = False) -> None:
+    def worker_left(self, name: str, address: str, tasks: Sequence[str] = ()) -> None:
         """A worker is gone.
 
         Parameters
         ----------
-        died : bool
-            It had tasks, and nobody had asked it to leave.
+        tasks : sequence of str
+            What it had to do, if nobody had asked it to leave.
         """
         if (member := self.member_of(name)) is None:
             return
@@ -165,9 +174,18 @@ class Recovery:
         if not member.addresses:
             member.alone = time.monotonic()
             self._cluster.watcher.expedite()
+        if not tasks or member.lost:
+            return
+        # If one of them is what killed it, it shows elsewhere; if not, it is safe there. Dask gives
+        # a task up after so many deaths, and the workers of one node may die again and again.
         node = self._node_of(member)
-        if died and node and not member.lost and self.nodes.died(node, member.job_id):
-            self._leave(node)
+        beside = [m for m in self.members if m is member or (node and self._node_of(m) == node)]
+        send_elsewhere(self._cluster.scheduler, tasks, {a for m in beside for a in m.addresses})
+        # Where it is the only node, there is nothing to compare it with.
+        if node and self._work_beside(node):
+            self.nodes.died(node, member.job_id, tasks)
+            if self.nodes.is_deadly(node) and self._elsewhere([node]):
+                self._spawn(self._leave(node))
 
     def on_event(self, event: jobs.JobEvent) -> None:
         """The batch system says something new about a job."""
@@ -190,7 +208,7 @@ class Recovery:
             return
         if event.state in EXPLAINED and not member.lost:
             self.nodes.acquit(event.job)
-        elif event.node and (member.lost or self._stillborn(member)):
+        elif (member.lost or self._stillborn(member)) and self._work_beside(event.node):
             self.nodes.condemn(event.node)
         status = JobStatus(event.job, event.state, event.reason, event.node)
         self._ended.append((member, status))
@@ -249,7 +267,7 @@ class Recovery:
                     continue  # its workers have left in order, or one is back
                 status = watcher.jobs.get(member.job_id)
                 # Otherwise it is over, which comes as an event, or is back in the queue.
-                if status is not None and status.state is JobState.RUNNING:
+                if status is not None and status.state is JobState.RUNNING and not member.lost:
                     member.lost = "nothing is heard from {its} workers any more"
             lost = [member.job_id for member in members if member.lost]
         finally:
@@ -257,27 +275,37 @@ class Recovery:
         if lost:
             await cluster._canceller.cancel(*lost)
 
-    def _leave(self, node: str) -> None:
+    async def _leave(self, node: str) -> None:
         """Workers die there, and nowhere else: its jobs are submitted again, for other nodes."""
-        if not any(m.addresses and self._node_of(m) != node for m in self.members):
-            return  # there is nothing to compare it with
-        if not self._elsewhere([node]):
+        cluster, watcher = self._cluster, self._cluster.watcher
+        before = time.monotonic()
+        await watcher.poll()
+        # The batch system may know why; or this was said already, by another death.
+        if watcher.asked < before or not self.nodes.is_deadly(node):
             return
         self.nodes.condemn(node)
         lost = []
         for member in self.members:
-            wanted = member.name in self._cluster.worker_spec
-            if wanted and self._node_of(member) == node and member.history.failures < self.again:
+            status = watcher.jobs.get(member.job_id)
+            running = status is not None and status.state is JobState.RUNNING
+            wanted = member.name in cluster.worker_spec and member.history.failures < self.again
+            if running and status.node == node and wanted and not member.lost:
                 member.lost = f"{{its}} workers die on {node}, and nowhere else"
                 lost.append(member)
-        self._spawn(self._cancel(lost))
+        names = [name for member in lost for name in member.workers]
+        close_to_new_tasks(cluster.scheduler, here(cluster.scheduler, names))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MOVING):
+                await retire(cluster.scheduler, names)
+        for worker in here(cluster.scheduler, names):
+            await give_up(cluster.scheduler, worker.address, "job-lost")
+        await cluster._canceller.cancel(*(member.job_id for member in lost))
 
-    async def _cancel(self, members: list[Member]) -> None:
-        # First of all its workers go: that they die is not to be held against further tasks.
-        for member in members:
-            for address in list(member.addresses):
-                await give_up(self._cluster.scheduler, address, "job-lost")
-        await self._cluster._canceller.cancel(*(member.job_id for member in members))
+    def _work_beside(self, node: str) -> bool:
+        """Whether workers are there on other nodes than this one, if it is known."""
+        return bool(node) and any(
+            member.addresses and self._node_of(member) not in ("", node) for member in self.members
+        )
 
     def _elsewhere(self, nodes: list[str]) -> bool:
         """Whether jobs can be submitted so that they do not run on these nodes."""
@@ -352,7 +380,7 @@ class Recovery:
         statuses = [status for _, status in group]
         member = group[0][0]
         if member.lost:
-            names = jobs.names([status.job for status in statuses])
+            names = jobs.names(sorted(status.job for status in statuses))
             its, it = ("its", "it was") if len(group) == 1 else ("their", "they were")
             what = f"{names}: {member.lost.format(its=its)}, so {it} cancelled"
         else:

@@ -183,7 +183,7 @@ class Meter:
 
     def _on_event(self, event: JobEvent) -> None:
         elapsed = self._watcher.jobs[event.job].elapsed
-        if event.state is JobState.RUNNING:
+        if event.state in (JobState.RUNNING, JobState.ENDING):
             self.usage.began(event.job, elapsed)
         elif event.state.ended:
             self.usage.ended(event.job, elapsed)

@@ -22,6 +22,7 @@ class JobState(enum.StrEnum):
     SUBMITTED = "submitted"  # the batch system took it; nothing else is known yet
     PENDING = "pending"
     RUNNING = "running"
+    ENDING = "ending"  # how it ended shows only in the next state
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -38,7 +39,13 @@ class JobState(enum.StrEnum):
         return self not in _ALIVE
 
 
-_ALIVE = {JobState.SUBMITTED, JobState.PENDING, JobState.RUNNING, JobState.UNKNOWN}
+_ALIVE = {
+    JobState.SUBMITTED,
+    JobState.PENDING,
+    JobState.RUNNING,
+    JobState.ENDING,
+    JobState.UNKNOWN,
+}
 
 
 @dataclass(frozen=True)
@@ -218,6 +225,8 @@ class Scheduler:
         Part of what it says when it refuses a job → what to change.
     not_there : tuple of str
         Parts of the messages by which it says that a job is over or forgotten; no failure.
+    nowhere : tuple of str
+        Parts of those by which it refuses a job that would not run on any node.
     """
 
     name: str
@@ -256,6 +265,7 @@ class Scheduler:
     reasons: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     refusals: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     not_there: tuple[str, ...] = ()
+    nowhere: tuple[str, ...] = ()
 
     def explain(self, reason: str) -> str:
         """A job's reason in plain words, the batch system's own word after them.
@@ -276,6 +286,10 @@ class Scheduler:
             if words.lower() in refusal.lower():
                 return advice
         return ""
+
+    def says_nowhere(self, refusal: str) -> bool:
+        """Whether it refuses a job since there is no node for it."""
+        return any(part in refusal.lower() for part in self.nowhere)
 
     def says_over(self, lines: Sequence[str]) -> bool:
         """Whether a command failed only because jobs are over: each line says so."""

@@ -64,7 +64,7 @@ def _status(block: str) -> JobStatus:
         state, reason = (_ENDS[known[0]], known[0]) if known else (state, "")
     elif state is JobState.DONE and not re.match(r"0\b|$", value("exit_code")):
         state = JobState.FAILED
-    running = state is JobState.RUNNING
+    running = state in (JobState.RUNNING, JobState.ENDING)
     elapsed = since(value("startTime"), "%Y-%m-%d %H:%M:%S") if running else None
     node = value("assigned_hostnames").split("+")[0]
     return JobStatus(job.strip(), state, reason, node, elapsed, name=value("name"))
@@ -89,9 +89,8 @@ STATES = MappingProxyType(
         "Running": JobState.RUNNING,
         "Suspended": JobState.RUNNING,
         "Resuming": JobState.RUNNING,
-        # How it ended shows only in the next state.
-        "Finishing": JobState.RUNNING,
-        "toError": JobState.RUNNING,
+        "Finishing": JobState.ENDING,
+        "toError": JobState.ENDING,
         "Terminated": JobState.DONE,
         "Error": JobState.FAILED,
     }

@@ -91,7 +91,7 @@ STATES = MappingProxyType(
         "T": JobState.PENDING,  # on its way to another server
         "M": JobState.PENDING,  # moved there
         "R": JobState.RUNNING,
-        "E": JobState.RUNNING,  # exiting: how shows only in the next state, if at all
+        "E": JobState.ENDING,  # how shows only in the next state, if at all
         "S": JobState.RUNNING,  # suspended: it keeps its nodes
         "U": JobState.RUNNING,  # suspended, since the node's owner came back
         "B": JobState.RUNNING,  # an array that has begun

@@ -96,7 +96,7 @@ _RUNNING = "r hr t Rr Rt s ts S tS T tT Rs Rts RS RtS RT RtT"
 STATES = MappingProxyType(
     dict.fromkeys(_PENDING.split(), JobState.PENDING)
     | dict.fromkeys(_RUNNING.split(), JobState.RUNNING)
-    | {f"d{word}": JobState.RUNNING for word in _RUNNING.split()}  # being deleted
+    | {f"d{word}": JobState.ENDING for word in _RUNNING.split()}  # being deleted
     | {"z": JobState.DONE}
 )
 

@@ -59,17 +59,19 @@ def cancel_command(job_ids: Sequence[str]) -> list[str]:
     return ["scancel", "--quiet", *job_ids]
 
 
-# Among a user's directives: nodes that a job wants, and those that it does not.
-_WANTED = re.compile(r"(?:^|\s)(?:--nodelist|--nodefile|-[wF])")
-_UNWANTED = re.compile(r"(?:^|\s)(?:--exclude(?:=|\s+)|-x\s*)(?P<nodes>\S+)")
+# Among a user's directives: nodes that a job wants, and those that it does not. Long options may be
+# shortened.
+_WANTED = re.compile(r"(?:^|\s)(?:--nodel\w*|--nodef\w*|--reserv\w*|-[wF])")
+_UNWANTED = re.compile(r"(?:^|\s)(?:--exclude?(?:=|\s+)|-x\s*)(?P<nodes>\S+)")
 
 
 def leave_out(nodes: Sequence[str], directives: Sequence[str]) -> list[str]:
     # An option of the command goes before the same one in the script.
     own = " ".join(map(str, directives))
-    if not nodes or _WANTED.search(own):
+    unwanted = [match["nodes"].strip("\"'") for match in _UNWANTED.finditer(own)]
+    # With a slash it is a file of nodes.
+    if not nodes or _WANTED.search(own) or any("/" in names for names in unwanted):
         return []
-    unwanted = [match["nodes"] for match in _UNWANTED.finditer(own)]
     return [f"--exclude={','.join([*unwanted, *nodes])}"]
 
 
@@ -130,10 +132,9 @@ STATES = MappingProxyType(
         "RESIZING": JobState.RUNNING,
         "SIGNALING": JobState.RUNNING,
         "EXPEDITING": JobState.PENDING,
-        # How a completing job ended shows only in the next state.
-        "COMPLETING": JobState.RUNNING,
-        "STAGE_OUT": JobState.RUNNING,
-        "UPDATE_DB": JobState.RUNNING,
+        "COMPLETING": JobState.ENDING,
+        "STAGE_OUT": JobState.ENDING,
+        "UPDATE_DB": JobState.ENDING,
         "COMPLETED": JobState.DONE,
         "FAILED": JobState.FAILED,
         "BOOT_FAIL": JobState.NODE_FAIL,
@@ -276,4 +277,5 @@ SLURM = Scheduler(
     reasons=REASONS,
     refusals=REFUSALS,
     not_there=("Invalid job id specified", "already completing or completed"),
+    nowhere=("node configuration", "node count", "invalid node name"),
 )
