@@ -35,6 +35,7 @@ FAULTS = [
 
 def injections(lab, fault: str, side: str, times: int, tasks: int) -> list[dict]:
     """Let one fault happen again and again to a cluster's first job; return what was seen."""
+    from hpc_testbed import TestbedError
     from tests.honest.driver import Program, first_job, shortened
 
     settings = {"queue": "spare"} if fault == "preempt-jobs" else {}
@@ -57,15 +58,17 @@ def injections(lab, fault: str, side: str, times: int, tasks: int) -> list[dict]
                 found = {"fault": fault, "side": side, "number": number, "right": seen["right"]}
                 for name in ("dropped", "back", "done"):
                     found[name] = seen[name] and round(seen[name] - injected, 1)
+                print(json.dumps(found), file=sys.stderr, flush=True)
                 rounds.append(found)
                 lab.testbed.mend()
                 lab.testbed.run(f"touch {program.folder}/go-{number}")
             program.ended()
             if rounds:
                 rounds[-1]["said"] = shortened(program.said())
-    except AssertionError as error:  # the program ended before its time, or is late
+    except (AssertionError, TestbedError) as error:  # the program ended before its time, or is late
         rounds.append({"fault": fault, "side": side, "number": len(rounds), "right": False})
         rounds[-1]["problem"] = str(error)[:2000]
+        print(json.dumps(rounds[-1]), file=sys.stderr, flush=True)
     finally:
         lab.testbed.mend()
     return rounds
@@ -107,9 +110,7 @@ def main() -> int:
     rounds = []
     with project("soak", chosen.home) as lab:
         for fault in chosen.faults.split(","):
-            for found in injections(lab, fault, side, chosen.times, chosen.tasks):
-                print(json.dumps(found), file=sys.stderr, flush=True)
-                rounds.append(found)
+            rounds += injections(lab, fault, side, chosen.times, chosen.tasks)
             if chosen.json:  # kept as it goes: this takes hours
                 chosen.json.write_text(json.dumps(rounds, indent=1) + "\n")
     print(table(rounds))

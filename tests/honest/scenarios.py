@@ -105,9 +105,9 @@ def square(i, seconds=1.0, marks=None):
     return i * i
 
 
-def held_square(i, mib):
-    """Return i², after a second in which so many MiB are held."""
-    held = b"x" * (mib << 20)
+def held_square(i, mib, since):
+    """Return i², after a second; once a file is there, so many MiB are held meanwhile."""
+    held = b"x" * (mib << 20) if mib and os.path.exists(since) else b""  # noqa: PTH110
     time.sleep(1.0)
     del held
     return i * i
@@ -186,15 +186,18 @@ def soak(tasks="500", times="10", limit="240", settle="90", hold="0", **argument
         for number in range(int(times)):
             cluster.scale(jobs=3)  # what was cancelled by others comes back only so
             cluster.wait_for_workers(full, timeout=120)
-            # The first hundred hold nothing: a node's memory can be shortened while they run.
-            holds = [int(hold) if i >= 100 else 0 for i in range(int(tasks))]
-            futures = client.map(held_square, range(int(tasks)), holds, pure=False)
+            # They hold nothing at first: a node's memory can't be made shorter than what is used.
+            since = Path(f"went-{number}").resolve()
+            since.unlink(missing_ok=True)
+            holding = {"mib": int(hold), "since": str(since)}
+            futures = client.map(held_square, range(int(tasks)), **holding, pure=False)
             until(lambda f=futures: any(future.done() for future in f), 60)
             tell(f"ready {number}")
             begin, dropped, back, done = time.monotonic(), None, None, None
             go = Path(f"go-{number}")
             assert until(go.exists, 120), "nobody said go"
             go.unlink()
+            since.touch()
             while time.monotonic() - begin < float(limit):
                 now = len(workers(cluster))
                 if dropped is None and now < full:
