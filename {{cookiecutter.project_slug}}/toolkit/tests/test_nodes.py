@@ -248,6 +248,15 @@ def test_what_somebody_cancels_meanwhile_is_not_the_nodes_fault(lab, cluster):
     assert cluster.recovery.nodes.left_out == []
 
 
+def test_the_node_of_a_job_that_fell_silent_is_left_out_however_it_ends(lab, beside):
+    # Its workers end by themselves when they do not reach the scheduler any more.
+    member = beside.recovery._members["100"]
+    member.came, member.silent = time.monotonic(), True
+    lab.state("100", "COMPLETED", "None", "bad")
+    until(lambda: "102" in beside.job_ids)
+    assert excluded(lab) == ["", "", "bad"]
+
+
 def test_where_every_job_ends_without_a_worker_no_node_is_to_blame(lab, held):
     lab.state("100", "FAILED", "NonZeroExitCode", "bad")
     until(lambda: "102" in held.job_ids)

@@ -76,6 +76,7 @@ class Member:
     begun: float | None = None  # when it was first seen to run (time.monotonic)
     alone: float | None = None  # since when none of them is there, after there was one
     lost: str = ""  # why it was given up by us, in words
+    silent: bool = False  # a worker of it was given up, since nothing was heard from it
 
     @property
     def worked(self) -> float:
@@ -208,7 +209,7 @@ class Recovery:
             return
         if event.state in EXPLAINED and not member.lost:
             self.nodes.acquit(event.job)
-        elif (member.lost or self._stillborn(member)) and self._work_beside(event.node):
+        elif self._node_failed(member) and self._work_beside(event.node):
             self.nodes.condemn(event.node)
         status = JobStatus(event.job, event.state, event.reason, event.node)
         self._ended.append((member, status))
@@ -229,9 +230,10 @@ class Recovery:
                     logger.info("Nothing was heard from worker %s for %.0f s", worker.name, silent)
                     # Its task may be the reason, so that death counts: it is not to kill them all.
                     await give_up(scheduler, worker.address, "silent", expected=False)
-                    member = self.member_of(worker.name)
-                    if member is not None and not member.addresses:
-                        member.alone = now - LOST  # the wait is over already
+                    if (member := self.member_of(worker.name)) is not None:
+                        member.silent = True
+                        if not member.addresses:
+                            member.alone = now - LOST  # the wait is over already
         lost = [m for m in self.members if m.alone is not None and now - m.alone >= LOST]
         if lost and not self._checking and now - self._cluster.watcher.asked >= jobs.AGAIN:
             self._checking = True
@@ -316,9 +318,9 @@ class Recovery:
         status = self._cluster.watcher.jobs.get(member.job_id)
         return status.node if status is not None else ""
 
-    def _stillborn(self, member: Member) -> bool:
-        """Whether no worker of a job came, although others' do."""
-        return member.came is None and self._connected
+    def _node_failed(self, member: Member) -> bool:
+        """Whether workers of an ended job were lost, or none of them came although others' do."""
+        return bool(member.lost) or member.silent or (member.came is None and self._connected)
 
     async def _collect(self) -> None:
         await asyncio.sleep(TOGETHER)
