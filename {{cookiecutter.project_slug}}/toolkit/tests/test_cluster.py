@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 
 import dask
 import pytest
@@ -281,3 +282,93 @@ def test_after_adapt_is_stopped_scaling_is_by_hand_again(lab, cluster):
     until(lambda: cluster.refusal)
     with pytest.raises(dask_hpc.SubmitError, match="Invalid account"):
         cluster.scale(jobs=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"jobs": -1}, r"scale\(jobs=...\) must be a whole number, 0 or more, not -1"),
+        ({"jobs": "two"}, r"scale\(jobs=...\) must be a whole number"),
+        ({"cores": "many"}, r"scale\(cores=...\) must be a whole number"),
+        ({"memory": "much"}, r"scale\(memory=...\): 'much' can't be read"),
+    ],
+)
+def test_an_impossible_scale_is_refused_in_one_line(cluster, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        cluster.scale(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "words"),
+    [
+        ({"maximum_jobs": "x"}, r"adapt\(maximum_jobs=...\) must be a whole number"),
+        ({"minimum": 5, "maximum": 2}, "from 3 jobs to 1: the minimum is above the maximum"),
+        ({"maximum_memory": 4}, "4 has no unit"),
+    ],
+)
+def test_impossible_bounds_are_refused_in_one_line(cluster, bounds, words):
+    with pytest.raises(ValueError, match=words):
+        cluster.adapt(**bounds)
+
+
+def test_a_refusal_that_nobody_asks_for_is_told_once(lab, cluster):
+    lab.says("sbatch", REFUSAL)
+    cluster.scale(jobs=1)
+    until(lambda: cluster.recovery.said, 30)
+    time.sleep(2)
+    [said] = cluster.recovery.said
+    assert said.startswith("Slurm did not take the job: ")
+    with pytest.raises(dask_hpc.SubmitError, match="Invalid account"):
+        cluster.scale(jobs=1)
+
+
+def test_tasks_that_wait_for_jobs_which_are_all_over_are_told(lab, cluster):
+    lab.hold()
+    cluster.scale(jobs=1)
+    until(lambda: cluster.job_ids == ["100"])
+    with Client(cluster) as client:
+        futures = client.map(abs, range(3))
+        lab.state("100", "CANCELLED")
+        until(lambda: len(cluster.recovery.said) == 2, 30)
+        assert cluster.recovery.said[1] == (
+            "No job is left, and 3 tasks wait: cluster.scale(jobs=...) asks for new ones."
+        )
+        del futures
+
+
+def test_closing_tries_to_cancel_for_once_where_slurm_does_not_answer(lab, caplog):
+    lab.hold()
+    with dask_hpc.SLURMCluster() as cluster:
+        cluster.scale(jobs=2)
+        until(lambda: len(cluster.job_ids) == 2)
+        lab.says("scancel", "scancel: error: Unable to contact slurm controller")
+    assert len(lab.calls("scancel")) == 3
+    said = [record.getMessage() for record in caplog.records if "cancel" in record.getMessage()]
+    assert [line.partition(":")[0] for line in said] == [
+        "Jobs can't be cancelled at present, trying again",
+        "Jobs may be left",
+    ]
+
+
+def test_a_profile_without_its_arguments_name_is_explained(lab):
+    with pytest.raises(TypeError, match="config_name='gpu'"):
+        dask_hpc.get_cluster("gpu")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"memory": 4}, "argument memory: 4 has no unit; say for example"),
+        ({"death_timeout": "soon"}, "argument death_timeout must be a time in seconds, not 'soon'"),
+        ({"worker_extra_args": "--nanny"}, "argument worker_extra_args must be a list, not '--nanny'"),
+        ({"cores": "four"}, "argument cores must be a whole number"),
+    ],
+)
+def test_an_impossible_argument_is_refused_by_its_name(lab, arguments, words):
+    with pytest.raises(dask_hpc.ConfigError, match=words):
+        dask_hpc.SLURMCluster(**arguments)
+
+
+def test_a_death_timeout_may_be_written_in_words(lab):
+    with dask_hpc.SLURMCluster(death_timeout="2 minutes") as cluster:
+        assert "--death-timeout 120 " in cluster.job_script()

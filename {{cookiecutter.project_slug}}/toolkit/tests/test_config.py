@@ -236,7 +236,7 @@ def test_a_line_break_is_refused_in_every_batch_systems_keys(lab, name, setting)
 
 
 def test_a_line_break_in_an_argument_is_refused_like_one_in_the_yaml(lab):
-    with pytest.raises(ConfigError, match=r"jobqueue\.slurm\.account: .* has a line break"):
+    with pytest.raises(ConfigError, match=r"argument account: .* has a line break"):
         config.explicit(SLURM, {"account": "lab\nreboot"})
     with pytest.raises(ConfigError, match="has a line break"):
         config.explicit(SLURM, {"job_extra_directives": ["--comment='a\nreboot'"]})

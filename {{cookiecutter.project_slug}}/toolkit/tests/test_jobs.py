@@ -300,7 +300,7 @@ def test_jobs_with_the_same_to_say_are_described_together():
     )
     assert told == (
         "jobs 1, 2 pending: other jobs are before it in the line (Priority); "
-        "job 3 running on node1, but not all of its workers have come; "
+        "job 3 running on node1, but not all workers have come; "
         "job 4 ended on node2, failed: its command failed (NonZeroExitCode)"
     )
 

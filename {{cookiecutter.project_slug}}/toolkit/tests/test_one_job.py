@@ -70,7 +70,8 @@ def test_a_profile_sizes_the_nodes_and_is_told_to_the_program(run):
 
 def test_it_is_submitted_once_and_its_id_said(run, lab):
     result = run("--jobs", "2", "program.py")
-    assert result.output == "Submitted batch job 100\n"
+    assert result.stdout == "Submitted batch job 100\n"
+    assert "`dask hpc logs 100`" in result.stderr
     assert result.exit_code == 0
     assert "#SBATCH --nodes=2\n" in lab.script("100")
     assert len(lab.calls("sbatch")) == 1

@@ -59,18 +59,18 @@ def rightly_named(
         elif name in MOVED:
             raise ConfigError(f"{cluster_class.__name__}({name}=...): {MOVED[name]}.")
         elif name not in known:
+            meant = _meant(batch, name, known - set(renamed)) or "."
             raise ConfigError(
-                f"{cluster_class.__name__}({name}=...): there is no such argument"
-                f"{_meant(batch, name, known - set(renamed))}."
+                f"{cluster_class.__name__}({name}=...): there is no such argument{meant}"
             )
     return found
 
 
 def _meant(batch: Scheduler, name: str, known: set[str]) -> str:
     if name == batch.queue_word and batch.queue_key:  # a partition
-        return f"; it is called {batch.queue_key}"
+        return f"; it is called {batch.queue_key}."
     if name == "account" and batch.account_key:
-        return f"; it is called {batch.account_key}"
+        return f"; it is called {batch.account_key}."
     plain = name.replace("-", "_").lower()
     close = [plain] if plain in known else difflib.get_close_matches(plain, known, n=1)
     return f"; did you mean {close[0]}?" if close else ""

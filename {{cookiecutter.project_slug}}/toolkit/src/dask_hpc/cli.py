@@ -124,7 +124,9 @@ def setup(project):
 @click.argument("program", type=click.Path(exists=True, dir_okay=False, path_type=str))
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def run(jobs, config_name, dry_run, program, arguments):
-    """Run PROGRAM, a Python file, and all its workers in one Slurm job.
+    """Run a program and all its workers in one Slurm job.
+
+    PROGRAM is a Python file, and what comes after it is its own.
 
     For where the login node must stay free: in that job get_cluster() has the job's own nodes, and
     Dask's scheduler is on the first. The program's exit code is the job's.
@@ -135,4 +137,8 @@ def run(jobs, config_name, dry_run, program, arguments):
     if dry_run:
         click.echo(text, nl=False)
         return
-    click.echo(f"Submitted batch job {one_job.submit(text)}")
+    job = one_job.submit(text)
+    click.echo(f"Submitted batch job {job}")
+    click.echo(
+        f"`squeue --job {job}` shows it, `dask hpc logs {job}` the end of its output.", err=True
+    )

@@ -17,7 +17,7 @@ from dask.utils import format_bytes, parse_bytes
 from distributed import SchedulerPlugin, SpecCluster
 from distributed.core import Status
 
-from . import allocation, arguments, config, doubts, jobs, news, registry, schedulers
+from . import allocation, arguments, config, doubts, jobs, news, registry, schedulers, values
 from ._jobqueue import dask_jobqueue
 from .adaptive import Adaptive
 from .diagnosis import Diagnosis
@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two looks at what nobody tells: silent workers, ends that come near.
 TEND = 1.0
+# A refusal is an exception at wait_for_workers and the next scale; after so long, also a line.
+UNASKED = 3.0
 
 
 class ClusterMixin(EndsItself):
@@ -82,6 +84,7 @@ class ClusterMixin(EndsItself):
         self.submitted: set[str] = set()  # names of the jobs that the batch system took
         self._refusal: SubmitError | None = None
         self._refusal_shown = False
+        self._refused_at: float | None = None  # time.monotonic; None: it has been told
         self._leaving: set = set()  # jobs whose workers leave before its end
         self._departures = Tasks("Moving the results of a job")
         self._tending: asyncio.Task | None = None
@@ -171,12 +174,19 @@ class ClusterMixin(EndsItself):
         ------
         SubmitError
             An earlier job was refused, and nobody has been told yet; awaited, also one of these.
+        ValueError
+            It is no number of workers, jobs or cores, or no amount of memory.
         """
+        for name, value in {"n": n, "jobs": jobs, "cores": cores}.items():
+            if value is not None and (line := values.times(value)):
+                raise ValueError(f"scale({name}=...) {line}")
+        if memory is not None and (line := values.unreadable_memory(memory)):
+            raise ValueError(f"scale(memory=...): {line}")
         asked = bool(n or jobs or memory or cores)
         if asked and self.status == Status.closed:
             why = f": {self.meter.closed_because}" if self.meter.closed_because else ""
             raise ClusterClosed(f"This cluster is closed{why}. Make a new one.")
-        target = math.ceil(n / self.workers_per_job) if n is not None else jobs
+        target = math.ceil(n / self.workers_per_job) if n is not None else jobs or 0
         if memory is not None:
             target = max(target, math.ceil(parse_bytes(memory) / self._memory_per_worker()))
         if cores is not None:
@@ -251,7 +261,24 @@ class ClusterMixin(EndsItself):
         Returns
         -------
         Adaptive
+
+        Raises
+        ------
+        ValueError
+            A bound is no number, or the minimum is above the maximum.
         """
+        numbers = {"minimum": minimum, "minimum_jobs": minimum_jobs, "minimum_cores": minimum_cores}
+        numbers |= {
+            "maximum": maximum,
+            "maximum_jobs": maximum_jobs,
+            "maximum_cores": maximum_cores,
+        }
+        for name, value in numbers.items():
+            if value not in (None, math.inf) and (line := values.times(value)):
+                raise ValueError(f"adapt({name}=...) {line}")
+        for name, value in {"minimum": minimum_memory, "maximum": maximum_memory}.items():
+            if value is not None and (line := values.unreadable_memory(value)):
+                raise ValueError(f"adapt({name}_memory=...): {line}")
         each = {"cores": self._threads_per_worker(), "memory": self._memory_per_worker()}
         least = [minimum / self.workers_per_job, minimum_jobs or 0]
         most = [maximum / self.workers_per_job]
@@ -262,6 +289,8 @@ class ClusterMixin(EndsItself):
         most += [parse_bytes(maximum_memory) / each["memory"]] if maximum_memory else []
         low, high = math.ceil(max(least)), min(most)
         high = high if math.isinf(high) else max(1, math.floor(high))
+        if low > high:
+            raise ValueError(f"adapt() from {low} jobs to {high}: the minimum is above the maximum")
         self.recovery.forgive()
         kwargs.setdefault("Adaptive", Adaptive)
         return super().adapt(
@@ -409,7 +438,12 @@ class ClusterMixin(EndsItself):
             await asyncio.sleep(TEND)
             if time.monotonic() - begun > 3 * TEND:
                 self.recovery.resumed()
-            for part in (self._walltime.tend, self.recovery.tend, self.diagnosis.tend):
+            for part in (
+                self._walltime.tend,
+                self.recovery.tend,
+                self.diagnosis.tend,
+                self._tell_refusal,
+            ):
                 try:
                     if asyncio.iscoroutine(done := part()):
                         await done
@@ -445,6 +479,16 @@ class ClusterMixin(EndsItself):
                 self.worker_spec.pop(name, None)
             self._wanted = min(self._wanted, len(self.worker_spec) + self.recovery.pending)
             self._refusal, self._refusal_shown = refusal, False
+            self._refused_at = time.monotonic()
+
+    def _tell_refusal(self) -> None:
+        """Say it where nobody asks: a program may wait for results, in silence and for ever."""
+        refusal, at = self._refusal, self._refused_at
+        if refusal is None or at is None or self._refusal_shown or self.adapting:
+            self._refused_at = None
+        elif time.monotonic() - at > UNASKED:
+            self._refused_at = None
+            self.recovery.tell(str(refusal))
 
     def _let_leave(self, name) -> None:
         """A job that is not wanted any more ends once its results have gone to others."""
@@ -554,7 +598,7 @@ class HTCondorCluster(ClusterMixin, dask_jobqueue.HTCondorCluster):
     batch = schedulers.get("htcondor")
 
 
-def get_cluster(**kwargs):
+def get_cluster(*args, **kwargs):
     """The cluster that the lab's configuration names.
 
     That is the class of the batch system under ``dask-hpc: scheduler:``, or a
@@ -578,6 +622,10 @@ def get_cluster(**kwargs):
     ConfigError
         The configuration names a batch system that is not known, or says too little.
     """
+    if args:
+        raise TypeError(
+            f"get_cluster takes arguments by name: config_name={args[0]!r}, if a profile is meant"
+        )
     if allocation.inside():
         return allocation.AllocationCluster(**kwargs)
     scheduler = config.scheduler()

@@ -235,6 +235,7 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
     from . import profiles  # it reads this module
 
     kwargs = dict(kwargs)
+    given = {name for name, value in kwargs.items() if value is not None}
     section = batch.section
     profile = kwargs.pop("config_name", None) or section
     differing = profiles.arguments(batch, profile)
@@ -250,6 +251,8 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
         return dask.config.get(f"jobqueue.{section}.{name.replace('_', '-')}", None)
 
     def key(name: str) -> str:
+        if name in given:
+            return f"argument {name}"
         return f"jobqueue.{profile if name in differing else section}.{name.replace('_', '-')}"
 
     for name in ("cores", "memory", *batch.required):
@@ -266,6 +269,14 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
             raise ConfigError(f"{key(name)} {line}.")
     if line := values.unreadable_memory(setting("memory")):
         raise ConfigError(f"{key('memory')}: {line}.")
+    if (timeout := setting("death_timeout")) is not None:
+        if line := values.seconds(timeout):
+            raise ConfigError(f"{key('death_timeout')} {line}.")
+        # The worker's command wants a word, and others here a number.
+        kwargs["death_timeout"] = parse_timedelta(timeout, "s")
+    for name in ("worker_extra_args", "job_script_prologue", "job_directives_skip"):
+        if isinstance(setting(name), str):
+            raise ConfigError(f"{key(name)} must be a list, not {setting(name)!r}.")
     if setting("interface") is not None and (line := values.interface(setting("interface"))):
         raise ConfigError(f"{key('interface')} {line}.")
     for name in sorted(batch_arguments() | set(kwargs)):

@@ -202,6 +202,9 @@ def _values(
     size = settings.get("memory")
     if size is not None and (line := values.memory(size, processes or 1)):
         yield "memory", line
+    timeout = settings.get("death-timeout")
+    if timeout is not None and (line := values.seconds(timeout)):
+        yield "death-timeout", line
     options = settings.get("scheduler-options")
     interfaces = {
         "interface": settings.get("interface"),

@@ -126,6 +126,15 @@ class Diagnosis:
         """What the log of an ended job says, if none of its workers ever came."""
         return "" if member.came is not None else self.examine(member)
 
+    def _silent_cause(self, member: Member, address: str) -> str:
+        """What it most likely means that a job has printed nothing."""
+        if member.begun is not None and time.monotonic() - member.begun >= self._patience:
+            return likely_cause("timed out", address)
+        return (
+            "it ended before Python could say anything: a line of job-script-prologue, or a full "
+            "disk (log-directory), see jobqueue.yaml"
+        )
+
     def examine(self, member: Member) -> str:
         """In a line: the end of a job's log, where it is, and the likely cause."""
         cluster = self._cluster
@@ -141,7 +150,7 @@ class Diagnosis:
             cause = likely_cause(text, address)
         else:
             line = f"It has printed nothing ({paths[-1]})" if paths else ""
-            cause = likely_cause("timed out", address) if paths else ""
+            cause = self._silent_cause(member, address) if paths else ""
         if cause:
             line += f" - likely, {cause}"
         self.causes = [line] if line else []

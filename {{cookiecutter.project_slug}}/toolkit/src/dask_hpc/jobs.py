@@ -122,13 +122,14 @@ async def run(
 
 def _lines(command: str, text: str) -> list[str]:
     """What a command said, without its own name before every line, each once."""
-    lines = []
+    lines = {}
     for raw in text.splitlines():
         line = raw.strip().removeprefix(f"{command}:").strip()
         line = re.sub(r"(?i)^(?:error\s*:|\[error\])\s*", "", line)
-        if line and line not in lines:
-            lines.append(line)
-    return lines
+        # "…, attempt number -4": again and again with another number.
+        if line:
+            lines.setdefault(re.sub(r"-?\b\d+$", "", line), line)
+    return list(lines.values())
 
 
 async def ask(
@@ -388,7 +389,7 @@ def _phrase(scheduler: Scheduler, status: JobStatus) -> str:
     if status.state is JobState.ENDING:
         return f"ending{on}"
     if status.state is JobState.RUNNING:
-        return f"running{on}, but not all of its workers have come"
+        return f"running{on}, but not all workers have come"
     if status.state is JobState.GONE:
         return "over and no longer listed"
     return f"ended{on}, {status.state}" + (f": {why}" if why else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
+import time
 import weakref
 
 from dask.utils import format_bytes
@@ -14,6 +15,9 @@ from distributed.deploy.spec import ProcessInterface
 from . import jobs, limits
 from .errors import SubmitError
 from .schedulers import JobState, Scheduler
+
+# Seconds in which a job that could not be cancelled is not tried again.
+JUST_NOW = 10.0
 
 
 class OwnedJob:
@@ -135,10 +139,14 @@ class Canceller:
         self._watcher = watcher
         self._waiting: list[str] = []
         self._task: asyncio.Task | None = None
+        self._tried: dict[str, float] = {}  # in vain, when (time.monotonic); that was said
 
     async def cancel(self, *job_ids: str) -> None:
         """Returns when the batch system has been told; jobs known to be over are left out."""
-        live = set(self._watcher.live)
+        # Closing asks for each job once more; not again for what was just tried for a minute.
+        now = time.monotonic()
+        just_now = {job for job, moment in self._tried.items() if now - moment < JUST_NOW}
+        live = set(self._watcher.live) - just_now
         self._waiting += [job for job in job_ids if job in live]
         if not self._waiting:
             return
@@ -155,7 +163,12 @@ class Canceller:
                 await jobs.cancel(self._scheduler, job_ids, self.extra)
                 break
             except jobs.CommandError as error:
+                if pause == 1:
+                    jobs.logger.warning(
+                        "Jobs can't be cancelled at present, trying again: %s", error
+                    )
                 if pause is None:
+                    self._tried.update(dict.fromkeys(job_ids, time.monotonic()))
                     command = shlex.join(jobs.cancel_command(self._scheduler, job_ids, self.extra))
                     jobs.logger.error("Jobs may be left: %s. Cancel them: %s", error, command)
                     return

@@ -116,6 +116,7 @@ class Recovery:
         self._closed = False
         self._checking = False
         self._refusal: SubmitError | None = None  # the last one
+        self._told_of_waiting = False  # that tasks wait, and no job is there for them
         self._resumed = 0.0  # when the event loop went on after a halt (time.time)
 
     @property
@@ -234,10 +235,23 @@ class Recovery:
                         member.silent = True
                         if not member.addresses:
                             member.alone = now - LOST  # the wait is over already
+        self._look_for_tasks_without_jobs()
         lost = [m for m in self.members if m.alone is not None and now - m.alone >= LOST]
         if lost and not self._checking and now - self._cluster.watcher.asked >= jobs.AGAIN:
             self._checking = True
             self._spawn(self._check_lost(lost))
+
+    def _look_for_tasks_without_jobs(self) -> None:
+        """Say it, once, when tasks wait for workers and no job is there or to come."""
+        cluster, scheduler = self._cluster, self._cluster.scheduler
+        over = not (self._members or self.pending or cluster.worker_spec or scheduler.workers)
+        waiting = len(scheduler.queued) + len(scheduler.unrunnable)
+        if not over or not self.given_up or not waiting or cluster.adapting:
+            self._told_of_waiting = self._told_of_waiting and over
+        elif not self._told_of_waiting:
+            self._told_of_waiting = True
+            tasks = "a task waits" if waiting == 1 else f"{waiting} tasks wait"
+            self.tell(f"No job is left, and {tasks}: cluster.scale(jobs=...) asks for new ones.")
 
     def resumed(self) -> None:
         """The event loop was held up for longer than its timers ask for."""
@@ -387,7 +401,7 @@ class Recovery:
             what = f"{names}: {member.lost.format(its=its)}, so {it} cancelled"
         else:
             what = jobs.describe(self._cluster.batch, statuses)
-        self.tell(f"{what[0].upper()}{what[1:]}. {words.strip()}.")
+        self.tell(f"{what[0].upper()}{what[1:]}. {words.strip().rstrip('.')}.")
         if again is None:
             self.given_up += len(group)
             self._cluster._wanted -= len(group)

@@ -69,6 +69,8 @@ def memory(value: Any, processes: int = 1) -> str:
 
 def unreadable_memory(value: Any) -> str:
     """Why Dask can't take this for an amount of memory."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return memory(value)
     try:
         if isinstance(value, bool) or parse_bytes(value) <= 0:
             return f"{value} is no memory at all; give more than nothing"
@@ -87,6 +89,16 @@ def duration(value: Any) -> str:
     except (ValueError, TypeError, LookupError):
         pass
     return f'must be a time with its unit, like "30 minutes", not {value!r}'
+
+
+def seconds(value: Any) -> str:
+    """What is wrong with a time that may be a bare number, of seconds."""
+    try:
+        if not isinstance(value, bool) and parse_timedelta(value, "s") > 0:
+            return ""
+    except (ValueError, TypeError, LookupError, AttributeError):
+        pass
+    return f"must be a time in seconds, not {value!r}"
 
 
 def interface(value: Any) -> str:

@@ -234,7 +234,8 @@ REFUSALS = MappingProxyType(
         "invalid --time": "Check walltime.",
         "requested partition configuration not available": "It may be down; check queue.",
         "cpu count per node": "No node has that many cores: check cores.",
-        "more processors requested": "No node has that many cores: check cores.",
+        "more processors requested": "No node has that many cores, or there are not so many nodes: "
+        "check cores, and --jobs of `dask hpc run`.",
         "memory specification": "No node has that much memory: check memory.",
         "requested node configuration": "No node is like this: check cores, memory and directives.",
         "node count": "Check --nodes in job-extra-directives, and queue.",
