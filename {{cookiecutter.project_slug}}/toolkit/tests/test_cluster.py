@@ -360,7 +360,7 @@ def test_a_profile_without_its_arguments_name_is_explained(lab):
     [
         ({"memory": 4}, "argument memory: 4 has no unit; say for example"),
         ({"death_timeout": "soon"}, "argument death_timeout must be a time in seconds, not 'soon'"),
-        ({"worker_extra_args": "--nanny"}, "argument worker_extra_args must be a list, not '--nanny'"),
+        ({"worker_extra_args": "--nanny"}, "argument worker_extra_args must be a list"),
         ({"cores": "four"}, "argument cores must be a whole number"),
     ],
 )
