@@ -61,7 +61,8 @@ class TestEveryWorkflow:
             assert job["runs-on"] == "ubuntu-latest"
             assert set(job.get("needs", [])) <= set(content["jobs"])
             short = name in ("lint", "pass")
-            assert short or 0 < job["timeout-minutes"] <= 90, name
+            # GitHub itself ends a job after six hours. Only the slow tests take so long.
+            assert short or 0 < job["timeout-minutes"] < (360 if name == "full" else 91), name
 
     def test_each_step_runs_one_thing_that_exists(self, path):
         for name, step in steps(path):
