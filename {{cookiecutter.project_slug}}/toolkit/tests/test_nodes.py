@@ -207,6 +207,7 @@ def test_the_tasks_of_a_worker_that_died_run_on_another_node(lab, cluster):
     assert set(names) <= elsewhere
 
 
+@pytest.mark.full
 def test_tasks_stay_where_the_user_wants_them(lab, cluster):
     on_two_nodes(lab, cluster)
     here = sorted(cluster.recovery._members["100"].workers)
@@ -219,6 +220,7 @@ def test_tasks_stay_where_the_user_wants_them(lab, cluster):
         client.gather(futures)
 
 
+@pytest.mark.full
 def test_what_workers_of_a_deadly_node_hold_goes_to_others_first(lab, cluster):
     on_two_nodes(lab, cluster)
     with Client(cluster) as client:
@@ -234,6 +236,7 @@ def test_what_workers_of_a_deadly_node_hold_goes_to_others_first(lab, cluster):
         client.gather(futures)
 
 
+@pytest.mark.full
 def test_what_somebody_cancels_meanwhile_is_not_the_nodes_fault(lab, cluster):
     on_two_nodes(lab, cluster)
     with Client(cluster) as client:
@@ -263,6 +266,7 @@ def test_where_every_job_ends_without_a_worker_no_node_is_to_blame(lab, held):
     assert excluded(lab) == ["", "", ""]
 
 
+@pytest.mark.full
 def test_a_job_whose_workers_die_stays_where_there_is_nothing_to_compare_it_with(lab, cluster):
     cluster.scale(jobs=1)
     cluster.wait_for_workers(2, timeout=90)
