@@ -152,7 +152,9 @@ def test_keys_of_encrypted_connections_are_in_the_shared_folder_and_gone_after_c
 
 def test_a_shared_folder_that_can_not_be_made_is_one_line(lab):
     arguments = {"security": True, "shared_temp_directory": "/proc/nowhere"}
-    with pytest.raises(ConfigError, match=r"argument shared_temp_directory: /proc/nowhere can't be"):
+    with pytest.raises(
+        ConfigError, match=r"argument shared_temp_directory: /proc/nowhere can't be"
+    ):
         SLURMCluster(**arguments)
     assert config.explicit(SLURM, {**arguments, "security": None})  # nothing will be put there
 
