@@ -128,7 +128,7 @@ class Program:
         left = self.testbed.jobs()
         if left:  # a scenario tells of them before
             self.testbed.run(f"scancel {' '.join(left)}", user="root", check=False)
-            assert until(lambda: not self.testbed.jobs(), 60)
+            assert until(lambda: not self.testbed.jobs(), 60) is not None, f"jobs stay: {left}"
 
 
 def until(condition, seconds, pause=0.5):
