@@ -251,10 +251,12 @@ def test_what_somebody_cancels_meanwhile_is_not_the_nodes_fault(lab, cluster):
     assert cluster.recovery.nodes.left_out == []
 
 
-def test_the_node_of_a_job_that_fell_silent_is_left_out_however_it_ends(lab, beside):
-    # Its workers end by themselves when they do not reach the scheduler any more.
+@pytest.mark.parametrize("what", ["silent", "died"])
+def test_the_node_of_a_job_whose_workers_no_longer_reach_us_is_left_out(lab, beside, what):
+    # They notice it, and end by themselves.
     member = beside.recovery._members["100"]
-    member.came, member.silent = time.monotonic(), True
+    member.came = time.monotonic()
+    setattr(member, what, True)
     lab.state("100", "COMPLETED", "None", "bad")
     until(lambda: "102" in beside.job_ids)
     assert excluded(lab) == ["", "", "bad"]

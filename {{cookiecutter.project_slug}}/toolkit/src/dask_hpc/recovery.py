@@ -77,6 +77,7 @@ class Member:
     alone: float | None = None  # since when none of them is there, after there was one
     lost: str = ""  # why it was given up by us, in words
     silent: bool = False  # a worker of it was given up, since nothing was heard from it
+    died: bool = False  # a worker of it was gone while it had tasks
 
     @property
     def worked(self) -> float:
@@ -178,6 +179,7 @@ class Recovery:
             self._cluster.watcher.expedite()
         if not tasks or member.lost:
             return
+        member.died = True
         # If one of them is what killed it, it shows elsewhere; if not, it is safe there. Dask gives
         # a task up after so many deaths, and the workers of one node may die again and again.
         node = self._node_of(member)
@@ -210,7 +212,7 @@ class Recovery:
             return
         if event.state in EXPLAINED and not member.lost:
             self.nodes.acquit(event.job)
-        elif self._node_failed(member) and self._work_beside(event.node):
+        elif self._node_failed(member, event.state) and self._work_beside(event.node):
             self.nodes.condemn(event.node)
         status = JobStatus(event.job, event.state, event.reason, event.node)
         self._ended.append((member, status))
@@ -332,9 +334,12 @@ class Recovery:
         status = self._cluster.watcher.jobs.get(member.job_id)
         return status.node if status is not None else ""
 
-    def _node_failed(self, member: Member) -> bool:
+    def _node_failed(self, member: Member, state: JobState) -> bool:
         """Whether workers of an ended job were lost, or none of them came although others' do."""
-        return bool(member.lost) or member.silent or (member.came is None and self._connected)
+        if member.lost or member.silent or (member.came is None and self._connected):
+            return True
+        # They ended in order, with work to do: they did not reach the scheduler any more.
+        return member.died and state is JobState.DONE
 
     async def _collect(self) -> None:
         await asyncio.sleep(TOGETHER)
