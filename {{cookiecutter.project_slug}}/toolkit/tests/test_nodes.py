@@ -166,13 +166,18 @@ def kill_a_busy_worker(cluster, client, job, but=()):
     return cluster.scheduler.get_events(address)[-1][1]["processing-tasks"]
 
 
+def kill_two_busy_workers(cluster, client, job, but=()):
+    """Kill two, so far apart that they do not die of one thing."""
+    kill_a_busy_worker(cluster, client, job, but)
+    time.sleep(nodes.AT_ONCE)
+    kill_a_busy_worker(cluster, client, job, but)
+
+
 def test_a_job_whose_workers_die_again_and_again_goes_on_on_another_node(lab, cluster):
     on_two_nodes(lab, cluster)
     with Client(cluster) as client:
         futures = client.map(lambda i: time.sleep(0.2) or i, range(120), pure=False)
-        kill_a_busy_worker(cluster, client, "100")
-        time.sleep(nodes.AT_ONCE)
-        kill_a_busy_worker(cluster, client, "100")
+        kill_two_busy_workers(cluster, client, "100")
         until(lambda: "102" in cluster.job_ids)
         assert client.gather(futures) == list(range(120))
     [said] = cluster.recovery.said
@@ -228,9 +233,7 @@ def test_what_workers_of_a_deadly_node_hold_goes_to_others_first(lab, cluster):
         there = [w.address for w in cluster.scheduler.workers.values() if w.name == name]
         held = client.scatter("the data", workers=there)
         futures = client.map(lambda i: time.sleep(0.2) or i, range(150), pure=False)
-        kill_a_busy_worker(cluster, client, "100", but=there)
-        time.sleep(nodes.AT_ONCE)
-        kill_a_busy_worker(cluster, client, "100", but=there)
+        kill_two_busy_workers(cluster, client, "100", but=there)
         until(lambda: "102" in cluster.job_ids)
         assert client.submit(str, held).result(timeout=60) == "the data"
         client.gather(futures)
@@ -274,9 +277,7 @@ def test_a_job_whose_workers_die_stays_where_there_is_nothing_to_compare_it_with
     cluster.wait_for_workers(2, timeout=90)
     with Client(cluster) as client:
         futures = client.map(lambda i: time.sleep(0.2) or i, range(60), pure=False)
-        kill_a_busy_worker(cluster, client, "100")
-        time.sleep(nodes.AT_ONCE)
-        kill_a_busy_worker(cluster, client, "100")
+        kill_two_busy_workers(cluster, client, "100")
         assert client.gather(futures) == list(range(60))
     assert cluster.job_ids == ["100"]
     assert cluster.recovery.said == []

@@ -276,10 +276,8 @@ class Recovery:
         """Cancel jobs without workers that the batch system, asked anew, takes for running."""
         cluster, watcher = self._cluster, self._cluster.watcher
         try:
-            before = time.monotonic()
-            await watcher.poll()
-            if watcher.asked < before:
-                return  # there was no answer
+            if not await self._ask_anew():
+                return
             for member in members:
                 if member.name not in cluster.worker_spec or member.alone is None:
                     continue  # its workers have left in order, or one is back
@@ -296,10 +294,8 @@ class Recovery:
     async def _leave(self, node: str) -> None:
         """Workers die there, and nowhere else: its jobs are submitted again, for other nodes."""
         cluster, watcher = self._cluster, self._cluster.watcher
-        before = time.monotonic()
-        await watcher.poll()
         # The batch system may know why; or this was said already, by another death.
-        if watcher.asked < before or not self.nodes.is_deadly(node):
+        if not await self._ask_anew() or not self.nodes.is_deadly(node):
             return
         self.nodes.condemn(node)
         lost = []
@@ -319,6 +315,12 @@ class Recovery:
             await give_up(cluster.scheduler, worker.address, "job-lost")
         await cluster._canceller.cancel(*(member.job_id for member in lost))
 
+    async def _ask_anew(self) -> bool:
+        """Ask the batch system about the jobs, now; whether it has answered."""
+        watcher, before = self._cluster.watcher, time.monotonic()
+        await watcher.poll()
+        return watcher.asked >= before
+
     def _work_beside(self, node: str) -> bool:
         """Whether workers are there on other nodes than this one, if it is known."""
         return bool(node) and any(
@@ -327,6 +329,8 @@ class Recovery:
 
     def _elsewhere(self, nodes: list[str]) -> bool:
         """Whether jobs can be submitted so that they do not run on these nodes."""
+        if not nodes:
+            return False
         cluster = self._cluster
         return bool(cluster.batch.leave_out(nodes, cluster._dummy_job.job_extra_directives))
 
