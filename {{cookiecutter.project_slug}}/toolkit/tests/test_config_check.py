@@ -19,7 +19,9 @@ jobqueue:
     memory: 16 GiB
     walltime: "01:00:00"
     job-extra-directives: ["--nodes=1"]
-    log_directory: logs
+    log-directory: logs
+    local_directory: /scratch/lab
+    scheduler-options: {dashboard_address: ":8787", port: 8786}
 """
 
 
@@ -60,6 +62,16 @@ def test_nothing_is_said_of_a_good_file():
         ("interface: ib 0", "interface: must be a name as `ip address` shows it"),
         ("interface: [ib0]", "interface: must be a name as `ip address` shows it"),
         ("scheduler-options: {interface: ib 0}", "scheduler-options: interface must be a name"),
+        (
+            "scheduler-options: {interfase: ib0}",
+            "scheduler-options: interfase: Dask's scheduler has no such argument, and does not "
+            "start; did you mean interface?",
+        ),
+        ("scheduler-options: [port]", "scheduler-options: must be a mapping, like"),
+        ("log-directory: 5", "log-directory: must be the name of a folder, not 5"),
+        ("partition: x", "partition: there is no such key, and it is ignored; it is called queue"),
+        ("time: x", "time: there is no such key, and it is ignored; it is called walltime"),
+        ("mem: 16 GiB", "mem: there is no such key, and it is ignored; it is called memory"),
         ('account: "a\\nb"', "account: 'a\\nb' has a line break or control character"),
         ('job-extra-directives: ["-x\\n"]', "job-extra-directives: '-x\\n' has a line break"),
         (

@@ -120,6 +120,7 @@ def test_a_misspelt_key_is_warned_of_although_the_cluster_then_lacks_it(files):
             {"wall_time": "1:00"},
             "(wall_time=...): there is no such argument; did you mean walltime?",
         ),
+        ({"mem": "x"}, "(mem=...): there is no such argument; it is called memory"),
         ({"Cores": 2}, "(Cores=...): there is no such argument; did you mean cores?"),
         (
             {"log-directory": "x"},

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import doubts
 from ._jobqueue import dask_jobqueue
-from .config_check import RENAMED
+from .config_check import RENAMED, THEIRS
 from .errors import ConfigError
 from .schedulers import Scheduler
 
@@ -72,6 +72,9 @@ def _meant(batch: Scheduler, name: str, known: set[str]) -> str:
     if name == "account" and batch.account_key:
         return f"; it is called {batch.account_key}."
     plain = name.replace("-", "_").lower()
+    theirs = THEIRS.get(plain.replace("_", "-"), "").replace("-", "_")
+    if theirs in known:
+        return f"; it is called {theirs}."
     close = [plain] if plain in known else difflib.get_close_matches(plain, known, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 

@@ -94,6 +94,7 @@ class ClusterMixin(EndsItself):
         given = [name for name, value in kwargs.items() if value is not None]
         kwargs = config.explicit(self.batch, kwargs)
         doubts.about_values(files, sections, given)
+        self._doubt_arguments(given, kwargs["cores"], kwargs["processes"])
         self._wanted = 0  # jobs
         self._names = itertools.count()
         self.workers_per_job: int = kwargs["processes"]
@@ -112,6 +113,12 @@ class ClusterMixin(EndsItself):
         # HTCondor's jobs may be on another computer, which its commands have to be told.
         extra = self._cancel_extra()
         self._canceller.extra, self.watcher.extra = extra, self.batch.list_extra(extra)
+
+    def _doubt_arguments(self, given: list[str], cores: int, processes: int) -> None:
+        line = values.idle_cores(cores, processes)
+        if line and {"cores", "processes"} & set(given):
+            name = f"{type(self).__name__}(cores={cores}, processes={processes})"
+            doubts.warn(f"{name}: processes {line}")
 
     def _cancel_extra(self) -> list[str]:
         return shlex.split(self._dummy_job.cancel_command or "")[1:]

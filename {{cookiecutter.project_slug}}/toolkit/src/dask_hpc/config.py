@@ -279,6 +279,13 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
             raise ConfigError(f"{key(name)} must be a list, not {setting(name)!r}.")
     if setting("interface") is not None and (line := values.interface(setting("interface"))):
         raise ConfigError(f"{key('interface')} {line}.")
+    for name in ("log_directory", "local_directory", "shared_temp_directory"):
+        if setting(name) is not None and (line := values.folder(setting(name))):
+            raise ConfigError(f"{key(name)} {line}.")
+    # A scheduler class of the user's own may take others.
+    options = setting("scheduler_options") if kwargs.get("scheduler_cls") is None else None
+    if options is not None and (line := values.scheduler_options(options)):
+        raise ConfigError(f"{key('scheduler_options')}: {line}.")
     for name in sorted(batch_arguments() | set(kwargs)):
         if line := values.one_line(name.replace("_", "-"), setting(name)):
             raise ConfigError(f"{key(name)}: {line}.")

@@ -21,6 +21,17 @@ RENAMED = {
     "job-extra": "job-extra-directives",
     "header-skip": "job-directives-skip",
 }
+FOLDERS = ("log-directory", "local-directory", "shared-temp-directory")
+# What the batch systems' own options are called, where a key of another name stands for it.
+THEIRS = {
+    "partition": "queue",
+    "time": "walltime",
+    "mem": "memory",
+    "ncpus": "cores",
+    "cpus-per-task": "cores",
+    "ntasks": "processes",
+    "output": "log-directory",
+}
 # Keys that dask-jobqueue reads although its own file does not list them.
 UNLISTED = {"job-extra", "header-skip", "env-extra", "extra"}
 
@@ -166,6 +177,8 @@ def _keys(section: str, keys: dict[str, Any]) -> Iterator[str]:
 
 
 def _meant(key: str, known: set[str]) -> str:
+    if (name := THEIRS.get(str(key))) in known:
+        return f"; it is called {name}"
     close = difflib.get_close_matches(str(key), known - set(RENAMED), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -197,22 +210,19 @@ def _values(
     cores, processes = counts.get("cores"), counts.get("processes")
     if cores and processes and processes > cores:
         yield "processes", f"{processes} processes can't share {cores} cores"
-    elif cores and processes and cores % processes:
-        yield "processes", f"does not divide cores: {cores % processes} of {cores} cores stay idle"
+    elif cores and processes and (line := values.idle_cores(cores, processes)):
+        yield "processes", line
     size = settings.get("memory")
     if size is not None and (line := values.memory(size, processes or 1)):
         yield "memory", line
     timeout = settings.get("death-timeout")
     if timeout is not None and (line := values.seconds(timeout)):
         yield "death-timeout", line
-    options = settings.get("scheduler-options")
-    interfaces = {
-        "interface": settings.get("interface"),
-        "scheduler-options": options.get("interface") if isinstance(options, dict) else None,
-    }
-    for key, name in interfaces.items():
-        if name is not None and (line := values.interface(name)):
-            yield key, line if key == "interface" else f"interface {line}"
+    checks = {"interface": values.interface, "scheduler-options": values.scheduler_options}
+    checks |= dict.fromkeys(FOLDERS, values.folder)
+    for key, check in checks.items():
+        if settings.get(key) is not None and (line := check(settings[key])):
+            yield key, line
     walltime = settings.get("walltime")
     if scheduler is not None:
         yield from _job(scheduler, settings)

@@ -7,6 +7,9 @@ table that both are held to.
 
 from __future__ import annotations
 
+import difflib
+import inspect
+import os
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -35,6 +38,13 @@ def count(value: Any) -> str:
         return f"must be a whole number, 1 or more, not {value!r}"
     if value > MOST_CORES:
         return f"is for one job on one node, and a node has {MOST_CORES} at most, not {value}"
+    return ""
+
+
+def idle_cores(cores: int, processes: int) -> str:
+    """What is doubtful about a number of processes that are to share a job's cores."""
+    if left := cores % processes:
+        return f"does not divide cores: {left} of {cores} cores stay idle"
     return ""
 
 
@@ -106,6 +116,40 @@ def interface(value: Any) -> str:
     if isinstance(value, str) and INTERFACE.fullmatch(value):
         return ""
     return f"must be a name as `ip address` shows it, such as ib0 or eth0, not {value!r}"
+
+
+def folder(value: Any) -> str:
+    """What is wrong with the name of a folder."""
+    if isinstance(value, str | os.PathLike) and str(value).strip():
+        return ""
+    return f"must be the name of a folder, not {value!r}"
+
+
+def scheduler_options(value: Any) -> str:
+    """What is wrong with the arguments that Dask's scheduler is to be started with."""
+    if not isinstance(value, dict):
+        return f'must be a mapping, like {{"dashboard_address": ":8787"}}, not {value!r}'
+    if value.get("interface") is not None and (line := interface(value["interface"])):
+        return f"interface {line}"
+    known = _parameters_of_the_scheduler()
+    for name in value:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, n=1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            return f"{name}: Dask's scheduler has no such argument, and does not start{meant}"
+    return ""
+
+
+def _parameters_of_the_scheduler() -> set[str]:
+    from distributed import Scheduler  # slow to import, and not needed for the rest
+
+    found = {name for cls in inspect.getmro(Scheduler) for name in _parameters(cls)}
+    return found - {"self", "args", "kwargs"}
+
+
+def _parameters(cls: type) -> Iterator[str]:
+    if "__init__" in vars(cls) and cls is not object:
+        yield from inspect.signature(vars(cls)["__init__"]).parameters
 
 
 def one_line(key: str, value: Any) -> str:
