@@ -11,6 +11,7 @@ from dask.distributed import Client, KilledWorker, get_worker
 import dask_hpc
 from dask_hpc import nodes, recovery
 from dask_hpc.nodes import Nodes
+from dask_hpc.placing import send_elsewhere
 from dask_hpc.schedulers import SCHEDULERS
 
 from .conftest import until
@@ -210,6 +211,35 @@ def test_the_tasks_of_a_worker_that_died_run_on_another_node(lab, cluster):
         names = client.gather([future for future in futures if future.key in keys])
     assert names
     assert set(names) <= elsewhere
+
+
+def test_tasks_sent_elsewhere_do_not_wait_for_workers_that_are_gone(lab, cluster):
+    on_two_nodes(lab, cluster)
+    with Client(cluster) as client:
+        futures = client.map(lambda i: time.sleep(2) or i, range(12), pure=False)
+        keys = kill_a_busy_worker(cluster, client, "100")
+        until(lambda: all(cluster.scheduler.tasks[key].worker_restrictions for key in keys))
+        for job in ("100", "101"):
+            lab.state(job, "NODE_FAIL", "None")
+            os.killpg(int((lab.folder / f"{job}.pid").read_text()), signal.SIGKILL)
+        until(lambda: not cluster.scheduler.workers)
+        assert client.gather(futures) == list(range(12))
+
+
+def test_a_task_that_has_been_sent_elsewhere_is_not_sent_back(lab, cluster):
+    on_two_nodes(lab, cluster)
+    scheduler = cluster.scheduler
+    first, second, *_ = sorted(scheduler.workers)
+    with Client(cluster) as client:
+        future = client.submit(time.sleep, 5)
+        until(lambda: future.key in scheduler.tasks and scheduler.tasks[future.key].processing_on)
+        for address in (first, second):
+            client.run_on_scheduler(
+                lambda dask_scheduler, away: send_elsewhere(dask_scheduler, [future.key], away),
+                away={address},
+            )
+        assert scheduler.tasks[future.key].processing_on.address not in (first, second)
+        assert scheduler.tasks[future.key].worker_restrictions.isdisjoint({first, second})
 
 
 @pytest.mark.full

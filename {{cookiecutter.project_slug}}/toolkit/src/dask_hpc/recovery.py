@@ -16,7 +16,8 @@ from distributed.scheduler import heartbeat_interval
 from . import jobs, news
 from .errors import SubmitError
 from .nodes import Nodes
-from .retiring import close_to_new_tasks, give_up, here, retire, send_elsewhere
+from .placing import send_elsewhere, start_left_over
+from .retiring import close_to_new_tasks, give_up, here, retire
 from .schedulers import JobState, JobStatus
 from .tasks import Tasks
 
@@ -237,6 +238,7 @@ class Recovery:
                         member.silent = True
                         if not member.addresses:
                             member.alone = now - LOST  # the wait is over already
+        start_left_over(scheduler)
         self._look_for_tasks_without_jobs()
         lost = [m for m in self.members if m.alone is not None and now - m.alone >= LOST]
         if lost and not self._checking and now - self._cluster.watcher.asked >= jobs.AGAIN:

@@ -59,36 +59,6 @@ async def give_up(scheduler, address: str, why: str, expected: bool = True) -> N
     )
 
 
-def send_elsewhere(scheduler, keys: Iterable[str], away: set[str]) -> None:
-    """Have tasks run on none of these workers, as long as there are others.
-
-    Tasks for which the user has said where they may run are left alone.
-
-    Parameters
-    ----------
-    keys : iterable of str
-    away : set of str
-        Addresses of the workers.
-    """
-    others = {worker.address for worker in scheduler.running if worker.address not in away}
-    if not others:
-        return
-    again = []
-    for key in keys:
-        task = scheduler.tasks.get(key)
-        if task is None or task.state not in ("waiting", "queued", "no-worker", "processing"):
-            continue
-        if task.worker_restrictions or task.host_restrictions or task.resource_restrictions:
-            continue
-        task.worker_restrictions, task.loose_restrictions = others, True
-        placed = task.state == "processing" and task.processing_on.address in others
-        if task.state in ("queued", "processing") and not placed:
-            again.append(key)  # it is in line for any worker, or for one of these
-    scheduler.transitions(
-        dict.fromkeys(again, "released"), stimulus_id=f"dask-hpc-elsewhere-{time.time()}"
-    )
-
-
 def take_back(scheduler, worker) -> None:
     """Give tasks that wait on a worker, and will not start there, to others."""
     waiting = [task.key for task in worker.processing if task not in worker.executing]

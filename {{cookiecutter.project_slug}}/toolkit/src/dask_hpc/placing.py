@@ -1,0 +1,64 @@
+"""Tasks of workers that died run on others next, and wait for none of them in vain."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+
+class Others(set):
+    """Addresses of workers that tasks are sent to by us, and not by the user."""
+
+
+def send_elsewhere(scheduler, keys: Iterable[str], away: set[str]) -> None:
+    """Have tasks run on none of these workers, as long as there are others.
+
+    Tasks for which the user has said where they may run are left alone.
+
+    Parameters
+    ----------
+    keys : iterable of str
+    away : set of str
+        Addresses of the workers.
+    """
+    others = {worker.address for worker in scheduler.running if worker.address not in away}
+    if not others:
+        return
+    again = []
+    for key in keys:
+        task = scheduler.tasks.get(key)
+        if task is None or task.state not in ("waiting", "queued", "no-worker", "processing"):
+            continue
+        before = task.worker_restrictions or others
+        by_user = task.worker_restrictions and not isinstance(before, Others)
+        if by_user or task.host_restrictions or task.resource_restrictions:
+            continue
+        # Not back to where it was when a worker died before, either.
+        chosen = Others(before & others or others)
+        task.worker_restrictions, task.loose_restrictions = chosen, True
+        placed = task.state == "processing" and task.processing_on.address in chosen
+        if task.state in ("queued", "processing") and not placed:
+            again.append(key)  # it is in line for any worker, or for one of these
+    scheduler.transitions(
+        dict.fromkeys(again, "released"), stimulus_id=f"dask-hpc-elsewhere-{time.time()}"
+    )
+
+
+def start_left_over(scheduler) -> None:
+    """Have tasks run that wait for certain workers, may run on others, and could.
+
+    Where no worker at all was there for a moment, distributed (2026.8.0) leaves such tasks in the
+    state *no-worker*: whoever comes then is offered only tasks that prefer this very worker
+    (``bulk_schedule_unrunnable_after_adding_worker``), so that those whose workers are gone would
+    wait for ever. The same goes for a user's tasks with ``allow_other_workers``.
+    """
+    if not scheduler.running:
+        return
+    waiting = [
+        task.key
+        for task in scheduler.unrunnable
+        if task.loose_restrictions and not scheduler.valid_workers(task)
+    ]
+    scheduler.transitions(
+        dict.fromkeys(waiting, "processing"), stimulus_id=f"dask-hpc-left-over-{time.time()}"
+    )
