@@ -6,7 +6,7 @@ import time
 
 import dask
 import pytest
-from dask.distributed import Client, KilledWorker, get_worker
+from dask.distributed import Client, KilledWorker, get_worker, wait
 
 import dask_hpc
 from dask_hpc import nodes, recovery
@@ -223,6 +223,7 @@ def test_tasks_sent_elsewhere_do_not_wait_for_workers_that_are_gone(lab, cluster
             lab.state(job, "NODE_FAIL", "None")
             os.killpg(int((lab.folder / f"{job}.pid").read_text()), signal.SIGKILL)
         until(lambda: not cluster.scheduler.workers)
+        wait(futures, timeout=90)
         assert client.gather(futures) == list(range(12))
 
 
