@@ -10,7 +10,7 @@ TESTBED := TESTBED_MAKE=1 $(PY) -m hpc_testbed --target lab
 # The record of the headline on the testbed is kept.
 PYTEST = mkdir -p build/benchmarks && $(PY) -m pytest --benchmark-json=build/benchmarks/headline.json
 # They mostly wait, for processes that start; more at once would make times mean nothing.
-PARALLEL := --numprocesses auto --maxprocesses 4
+PARALLEL := --numprocesses 3
 # 5: none is left of them by PYTEST_ARGS, as by -k.
 OR_NONE = || [ $$? -eq 5 ]
 PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject.toml

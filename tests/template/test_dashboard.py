@@ -49,7 +49,7 @@ def script(local_project):
         process.communicate("\n", timeout=60)
 
 
-@pytest.fixture(scope="module", params=["/", "/x/"])
+@pytest.fixture(scope="module", params=[pytest.param("/", marks=pytest.mark.full), "/x/"])
 def jupyterlab(request, local_project):
     with JupyterLab(local_project, base_url=request.param) as jupyterlab:
         yield jupyterlab

@@ -22,7 +22,10 @@ def account(installed, **extra):
     return re.search(r"^#SBATCH -A (.*)$", text, re.MULTILINE)[1]
 
 
-@pytest.mark.parametrize("which", ["slurm_project", "local_project"])
+# Those of a Slurm site's run in test_git, too, as its workflow's steps.
+@pytest.mark.parametrize(
+    "which", [pytest.param("slurm_project", marks=pytest.mark.full), "local_project"]
+)
 def test_the_projects_own_tests_pass(request, which):
     installed = request.getfixturevalue(which)
     # Plug-ins that the outer environment happens to have are none of the project's.

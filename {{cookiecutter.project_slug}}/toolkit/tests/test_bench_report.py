@@ -104,15 +104,16 @@ class Text(HTMLParser):
         self.text += "" if self.skip else data
 
 
-@pytest.fixture
-def page(tmp_path):
-    ladder(tmp_path)
-    gil(tmp_path)
-    result = CliRunner().invoke(main, ["bench", "report", str(tmp_path)])
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    ladder(folder)
+    gil(folder)
+    result = CliRunner().invoke(main, ["bench", "report", str(folder)])
     assert result.exit_code == 0, result.output
     printed = [line.rsplit("/", 1)[1] for line in result.output.splitlines()]
     assert printed == ["speedup.png", "speedup.svg", "gil.png", "gil.svg", "report.html"]
-    return tmp_path, Text((tmp_path / "report.html").read_text())
+    return folder, Text((folder / "report.html").read_text())
 
 
 def test_the_figures_are_images(page):
