@@ -201,6 +201,16 @@ def test_sbatch_wait_has_the_programs_exit_code(lab, submit):
     assert done.returncode == 7
 
 
+def test_a_folder_that_the_nodes_do_not_see_is_warned_of_before(lab):
+    done = lab.shell(
+        f"{SMALL}; python=$(command -v dask); cd $(mktemp -d) && echo 'print(1)' > program.py && "
+        "$python hpc run program.py"
+    )
+    assert "is on a disk of this computer's own, as it looks" in done.stderr
+    job = re.fullmatch(r"Submitted batch job (\d+)\n", done.stdout)[1]
+    assert Job(lab, job, "/nowhere").wait().state[0] == "FAILED"
+
+
 def test_scancel_ends_everything_at_once(submit, lab):
     job = submit(
         """

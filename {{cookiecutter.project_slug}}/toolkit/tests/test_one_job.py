@@ -1,6 +1,7 @@
 """`dask hpc run`: the job script of a program that has its scheduler and workers in its own job."""
 
 import functools
+from pathlib import Path
 
 import dask
 import pytest
@@ -116,3 +117,26 @@ def test_making_the_script_starts_nothing(lab, monkeypatch):
 
     monkeypatch.setattr(distributed.Scheduler, "__init__", started)
     assert "program.py" in one_job.script(["program.py"], 2)
+
+
+@pytest.mark.parametrize(
+    ("home", "folder", "warned"),
+    [
+        ("disk", "disk", False),
+        ("nfs", "nfs", False),
+        ("nfs", "scratch", False),
+        ("nfs", "disk", True),
+    ],
+)
+def test_a_folder_that_nodes_may_not_see_is_warned_of(
+    run, lab, tmp_path, monkeypatch, home, folder, warned
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        one_job,
+        "_device",
+        {Path("/"): "disk", Path("/tmp"): "disk", Path.home(): home, tmp_path: folder}.get,
+    )
+    said = run("program.py").output
+    assert (f"Warning: {tmp_path} is on a disk of this computer's own" in said) is warned
+    assert "Submitted batch job" in said

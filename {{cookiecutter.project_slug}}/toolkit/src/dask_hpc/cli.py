@@ -137,6 +137,13 @@ def run(jobs, config_name, dry_run, program, arguments):
     if dry_run:
         click.echo(text, nl=False)
         return
+    if one_job.of_this_computer(folder := Path.cwd()):
+        click.secho(
+            f"Warning: {folder} is on a disk of this computer's own, as it looks. A job that does "
+            "not find its folder ends at once, without output: submit it from your home.",
+            fg="yellow",
+            err=True,
+        )
     job = one_job.submit(text)
     click.echo(f"Submitted batch job {job}")
     click.echo(

@@ -84,6 +84,22 @@ def script(program: Sequence[str], nodes: int, config_name: str | None = None) -
     return "\n".join(lines) + "\n"
 
 
+def of_this_computer(folder: Path) -> bool:
+    """Whether a folder is likely on a disk of this computer's own, which nodes do not see.
+
+    It is where ``/tmp`` or the system is, and the home, which is shared at most sites, is not.
+    """
+    own = {_device(Path(name)) for name in ("/", "/tmp", "/dev/shm")}
+    return _device(folder) in own and _device(Path.home()) not in own
+
+
+def _device(path: Path) -> int | None:
+    try:
+        return path.stat().st_dev
+    except OSError:
+        return None
+
+
 def submit(text: str) -> str:
     """Submit a job script; return the job's id.
 
