@@ -322,6 +322,19 @@ def test_the_node_of_a_job_whose_workers_are_lost_is_left_out(lab, cluster, monk
     assert excluded(lab) == ["", "", "bad"]
 
 
+def test_jobs_are_not_lost_while_a_restart_of_all_workers_takes_its_time(lab, cluster, monkeypatch):
+    on_two_nodes(lab, cluster)
+    with Client(cluster) as client:
+        client.restart()
+        assert time.monotonic() - cluster.recovery._restarted < 60
+        monkeypatch.setattr(recovery, "LOST", 1.0)
+        os.killpg(int((lab.folder / "100.pid").read_text()), signal.SIGKILL)
+        time.sleep(5)
+        assert sorted(cluster.job_ids) == ["100", "101"]
+        monkeypatch.setattr(recovery, "RESTART", 0.0)
+        until(lambda: "102" in cluster.job_ids)
+
+
 @pytest.fixture
 def beside(held, monkeypatch):
     """Two jobs that wait, as if workers of others were there on other nodes."""

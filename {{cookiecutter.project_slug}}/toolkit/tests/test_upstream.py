@@ -17,7 +17,7 @@ from distributed.deploy import Cluster
 
 import dask_hpc
 from dask_hpc._jobqueue import dask_jobqueue
-from dask_hpc.placing import start_left_over
+from dask_hpc.placing import BARRIER, start_left_over
 
 
 def test_whether_a_handler_takes_a_comm_is_cached_in_expects_comm():
@@ -159,6 +159,13 @@ def test_the_removal_of_a_worker_is_an_event_that_says_what_it_ran_and_whether_i
 
     asyncio.run(removed(expected=True))
     asyncio.run(removed(expected=False))
+
+
+def test_all_outputs_of_a_shuffle_wait_for_a_barrier_whose_key_begins_so():
+    # placing.send_elsewhere leaves them alone.
+    from distributed.shuffle._core import barrier_key
+
+    assert barrier_key("x").startswith(BARRIER)
 
 
 def test_a_task_that_may_run_on_others_is_forgotten_where_its_worker_is_gone():

@@ -561,6 +561,9 @@ class Comings(SchedulerPlugin):
         if finish == "memory" and key in self._recovery.nodes.suspects:
             self._recovery.nodes.came_through(key)
 
+    def restart(self, scheduler):
+        self._recovery.restarted()
+
     def remove_worker(self, scheduler, worker, **_):
         if (name := self._names.pop(worker, None)) is not None:
             events = (event for _, event in reversed(scheduler.get_events(worker)))

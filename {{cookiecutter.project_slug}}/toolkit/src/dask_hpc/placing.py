@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+# How the keys of tasks begin on which all outputs of a P2P shuffle or rechunk wait.
+BARRIER = "shuffle-barrier-"
+
 
 class Others(set):
     """Addresses of workers that tasks are sent to by us, and not by the user."""
@@ -13,7 +16,8 @@ class Others(set):
 def send_elsewhere(scheduler, keys: Iterable[str], away: set[str]) -> None:
     """Have tasks run on none of these workers, as long as there are others.
 
-    Tasks for which the user has said where they may run are left alone.
+    Tasks for which somebody else says where they run are left alone: the user, or a shuffle. One
+    that waits on a worker may still be stolen by an idle one, as Dask otherwise does it.
 
     Parameters
     ----------
@@ -29,10 +33,9 @@ def send_elsewhere(scheduler, keys: Iterable[str], away: set[str]) -> None:
         task = scheduler.tasks.get(key)
         if task is None or task.state not in ("waiting", "queued", "no-worker", "processing"):
             continue
-        before = task.worker_restrictions or others
-        by_user = task.worker_restrictions and not isinstance(before, Others)
-        if by_user or task.host_restrictions or task.resource_restrictions:
+        if _is_placed_by_others(task):
             continue
+        before = task.worker_restrictions or others
         # Not back to where it was when a worker died before, either.
         chosen = Others(before & others or others)
         task.worker_restrictions, task.loose_restrictions = chosen, True
@@ -42,6 +45,16 @@ def send_elsewhere(scheduler, keys: Iterable[str], away: set[str]) -> None:
     scheduler.transitions(
         dict.fromkeys(again, "released"), stimulus_id=f"dask-hpc-elsewhere-{time.time()}"
     )
+
+
+def _is_placed_by_others(task) -> bool:
+    if task.worker_restrictions and not isinstance(task.worker_restrictions, Others):
+        return True
+    if task.host_restrictions or task.resource_restrictions:
+        return True
+    # distributed takes an actor for one of the worker's that it was to start on, whatever we do;
+    # and from the workers that a barrier may run on it makes those of the shuffle.
+    return task.actor or any(str(t.key).startswith(BARRIER) for t in (task, *task.dependencies))
 
 
 def start_left_over(scheduler) -> None:
@@ -57,7 +70,10 @@ def start_left_over(scheduler) -> None:
     waiting = [
         task.key
         for task in scheduler.unrunnable
-        if task.loose_restrictions and not scheduler.valid_workers(task)
+        if task.loose_restrictions
+        # Those are counted on the worker, which has to have them (distributed#4792).
+        and not task.resource_restrictions
+        and not scheduler.valid_workers(task)
     ]
     scheduler.transitions(
         dict.fromkeys(waiting, "processing"), stimulus_id=f"dask-hpc-left-over-{time.time()}"

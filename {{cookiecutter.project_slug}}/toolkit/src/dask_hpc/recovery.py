@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import time
@@ -32,6 +31,8 @@ LEFT_PAUSE = 10.0
 # A connection may break and come back, and a nanny starts a worker again within seconds. After so
 # long without any worker a job that the batch system takes for running is given up.
 LOST = 15.0
+# After `Client.restart()`, where all of them start at once and load what is on one file system.
+RESTART = 60.0
 # A silent worker is given up that long before worker-ttl, seconds: two looks.
 EARLY = 2.0
 # Endings that come this close together are told in one line, seconds.
@@ -120,6 +121,7 @@ class Recovery:
         self._refusal: SubmitError | None = None  # the last one
         self._told_of_waiting = False  # that tasks wait, and no job is there for them
         self._resumed = 0.0  # when the event loop went on after a halt (time.time)
+        self._restarted = -RESTART  # when the user had all workers restarted (time.monotonic)
 
     @property
     def pending(self) -> int:
@@ -238,12 +240,14 @@ class Recovery:
                         member.silent = True
                         if not member.addresses:
                             member.alone = now - LOST  # the wait is over already
-        start_left_over(scheduler)
         self._look_for_tasks_without_jobs()
         lost = [m for m in self.members if m.alone is not None and now - m.alone >= LOST]
-        if lost and not self._checking and now - self._cluster.watcher.asked >= jobs.AGAIN:
+        awaited = now < self._restarted + RESTART  # they are about to come
+        asked = now - self._cluster.watcher.asked < jobs.AGAIN
+        if lost and not self._checking and not awaited and not asked:
             self._checking = True
             self._spawn(self._check_lost(lost))
+        start_left_over(scheduler)
 
     def _look_for_tasks_without_jobs(self) -> None:
         """Say it, once, when tasks wait for workers and no job is there or to come."""
@@ -260,6 +264,10 @@ class Recovery:
     def resumed(self) -> None:
         """The event loop was held up for longer than its timers ask for."""
         self._resumed = time.time()
+
+    def restarted(self) -> None:
+        """The user has all workers started anew."""
+        self._restarted = time.monotonic()
 
     def close(self) -> None:
         """The cluster is closing: nothing is told or submitted any more."""
@@ -309,10 +317,13 @@ class Recovery:
                 member.lost = f"{{its}} workers die on {node}, and nowhere else"
                 lost.append(member)
         names = [name for member in lost for name in member.workers]
-        close_to_new_tasks(cluster.scheduler, here(cluster.scheduler, names))
-        with contextlib.suppress(TimeoutError):
+        try:
+            close_to_new_tasks(cluster.scheduler, here(cluster.scheduler, names))
             async with asyncio.timeout(MOVING):
                 await retire(cluster.scheduler, names)
+        except Exception:
+            # They die there. The jobs must end in any case: nobody would look after them again.
+            logger.info("Not all results of %s were moved", node, exc_info=True)
         for worker in here(cluster.scheduler, names):
             await give_up(cluster.scheduler, worker.address, "job-lost")
         await cluster._canceller.cancel(*(member.job_id for member in lost))

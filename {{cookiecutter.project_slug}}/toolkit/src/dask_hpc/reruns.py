@@ -58,6 +58,7 @@ class Reruns:
             self._fail(task, TaskTooLong(line))
 
     def _fail(self, task, error: Exception) -> None:
+        del self.counts[task.key]  # `Client.retry` is a new beginning
         stimulus = f"dask-hpc-too-long-{time.time()}"
         worker = task.processing_on.address if task.processing_on else None
         further = self._scheduler.transition(

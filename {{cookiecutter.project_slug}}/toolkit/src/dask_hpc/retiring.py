@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable
 
+from distributed.comm import CommClosedError
 from distributed.core import Status
 from distributed.scheduler import heartbeat_interval
 
@@ -33,13 +35,14 @@ def close_to_new_tasks(scheduler, workers) -> None:
         if worker.status is Status.closing_gracefully or worker.address not in scheduler.workers:
             continue
         scheduler.handle_worker_status_change(Status.closing_gracefully, worker, stimulus)
-        scheduler.stream_comms[worker.address].send(
-            {
-                "op": "worker-status-change",
-                "status": Status.closing_gracefully.name,
-                "stimulus_id": stimulus,
-            }
-        )
+        with contextlib.suppress(CommClosedError):  # it is about to be removed
+            scheduler.stream_comms[worker.address].send(
+                {
+                    "op": "worker-status-change",
+                    "status": Status.closing_gracefully.name,
+                    "stimulus_id": stimulus,
+                }
+            )
 
 
 async def give_up(scheduler, address: str, why: str, expected: bool = True) -> None:
@@ -61,11 +64,13 @@ async def give_up(scheduler, address: str, why: str, expected: bool = True) -> N
 
 def take_back(scheduler, worker) -> None:
     """Give tasks that wait on a worker, and will not start there, to others."""
-    waiting = [task.key for task in worker.processing if task not in worker.executing]
+    waiting = [task for task in worker.processing if task not in worker.executing]
     if waiting:
         scheduler.transitions(
-            dict.fromkeys(waiting, "released"), stimulus_id=f"dask-hpc-drain-{time.time()}"
+            {task.key: "released" for task in waiting}, stimulus_id=f"dask-hpc-drain-{time.time()}"
         )
+        # distributed would go on to take an actor for this worker's, which it then never lets go.
+        worker.actors.difference_update(waiting)
 
 
 async def drain(scheduler, names: Iterable[str], until: float) -> list:
@@ -85,16 +90,19 @@ async def drain(scheduler, names: Iterable[str], until: float) -> list:
         What still runs on them.
     """
     names = list(names)
-    close_to_new_tasks(scheduler, here(scheduler, names))
-    told = time.monotonic() + max(HEARTBEAT, 2 * heartbeat_interval(len(scheduler.workers)))
+    closed: dict[str, float] = {}  # by address: since when (time.time)
     while True:
         workers = here(scheduler, names)
-        now = time.monotonic()
-        if now >= told:
-            for worker in workers:
+        # Again and again: a nanny may have started one anew.
+        close_to_new_tasks(scheduler, workers)
+        patience = max(HEARTBEAT, 2 * heartbeat_interval(len(scheduler.workers)))
+        for worker in workers:
+            since = closed.setdefault(worker.address, time.time())
+            # It has told meanwhile what it executes.
+            if time.time() - since >= patience and worker.last_seen - since >= patience / 2:
                 take_back(scheduler, worker)
         busy = [task for worker in workers for task in worker.processing]
-        if not busy or now >= until:
+        if not busy or time.monotonic() >= until:
             return busy
         await asyncio.sleep(LOOK)
 

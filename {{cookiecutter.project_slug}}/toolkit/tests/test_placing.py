@@ -1,0 +1,155 @@
+"""Where tasks run after a worker died or while one leaves, and that none waits in vain."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+from distributed import Client, Scheduler, Worker
+
+from dask_hpc.errors import TaskTooLong
+from dask_hpc.placing import send_elsewhere, start_left_over
+from dask_hpc.reruns import Reruns
+from dask_hpc.retiring import drain, retire
+
+GONE = "tcp://127.0.0.1:9"
+
+
+@asynccontextmanager
+async def workers(*names):
+    """A scheduler, and workers of one thread each in this process."""
+    async with (
+        Scheduler(port=0, dashboard_address=":0") as scheduler,
+        Client(scheduler.address, asynchronous=True) as client,
+    ):
+        started = [await Worker(scheduler.address, nthreads=1, name=name) for name in names]
+        try:
+            yield scheduler, client, started
+        finally:
+            for worker in started:
+                await worker.close(executor_wait=False)
+
+
+async def until(condition):
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def run(test):
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def test_tasks_that_need_what_no_worker_has_do_not_keep_others_from_starting():
+    async def test():
+        async with workers() as (scheduler, client, started):
+            preferred = {"workers": [GONE], "allow_other_workers": True}
+            needs = client.submit(abs, -1, resources={"GPU": 1}, **preferred)
+            other = client.submit(abs, -2, **preferred)
+            await until(lambda: len(scheduler.unrunnable) == 2)
+            started.append(await Worker(scheduler.address, nthreads=1))
+            await until(lambda: scheduler.running)
+            start_left_over(scheduler)
+            assert await other == 2
+            assert scheduler.tasks[needs.key].state == "no-worker"
+
+    run(test)
+
+
+class Counter:
+    def value(self):
+        return 7
+
+
+@pytest.mark.parametrize("how", ["sent elsewhere", "drained"])
+def test_a_worker_whose_actor_waits_can_still_be_retired(how):
+    async def test():
+        async with workers("a", "b") as (scheduler, client, started):
+            busy = [client.submit(time.sleep, 1, workers=[w.address], pure=False) for w in started]
+            await until(lambda: all(w.processing for w in scheduler.workers.values()))
+            future = client.submit(Counter, actor=True)
+            await until(lambda: future.key in scheduler.tasks)
+            await until(lambda: scheduler.tasks[future.key].processing_on)
+            worker = scheduler.tasks[future.key].processing_on
+            if how == "drained":
+                await drain(scheduler, [worker.name], time.monotonic() + 10)
+            else:
+                send_elsewhere(scheduler, [future.key], {worker.address})
+            actor = await future
+            assert await actor.value() == 7
+            await client.gather(busy)
+            [holder] = [w.name for w in scheduler.workers.values() if w.actors]
+            assert (holder == worker.name) is (how == "sent elsewhere")
+            assert await retire(scheduler, {"a", "b"} - {holder}) == []
+
+    run(test)
+
+
+def test_a_shuffle_says_itself_where_its_tasks_run():
+    async def test():
+        async with workers("a", "b") as (scheduler, client, _):
+            barrier = client.submit(time.sleep, 2, key="shuffle-barrier-x")
+            output = client.submit(str, barrier)
+            plain = client.submit(time.sleep, 2)
+            tasks = [barrier.key, output.key, plain.key]
+            await until(lambda: all(key in scheduler.tasks for key in tasks))
+            send_elsewhere(scheduler, tasks, {min(scheduler.workers)})
+            restricted = [bool(scheduler.tasks[key].worker_restrictions) for key in tasks]
+            assert restricted == [False, False, True]
+
+    run(test)
+
+
+def test_a_worker_that_is_started_anew_in_a_job_that_is_left_gets_no_tasks():
+    async def test():
+        async with workers("a", "b") as (scheduler, client, started):
+            futures = client.map(time.sleep, [0.5] * 30, pure=False)
+            await until(lambda: all(w.processing for w in scheduler.workers.values()))
+            leaving = asyncio.create_task(drain(scheduler, ["a"], time.monotonic() + 20))
+            await asyncio.sleep(0.5)
+            await scheduler.remove_worker(started[0].address, stimulus_id="nanny")
+            started.append(await Worker(scheduler.address, nthreads=1, name="a"))
+            assert await leaving == []
+            assert not all(future.done() for future in futures)
+
+    run(test)
+
+
+def test_a_task_that_a_worker_may_be_executing_is_not_begun_elsewhere_beside(tmp_path):
+    def work():
+        with (tmp_path / "begun").open("a") as file:
+            file.write("x")
+        time.sleep(5)
+
+    async def test():
+        async with workers("a", "b") as (scheduler, client, started):
+            for worker in started:
+                # As where a task holds Python's lock: nothing is heard of what it executes.
+                worker.periodic_callbacks["heartbeat"].stop()
+            future = client.submit(work, workers=[started[0].address], allow_other_workers=True)
+            await until(lambda: future.key in started[0].active_keys)
+            await drain(scheduler, ["a"], time.monotonic() + 20)
+            await future
+            assert (tmp_path / "begun").read_text() == "x"
+
+    run(test)
+
+
+def test_a_task_that_was_too_long_and_is_tried_again_has_all_its_times_again():
+    async def test():
+        async with workers("a") as (scheduler, client, _):
+            reruns = Reruns(scheduler)
+            future = client.submit(time.sleep, 3)
+            await until(lambda: future.key in scheduler.tasks)
+            task = scheduler.tasks[future.key]
+            await until(lambda: task.state == "processing")
+            for _ in range(3):
+                reruns.stopped([task], "a job runs for 1 s")
+            with pytest.raises(TaskTooLong):
+                await future
+            await client.retry([future])
+            await until(lambda: task.state == "processing")
+            reruns.stopped([task], "a job runs for 1 s")
+            assert task.state == "processing"
+
+    run(test)
