@@ -53,6 +53,11 @@ def test_core_hours_are_the_running_time_of_jobs_and_idle_what_no_task_used(usag
     assert str(usage) == "2 jobs, 32.0 core-hours, of which 16.0 (50%) idle"
 
 
+def test_a_job_that_was_cancelled_while_it_waited_has_not_run(usage, clock):
+    usage.ended("1", elapsed=0.0)
+    assert (usage.jobs, usage.core_seconds) == (0, 0)
+
+
 def test_a_job_that_was_seen_late_counts_from_its_beginning_and_to_its_end(usage, clock):
     usage.began("1", elapsed=HOUR / 2)
     work(usage, clock, HOUR, 8)

@@ -49,9 +49,9 @@ class Usage:
         self._started.setdefault(job, self._clock() - (elapsed or 0))
 
     def ended(self, job: str, elapsed: float | None = None) -> None:
-        """A job is over, after so many seconds, if that is known."""
+        """A job is over, after so many seconds, if that is known; after none, it never began."""
         now = self._clock()
-        if elapsed is not None:
+        if elapsed:
             self.began(job, elapsed)
             now = min(now, self._started[job] + elapsed)
         if job in self._started:
