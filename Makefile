@@ -27,7 +27,7 @@ help: ## this list
 demo: .venv/demo-ready ## template, testbed, 500 x sleep(1) on real Slurm, figure and report in build/
 	@$(PY) benchmarks/demo.py
 
-test: test-quick test-testbed ## the complete check of a change (15 to 20 minutes on two cores)
+test: test-quick test-testbed ## the complete check of a change (20 to 25 minutes on two cores)
 
 test-quick: .venv/test-ready ## the part of it that needs no Slurm (half of that)
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
