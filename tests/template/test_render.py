@@ -89,9 +89,10 @@ def test_toml_is_valid_before_rendering_too():
 
 def test_rendering_takes_less_than_a_second(render):
     render(project_slug="warm-up")
-    start = time.perf_counter()
+    start = time.process_time()
     render()
-    assert time.perf_counter() - start < 1
+    # Of this process, since a computer with other work takes longer.
+    assert time.process_time() - start < 1
 
 
 def test_ten_questions_each_explained():
