@@ -1,8 +1,8 @@
 """What the template writes."""
 
 import json
+import os
 import re
-import time
 import tomllib
 
 import pytest
@@ -89,10 +89,10 @@ def test_toml_is_valid_before_rendering_too():
 
 def test_rendering_takes_less_than_a_second(render):
     render(project_slug="warm-up")
-    start = time.process_time()
+    start = sum(os.times()[:4])
     render()
-    # Of this process, since a computer with other work takes longer.
-    assert time.process_time() - start < 1
+    # Of processors, with the hooks' processes: a computer with other work takes longer.
+    assert sum(os.times()[:4]) - start < 1
 
 
 def test_ten_questions_each_explained():
