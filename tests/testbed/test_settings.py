@@ -82,7 +82,7 @@ def test_folders_are_filled_in_and_made_here_and_on_the_node(lab):
             "$NO_SUCH_DISK/dask",
             "NO_SUCH_DISK: is not set on this node, and argument local_directory names it",
         ),
-        ("/root/dask", "argument local_directory: /root/dask can't be used on "),
+        ("/usr/dask", "argument local_directory: /usr/dask can't be used on "),
     ],
 )
 def test_a_local_directory_that_a_node_can_not_have_is_said_in_the_jobs_log(lab, folder, words):

@@ -11,7 +11,6 @@ from dask.distributed import Client, KilledWorker, get_worker, wait
 import dask_hpc
 from dask_hpc import nodes, recovery
 from dask_hpc.nodes import Nodes
-from dask_hpc.placing import send_elsewhere
 from dask_hpc.schedulers import SCHEDULERS
 
 from .conftest import until
@@ -227,22 +226,6 @@ def test_tasks_sent_elsewhere_do_not_wait_for_workers_that_are_gone(lab, cluster
         assert client.gather(futures) == list(range(12))
 
 
-def test_a_task_that_has_been_sent_elsewhere_is_not_sent_back(lab, cluster):
-    on_two_nodes(lab, cluster)
-    scheduler = cluster.scheduler
-    first, second, *_ = sorted(scheduler.workers)
-    with Client(cluster) as client:
-        future = client.submit(time.sleep, 5)
-        until(lambda: future.key in scheduler.tasks and scheduler.tasks[future.key].processing_on)
-        for address in (first, second):
-            client.run_on_scheduler(
-                lambda dask_scheduler, away: send_elsewhere(dask_scheduler, [future.key], away),
-                away={address},
-            )
-        assert scheduler.tasks[future.key].processing_on.address not in (first, second)
-        assert scheduler.tasks[future.key].worker_restrictions.isdisjoint({first, second})
-
-
 @pytest.mark.full
 def test_tasks_stay_where_the_user_wants_them(lab, cluster):
     on_two_nodes(lab, cluster)
@@ -329,7 +312,7 @@ def test_jobs_are_not_lost_while_a_restart_of_all_workers_takes_its_time(lab, cl
         assert time.monotonic() - cluster.recovery._restarted < 60
         monkeypatch.setattr(recovery, "LOST", 1.0)
         os.killpg(int((lab.folder / "100.pid").read_text()), signal.SIGKILL)
-        time.sleep(5)
+        time.sleep(5)  # in which the job would be given up
         assert sorted(cluster.job_ids) == ["100", "101"]
         monkeypatch.setattr(recovery, "RESTART", 0.0)
         until(lambda: "102" in cluster.job_ids)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from distributed import Client, Scheduler, Worker
+from distributed.core import Status
 
 from dask_hpc.errors import TaskTooLong
 from dask_hpc.placing import send_elsewhere, start_left_over
@@ -38,6 +39,22 @@ async def until(condition):
 
 def run(test):
     asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def test_a_task_that_has_been_sent_elsewhere_is_not_sent_back():
+    async def test():
+        async with workers("a", "b", "c", "d") as (scheduler, client, _):
+            first, second, *_ = sorted(scheduler.workers)
+            future = client.submit(time.sleep, 3)
+            await until(lambda: future.key in scheduler.tasks)
+            task = scheduler.tasks[future.key]
+            await until(lambda: task.processing_on)
+            for address in (first, second):
+                send_elsewhere(scheduler, [future.key], {address})
+            assert task.processing_on.address not in (first, second)
+            assert task.worker_restrictions.isdisjoint({first, second})
+
+    run(test)
 
 
 def test_tasks_that_need_what_no_worker_has_do_not_keep_others_from_starting():
@@ -102,15 +119,22 @@ def test_a_shuffle_says_itself_where_its_tasks_run():
 
 def test_a_worker_that_is_started_anew_in_a_job_that_is_left_gets_no_tasks():
     async def test():
-        async with workers("a", "b") as (scheduler, client, started):
+        async with workers("job-0", "job-1", "other") as (scheduler, client, started):
+            # The job's other worker is busy meanwhile, so that leaving goes on.
+            busy = client.submit(time.sleep, 4, workers=[started[1].address])
             futures = client.map(time.sleep, [0.5] * 30, pure=False)
             await until(lambda: all(w.processing for w in scheduler.workers.values()))
-            leaving = asyncio.create_task(drain(scheduler, ["a"], time.monotonic() + 20))
-            await asyncio.sleep(0.5)
+            end = time.monotonic() + 20
+            leaving = asyncio.create_task(drain(scheduler, ["job-0", "job-1"], end))
+            first = scheduler.workers[started[0].address]
+            await until(lambda: first.status is Status.closing_gracefully)
             await scheduler.remove_worker(started[0].address, stimulus_id="nanny")
-            started.append(await Worker(scheduler.address, nthreads=1, name="a"))
+            anew = await Worker(scheduler.address, nthreads=1, name="job-0")
+            started.append(anew)
             assert await leaving == []
+            assert scheduler.workers[anew.address].status is Status.closing_gracefully
             assert not all(future.done() for future in futures)
+            await busy
 
     run(test)
 

@@ -145,7 +145,7 @@ def test_the_removal_of_a_worker_is_an_event_that_says_what_it_ran_and_whether_i
     # cluster.Comings tells by it whether a worker died at work.
     async def removed(expected):
         async with (
-            distributed.Scheduler(port=0, dashboard_address=None) as scheduler,
+            distributed.Scheduler(port=0, dashboard_address=":0") as scheduler,
             distributed.Worker(scheduler.address) as worker,
             distributed.Client(scheduler.address, asynchronous=True) as client,
         ):
@@ -172,7 +172,7 @@ def test_a_task_that_may_run_on_others_is_forgotten_where_its_worker_is_gone():
     # placing.start_left_over makes up for it, and can go where this fails: upstream has mended it.
     async def forgotten():
         async with (
-            distributed.Scheduler(port=0, dashboard_address=None) as scheduler,
+            distributed.Scheduler(port=0, dashboard_address=":0") as scheduler,
             distributed.Client(scheduler.address, asynchronous=True) as client,
         ):
             gone = "tcp://127.0.0.1:9"
