@@ -1,6 +1,7 @@
 """Where tasks run after a worker died or while one leaves, and that none waits in vain."""
 
 import asyncio
+import collections
 import time
 from contextlib import asynccontextmanager
 
@@ -53,6 +54,30 @@ def test_a_task_that_has_been_sent_elsewhere_is_not_sent_back():
                 send_elsewhere(scheduler, [future.key], {address})
             assert task.processing_on.address not in (first, second)
             assert task.worker_restrictions.isdisjoint({first, second})
+
+    run(test)
+
+
+def test_tasks_of_a_worker_that_died_do_not_stay_together():
+    async def test():
+        async with workers("a", "b", "c", "d", "e") as (scheduler, client, started):
+            # All but one of the others have much to do: Dask would send them all to that one.
+            busy = [w.address for w in started[1:4]]
+            queues = client.map(time.sleep, [2] * 30, workers=busy, pure=False)
+            futures = client.map(time.sleep, [2] * 4, workers=["a"], pure=False)
+            await until(lambda: len(scheduler.tasks) == 34)
+            tasks = [scheduler.tasks[future.key] for future in futures]
+            for task in tasks:  # nobody says any more where they are to run
+                task.worker_restrictions = None
+            send_elsewhere(scheduler, [task.key for task in tasks], {started[0].address})
+            places = {task.processing_on.address for task in tasks}
+            assert places == {worker.address for worker in started[1:]}
+            # And once more, where there are fewer workers than tasks: as evenly as possible.
+            away = {worker.address for worker in started[:3]}
+            send_elsewhere(scheduler, [task.key for task in tasks], away)
+            counts = collections.Counter(task.processing_on.address for task in tasks)
+            assert counts == {worker.address: 2 for worker in started[3:]}
+            await client.cancel(queues)
 
     run(test)
 

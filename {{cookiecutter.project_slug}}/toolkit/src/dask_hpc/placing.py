@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Iterable
 
 # How the keys of tasks begin on which all outputs of a P2P shuffle or rechunk wait.
 BARRIER = "shuffle-barrier-"
 
 
-class Others(set):
-    """Addresses of workers that tasks are sent to by us, and not by the user."""
+class Chosen(set):
+    """The address of the worker that a task is sent to by us, and not by the user.
+
+    Parameters
+    ----------
+    address : str
+    away : set of str
+        Addresses of workers that it is not to run on, since it was on one of them when that died.
+    """
+
+    def __init__(self, address: str, away: set[str]):
+        super().__init__([address])
+        self.away = away
 
 
 def send_elsewhere(scheduler, keys: Iterable[str], away: set[str]) -> None:
-    """Have tasks run on none of these workers, as long as there are others.
+    """Have tasks run on none of these workers, and on different ones, as long as there are others.
+
+    Dask blames all tasks that a worker has for its death, and gives each up after so many deaths.
+    On different workers, those that are innocent do not meet the one that kills again and again.
 
     Tasks for which somebody else says where they run are left alone: the user, or a shuffle. One
     that waits on a worker may still be stolen by an idle one, as Dask otherwise does it.
@@ -25,9 +40,12 @@ def send_elsewhere(scheduler, keys: Iterable[str], away: set[str]) -> None:
     away : set of str
         Addresses of the workers.
     """
-    others = {worker.address for worker in scheduler.running if worker.address not in away}
+    others = [worker for worker in scheduler.running if worker.address not in away]
     if not others:
         return
+    # Those that got none of these tasks first, then those whose last one is longest ago.
+    line = OrderedDict.fromkeys(sorted(others, key=lambda w: w.occupancy / w.nthreads))
+    free = set(others)
     again = []
     for key in keys:
         task = scheduler.tasks.get(key)
@@ -35,20 +53,25 @@ def send_elsewhere(scheduler, keys: Iterable[str], away: set[str]) -> None:
             continue
         if _is_placed_by_others(task):
             continue
-        before = task.worker_restrictions or others
         # Not back to where it was when a worker died before, either.
-        chosen = Others(before & others or others)
-        task.worker_restrictions, task.loose_restrictions = chosen, True
-        placed = task.state == "processing" and task.processing_on.address in chosen
-        if task.state in ("queued", "processing") and not placed:
-            again.append(key)  # it is in line for any worker, or for one of these
+        avoided = away | getattr(task.worker_restrictions, "away", set())
+        worker = task.processing_on
+        if worker not in free or worker.address in avoided:
+            worker = next((w for w in line if w.address not in avoided), next(iter(line)))
+        free.discard(worker)
+        line.move_to_end(worker)
+        task.worker_restrictions = Chosen(worker.address, avoided)
+        task.loose_restrictions = True
+        # Otherwise it is in line for any worker, or for another one.
+        if task.state == "queued" or task.processing_on not in (None, worker):
+            again.append(key)
     scheduler.transitions(
         dict.fromkeys(again, "released"), stimulus_id=f"dask-hpc-elsewhere-{time.time()}"
     )
 
 
 def _is_placed_by_others(task) -> bool:
-    if task.worker_restrictions and not isinstance(task.worker_restrictions, Others):
+    if task.worker_restrictions and not isinstance(task.worker_restrictions, Chosen):
         return True
     if task.host_restrictions or task.resource_restrictions:
         return True
