@@ -145,8 +145,8 @@ class Canceller:
         """Returns when the batch system has been told; jobs known to be over are left out."""
         # Closing asks for each job once more; not again for what was just tried for a minute.
         now = time.monotonic()
-        just_now = {job for job, moment in self._tried.items() if now - moment < JUST_NOW}
-        live = set(self._watcher.live) - just_now
+        self._tried = {job: at for job, at in self._tried.items() if now - at < JUST_NOW}
+        live = set(self._watcher.live) - set(self._tried)
         self._waiting += [job for job in job_ids if job in live]
         if not self._waiting:
             return

@@ -47,9 +47,8 @@ class Child:
     start : dict
         ``cancel``: the cancel command before the jobs' ids. ``over``: parts of what it says when
         jobs are over already. ``pattern``: finds a job's id in what a submission prints.
-        ``answers``: the folder of what submissions print, or
-        None. ``registry``: the cluster's file there,
-        or None; ``entry``: what it holds. ``pauses``: as `PAUSES`.
+        ``answers``: the folder of what submissions print, or None. ``registry``: the cluster's
+        file there, or None; ``entry``: what it holds. ``pauses``: as `PAUSES`.
     """
 
     def __init__(self, parent: int, start: dict[str, Any]):
