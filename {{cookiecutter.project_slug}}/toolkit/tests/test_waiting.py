@@ -1,11 +1,14 @@
 """What is said while workers are awaited."""
 
+import asyncio
 import io
 import sys
 
 import pytest
+from distributed.deploy.cluster import Cluster
 
 import dask_hpc
+from dask_hpc import waiting
 from dask_hpc.waiting import Line
 
 from .test_recovery import until
@@ -98,3 +101,25 @@ def test_a_wait_ends_where_a_job_was_given_up_and_all_others_are_there(lab):
         lab.state("101", "CANCELLED", "None", "")
         with pytest.raises(dask_hpc.JobsEnded, match=r"2 of 4 workers are there, and no more come"):
             cluster.wait_for_workers(4, timeout=60)
+
+
+def test_workers_that_were_awaited_are_in_the_clusters_own_list(lab, monkeypatch):
+    tell = Cluster._update_worker_status
+
+    def later(self, *message):
+        asyncio.get_running_loop().call_later(0.5, tell, self, *message)
+
+    monkeypatch.setattr(Cluster, "_update_worker_status", later)
+    with dask_hpc.SLURMCluster() as cluster:
+        cluster.scale(jobs=1)
+        cluster.wait_for_workers(2, timeout=90)
+        assert len(cluster.scheduler_info["workers"]) == 2
+
+
+def test_a_cluster_whose_list_is_not_told_of_workers_does_not_wait_for_ever(lab, monkeypatch):
+    monkeypatch.setattr(Cluster, "_update_worker_status", lambda self, *message: None)
+    monkeypatch.setattr(waiting, "BEHIND", 1.0)
+    with dask_hpc.SLURMCluster() as cluster:
+        cluster.scale(jobs=1)
+        cluster.wait_for_workers(2, timeout=90)
+        assert len(cluster.scheduler.workers) == 2

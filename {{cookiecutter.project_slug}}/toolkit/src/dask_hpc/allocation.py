@@ -29,6 +29,7 @@ from ._jobqueue import dask_jobqueue
 from .errors import ConfigError, JobsEnded, WorkersTimeout
 from .retiring import give_up
 from .tasks import EndsItself, Tasks
+from .waiting import until_shown
 
 # Set by the job script to the job's own id: a job that is submitted from within inherits the
 # variable, but has another id.
@@ -312,6 +313,7 @@ class AllocationCluster(EndsItself, dask_jobqueue.SLURMCluster):
                     line += f" (the cluster is scaled to {len(self.plan)} workers only)"
                 raise WorkersTimeout(f"{line}.{self._log_hint()}", arrived, n_workers)
             await asyncio.sleep(0.02)
+        await until_shown(self)
 
     def _arrived(self) -> int:
         return sum(worker.status == Status.running for worker in self._workers_of(None))

@@ -18,6 +18,9 @@ LOOK = 0.02
 NEWS = 1.0
 # A wait shorter than this needs no words.
 SILENT = 2.0
+# The list of workers that a cluster shows is at most so much later than its scheduler's, seconds;
+# longer only where the connection between them is lost.
+BEHIND = 5.0
 
 
 class Line:
@@ -60,6 +63,20 @@ class Line:
             self._stream.write("\n")
         if self._stream is not None:
             self._stream.flush()
+
+
+async def until_shown(cluster) -> None:
+    """Wait until the workers that are there are in the cluster's ``scheduler_info``, too.
+
+    The scheduler tells the cluster by messages, which come a moment later. Whoever has waited for
+    workers expects them there, as after distributed's own wait.
+    """
+    scheduler, end = cluster.scheduler, time.monotonic() + BEHIND
+    there = set(scheduler.workers)
+    while there & scheduler.workers.keys() - cluster.scheduler_info["workers"].keys():
+        if time.monotonic() > end:
+            return
+        await asyncio.sleep(LOOK)
 
 
 class Waiting:
@@ -108,6 +125,7 @@ class Waiting:
                     next_news = now + NEWS
                     line.show(self.words(n_workers))
                 await asyncio.sleep(LOOK)
+            await until_shown(cluster)
             line.end(f"{arrived} of {n_workers} workers are there.")
         except BaseException:
             line.end()
