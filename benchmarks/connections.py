@@ -1,11 +1,12 @@
 """Does a client's first connection to a new cluster succeed while all cores are busy?
 
-    python benchmarks/connections.py [--count 200] [--load 1] [--plain]
+    python benchmarks/connections.py [--count 200] [--load 1] [--plain] [--testbed]
 
-Each time a new cluster (its scheduler alone, no job is submitted) and its first client, which asks
-something; with TLS and without it in turns. `--load` busy processes run for each core meanwhile.
-Prints how many succeeded and what they took; the exit code is 0 where all did. `--plain` is for
-dask-jobqueue's own class. Stands behind the figures in docs/clusters.md.
+Each time a new cluster and its first client, which asks something; with TLS and without it in
+turns. `--load` busy processes run for each core meanwhile. No job is submitted, unless with
+`--testbed`: on its login node, where the workers of a job connect beside, and run a task. Prints
+how many succeeded and what they took, the task included; the exit code is 0 where all did.
+`--plain` is for dask-jobqueue's own class. Stands behind the figures in docs/clusters.md.
 """
 
 import argparse
@@ -17,10 +18,12 @@ import tempfile
 import time
 import traceback
 from contextlib import contextmanager
+from pathlib import Path
 from statistics import median
 
 # Nothing of the machine's own configuration counts, and no file is left in the present folder.
-ARGUMENTS = {"cores": 1, "processes": 1, "memory": "1 GiB", "log_directory": None}
+ARGUMENTS = {"cores": 4, "processes": 4, "memory": "2 GiB", "log_directory": None}
+KEYS = ("ca", "cert", "key")
 
 
 @contextmanager
@@ -36,39 +39,76 @@ def busy_cores(per_core):
             process.wait()
 
 
-def connect(cluster_class, tls, folder):
+def connect(cluster_class, secure, folder, job):
     """Make a cluster and its first client; return the seconds that the client took."""
     from distributed import Client
 
-    secure = {"protocol": "tls://", "security": True} if tls else {"protocol": "tcp://"}
-    options = {"dashboard_address": ":0"}
+    options = {"dashboard_address": ":0"} | ({"interface": "ib0"} if job else {})
     with cluster_class(
         scheduler_options=options, shared_temp_directory=folder, **secure, **ARGUMENTS
     ) as cluster:
+        if job:
+            cluster.scale(jobs=1)
         begin = time.monotonic()
         with Client(cluster) as client:
             assert client.run_on_scheduler(lambda: 42) == 42
+            if job:
+                assert client.submit(abs, -42).result(timeout=120) == 42
             took = time.monotonic() - begin
-            assert cluster.scheduler_address.startswith("tls" if tls else "tcp")
+            assert cluster.scheduler_address.startswith(secure["protocol"])
     return took
 
 
-def measure(count, per_core, plain):
+def keys(folder):
+    """Return TLS with the keys in a folder, in files, or with temporary ones."""
+    from distributed import Security
+
+    if folder is None:
+        return True
+    ca, cert, key = (str(Path(folder, name).resolve()) for name in KEYS)
+    roles = ("client", "scheduler", "worker")
+    pairs = {
+        f"tls_{role}_{kind}": {"cert": cert, "key": key}[kind]
+        for role in roles
+        for kind in ("cert", "key")
+    }
+    return Security(tls_ca_file=ca, require_encryption=True, **pairs)
+
+
+def measure(count, per_core, plain, key_folder=None):
     """Return {"tcp": …, "tls": …}: the seconds of each connection, and the failures' tracebacks."""
     if plain:
         from dask_jobqueue import SLURMCluster
     else:
         from dask_hpc import SLURMCluster
     found = {kind: {"seconds": [], "failures": []} for kind in ("tcp", "tls")}
+    secure = {"tcp": {"protocol": "tcp://"}}
+    secure["tls"] = {"protocol": "tls://", "security": keys(key_folder)}
+    job = key_folder is not None
     with busy_cores(per_core), tempfile.TemporaryDirectory() as folder:
         for number in range(count):
             for kind, record in found.items():
                 try:
-                    record["seconds"].append(connect(SLURMCluster, kind == "tls", folder))
+                    took = connect(SLURMCluster, secure[kind], folder, job)
+                    record["seconds"].append(took)
                 except Exception as error:
                     said = "".join(traceback.format_exception(error))
                     record["failures"].append({"number": number, "traceback": said})
     return found
+
+
+def measure_on_testbed(count, per_core, plain):
+    """As `measure`, on a login node, with a job each time."""
+    from distributed import Security
+    from on_testbed import project
+
+    temporary = Security.temporary().get_tls_config_for_role("worker")
+    with project("connections", nodes=2) as lab, tempfile.TemporaryDirectory() as folder:
+        for name, part in zip(KEYS, ("ca_file", "cert", "key"), strict=True):
+            Path(folder, name).write_text(temporary[part])
+        lab.testbed.put(Path(folder), f"{lab.home}/keys")
+        printed = lab.python(Path(__file__), "inside", count, per_core, int(plain))
+    return json.loads(printed.splitlines()[-1])
 
 
 def main(arguments=None) -> int:
@@ -78,8 +118,10 @@ def main(arguments=None) -> int:
     parser.add_argument("--load", type=int, default=1, help="busy processes for each core")
     parser.add_argument("--plain", action="store_true", help="dask-jobqueue's own class")
     parser.add_argument("--json", help="keep the record in this file")
+    parser.add_argument("--testbed", action="store_true", help="with a job each time, on Slurm")
     options = parser.parse_args(arguments)
-    found = measure(options.count, options.load, options.plain)
+    measured = measure_on_testbed if options.testbed else measure
+    found = measured(options.count, options.load, options.plain)
     print("| | connected | median | slowest |\n|---|---|---|---|")
     for kind, record in found.items():
         seconds, failures = record["seconds"], record["failures"]
@@ -94,4 +136,7 @@ def main(arguments=None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:2] == ["inside"]:
+        print(json.dumps(measure(*map(int, sys.argv[2:]), key_folder="../keys")))
+    else:
+        sys.exit(main())

@@ -29,6 +29,7 @@ from ._jobqueue import dask_jobqueue
 from .errors import ConfigError, JobsEnded, WorkersTimeout
 from .retiring import give_up
 from .tasks import EndsItself, Tasks
+from .tls import keep_apart
 from .waiting import until_shown
 
 # Set by the job script to the job's own id: a job that is submitted from within inherits the
@@ -338,6 +339,8 @@ class AllocationCluster(EndsItself, dask_jobqueue.SLURMCluster):
         return {"cls": self.job_cls, "options": options, "group": group}
 
     async def _start(self):
+        if self.scheduler is None:
+            keep_apart(self)
         try:
             await super()._start()
         except RuntimeError as error:

@@ -30,6 +30,7 @@ from .recovery import Recovery
 from .reruns import Reruns
 from .retiring import retire
 from .tasks import EndsItself, Tasks
+from .tls import keep_apart
 from .usage import Meter
 from .waiting import Waiting
 from .walltime import Walltime
@@ -421,6 +422,8 @@ class ClusterMixin(EndsItself):
         super(SpecCluster, self)._update_worker_status(op, msg)
 
     async def _start(self):
+        if self.scheduler is None:
+            keep_apart(self)
         try:
             await super()._start()
         except RuntimeError as error:
