@@ -108,7 +108,7 @@ def measure_on_testbed(count, per_core, plain):
             Path(folder, name).write_text(temporary[part])
         lab.testbed.put(Path(folder), f"{lab.home}/keys")
         printed = lab.python(Path(__file__), "inside", count, per_core, int(plain))
-    return json.loads(printed.splitlines()[-1])
+    return json.loads(next(line for line in printed.splitlines() if line.startswith("{")))
 
 
 def main(arguments=None) -> int:
