@@ -97,13 +97,13 @@ def measure(count, per_core, plain, key_folder=None):
     return found
 
 
-def measure_on_testbed(count, per_core, plain):
+def measure_on_testbed(count, per_core, plain, home):
     """As `measure`, on a login node, with a job each time."""
     from distributed import Security
     from on_testbed import project
 
     temporary = Security.temporary().get_tls_config_for_role("worker")
-    with project("connections", nodes=2) as lab, tempfile.TemporaryDirectory() as folder:
+    with project("connections", home, nodes=2) as lab, tempfile.TemporaryDirectory() as folder:
         for name, part in zip(KEYS, ("ca_file", "cert", "key"), strict=True):
             Path(folder, name).write_text(temporary[part])
         lab.testbed.put(Path(folder), f"{lab.home}/keys")
@@ -119,9 +119,10 @@ def main(arguments=None) -> int:
     parser.add_argument("--plain", action="store_true", help="dask-jobqueue's own class")
     parser.add_argument("--json", help="keep the record in this file")
     parser.add_argument("--testbed", action="store_true", help="with a job each time, on Slurm")
+    parser.add_argument("--home", help="as for the scripts of on_testbed.py")
     options = parser.parse_args(arguments)
-    measured = measure_on_testbed if options.testbed else measure
-    found = measured(options.count, options.load, options.plain)
+    how = (options.count, options.load, options.plain)
+    found = measure_on_testbed(*how, options.home) if options.testbed else measure(*how)
     print("| | connected | median | slowest |\n|---|---|---|---|")
     for kind, record in found.items():
         seconds, failures = record["seconds"], record["failures"]
