@@ -64,6 +64,7 @@ def test_connections(tmp_path):
     assert "| tls | 3 of 3 |" in printed
 
 
+@pytest.mark.timeout(600)
 def test_connections_with_tls_outlive_those_that_break(lab):
     pytest.importorskip("cryptography")
     how = ("--testbed", "--count", 5, "--load", 4)

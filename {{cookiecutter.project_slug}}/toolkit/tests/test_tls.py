@@ -1,5 +1,6 @@
 """TLS connections: what breaks one leaves the others alone."""
 
+import asyncio
 import copy
 import socket
 import ssl
@@ -11,6 +12,7 @@ from dask.distributed import Client, Security
 
 import dask_hpc
 from dask_hpc import tls
+from dask_hpc.local import LocalCluster
 
 
 @pytest.fixture(scope="module")
@@ -86,24 +88,32 @@ def test_python_has_an_error_of_one_connection_come_up_at_others(security):
     assert said is BrokenPipeError
 
 
-def test_what_the_system_refuses_leaves_no_error_behind(security, monkeypatch):
+class Refused:
+    """In the place of Python's own end of a connection: all that it is asked for is refused."""
+
+    def refuse(self, *args):
+        raise BrokenPipeError
+
+    read = write = do_handshake = refuse
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [("send", [b"Are you there?"]), ("recv_into", [bytearray(9)]), ("do_handshake", [])],
+)
+def test_what_the_system_refuses_leaves_no_error_behind(security, monkeypatch, method, arguments):
     forgotten = []
     monkeypatch.setattr(tls, "forget_errors", lambda: forgotten.append("all"))
-    client, server = connected(tls.apart(security))
-    assert read(server) is ssl.SSLWantReadError
+    ends = connected(tls.apart(security))
+    assert [read(end) for end in ends] == [ssl.SSLWantReadError] * 2
     assert forgotten == []  # at every such read it would take time
-
-    class Refused:
-        def write(self, data):
-            raise BrokenPipeError
-
-    # What the system says there depends on the release of OpenSSL.
-    server._sslobj = Refused()
-    with pytest.raises(BrokenPipeError):
-        server.send(b"Are you there?")
-    assert forgotten == ["all"]
-    client.close()
-    server.close()
+    for end in ends:
+        # What the system says, and when, depends on the release of OpenSSL.
+        end._sslobj = Refused()
+        with pytest.raises(BrokenPipeError):
+            getattr(end, method)(*arguments)
+        assert forgotten.pop() == "all"
+        end.close()
 
 
 def test_the_keys_and_all_else_stay_as_they_are(security):
@@ -132,3 +142,21 @@ def test_a_clusters_scheduler_and_its_clients_connect_so(lab, tmp_path):
         for security in (cluster.security, cluster.scheduler.security, client.security):
             assert isinstance(security, tls.ApartSecurity)
         assert client.run_on_scheduler(lambda: 42) == 42
+
+
+def test_so_does_a_client_that_is_made_before_its_cluster_is_started(lab, tmp_path):
+    async def made():
+        arguments = {"security": True, "shared_temp_directory": str(tmp_path)}
+        cluster = dask_hpc.SLURMCluster(asynchronous=True, **arguments)
+        async with Client(cluster, asynchronous=True) as client:
+            assert isinstance(client.security, tls.ApartSecurity)
+            assert isinstance(cluster.scheduler.security, tls.ApartSecurity)
+        await cluster.close()
+
+    asyncio.run(made())
+
+
+def test_so_does_a_local_cluster(security):
+    with LocalCluster(security=security, n_workers=0, dashboard_address=None) as cluster:
+        assert isinstance(cluster.security, tls.ApartSecurity)
+        assert isinstance(cluster.scheduler.security, tls.ApartSecurity)

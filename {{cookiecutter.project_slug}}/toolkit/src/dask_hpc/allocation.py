@@ -29,7 +29,7 @@ from ._jobqueue import dask_jobqueue
 from .errors import ConfigError, JobsEnded, WorkersTimeout
 from .retiring import give_up
 from .tasks import EndsItself, Tasks
-from .tls import keep_apart
+from .tls import ConnectsApart
 from .waiting import until_shown
 
 # Set by the job script to the job's own id: a job that is submitted from within inherits the
@@ -196,7 +196,7 @@ class Step(dask_jobqueue.slurm.SLURMJob):
         await ProcessInterface.close(self)
 
 
-class AllocationCluster(EndsItself, dask_jobqueue.SLURMCluster):
+class AllocationCluster(EndsItself, ConnectsApart, dask_jobqueue.SLURMCluster):
     """The nodes of the Slurm job in which this program runs, as a cluster.
 
     Takes the arguments of `SLURMCluster`. What only a job's submission needs (`queue`, `walltime`
@@ -339,8 +339,6 @@ class AllocationCluster(EndsItself, dask_jobqueue.SLURMCluster):
         return {"cls": self.job_cls, "options": options, "group": group}
 
     async def _start(self):
-        if self.scheduler is None:
-            keep_apart(self)
         try:
             await super()._start()
         except RuntimeError as error:

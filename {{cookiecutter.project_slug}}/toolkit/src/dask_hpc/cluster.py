@@ -30,7 +30,7 @@ from .recovery import Recovery
 from .reruns import Reruns
 from .retiring import retire
 from .tasks import EndsItself, Tasks
-from .tls import keep_apart
+from .tls import ConnectsApart
 from .usage import Meter
 from .waiting import Waiting
 from .walltime import Walltime
@@ -43,7 +43,7 @@ TEND = 1.0
 UNASKED = 3.0
 
 
-class ClusterMixin(EndsItself):
+class ClusterMixin(EndsItself, ConnectsApart):
     """What every class here adds to dask-jobqueue's one of the same name.
 
     * Cores, memory and processes may stand in ``jobqueue.yaml`` alone, and ``scale`` and ``adapt``
@@ -422,8 +422,6 @@ class ClusterMixin(EndsItself):
         super(SpecCluster, self)._update_worker_status(op, msg)
 
     async def _start(self):
-        if self.scheduler is None:
-            keep_apart(self)
         try:
             await super()._start()
         except RuntimeError as error:

@@ -8,6 +8,7 @@ from distributed.core import Status
 
 from . import config
 from .errors import WorkersTimeout
+from .tls import ConnectsApart
 
 # Arguments of dask-jobqueue's classes that no key of jobqueue.yaml stands for, and keys that are
 # arguments of LocalCluster as well.
@@ -15,7 +16,7 @@ BATCH_ONLY = {"config_name", "idle_timeout", "job_cls", "nanny", "scheduler_cls"
 LOCAL_TOO = {"name", "local_directory", "processes"}
 
 
-class LocalCluster(distributed.LocalCluster):
+class LocalCluster(ConnectsApart, distributed.LocalCluster):
     """distributed's LocalCluster, with the few calls that notebooks make on a batch cluster."""
 
     def __init__(self, *args, **kwargs):

@@ -29,7 +29,8 @@ def send_elsewhere(scheduler, keys: Iterable[str], away: set[str]) -> None:
     """Have tasks run on none of these workers, and on different ones, as long as there are others.
 
     Dask blames all tasks that a worker has for its death, and gives each up after so many deaths.
-    On different workers, those that are innocent do not meet the one that kills again and again.
+    On different workers, those that are innocent do not meet the one that kills again and again;
+    what they need is copied there. Where there are fewer workers, they are dealt out in turns.
 
     Tasks for which somebody else says where they run are left alone: the user, or a shuffle. One
     that waits on a worker may still be stolen by an idle one, as Dask otherwise does it.

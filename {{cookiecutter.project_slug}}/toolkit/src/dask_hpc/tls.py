@@ -74,16 +74,22 @@ def apart(security: Security | None) -> Security | None:
     return other
 
 
-def keep_apart(cluster) -> None:
-    """Have a cluster's scheduler, which is yet to be made, and the clients of it connect so.
+class ConnectsApart:
+    """Mixed into a `SpecCluster` class: its scheduler and the clients made of it connect so."""
 
-    Parameters
-    ----------
-    cluster : distributed.SpecCluster
-    """
-    cluster.security = apart(cluster.security)
-    options = cluster.scheduler_spec.get("options", {})
-    security = options.get("security") or cluster.security
-    cluster.scheduler_spec = cluster.scheduler_spec | {
-        "options": options | {"security": apart(security)}
-    }
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        # On an event loop it has not been started yet, and a client may be made of it before.
+        self._connect_apart()
+
+    async def _start(self):
+        self._connect_apart()
+        await super()._start()
+
+    def _connect_apart(self) -> None:
+        if self.scheduler is not None:
+            return
+        self.security = apart(self.security)
+        options = self.scheduler_spec.get("options", {})
+        security = apart(options.get("security") or self.security)
+        self.scheduler_spec = self.scheduler_spec | {"options": options | {"security": security}}

@@ -74,7 +74,7 @@ async def until_shown(cluster) -> None:
     scheduler, end = cluster.scheduler, time.monotonic() + BEHIND
     there = set(scheduler.workers)
     while there & scheduler.workers.keys() - cluster.scheduler_info["workers"].keys():
-        if time.monotonic() > end:
+        if time.monotonic() > end or cluster.status is not Status.running:
             return
         await asyncio.sleep(LOOK)
 
