@@ -241,7 +241,10 @@ class Repository:
     def version(self):
         """Return what `dask hpc --version` prints with the project's own toolkit."""
         toolkit = self.path / "toolkit" / "src"
-        code = f"import sys; sys.path.insert(0, {str(toolkit)!r}); import dask_hpc.cli as cli; "
+        # Without byte code: Python takes an old one for good where the file was written anew with
+        # the same size in the same second, as these tests do.
+        code = f"import sys; sys.dont_write_bytecode = True; sys.path.insert(0, {str(toolkit)!r}); "
+        code += "import dask_hpc.cli as cli; "
         return self(sys.executable, "-c", code + "cli.main(['--version'])").strip()
 
     def read(self, name):
