@@ -9,7 +9,6 @@ how many succeeded and what they took, the task included; the exit code is 0 whe
 `--plain` is for dask-jobqueue's own class. Stands behind the figures in docs/clusters.md.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -65,14 +64,13 @@ def keys(folder):
 
     if folder is None:
         return True
-    ca, cert, key = (str(Path(folder, name).resolve()) for name in KEYS)
-    roles = ("client", "scheduler", "worker")
+    files = {name: str(Path(folder, name).resolve()) for name in KEYS}
     pairs = {
-        f"tls_{role}_{kind}": {"cert": cert, "key": key}[kind]
-        for role in roles
+        f"tls_{role}_{kind}": files[kind]
+        for role in ("client", "scheduler", "worker")
         for kind in ("cert", "key")
     }
-    return Security(tls_ca_file=ca, require_encryption=True, **pairs)
+    return Security(tls_ca_file=files["ca"], require_encryption=True, **pairs)
 
 
 def measure(count, per_core, plain, key_folder=None):
@@ -100,7 +98,7 @@ def measure(count, per_core, plain, key_folder=None):
 def measure_on_testbed(count, per_core, plain, home):
     """As `measure`, on a login node, with a job each time."""
     from distributed import Security
-    from on_testbed import project
+    from on_testbed import project, records
 
     temporary = Security.temporary().get_tls_config_for_role("worker")
     with project("connections", home, nodes=2) as lab, tempfile.TemporaryDirectory() as folder:
@@ -108,31 +106,32 @@ def measure_on_testbed(count, per_core, plain, home):
             Path(folder, name).write_text(temporary[part])
         lab.testbed.put(Path(folder), f"{lab.home}/keys")
         printed = lab.python(Path(__file__), "inside", count, per_core, int(plain))
-    return json.loads(next(line for line in printed.splitlines() if line.startswith("{")))
+    [found] = records(printed)
+    return found
 
 
-def main(arguments=None) -> int:
+def main() -> int:
     """Measure and print; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    from on_testbed import options
+
+    parser = options(__doc__)
     parser.add_argument("--count", type=int, default=200, help="connections of each kind")
     parser.add_argument("--load", type=int, default=1, help="busy processes for each core")
     parser.add_argument("--plain", action="store_true", help="dask-jobqueue's own class")
-    parser.add_argument("--json", help="keep the record in this file")
     parser.add_argument("--testbed", action="store_true", help="with a job each time, on Slurm")
-    parser.add_argument("--home", help="as for the scripts of on_testbed.py")
-    options = parser.parse_args(arguments)
-    how = (options.count, options.load, options.plain)
-    found = measure_on_testbed(*how, options.home) if options.testbed else measure(*how)
+    chosen = parser.parse_args()
+    how = (chosen.count, chosen.load, chosen.plain)
+    found = measure_on_testbed(*how, chosen.home) if chosen.testbed else measure(*how)
     print("| | connected | median | slowest |\n|---|---|---|---|")
     for kind, record in found.items():
         seconds, failures = record["seconds"], record["failures"]
         figures = f"{median(seconds):.2f} s | {max(seconds):.2f} s" if seconds else "- | -"
-        print(f"| {kind} | {len(seconds)} of {options.count} | {figures} |")
+        print(f"| {kind} | {len(seconds)} of {chosen.count} | {figures} |")
         for failure in failures[:1]:
             print(failure["traceback"], file=sys.stderr)
-    if options.json:
-        with open(options.json, "w") as file:  # noqa: PTH123
-            json.dump({"load": options.load, "plain": options.plain, **found}, file, indent=1)
+    if chosen.json:
+        record = {"load": chosen.load, "plain": chosen.plain, **found}
+        chosen.json.write_text(json.dumps(record, indent=1) + "\n")
     return int(any(record["failures"] for record in found.values()))
 
 

@@ -82,7 +82,7 @@ def table(rows: list[dict]) -> str:
 
 def main() -> int:
     """Measure on the testbed and print the table; return the exit code."""
-    from on_testbed import options, project
+    from on_testbed import options, project, records
 
     parser = options(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
@@ -90,7 +90,7 @@ def main() -> int:
     chosen = parser.parse_args()
     with project("plain", chosen.home) as lab:
         printed = lab.python(Path(__file__), "inside", chosen.rounds, chosen.repeats)
-    rows = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    rows = records(printed)
     if chosen.json:
         chosen.json.write_text(json.dumps(rows, indent=1) + "\n")
     print(table(rows))

@@ -1,6 +1,7 @@
 """For the scripts beside it: the lab's project, installed on a testbed as alice."""
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -34,6 +35,11 @@ class Project:
             f"python {program.name} {words} 2> stderr; code=$?; tail -5 stderr; exit $code"
         )
         return self.testbed.run(command, timeout=timeout).stdout
+
+
+def records(printed: str) -> list[dict]:
+    """Return the objects that a program printed as JSON, one a line."""
+    return [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
 
 
 def options(doc: str | None) -> argparse.ArgumentParser:

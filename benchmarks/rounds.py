@@ -99,7 +99,7 @@ def table(rows: list[dict]) -> str:
 
 def main() -> int:
     """Run the rounds on the testbed and print what came of them; return the exit code."""
-    from on_testbed import options, project
+    from on_testbed import options, project, records
 
     parser = options(__doc__)
     parser.add_argument("--rounds", type=int, default=100)
@@ -108,7 +108,7 @@ def main() -> int:
     with project("bench-rounds", chosen.home) as lab:
         arguments = ["inside", chosen.rounds, *(["--plain"] if chosen.plain else [])]
         printed = lab.python(Path(__file__), *arguments)
-    rows = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    rows = records(printed)
     if chosen.json:
         chosen.json.write_text(json.dumps({"plain": chosen.plain, "rounds": rows}, indent=1) + "\n")
     wrong = verdict(rows)
