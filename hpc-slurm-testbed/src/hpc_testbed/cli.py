@@ -77,8 +77,11 @@ def run(testbed: Testbed, arguments: argparse.Namespace) -> int:
     if not command:
         raise TestbedError("run what? As in: hpc-testbed run sinfo")
     line = command[0] if len(command) == 1 else shlex.join(command)
+    # A file or pipe is handed on (`hpc-testbed run 'bash -s' < job.sh`). A terminal is not.
+    # sys.stdin is None where it was closed.
+    stdin = None if sys.stdin is None or sys.stdin.isatty() else sys.stdin
     return testbed.run(
-        line, user=arguments.user, service=arguments.on, check=False, show=True
+        line, user=arguments.user, service=arguments.on, check=False, show=True, stdin=stdin
     ).returncode
 
 
@@ -180,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     secure = add(ssh, "log in by ssh, with a key for this one time; further arguments go to ssh")
     secure.add_argument("--user", default="alice")
     secure.add_argument("--on", default="login1", choices=LOGIN_NODES)
-    once = add(run, "run a command there; its exit code is ours")
+    once = add(run, "run a command there, which reads our stdin; its exit code is ours")
     once.add_argument("--user", default="alice")
     once.add_argument("--on", default="login")
     once.add_argument("command", nargs=argparse.REMAINDER, help="one text is a line for bash")

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -18,8 +19,11 @@ _CHECKOUT, _CARRIED = _PACKAGE.parents[1], _PACKAGE / "repository" / "hpc-slurm-
 FOLDER = _CHECKOUT if (_CHECKOUT / "compose.yaml").is_file() else _CARRIED
 COMPOSE_FILE = FOLDER / "compose.yaml"
 BUILT = "login1"  # the service that says how the image is built
+SITE = ("mariadb", "slurmdbd", "slurmctld", "login1", "login2")  # services beside the nodes
+MAX_NODES = 64  # MaxNodeCount in slurm.conf
 LABEL = "com.docker.compose"
 PARTS = ("service", "container-number")  # of a container's name, as labels
+_NODE = re.compile(r"node-(\d+)")  # each node is a service of its own
 
 
 class ComposeProject:
@@ -52,10 +56,20 @@ class ComposeProject:
             mark = hashlib.sha256(str(dockerfile).encode()).hexdigest()[:6]
             self.image = f"{self.base}-{mark}"
 
-    def __call__(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
-        """Run ``docker compose …`` for this project; return what it printed."""
+    def __call__(
+        self, *arguments: str, env: Mapping[str, str] | None = None, nodes: int = MAX_NODES
+    ) -> str:
+        """Run ``docker compose …`` for this project; return what it printed.
+
+        Parameters
+        ----------
+        nodes : int
+            How many nodes Compose has to know of. More than four take it a tenth of a second.
+        """
         environment = {**self.environment, **(env or {})}
-        return docker(*self._arguments(*arguments), env=environment).stdout
+        services = compose_text(nodes) if nodes > 4 else None
+        command = self._arguments(*arguments, file="-" if services else str(COMPOSE_FILE))
+        return docker(*command, env=environment, input=services).stdout
 
     def build(self) -> None:
         """Build the image (a second when nothing changed; minutes the first time, shown)."""
@@ -91,17 +105,35 @@ class ComposeProject:
         if done.returncode != 0:
             raise TestbedError(f"the image {image} could not be built: the reason stands above")
 
-    def runs_older_image(self, container: str) -> bool:
-        """Say whether a container was made from another image than a new one would be."""
-        used = docker("container", "inspect", "--format", "{{.Image}}", container).stdout
-        return used != docker("image", "inspect", "--format", "{{.Id}}", self.image).stdout
+    def running_image(self) -> tuple[str, str] | None:
+        """Return the name and the id of the image that the nodes were made from, if there are any.
 
-    def start(self, nodes: int, env: Mapping[str, str] | None = None) -> None:
-        """Create and start what is missing."""
-        image = {"TESTBED_RUNS": self.image}
+        The name may be another image's by now, if that was built since; it is the id then.
+        """
+        nodes = self.containers("node", ended=True)
+        if not nodes:
+            return None
+        form = "{{.Config.Image}} {{.Image}}"
+        name, identity = docker("inspect", "--format", form, nodes[min(nodes)]).stdout.split()
+        return name, identity
+
+    def image_id(self, name: str) -> str:
+        """Return the id of an image; empty where there is none of that name."""
+        form = ["image", "inspect", "--format", "{{.Id}}", name]
+        return docker(*form, check=False).stdout.strip()
+
+    def start(self, nodes: int, image: str, env: Mapping[str, str] | None = None) -> None:
+        """Create and start what is missing, from an image given by its name or id."""
         # --no-recreate: a testbed in use is added to, never restarted behind its user's back.
-        arguments = ["up", "--detach", "--no-build", "--no-recreate"]
-        self(*arguments, "--scale", f"node={nodes}", env={**image, **(env or {})})
+        arguments = ["up", "--detach", "--no-build", "--no-recreate", *SITE]
+        arguments += [f"node-{number}" for number in range(1, nodes + 1)]
+        try:
+            self(*arguments, env={"TESTBED_RUNS": image, **(env or {})}, nodes=nodes)
+        except TestbedError:
+            # Where not even a container could be made, nothing is left of the attempt.
+            if not docker("ps", "--all", "--quiet", "--filter", self._filter()).stdout.split():
+                self.remove()
+            raise
 
     def remove(self) -> None:
         """Remove containers, networks and volumes."""
@@ -111,7 +143,7 @@ class ComposeProject:
         listing = docker("ps", "--all", "--quiet", "--filter", self._filter()).stdout
         for container in listing.split():
             docker("rm", "--force", container)
-        self("down", "--volumes", "--remove-orphans", "--timeout", "1")
+        self("down", "--volumes", "--remove-orphans", "--timeout", "1", nodes=0)
 
     def left(self) -> list[str]:
         """Return what there is of the project: ``["network hpc-testbed_data", …]``."""
@@ -126,17 +158,25 @@ class ComposeProject:
             for name in docker(*listing, "--filter", self._filter()).stdout.split()
         ]
 
-    def containers(self, service: str) -> dict[int, str]:
-        """Return the running containers of a service: ``{number: id}``."""
-        of_service = f"label={LABEL}.service={service}"
-        form = f'{{{{.Label "{LABEL}.container-number"}}}} {{{{.ID}}}}'
-        listing = docker("ps", "--filter", self._filter(), "--filter", of_service, "--format", form)
+    def containers(self, service: str, *, ended: bool = False) -> dict[int, str]:
+        """Return the running containers of a service: ``{number: id}``; of all nodes for node.
+
+        Parameters
+        ----------
+        ended : bool
+            With those that run no longer.
+        """
+        every = ["--all"] if ended else []
+        form = f'{{{{.Label "{LABEL}.service"}}}} {{{{.ID}}}}'
+        listing = docker("ps", *every, "--filter", self._filter(), "--format", form)
         found = {}
         for line in listing.stdout.splitlines():
-            number, _, container = line.partition(" ")
-            if not (number.isdigit() and container):
-                raise TestbedError(f"`docker ps` lists a container of {service} as {line!r}")
-            found[int(number)] = container
+            name, _, container = line.partition(" ")
+            if not (name and container):
+                raise TestbedError(f"`docker ps` lists a container as {line!r}")
+            node = _NODE.fullmatch(name)
+            if (service == "node" and node) or name == service:
+                found[int(node[1]) if node else 1] = container
         return found
 
     def ended(self) -> list[str]:
@@ -155,7 +195,7 @@ class ComposeProject:
         form = f"{'{{.ID}}' if ids else names} {{{{.State}}}}"
         listing = docker("ps", "--all", "--filter", self._filter(), "--format", form).stdout
         pairs = [line.rpartition(" ") for line in listing.splitlines()]
-        return {name: state for name, _, state in pairs}
+        return {_part(name): state for name, _, state in pairs}
 
     def created(self) -> dict[str, datetime]:
         """Return when each container was made, running or not: ``{"node-1": …}``."""
@@ -165,7 +205,8 @@ class ComposeProject:
         names = "-".join(f'{{{{index .Config.Labels "{LABEL}.{part}"}}}}' for part in PARTS)
         told = docker("inspect", "--format", f"{names} {{{{.Created}}}}", *ids).stdout
         return {
-            name: timestamp(moment) for name, moment in map(str.split, told.strip().splitlines())
+            _part(name): timestamp(moment)
+            for name, moment in map(str.split, told.strip().splitlines())
         }
 
     def label(self, name: str) -> str:
@@ -178,12 +219,31 @@ class ComposeProject:
     def logs(self, *services: str, tail: int | None = None) -> str:
         """Return what the containers wrote, each line with its container and time."""
         lines = ["--tail", str(tail)] if tail is not None else []
+        if "node" in services:
+            nodes = [f"node-{number}" for number in range(1, MAX_NODES + 1)]
+            services = (*(name for name in services if name != "node"), *nodes)
         said = self("logs", "--no-color", "--timestamps", *lines, *services)
         return said.replace("\x1b[2K", "")  # Compose erases lines, whatever it is told
 
     def _filter(self) -> str:
         return f"label={LABEL}.project={self.name}"
 
-    def _arguments(self, *arguments: str) -> list[str]:
-        options = ["--ansi", "never", "--project-name", self.name, "--file", str(COMPOSE_FILE)]
+    def _arguments(self, *arguments: str, file: str = str(COMPOSE_FILE)) -> list[str]:
+        options = ["--ansi", "never", "--project-name", self.name]
+        options += ["--project-directory", str(FOLDER), "--file", file]
         return ["compose", *options, *arguments]
+
+
+def compose_text(nodes: int) -> str:
+    """Return compose.yaml with services for as many nodes; node-5 and further are as node-4."""
+    text = COMPOSE_FILE.read_text(encoding="utf-8")
+    (fourth,) = re.findall(r"^  node-4:\n(?:    .*\n)+", text, re.MULTILINE)
+    further = (
+        re.sub(r"node(-?)4", rf"node\g<1>{number}", fourth) for number in range(5, nodes + 1)
+    )
+    return text.replace(fourth, "\n".join([fourth, *further]))
+
+
+def _part(name: str) -> str:
+    """Return ``"node-3"`` for the only container of the service node-3; other names as they are."""
+    return name.removesuffix("-1") if _NODE.match(name) else name

@@ -6,11 +6,18 @@ import subprocess
 from collections.abc import Mapping
 
 # Part of what Docker says → what it means, and what to do.
-ADVICE = {
-    "non-overlapping IPv4 address pool": "Docker has no addresses left for another testbed, which "
+_NO_ADDRESSES = (
+    "Docker has no addresses left for another testbed, which "
     "takes four networks: take one down, or remove networks that nobody uses "
-    "(`docker network ls`, `docker network prune`)",
+    "(`docker network ls`, `docker network prune`)"
+)
+ADVICE = {
+    "non-overlapping IPv4 address pool": _NO_ADDRESSES,  # Docker 20.10
+    "all predefined address pools have been fully subnetted": _NO_ADDRESSES,  # from 25 on
 }
+
+# How to read what programs write: what is no UTF-8 is shown as \xe9, not an error.
+TEXT = {"encoding": "utf-8", "errors": "backslashreplace"}
 
 
 class TestbedError(Exception):
@@ -31,7 +38,7 @@ def engine_problem() -> str | None:
         info = subprocess.run(
             ["docker", "info", "--format", "{{.ServerVersion}}"],
             capture_output=True,
-            text=True,
+            **TEXT,
             timeout=60,  # a busy machine can take long
         )
     except subprocess.TimeoutExpired:
@@ -45,7 +52,7 @@ def engine_problem() -> str | None:
         if "permission denied" in detail:
             detail = "you may not use it (ask to be put into the group docker, and log in again)"
         return f"no Docker engine answers{at}: {detail}"
-    compose = subprocess.run(["docker", "compose", "version"], capture_output=True, text=True)
+    compose = subprocess.run(["docker", "compose", "version"], capture_output=True, **TEXT)
     if compose.returncode != 0:
         return "Docker is here, but not Compose v2: `docker compose version` fails"
     return None
@@ -56,6 +63,7 @@ def docker(
     check: bool = True,
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
+    input: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run one docker command and return what it printed.
 
@@ -66,8 +74,10 @@ def docker(
     """
     done = subprocess.run(
         ["docker", *arguments],
+        input=input,
+        stdin=subprocess.DEVNULL if input is None else None,
         capture_output=True,
-        text=True,
+        **TEXT,
         env={**os.environ, **(env or {})},
         timeout=timeout,
     )

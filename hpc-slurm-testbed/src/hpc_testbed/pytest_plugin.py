@@ -6,12 +6,11 @@ shown, where Docker cannot be used; ``--require-testbed`` makes that a failure.
 
 import contextlib
 import os
-import tempfile
-from pathlib import Path
 
 import pytest
 
 from hpc_testbed.engine import NoEngine, TestbedError
+from hpc_testbed.lock import locked
 from hpc_testbed.testbed import SUITES, TARGETS, Testbed, checkout_name
 
 _OPTIONS = {
@@ -73,7 +72,12 @@ def testbed_session(request: pytest.FixtureRequest):
             testbed = _of_session(request.config)
             joined = testbed.is_up() and _given_name(request.config) == testbed.name
             if not joined:
-                held.enter_context(_alone(testbed.name))
+                # A second session of the same project would take ours down.
+                busy = (
+                    f"another session of pytest uses testbed {testbed.name} just now: give this "
+                    "one a name of its own (--testbed-name)"
+                )
+                held.enter_context(locked(testbed.name, busy=busy, wait=False))
                 testbed.down()  # what a killed session may have left
                 held.enter_context(testbed)
         except TestbedError as error:
@@ -106,33 +110,6 @@ def testbed(testbed_session: Testbed):
         )
     if wrong:
         pytest.fail(f"the test left the testbed unwell: {'; '.join(wrong)}", pytrace=False)
-
-
-@contextlib.contextmanager
-def _alone(name: str):
-    """Refuse a second session of the same project at the same time: it would take ours down."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    path = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}.lock"
-    try:
-        # Anybody may write into that folder: no link of somebody else's is followed.
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise TestbedError(f"the lock {path} can't be opened: {error.strerror}") from None
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TestbedError(
-                f"another session of pytest uses testbed {name} just now: give this one a name of "
-                "its own (--testbed-name)"
-            ) from None
-        yield
-    finally:
-        os.close(file)
 
 
 def _given_name(config: pytest.Config) -> str | None:

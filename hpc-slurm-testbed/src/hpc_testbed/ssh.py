@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hpc_testbed.engine import TestbedError, docker, last_lines
+from hpc_testbed.engine import TEXT, TestbedError, docker, last_lines
 from hpc_testbed.testbed import Testbed
 
 HOST_KEY = "/etc/ssh/testbed/host_key.pub"
@@ -45,7 +45,7 @@ def ssh_config(testbed: Testbed, user: str = "alice") -> Iterator[Path]:
         key = folder / "key"
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", made, "-f", str(key)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True)
+            done = subprocess.run(command, capture_output=True, **TEXT)
         except FileNotFoundError:
             raise TestbedError("no `ssh-keygen` here: install OpenSSH's client") from None
         if done.returncode != 0:

@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 from hpc_testbed import faults
-from hpc_testbed.compose import FOLDER, ComposeProject
+from hpc_testbed.compose import FOLDER, MAX_NODES, ComposeProject
 from hpc_testbed.engine import (
+    TEXT,
     NoEngine,
     TestbedError,
     docker,
@@ -25,11 +27,11 @@ from hpc_testbed.engine import (
     verb,
 )
 from hpc_testbed.faults import Fault
+from hpc_testbed.lock import locked
 from hpc_testbed.phases import in_words, startup_phases
 
 SUITES = {"trixie": "Slurm 24.11", "bookworm": "Slurm 22.05"}
 TARGETS = ("slurm", "lab")
-MAX_NODES = 64  # MaxNodeCount in slurm.conf
 LOGIN_NODES = ("login1", "login2")
 SERVICES = ("mariadb", "slurmdbd", "slurmctld", *LOGIN_NODES, "node")
 TIMED_OUT = 124  # exit code of the command `timeout`
@@ -146,25 +148,22 @@ class Testbed:
         """
         if nodes is not None:
             self.nodes = _checked_nodes(nodes)
-        clock = _Clock()
-        self.build()
-        self.phases = {"image": clock.lap()}
-        running = self._node_numbers()
-        if running and self._compose.runs_older_image(running[min(running)]):
-            print(
-                f"Testbed {self.name} runs another image than the present one; "
-                f"to change it: {verb('down')}, then up again.",
-                file=sys.stderr,
-            )
-        if len(running) > self.nodes:
-            self.scale(self.nodes)
-        self._compose.start(self.nodes, {"TESTBED_IMAGE_SECONDS": f"{self.phases['image']:.1f}"})
-        self.phases["containers"] = clock.lap()
-        self._wait_for_nodes()
-        self.phases["slurm"] = clock.lap()
+        self._need_engine()
+        with self._alone():
+            clock = _Clock()
+            image = self._image_of_running() or self._built()
+            self.phases = {"image": clock.lap()}
+            self._remove_nodes_beyond(self.nodes)
+            seconds = {"TESTBED_IMAGE_SECONDS": f"{self.phases['image']:.1f}"}
+            self._compose.start(self.nodes, image, seconds)
+            self.phases["containers"] = clock.lap()
+            self._wait_for_nodes()
+            self.phases["slurm"] = clock.lap()
 
     def scale(self, nodes: int) -> None:
         """Change the number of compute nodes; jobs on nodes that go are lost.
+
+        Nodes that come are made from the image of those that run.
 
         Raises
         ------
@@ -173,15 +172,48 @@ class Testbed:
         """
         nodes = _checked_nodes(nodes)
         self._need_engine()
-        numbers = self._node_numbers()
-        if not numbers:
-            raise TestbedError(f"testbed {self.name} is not up: start it first ({verb('up')})")
-        going = sorted(numbers)[nodes:]
-        if going:
-            self._remove_nodes(going, numbers)
-        self.nodes = nodes
-        self._compose.start(self.nodes)
-        self._wait_for_nodes()
+        with self._alone():
+            running = self._compose.running_image()
+            if not (running and self._node_numbers()):
+                raise TestbedError(f"testbed {self.name} is not up: start it first ({verb('up')})")
+            self.nodes = nodes
+            self._remove_nodes_beyond(nodes)
+            self._compose.start(nodes, self._usable(*running))
+            self._wait_for_nodes()
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Wait until no other command of ours starts, changes or ends this testbed."""
+        busy = f"Another command starts, scales or ends testbed {self.name} now: waiting for it."
+        return locked(f"{self.name}-change", busy=busy)
+
+    def _built(self) -> str:
+        self._compose.build()
+        return self._compose.image
+
+    def _image_of_running(self) -> str | None:
+        """Return the image that the testbed's nodes have, if there are any; say if we want another.
+
+        What is added to a testbed is made from the same image.
+        """
+        running = self._compose.running_image()
+        if running is None:
+            return None
+        name, identity = running
+        if name != self.image:
+            other = f"{name}, not {self.image}"
+        else:
+            self._compose.build()
+            other = "another image than the present one"
+        if self._compose.image_id(self.image) != identity:
+            print(
+                f"Testbed {self.name} runs {other}; to change it: {verb('down')}, then up again.",
+                file=sys.stderr,
+            )
+        return self._usable(name, identity)
+
+    def _usable(self, name: str, identity: str) -> str:
+        """Return the name of a running testbed's image, or its id where it has lost its name."""
+        return name if self._compose.image_id(name) == identity else identity
 
     def down(self) -> None:
         """Stop and remove everything: containers, networks, volumes. Safe where nothing runs.
@@ -192,8 +224,9 @@ class Testbed:
             Something of it is still there.
         """
         self._need_engine()
-        self._compose.remove()
-        left = self.left()
+        with self._alone():
+            self._compose.remove()
+            left = self.left()
         if left:
             raise TestbedError(f"testbed {self.name} is down, but Docker keeps {', '.join(left)}")
 
@@ -218,6 +251,8 @@ class Testbed:
         timeout: float = 600,
         show: bool = False,
         env: Mapping[str, str] | None = None,
+        input: str | None = None,
+        stdin: IO | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a shell command in a login shell of `user`, in that user's home.
 
@@ -236,6 +271,16 @@ class Testbed:
             Let the command write to our terminal; nothing is captured then.
         env : mapping, optional
             Further environment variables.
+        input : str, optional
+            What the command reads from its standard input; by default that is empty.
+        stdin : file, optional
+            An open file that the command reads from, instead.
+
+        Returns
+        -------
+        subprocess.CompletedProcess
+            With the exit code and, unless it is shown, what was printed. What is no UTF-8 in it is
+            escaped: ``caf\\xe9``.
 
         Raises
         ------
@@ -246,7 +291,10 @@ class Testbed:
         home = "/root" if user == "root" else f"/home/{user}"
         settings = {"USER": user, "LOGNAME": user, "HOME": home, **(env or {})}
         argv = ["docker", "exec", "--user", user, "--workdir", home]
-        if show and sys.stdout.isatty():
+        reads = input is not None or stdin is not None
+        if reads:
+            argv.append("--interactive")
+        elif show and sys.stdout.isatty():  # Docker makes no terminal where it hands on a file
             argv.append("--tty")
             settings.setdefault("TERM", os.environ.get("TERM", "xterm"))
         for key, value in settings.items():
@@ -254,9 +302,8 @@ class Testbed:
         argv += [self.container(service)]
         argv += ["timeout", "--kill-after=5", str(timeout), "bash", "-lc", command]
         output = None if show else subprocess.PIPE
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, text=True
-        )
+        source = {"input": input} if input is not None else {"stdin": stdin or subprocess.DEVNULL}
+        done = subprocess.run(argv, stdout=output, stderr=output, **source, **TEXT)
         if check and done.returncode != 0:
             said = "" if show else f": {last_lines(done.stderr or done.stdout, 5)}"
             what = f"{user}@{service}: `{shortened(command)}`"
@@ -283,7 +330,7 @@ class Testbed:
             capture_output=True,
         )
         if archive.returncode != 0:
-            raise TestbedError(f"{source}: {last_lines(archive.stderr.decode())}")
+            raise TestbedError(f"{source}: {last_lines(archive.stderr.decode(**TEXT))}")
         destination.mkdir(parents=True, exist_ok=True)
         with tarfile.open(fileobj=BytesIO(archive.stdout)) as tar:
             # Python before 3.11.4, as Debian 12 has it, knows no filters.
@@ -355,7 +402,10 @@ class Testbed:
         self._need_engine()
         if "login" in services:
             services = (*(name for name in services if name != "login"), *LOGIN_NODES)
-        if unknown := set(services) - set(SERVICES):
+        # node3 as in `run`; its service is node-3.
+        services = tuple(re.sub(r"^node-?(\d+)$", r"node-\1", name) for name in services)
+        nodes = {name.replace("node", "node-") for name in self.node_names()}
+        if unknown := set(services) - set(SERVICES) - nodes:
             raise TestbedError(
                 f"no service is called {', '.join(sorted(unknown))}; there are: "
                 f"{', '.join(SERVICES)}"
@@ -464,7 +514,11 @@ class Testbed:
                 )
             time.sleep(0.1)
 
-    def _remove_nodes(self, going: list[int], numbers: Mapping[int, str]) -> None:
+    def _remove_nodes_beyond(self, last: int) -> None:
+        numbers = self._compose.containers("node", ended=True)
+        going = [number for number in sorted(numbers) if number > last]
+        if not going:
+            return
         names = ",".join(f"node{number}" for number in going)
         # Down first, so that Slurm ends their jobs now and not at SlurmdTimeout.
         down = f"scontrol update nodename={names} state=down reason='testbed scaled down'"
@@ -487,7 +541,7 @@ class Testbed:
         argv = ["docker", "exec", "--interactive", "--user", user, self.container("login")]
         done = subprocess.run([*argv, *command], input=data, capture_output=True)
         if done.returncode != 0:
-            raise TestbedError(f"copying to the testbed: {last_lines(done.stderr.decode())}")
+            raise TestbedError(f"copying to the testbed: {last_lines(done.stderr.decode(**TEXT))}")
 
 
 def _checked_nodes(nodes: int) -> int:

@@ -1,0 +1,60 @@
+"""A lock between processes of one user on this machine, by a file for each testbed's name."""
+
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hpc_testbed.engine import TestbedError
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing is locked
+    fcntl = None
+
+
+@contextmanager
+def locked(name: str, *, busy: str, wait: bool = True) -> Iterator[None]:
+    """Hold the lock for the length of the block.
+
+    Parameters
+    ----------
+    name : str
+        Of the lock.
+    busy : str
+        What it means that somebody else holds it: said after a second of waiting.
+    wait : bool
+        Wait for it, or else fail at once.
+
+    Raises
+    ------
+    TestbedError
+        The file can't be opened; or, without `wait`, somebody else holds the lock.
+    """
+    if fcntl is None:
+        yield
+        return
+    path = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}.lock"
+    try:
+        # Anybody may write into that folder: no link of somebody else's is followed.
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise TestbedError(f"the lock {path} can't be opened: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not wait:
+                raise TestbedError(busy) from None
+            late = threading.Timer(1, print, [busy], {"file": sys.stderr, "flush": True})
+            late.start()
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            finally:
+                late.cancel()
+        yield
+    finally:
+        os.close(file)
