@@ -10,6 +10,7 @@ import yaml
 import dask_hpc
 from dask_hpc import ConfigError, config, schedulers
 from dask_hpc.config_check import findings
+from dask_hpc.job_script import WAITING
 
 FILE = Path("config/jobqueue.yaml")
 BATCH = [batch for batch in schedulers.SCHEDULERS.values() if batch.cluster_class]
@@ -65,7 +66,8 @@ def job_script(batch, section):
         # What the scheduler is told is not in the script, and has to exist on this computer.
         own = {"interface": "lo", "dashboard_address": ":0"}
         with getattr(dask_hpc, batch.cluster_class)(scheduler_options=own) as cluster:
-            return cluster.job_script().rstrip()  # dask-jobqueue's main ends it with empty lines
+            # Without what comes after the worker's command.
+            return cluster.job_script().replace(WAITING, "").rstrip()
 
 
 def warnings(batch, section):

@@ -14,13 +14,14 @@ from distributed.deploy.spec import ProcessInterface
 
 from . import jobs, limits
 from .errors import SubmitError
+from .job_script import WaitsForWorker
 from .schedulers import JobState, Scheduler
 
 # Seconds in which a job that could not be cancelled is not tried again.
 JUST_NOW = 10.0
 
 
-class OwnedJob:
+class OwnedJob(WaitsForWorker):
     """Mixed into dask-jobqueue's Job class: reports to the cluster that the job belongs to.
 
     `bound_to` makes a class of it for one cluster, which dask-jobqueue takes as its ``job_cls``.

@@ -1,0 +1,165 @@
+"""The lines of a job script that run the worker, in each shell that is here."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import dask
+import pytest
+
+import dask_hpc
+from dask_hpc.job_script import WAITING, is_bourne
+
+from .conftest import until
+
+# Ends half a second after its first SIGTERM, with 7; a second one ends it at once.
+CLOSES = """#!/bin/sh
+trap 'trap - TERM; sleep 0.5; touch closed; exit 7' TERM
+touch ready
+while :; do sleep 0.05; done
+"""
+# What a Dask worker does that hangs while it closes.
+HANGS = CLOSES.replace("sleep 0.5;", "while :; do sleep 0.05; done;")
+
+SHELLS = [["bash"], ["bash", "-eu"], ["dash", "-eu"], ["zsh", "-eu"]]
+
+
+@pytest.fixture(params=SHELLS, ids=" ".join)
+def shell(request):
+    if shutil.which(request.param[0]) is None:
+        pytest.skip(f"there is no {request.param[0]} here")
+    return request.param
+
+
+@pytest.fixture
+def job(shell, tmp_path):
+    """Run a worker's command in a script, as a job; SIGINT is not ignored there."""
+    started = []
+
+    def run(command, begin="", end=""):
+        worker = tmp_path / "worker"
+        if command.startswith("#!"):
+            worker.write_text(command)
+            worker.chmod(0o755)
+            command = str(worker)
+        script = tmp_path / "script"
+        script.write_text(begin + command + WAITING.replace("exit ", f"{end}exit "))
+        process = subprocess.Popen(
+            [*shell, script], cwd=tmp_path, start_new_session=True, stderr=subprocess.PIPE
+        )
+        started.append(process)
+        if command == str(worker):
+            until((tmp_path / "ready").exists)
+            time.sleep(0.3)  # the shell, too, has come to wait
+        return process
+
+    yield run
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_the_jobs_exit_code_is_the_workers(job, code):
+    assert job(f"sh -c 'exit {code}'").wait(10) == code
+
+
+def test_a_worker_that_is_killed_makes_the_job_fail_as_it_would_alone(job):
+    assert job("sh -c 'kill -9 $$'").wait(10) == 128 + 9
+
+
+def test_a_signal_to_the_whole_job_reaches_the_worker_once_and_the_shell_waits(job, tmp_path):
+    process = job(CLOSES)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(4) == 7
+    assert (tmp_path / "closed").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+def test_a_signal_to_the_shell_alone_is_passed_on(job, tmp_path, number):
+    process = job(CLOSES)
+    process.send_signal(number)
+    assert process.wait(12) == 7
+    assert (tmp_path / "closed").exists()
+
+
+def test_a_worker_that_hangs_is_ended(job):
+    process = job(HANGS)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(12) == 128 + signal.SIGTERM
+
+
+def test_lines_may_follow_the_worker_also_after_a_signal(job, tmp_path):
+    process = job(CLOSES, end="touch after; ")
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(4) == 7
+    assert (tmp_path / "after").exists()
+
+
+def test_a_trap_on_exit_of_the_lab_still_runs(job, tmp_path):
+    process = job(CLOSES, begin="trap 'touch tidied' EXIT\n")
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(4) == 7
+    assert (tmp_path / "tidied").exists()
+
+
+@pytest.mark.parametrize(
+    ("shebang", "bourne"),
+    [
+        ("#!/bin/bash -leu", True),
+        ("#!/usr/bin/env zsh", True),
+        ("#!/usr/bin/env -S FOO=1 bash -l", True),
+        ("#! /bin/sh", True),
+        ("#!/usr/local/bin/ksh93", True),
+        ("#!/bin/tcsh", False),
+        ("#!/usr/bin/env fish", False),
+        ("#!/usr/bin/env", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_a_bourne_shell_is_known_by_its_name(shebang, bourne):
+    assert is_bourne(shebang) is bourne
+
+
+def test_every_batch_system_but_htcondor_has_the_lines(site):
+    with dask_hpc.get_cluster() as cluster:
+        script = cluster.job_script()
+    assert script.count(WAITING) == (0 if site.batch.name == "htcondor" else 1)
+    assert script.count("distributed.cli.dask_worker") == 1
+
+
+def test_scripts_of_csh_are_left_alone(lab):
+    with dask.config.set({"jobqueue.slurm.shebang": "#!/bin/csh"}):
+        with dask_hpc.SLURMCluster() as cluster:
+            assert "trap" not in cluster.job_script()
+
+
+def test_a_job_that_hangs_leaves_no_process(lab, tmp_path):
+    """As on the testbed, where the worker's shell died of SIGTERM and the worker did not."""
+    hangs = tmp_path / "hangs"
+    hangs.write_text(HANGS.replace("touch ready", f"touch {tmp_path}/ready"))
+    hangs.chmod(0o755)
+    with dask_hpc.SLURMCluster(python=str(hangs)) as cluster:
+        cluster.scale(jobs=1)
+        until((tmp_path / "ready").exists)
+        pids = [
+            int(path.parent.name)
+            for path in Path("/proc").glob("[0-9]*/cmdline")
+            if str(hangs) in _read(path)
+        ]
+        assert pids
+    assert lab.all_gone(12)
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def _read(path):
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
