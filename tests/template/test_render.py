@@ -78,7 +78,7 @@ class TestEveryScheduler:
         metadata = tomllib.loads((project / "pyproject.toml").read_text())
         assert metadata["project"]["name"] == "blue-whale-2"
         packages = metadata["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-        assert packages == ["src/blue_whale_2"]
+        assert packages == ["src/blue_whale_2", "toolkit/src/dask_hpc"]
         assert "from blue_whale_2.example import" in (project / "README.md").read_text()
 
 
