@@ -11,7 +11,6 @@ import pytest
 from hpc_testbed import Testbed, install_project
 
 REPOSITORY = Path(__file__).parent
-PACKAGES = ("./toolkit", ".")  # of a rendered project
 ANSWERS = REPOSITORY / "hpc-slurm-testbed" / "answers.yaml"
 
 
@@ -38,7 +37,7 @@ def lab_session(testbed_session, tmp_path_factory):
     command = [sys.executable, "-m", "cookiecutter", "--no-input", "--config-file", ANSWERS]
     subprocess.run([*command, "--output-dir", folder, REPOSITORY], check=True, capture_output=True)
     project = folder / "demo-lab"
-    lab = Lab(testbed_session, install_project(testbed_session, project, packages=PACKAGES))
+    lab = Lab(testbed_session, install_project(testbed_session, project))
     lab.shell("dask hpc setup")
     return lab
 

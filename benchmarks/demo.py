@@ -74,7 +74,7 @@ def measure_on_testbed(project: Path) -> None:
     with testbed:
         took = ", ".join(f"{phase} {took:.1f} s" for phase, took in testbed.phases.items())
         say(f"4 nodes are idle ({took}). Installing the project as alice")
-        home = install_project(testbed, project, packages=("./toolkit", "."))
+        home = install_project(testbed, project)
         testbed.run(f"cd {home} && .venv/bin/dask hpc setup", show=True)
         try:
             for run in RUNS:

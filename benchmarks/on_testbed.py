@@ -67,7 +67,6 @@ def project(purpose: str, home: str | None = None, nodes: int = 4) -> Iterator[P
             command = [sys.executable, "-m", "cookiecutter", "--no-input", "--config-file", ANSWERS]
             command += ["--output-dir", folder, REPOSITORY]
             subprocess.run(command, check=True, capture_output=True)
-            packages = ("./toolkit", ".")
-            home = install_project(testbed, Path(folder) / "demo-lab", packages=packages)
+            home = install_project(testbed, Path(folder) / "demo-lab")
             testbed.run(f"cd {home} && .venv/bin/dask hpc setup")
         yield Project(testbed, home)

@@ -55,7 +55,6 @@ def next_steps(answers):
     """Return the lines to print for a person who has just made a project."""
     slug = answers["project_slug"]
     lines = [
-        # Of a wrong choice in a file of answers cookiecutter only warns, and takes the first one.
         f"\n{slug} is ready (scheduler: {answers['scheduler']}). Next, as its README.md says:",
         f"  cd {slug} && git init && git add . && git commit -m 'Our project'",
         "  conda env create --file environment.yml    # or a venv, see README.md",

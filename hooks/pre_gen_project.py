@@ -2,9 +2,10 @@
 
 Cookiecutter fills in the one line marked below and runs this file. The answers arrive as JSON
 *data*: an answer that holds quotes or Python code stays a text. One line is printed for each bad
-answer. The file keeps to the standard library, because it runs in whatever Python cookiecutter has.
-The toolkit says the same of an edited config/jobqueue.yaml; toolkit/tests/answers.yaml is a table
-that both are held to.
+answer. The file keeps to the standard library, because it runs in whatever Python cookiecutter has,
+and to the syntax of Python 3.6, so that an old one can be told that it is too old. The toolkit says
+the same of an edited config/jobqueue.yaml; toolkit/tests/answers.yaml is a table that both are held
+to.
 """
 
 import json
@@ -17,6 +18,9 @@ import sys
 ANSWERS = r"""
 {{ cookiecutter | tojson }}
 """
+
+OLDEST_PYTHON = (3, 10)  # sys.stdlib_module_names
+OLDEST_COOKIECUTTER = (2, 2)  # finds templates/ beside the project's files
 
 QUESTIONS = ["project_slug", "scheduler", "account", "queue", "cores", "memory", "processes"]
 QUESTIONS += ["walltime", "worker_interface", "scheduler_interface"]
@@ -73,6 +77,41 @@ NO_PLACE = {
     "goes into job-extra-directives)",
     ("htcondor", "queue"): "HTCondor has no queues; leave it blank",
 }
+
+
+def too_old(python, cookiecutter):
+    """Say which version is needed in place of one that is too old, or None.
+
+    Parameters
+    ----------
+    python : tuple of int
+        As `sys.version_info`.
+    cookiecutter : str
+        As `cookiecutter.__version__`.
+    """
+    if tuple(python[:2]) < OLDEST_PYTHON:
+        return (
+            f"cookiecutter runs in Python {python[0]}.{python[1]} here, which is too old: install "
+            "it in Python 3.11 or newer, for instance `python3.11 -m venv new && "
+            "new/bin/pip install cookiecutter`, then new/bin/cookiecutter"
+        )
+    numbers = tuple(int(number) for number in re.findall("[0-9]+", cookiecutter)[:2])
+    if numbers < OLDEST_COOKIECUTTER:
+        return (
+            f"cookiecutter {cookiecutter} is too old: install 2.2 or newer, for instance "
+            "`python3 -m venv new && new/bin/pip install 'cookiecutter>=2.2'`, "
+            "then new/bin/cookiecutter"
+        )
+    return None
+
+
+def cookiecutters_version():
+    """Return the version of the cookiecutter that runs this hook."""
+    try:
+        from cookiecutter import __version__
+    except ImportError:  # a bundle that its own Python can't import from
+        return "99"
+    return __version__
 
 
 def check_text(answer):
@@ -204,7 +243,8 @@ def problems(answers):
 
 
 if __name__ == "__main__":
-    lines = problems(json.loads(ANSWERS))
+    old = too_old(sys.version_info, cookiecutters_version())
+    lines = [old] if old else problems(json.loads(ANSWERS))
     for line in lines:
         print("ERROR:", line, file=sys.stderr)
     if lines:

@@ -106,7 +106,7 @@ def main(which, *pytest_arguments):
     cookiecutter = [sys.executable, "-m", "cookiecutter", "--no-input", "--overwrite-if-exists"]
     run(*cookiecutter, "--output-dir", build, REPOSITORY, *answers, cwd=build, home=home)
     project = build / "version-lab"
-    there(*pip, "--no-build-isolation", "-e", "./toolkit", "-e", ".", cwd=project)
+    there(*pip, "--no-build-isolation", "-e", ".", cwd=project)
     there("-m", "dask", "hpc", "setup", cwd=project)
     there("-m", "pytest", cwd=project)
     for notebook in sorted(project.glob("notebooks/*.ipynb")):

@@ -150,10 +150,7 @@ def install(render_to, tmp_path_factory):
         # pip of the outer environment, at work in the inner one.
         pip = [sys.executable, "-m", "pip", "--python", installed.python, "install", "--quiet"]
         flags = ["--no-index", "--no-deps", "--no-build-isolation", "--ignore-installed"]
-        run(
-            [*pip, *flags, "-e", project / "toolkit", "-e", project],
-            env=environment(installed.home),
-        )
+        run([*pip, *flags, "-e", project], env=environment(installed.home))
         return installed
 
     return install

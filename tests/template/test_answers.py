@@ -5,6 +5,7 @@ What the pre_gen hook and the toolkit have to say of each answer is in toolkit/t
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -17,8 +18,8 @@ from cookiecutter.main import cookiecutter
 from dask_hpc import schedulers
 from dask_hpc.config_check import findings
 
-from .conftest import ANSWERS, REPOSITORY, TEMPLATE, environment
-from .test_render import QUESTIONS, SCHEDULERS
+from .conftest import ANSWERS, REPOSITORY, TEMPLATE, environment, run
+from .test_render import QUESTIONS, SCHEDULERS, files
 
 
 def load_hook(name):
@@ -110,6 +111,7 @@ def typed(cookiecutter_settings, tmp_path):
         answers = {**good("slurm"), **answers}
         context = {key: value for key, value in QUESTIONS.items() if key.startswith("_copy")}
         context |= {**answers, "__package": answers["project_slug"].replace("-", "_")}
+        context["__scheduler"] = ""
         context["__name_given"] = answers["project_slug"]
         path = tmp_path / "answers.json"
         path.write_text(json.dumps({"cookiecutter": context}))
@@ -132,7 +134,6 @@ def command(tmp_path, cookiecutter_settings):
 
     It returns the exit code and the lines that a terminal would show.
     """
-    start = [sys.executable, "-m", "cookiecutter"]
     home, folder = tmp_path / "home", tmp_path / "outer" / "folder"
     home.mkdir()
     folder.mkdir(parents=True)
@@ -140,7 +141,7 @@ def command(tmp_path, cookiecutter_settings):
     def command(*words, config=cookiecutter_settings, typed=None):
         no_input = () if typed is not None or "--replay-file" in words else ("--no-input",)
         done = subprocess.run(
-            [*start, *no_input, "--config-file", config, REPOSITORY, *words],
+            [*command.start, *no_input, "--config-file", config, REPOSITORY, *words],
             cwd=folder,
             env=environment(home),
             input=typed,
@@ -152,6 +153,7 @@ def command(tmp_path, cookiecutter_settings):
         )
         return done.returncode, done.stdout.splitlines()
 
+    command.start = [sys.executable, "-m", "cookiecutter"]
     command.folder = folder
     return command
 
@@ -222,7 +224,9 @@ def test_the_table_has_every_question_and_every_batch_system():
 
 
 def test_the_hook_knows_the_choices_of_the_question():
-    assert set(SCHEDULERS) <= set(pre_gen.WALLTIMES) == set(schedulers.SCHEDULERS)
+    assert list(pre_gen.WALLTIMES) == SCHEDULERS
+    assert set(SCHEDULERS) == set(schedulers.SCHEDULERS)
+    assert str(SCHEDULERS) in QUESTIONS["__scheduler"]
     [line] = pre_gen.problems({**ANSWERS, "scheduler": "slurmm"})
     assert "choose one of slurm, pbs" in line
 
@@ -241,6 +245,96 @@ def test_every_bad_answer_gets_its_own_line():
 def test_an_answer_that_is_no_text_is_refused(answer):
     [line] = pre_gen.problems({**ANSWERS, "account": answer})
     assert line.startswith(f"account {answer!r}: give a text")
+
+
+# --- Versions that are too old --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("python", "cookiecutter_version", "words"),
+    [
+        ((3, 9, 18), "2.6.0", "Python 3.9 "),
+        ((3, 8), "1.7.3", "Python 3.8 "),
+        ((3, 11), "1.7.3", "cookiecutter 1.7.3 "),
+        ((3, 12), "2.1.1", "cookiecutter 2.1.1 "),
+        ((3, 10, 1), "2.2.0", None),
+        ((3, 14), "2.10.0.dev1", None),
+        ((4, 0), "3", None),
+    ],
+)
+def test_what_is_too_old_is_told_with_the_version_that_is_needed(
+    python, cookiecutter_version, words
+):
+    line = pre_gen.too_old(python, cookiecutter_version)
+    assert line.startswith(words) or words in line if words else line is None
+    assert line is None or ("or newer" in line and len(line.splitlines()) == 1)
+
+
+def old_pythons():
+    """Return Pythons that are too old and, as pyenv puts them, at hand."""
+    found = Path.home().glob(".pyenv/versions/3.[6789].*/bin/python")
+    return [str(path) for path in found] + [
+        path for minor in range(6, 10) if (path := shutil.which(f"python3.{minor}"))
+    ]
+
+
+def test_an_old_python_can_read_the_hook_and_is_refused():
+    if not old_pythons():
+        pytest.skip("no Python 3.6 to 3.9 is installed here")
+    for python in old_pythons():
+        hook = [python, REPOSITORY / "hooks/pre_gen_project.py"]
+        done = subprocess.run(hook, capture_output=True, text=True)
+        if "command not found" in done.stderr:  # a shim of pyenv without its Python
+            continue
+        assert done.returncode == 1
+        first, second = done.stderr.splitlines()
+        assert first.startswith("ERROR: cookiecutter runs in Python 3.")
+        assert second.startswith("Nothing was written")
+
+
+@pytest.fixture(scope="module")
+def other_cookiecutter(tmp_path_factory):
+    """Return a function that installs a version of cookiecutter and returns its Python."""
+
+    def other_cookiecutter(version):
+        prefix = tmp_path_factory.mktemp("cookiecutter") / version
+        run([sys.executable, "-m", "venv", prefix])
+        python = prefix / "bin/python"
+        run([python, "-m", "pip", "install", "--quiet", f"cookiecutter=={version}"])
+        return python
+
+    return other_cookiecutter
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("version", ["1.7.3", "2.1.1"])
+def test_an_old_cookiecutter_is_refused_and_leaves_nothing(other_cookiecutter, command, version):
+    command.start = [other_cookiecutter(version), "-m", "cookiecutter"]
+    code, lines = command("project_slug=a-lab")
+    assert code == 1
+    assert lines[0].startswith(f"ERROR: cookiecutter {version} is too old")
+    assert lines[1].startswith("Nothing was written")
+    assert not any("Traceback" in line for line in lines)
+    assert everything(command.folder.parent) == {command.folder: None}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("version", ["2.2.3", "2.6.0"])
+def test_the_oldest_cookiecutter_that_is_allowed_makes_the_same_project(
+    other_cookiecutter, command, render_to, tmp_path, version
+):
+    command.start = [other_cookiecutter(version), "-m", "cookiecutter"]
+    answers = {"project_slug": "a-lab", "scheduler": "lsf", "account": "x", "cores": "12"}
+    code, lines = command(*(f"{name}={value}" for name, value in answers.items()))
+    assert code == 0, lines
+    expected = render_to(tmp_path / "direct", **answers)
+    made = command.folder / "a-lab"
+    assert files(made) == files(expected)
+    for name in files(expected):
+        assert (made / name).read_bytes() == (expected / name).read_bytes(), name
+    assert_refused(command("scheduler=nqs", "memory=16 GB"), "scheduler", "memory")
+    code, lines = command(typed=lines_typed(project_slug="b-lab", scheduler="2"))
+    assert any(line.startswith("b-lab is ready (scheduler: pbs)") for line in lines)
 
 
 # --- As a user: the command line ------------------------------------------------------------------
@@ -317,13 +411,21 @@ def test_a_replay_of_a_refused_name_is_refused_with_the_name_that_was_given():
     assert line.startswith("project_slug 'a/b':")
 
 
-def test_a_choice_that_does_not_exist_is_refused_by_cookiecutter_itself(command):
-    code, lines = command("scheduler=slurmm")
-    assert code == 1
-    assert lines[-1].startswith(
-        "ValueError: slurmm provided for choice variable scheduler, but the"
-    )
+@pytest.mark.parametrize("answer", ["slurmm", "Slurm!", "0", "8", "1.0", "", "nqs"])
+def test_a_batch_system_that_does_not_exist_is_refused(command, answer):
+    assert_refused(command(f"scheduler={answer}"), "scheduler")
     assert everything(command.folder.parent) == {command.folder: None}
+
+
+@pytest.mark.parametrize("answer", ["PBS", "Pbs", " pbs ", "2"])
+def test_a_batch_system_is_taken_in_any_letter_case_and_by_its_number(render, answer):
+    project = render(scheduler=answer, account="physics")
+    config = yaml.safe_load((project / "config/jobqueue.yaml").read_text())
+    assert config["jobqueue"]["pbs"]["account"] == "physics"
+
+
+def test_defaults_of_a_batch_system_follow_its_name_in_any_letter_case(render):
+    assert section(render(scheduler="LSF"))["walltime"] == "01:00"
 
 
 def file_of_answers(tmp_path, cookiecutter_settings, text):
@@ -332,14 +434,25 @@ def file_of_answers(tmp_path, cookiecutter_settings, text):
     return path
 
 
-def test_a_wrong_choice_in_a_file_of_answers_is_warned_of_and_the_choice_made_is_shown(
+def test_a_wrong_batch_system_in_a_file_of_answers_is_refused(
     command, tmp_path, cookiecutter_settings
 ):
-    path = file_of_answers(tmp_path, cookiecutter_settings, "  scheduler: slurmm\n")
+    for text in ("slurmm", "", "{pbs: yes}", "no"):
+        path = file_of_answers(tmp_path, cookiecutter_settings, f"  scheduler: {text}\n")
+        assert_refused(command(config=path), "scheduler")
+        assert everything(command.folder.parent) == {command.folder: None}
+
+
+def test_a_file_of_answers_may_write_the_batch_system_in_capitals(
+    command, tmp_path, cookiecutter_settings
+):
+    text = "  scheduler: PBS\n  account: physics\n  cores: '12'\n"
+    path = file_of_answers(tmp_path, cookiecutter_settings, text)
     code, lines = command(config=path)
-    assert code == 0  # cookiecutter's rule, see docs/design.md
-    assert "Invalid default received: slurmm provided for choice variable" in lines[0]
-    assert any(line.startswith("my-lab is ready (scheduler: slurm)") for line in lines)
+    assert code == 0
+    assert any(line.startswith("my-lab is ready (scheduler: pbs)") for line in lines)
+    pbs = section(command.folder / "my-lab")
+    assert (pbs["account"], pbs["cores"]) == ("physics", 12)
 
 
 def test_blank_and_bare_words_in_a_file_of_answers_are_refused(
@@ -368,12 +481,21 @@ def test_a_bad_answer_at_the_prompt_is_refused(command):
     assert everything(command.folder.parent) == {command.folder: None}
 
 
-def test_the_menu_asks_again_until_a_choice_is_there(command):
-    shown = command(typed=lines_typed(project_slug="a-lab", scheduler=f"99\nslrum\n{1}"))
-    code, lines = shown
+@pytest.mark.parametrize("answer", ["5", "lsf", "LSF"])
+def test_the_menu_takes_a_number_or_a_name(command, answer):
+    code, lines = command(typed=lines_typed(project_slug="a-lab", scheduler=answer))
     assert code == 0
-    assert sum("select one of the available options" in line for line in lines) == 2
-    assert (command.folder / "a-lab/config/jobqueue.yaml").is_file()
+    assert "    5 - lsf: LSF (bsub, bjobs)" in lines
+    assert any(line.startswith("a-lab is ready (scheduler: lsf)") for line in lines)
+    assert section(command.folder / "a-lab")["walltime"] == "01:00"
+
+
+def test_a_number_that_the_menu_has_not_is_refused(command):
+    code, lines = command(typed=lines_typed(scheduler="9"))
+    text = "\n".join(lines)
+    assert_refused((code, text[text.index("ERROR:") :].splitlines()), "scheduler")
+    assert "choose one of slurm, pbs" in text
+    assert everything(command.folder.parent) == {command.folder: None}
 
 
 @pytest.mark.parametrize(

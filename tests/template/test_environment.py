@@ -32,12 +32,8 @@ def conda_specs(project):
 
 
 def pip_specs(project):
-    """Return {name: version specification} of the project and its toolkit, in conda's names."""
-    own = tomllib.loads((project / "pyproject.toml").read_text())["project"]["dependencies"]
-    toolkit = tomllib.loads((project / "toolkit/pyproject.toml").read_text())["project"]
-    assert "dask-hpc[notebook]" in own
-    own.remove("dask-hpc[notebook]")
-    texts = own + toolkit["dependencies"] + toolkit["optional-dependencies"]["notebook"]
+    """Return {name: version specification} of what pip installs, in conda's names."""
+    texts = tomllib.loads((project / "pyproject.toml").read_text())["project"]["dependencies"]
     requirements = [Requirement(text) for text in texts]
     return {CONDA_NAMES.get(r.name.lower(), r.name.lower()): r.specifier for r in requirements}
 
@@ -62,11 +58,20 @@ class TestEveryScheduler:
             assert not re.search(r"(?<!no)defaults", text), path
 
 
-def test_conda_installs_the_toolkit_and_the_project_from_their_folders(render):
+def test_the_project_asks_for_what_its_toolkit_asks_for(render):
+    project = render()
+    own = tomllib.loads((project / "pyproject.toml").read_text())["project"]
+    toolkit = tomllib.loads((project / "toolkit/pyproject.toml").read_text())["project"]
+    needed = toolkit["dependencies"] + toolkit["optional-dependencies"]["notebook"]
+    assert own["dependencies"] == [*needed, "pytest>=8"]
+    assert own["entry-points"] == toolkit["entry-points"]
+
+
+def test_conda_installs_the_project_with_its_toolkit_from_its_folder(render):
     environment = yaml.safe_load((render(**ANSWERS) / "environment.yml").read_text())
     assert environment["name"] == "demo-lab"
     pip = next(spec for spec in environment["dependencies"] if isinstance(spec, dict))
-    assert pip == {"pip": ["-e ./toolkit", "-e ."]}
+    assert pip == {"pip": ["-e ."]}
 
 
 def test_every_python_that_is_promised_is_the_same(render):

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from pathlib import Path
 
 import click
 
 from . import __version__
 from .errors import UserError
+
+# Both a lab's project and its toolkit bring this command, so that either can be installed alone.
+# Where both are, Dask loads it twice and warns of that.
+warnings.filterwarnings("ignore", "While registering the command with name 'hpc'", UserWarning)
 
 # Groups that live in modules of their own, imported only when they are used: `dask hpc --help`
 # should not wait for Matplotlib. Name → (module, attribute, help line).
