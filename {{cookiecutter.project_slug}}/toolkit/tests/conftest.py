@@ -46,7 +46,7 @@ class StandIn:
         self.dialect = DIALECTS[name]
         self.folder = folder
         (folder / "bin").mkdir(parents=True)
-        for command in self.dialect.commands:
+        for command in filter(None, (*self.dialect.commands, self.dialect.accounting)):
             # Through the shell, since Python's path may hold a space, which a #! line can't.
             words = [sys.executable, "-SE", standin.__file__, str(folder), name, command]
             path = folder / "bin" / command

@@ -37,11 +37,14 @@ class Dialect:
     ----------
     commands : tuple of str
         The names of those that submit, list and cancel.
+    accounting : str
+        That of the one that knows ended jobs; empty: there is none.
     rows : dict of str
         A job's state → what the list says of it; one that is left out is not listed.
     """
 
     commands: ClassVar[tuple[str, str, str]]
+    accounting: ClassVar[str] = ""
     rows: ClassVar[dict[str, str]]
 
     def script(self, arguments: list[str]) -> str:
@@ -66,6 +69,10 @@ class Dialect:
         return [a for a in arguments if a.isdigit()]
 
     def listed(self, jobs: list[Job]) -> str:
+        raise NotImplementedError
+
+    def accounted(self, jobs: list[Job]) -> str:
+        """What the accounting says of ended jobs."""
         raise NotImplementedError
 
     def unknown(self, job: str) -> str:
@@ -114,11 +121,18 @@ class Pbs(Dialect):
         "running": "    job_state = R\n    exec_host = node1/0*2\n    comment = Job run at Wed\n",
     }
 
+    head = "Job Id: {}.pbs.site.org\n    Job_Name = dask-worker\n"
+
     def submitted(self, job):
         return f"{job}.pbs.site.org"
 
+    def accounted(self, jobs):  # of qstat -x
+        substate = {"done": 92, "cancelled": 91}
+        end = "    job_state = F\n    substate = {}\n    Exit_status = 1\n"
+        return "".join(self.head.format(j.id) + end.format(substate[j.state]) for j in jobs)
+
     def listed(self, jobs):
-        head = "Job Id: {}.pbs.site.org\n    Job_Name = dask-worker\n"
+        head = self.head
         return "".join(head.format(job.id) + self.row(job) for job in self.known(jobs))
 
     def unknown(self, job):
@@ -129,7 +143,13 @@ class Sge(Dialect):
     """Son of Grid Engine 8.1.9, as it answered in a container."""
 
     commands: ClassVar = ("qsub", "qstat", "qdel")
+    accounting: ClassVar = "qacct"
     rows: ClassVar = {"pending": "qw|", "running": "r|all.q@node1"}
+
+    def accounted(self, jobs):
+        line = "=" * 60
+        form = "{}\nhostname     node1\njobnumber    {}\nfailed       0\nexit_status  1\n"
+        return "".join(form.format(line, job.id) for job in jobs)
 
     def submitted(self, job):
         return f'Your job {job} ("dask-worker") has been submitted'
@@ -193,6 +213,7 @@ class HTCondor(Dialect):
     """HTCondor 23.9, as it answered in a container."""
 
     commands: ClassVar = ("condor_submit", "condor_q", "condor_rm")
+    accounting: ClassVar = "condor_history"
     rows: ClassVar = {"pending": "1 undefined undefined", "running": "2 slot1_1@node1 undefined"}
 
     def run(self, script):
@@ -202,6 +223,10 @@ class HTCondor(Dialect):
         words = re.findall(r"(?:'(?:[^']|'')*'|[^\s'])+", inner)
         bare = [re.sub(r"'((?:[^']|'')*)'", lambda m: m[1].replace("''", "'"), w) for w in words]
         return [keys["Executable"], *bare]
+
+    def accounted(self, jobs):
+        codes = {"done": "4 1", "cancelled": "3 undefined"}
+        return "".join(f"{job.id} {codes[job.state]} slot1_1@node1\n" for job in jobs)
 
     def submitted(self, job):
         return f"Submitting job(s).\n1 job(s) submitted to cluster {job}."
@@ -253,10 +278,19 @@ def submit(here: Path, dialect: Dialect, arguments: list[str]) -> None:
 def show(here: Path, dialect: Dialect, arguments: list[str]) -> None:
     asked = dialect.ids(arguments) or [path.stem for path in sorted(here.glob("*.script"))]
     jobs = [look(here, job) for job in asked]
+    if "-x" in arguments:
+        account(here, dialect, arguments)
+        return
     print(dialect.listed(jobs), end="")
     said = [dialect.unknown(job.id) for job in jobs if job not in dialect.known(jobs)]
     if any(said):
         sys.exit("\n".join(said))
+
+
+def account(here: Path, dialect: Dialect, arguments: list[str]) -> None:
+    asked = [path.stem for path in sorted(here.glob("*.script")) if path.stem in arguments]
+    jobs = [look(here, job) for job in asked]
+    print(dialect.accounted([job for job in jobs if job not in dialect.known(jobs)]), end="")
 
 
 def cancel(here: Path, dialect: Dialect, arguments: list[str]) -> None:
@@ -276,7 +310,8 @@ def main(folder: str, name: str, command: str, *arguments: str) -> None:
     trouble = here / f"{command}.says"
     if trouble.exists():
         sys.exit(trouble.read_text())  # to stderr, exit code 1
-    verb = dict(zip(dialect.commands, (submit, show, cancel), strict=True))[command]
+    names = (*dialect.commands, dialect.accounting)
+    verb = dict(zip(names, (submit, show, cancel, account), strict=True))[command]
     verb(here, dialect, list(arguments))
 
 

@@ -27,8 +27,16 @@ def listing(monkeypatch):
     class Listing(dict):
         def __init__(self):
             self.asked, self.error, self.elapsed = [], None, "0:05"
+            # What sacct knows; None: there is none.
+            self.accounting, self.accounted = None, []
 
         async def run(self, argv, **_):
+            if argv[0] == "sacct":
+                self.accounted.append(argv[-1].removeprefix("--jobs=").split(","))
+                if self.accounting is None:
+                    raise jobs.CommandError("sacct", "Slurm accounting storage is disabled")
+                rows = self.accounting.items()
+                return "".join(f"{job}|{row}|00:00:05|dask\n" for job, row in rows)
             assert argv[0] == "squeue"
             self.asked.append((time.monotonic(), argv[-1].removeprefix("--jobs=").split(",")))
             if self.error:
@@ -138,30 +146,151 @@ def test_a_list_command_that_fails_is_said_once_and_survived(quick, listing, cap
     assert "Unable to contact slurm controller" in said[0]
 
 
-def test_a_job_that_is_listed_no_more_is_gone_but_not_at_the_first_miss(listing):
-    async def life():
-        watcher = jobs.Watcher(SLURM, "1", "2")
-        listing.update({"1": "RUNNING|None|n1", "2": "RUNNING|None|n1"})
-        await watcher.poll()
-        del listing["1"]
-        await watcher.poll()
-        first = watcher.jobs["1"].state
-        await watcher.poll()
-        return first, watcher.jobs["1"].state, watcher.live
+class Clock:
+    """A clock that is set."""
 
-    assert asyncio.run(life()) == (JobState.RUNNING, JobState.GONE, ["2"])
+    now = 0.0
+
+    def __call__(self):
+        return self.now
 
 
-def test_a_single_job_that_slurm_has_forgotten_is_gone_and_not_a_failure(listing, caplog):
-    async def life():
-        watcher = jobs.Watcher(SLURM, "1")
-        listing.error = jobs.CommandError("squeue", "Invalid job id specified")
-        await watcher.poll()
-        await watcher.poll()
-        return watcher.jobs["1"].state
+@pytest.fixture
+def watched(listing):
+    """Looks at the list of jobs, the given seconds apart; `watched.workers` are jobs with some."""
 
-    assert asyncio.run(life()) is JobState.GONE
+    class Watched:
+        def __init__(self):
+            self.clock, self.workers = Clock(), set()
+            self.watcher = jobs.Watcher(SLURM, "1", "2", clock=self.clock)
+            self.watcher.has_workers = self.workers.__contains__
+
+        def look(self, *pauses):
+            for pause in pauses:
+                self.clock.now += pause
+                asyncio.run(self.watcher.poll())
+                self.watcher._lock = None  # of a loop that is closed
+            return [status.state for status in self.watcher.jobs.values()]
+
+    listing.update({"1": "RUNNING|None|n1", "2": "RUNNING|None|n1"})
+    return Watched()
+
+
+def test_a_job_without_accounting_is_gone_only_after_many_looks_and_a_long_time(watched, listing):
+    watched.look(0)
+    del listing["1"]
+    assert watched.look(*[2] * 30)[0] is JobState.RUNNING
+    assert watched.look(29)[0] is JobState.RUNNING
+    assert watched.look(3) == [JobState.GONE, JobState.RUNNING]
+    assert watched.watcher.live == ["2"]
+
+
+def test_a_long_time_without_a_look_is_no_knowledge(watched, listing):
+    del listing["1"]
+    assert watched.look(0, 1000)[0] is not JobState.GONE
+    assert watched.look(2)[0] is JobState.GONE
+
+
+def test_a_job_that_the_list_has_again_was_never_gone(watched, listing):
+    row = listing.pop("1")
+    watched.look(0, 60, 20)
+    listing["1"] = row
+    watched.look(1)
+    del listing["1"]
+    assert watched.look(1, 60, 20)[0] is JobState.RUNNING
+
+
+def test_a_job_with_a_worker_is_not_over_whatever_the_list_leaves_out(watched, listing):
+    del listing["1"]
+    watched.workers.add("1")
+    assert watched.look(*[30] * 20) == [JobState.RUNNING, JobState.RUNNING]
+    assert listing.accounted == []
+    watched.workers.clear()
+    assert watched.look(30, 30)[0] is JobState.RUNNING
+    assert watched.look(30, 30)[0] is JobState.GONE
+
+
+@pytest.mark.parametrize(
+    ("row", "state", "reason"),
+    [
+        ("CANCELLED by 1000|0:0|n1", JobState.CANCELLED, ""),
+        ("COMPLETED|0:0|n1", JobState.DONE, ""),
+        ("TIMEOUT|0:0|n1", JobState.TIMEOUT, "TimeLimit"),
+        ("NODE_FAIL|0:0|n1", JobState.NODE_FAIL, ""),
+        ("FAILED|1:0|n1", JobState.FAILED, "NonZeroExitCode"),
+        ("FAILED|0:9|n1", JobState.FAILED, "RaisedSignal:9"),
+    ],
+)
+def test_the_accounting_says_at_the_second_look_how_a_job_ended(
+    watched, listing, row, state, reason
+):
+    del listing["1"]
+    listing.accounting = {"1": row}
+    assert watched.look(0)[0] is JobState.UNKNOWN
+    assert listing.accounted == []
+    watched.look(2)
+    status = watched.watcher.jobs["1"]
+    assert (status.state, status.reason, status.node) == (state, reason, "n1")
+    assert listing.accounted == [["1"]]
+    assert watched.watcher.live == ["2"]
+
+
+def test_the_accounting_is_asked_rarely_and_may_be_late(watched, listing):
+    del listing["1"]
+    listing.accounting = {"1": "RUNNING|0:0|n1"}
+    watched.look(*[1] * 20)
+    assert len(listing.accounted) == 2
+    assert watched.watcher.jobs["1"].state is JobState.RUNNING
+    assert watched.look(60, 60, 60)[0] is JobState.RUNNING  # alive, by its word
+    listing.accounting = {"1": "CANCELLED by 1000|0:0|n1"}
+    assert watched.look(10)[0] is JobState.CANCELLED
+
+
+def test_what_the_accounting_takes_for_alive_for_ever_is_gone_in_the_end(watched, listing):
+    del listing["1"]
+    listing.accounting = {"1": "RUNNING|0:0|n1"}
+    assert watched.look(*[60] * 15)[0] is JobState.RUNNING
+    assert watched.look(60)[0] is JobState.GONE
+
+
+def test_a_job_that_has_lost_its_workers_may_have_ended_although_an_old_list_has_it(
+    watched, listing
+):
+    watched.workers.update("12")
+    listing.accounting = {"1": "CANCELLED by 1000|0:0|n1", "2": "RUNNING|0:0|n1"}
+    watched.look(0, 5)
+    assert listing.accounted == []
+    watched.workers.remove("1")
+    assert watched.look(1) == [JobState.CANCELLED, JobState.RUNNING]
+    assert listing.accounted == [["1"]]
+
+
+def test_an_old_list_that_has_a_job_pending_is_not_believed_against_its_workers(watched, listing):
+    listing["1"] = "PENDING|Priority|"
+    watched.workers.add("1")
+    assert watched.look(0, 1)[0] is JobState.RUNNING
+    watched.workers.clear()  # it is back in the queue
+    assert watched.look(1)[0] is JobState.PENDING
+
+
+def test_a_single_job_that_slurm_has_forgotten_is_not_a_failure(watched, listing, caplog):
+    listing.error = jobs.CommandError("squeue", "Invalid job id specified")
+    listing.accounting = {"1": "COMPLETED|0:0|n1", "2": "COMPLETED|0:0|n1"}
+    assert watched.look(0, 1) == [JobState.DONE, JobState.DONE]
     assert not caplog.records
+
+
+def test_a_missing_accounting_command_is_not_looked_for_again(watched, listing, monkeypatch):
+    asked = []
+
+    async def account(*_):
+        asked.append(1)
+        raise jobs.CommandError("sacct", "there is no such command here", missing=True)
+
+    monkeypatch.setattr(jobs, "account", account)
+    listing.clear()
+    watched.look(*[20] * 4)
+    assert len(asked) == 1
 
 
 def test_jobs_that_are_known_are_read_although_the_list_fails_for_forgotten_ones(monkeypatch):
@@ -170,6 +299,8 @@ def test_jobs_that_are_known_are_read_although_the_list_fails_for_forgotten_ones
     async def run(argv, **_):
         # As OpenPBS 23.06 answers: the one on stdout, the other on stderr, exit code 153.
         out = "Job Id: 1.pbs\n    job_state = R\n    exec_host = node1/0*2\n"
+        if "-x" in argv:
+            return "Job Id: 2.pbs\n    job_state = F\n    substate = 91\n    Exit_status = 271\n"
         raise jobs.CommandError("qstat", "Unknown Job Id 2.pbs", out=out)
 
     async def life():
@@ -179,7 +310,45 @@ def test_jobs_that_are_known_are_read_although_the_list_fails_for_forgotten_ones
         await watcher.poll()
         return [(status.state, status.node) for status in watcher.jobs.values()]
 
-    assert asyncio.run(life()) == [(JobState.RUNNING, "node1"), (JobState.GONE, "")]
+    assert asyncio.run(life()) == [(JobState.RUNNING, "node1"), (JobState.CANCELLED, "")]
+
+
+def test_a_users_array_is_one_job(watched, listing):
+    listing.clear()
+    listing.update(
+        {
+            "1_0": "COMPLETED|None|n1",
+            "1_1": "RUNNING|None|n1",
+            "1_[2-4%1]": "PENDING|JobArrayTaskLimit|",
+            "2+0": "RUNNING|None|n1",
+            "2+1": "RUNNING|None|n2",
+        }
+    )
+    assert watched.look(0) == [JobState.RUNNING, JobState.RUNNING]
+    assert [status.node for status in watched.watcher.jobs.values()] == ["n1", "n1,n2"]
+    listing.clear()
+    listing.update({"1_0": "COMPLETED|None|n1", "1_1": "CANCELLED|None|n1"})
+    listing.accounting = {"2+0": "COMPLETED|0:0|n1", "2+1": "FAILED|1:0|n2"}
+    assert watched.look(1, 1) == [JobState.CANCELLED, JobState.FAILED]
+
+
+def test_what_a_user_has_set_for_a_command_is_not_for_ours(slurm, monkeypatch):
+    names = ("SQUEUE_PARTITION", "SQUEUE_USERS", "SCANCEL_STATE", "SACCT_FORMAT", "LANG")
+    for name in (*names, "SLURM_CONF", "SBATCH_PARTITION"):
+        monkeypatch.setenv(name, "own")
+    for command in ("squeue", "scancel", "sacct"):
+        path = slurm.folder / "bin" / command
+        path.write_text(f"#!/bin/sh\nenv > {slurm.folder}/{command}.env\n")
+        path.chmod(0o755)
+    asyncio.run(jobs.ask(SLURM, ["1"]))
+    asyncio.run(jobs.account(SLURM, ["1"]))
+    asyncio.run(jobs.cancel(SLURM, ["1"]))
+    for command in ("squeue", "scancel", "sacct"):
+        lines = (slurm.folder / f"{command}.env").read_text().splitlines()
+        found = dict(line.split("=", 1) for line in lines if "=" in line)
+        assert found.keys().isdisjoint(names[:-1])
+        assert found["SLURM_CONF"] == "own"
+        assert found["LC_ALL"] == "C"
 
 
 def test_times_are_renewed_at_every_look_and_are_no_event(listing):

@@ -91,6 +91,36 @@ def test_jobs_are_shown_by_cluster_with_all_there_is_to_say(run, cluster, slurm,
     assert len(slurm.calls("squeue")) == 1  # for all clusters
 
 
+def test_how_a_job_ended_that_is_not_listed_is_asked_of_the_accounting(run, cluster, slurm):
+    cluster("7", "8")
+    slurm.row("7", "RUNNING|None|node1|1:02:03|57:57")
+    (slurm.folder / "bin" / "squeue").write_text(
+        "#!/bin/sh\necho '7|RUNNING|None|node1|0:05|9:55|dask-worker'\n"
+    )
+    sacct = slurm.folder / "bin" / "sacct"
+    sacct.write_text(
+        f'#!/bin/sh\necho "$@" > {slurm.folder}/asked\n'
+        "echo '8|CANCELLED by 1000|0:0|node2|00:00:05|dask-worker'\n"
+    )
+    sacct.chmod(0o755)
+    lines = [line.split() for line in run("jobs").output.splitlines()]
+    assert ["8", "cancelled", "node2", "0:00:05"] in lines
+    assert (slurm.folder / "asked").read_text().endswith("--jobs=8\n")
+
+
+def test_jobs_are_asked_about_and_cancelled_by_their_clusters_own_command(
+    run, cluster, slurm, tmp_path
+):
+    wrapper = tmp_path / "wrapper"
+    wrapper.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/called\nexec "$@"\n')
+    wrapper.chmod(0o755)
+    cluster("7", silent=1000, cancel=[str(wrapper), "scancel"])
+    slurm.row("7", "RUNNING|None|node1")
+    assert run("jobs", "--cancel", "--yes").output.endswith("Cancelled 1 job.\n")
+    assert (tmp_path / "called").read_text().split() == ["squeue", "scancel"]
+    assert slurm.calls("scancel") == [["--quiet", "7"]]
+
+
 def test_in_a_terminal_no_line_of_the_table_is_longer_than_it(run, cluster, slurm, terminal):
     node = "node-0123456789.rack-17.cluster.institute.example.org"
     cluster("1234567")

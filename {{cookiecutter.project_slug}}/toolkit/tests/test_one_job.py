@@ -56,11 +56,47 @@ def test_the_program_comes_last_in_place_of_the_shell_after_the_lines_of_the_yam
         {"jobqueue.slurm.job-script-prologue": ["module load gcc"], "jobqueue.slurm.python": "py"}
     ):
         printed = run("--dry-run", "program.py", "--option", "two words", "--dry-run").output
-    assert printed.splitlines()[-3:] == [
+    lines = printed.splitlines()
+    assert lines[-4].startswith("unset SLURM_")
+    assert lines[-3:] == [
         "module load gcc",
         "export DASK_HPC_ALLOCATION=$SLURM_JOB_ID",
         "exec py -u program.py --option 'two words' --dry-run",
     ]
+
+
+def unset(printed):
+    [line] = [line for line in printed.splitlines() if line.startswith("unset ")]
+    return set(line.split()[1:])
+
+
+def test_variables_that_another_job_may_have_left_are_unset_but_those_it_asks_for_itself(run):
+    left = unset(run("--dry-run", "program.py").output)
+    assert {"SLURM_MEM_PER_CPU", "SLURM_MEM_PER_GPU", "SLURM_GRES", "SLURM_HINT"} <= left
+    assert {"SLURM_GPUS_PER_TASK", "SLURM_CPU_BIND", "SLURM_EXPORT_ENV"} <= left
+    assert left.isdisjoint({"SLURM_MEM_PER_NODE", "SLURM_CPUS_PER_TASK", "SLURM_TRES_PER_TASK"})
+    assert left.isdisjoint({"SLURM_NTASKS_PER_NODE", "SLURM_NTASKS", "SLURM_JOB_ID"})
+    own = {
+        "job-directives-skip": ["--mem"],
+        "job-extra-directives": ["--mem-per-cpu=1G", "-G 2 --hint=nomultithread", "--gres-f=x"],
+    }
+    with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in own.items()}):
+        left = unset(run("--dry-run", "program.py").output)
+    assert left.isdisjoint({"SLURM_MEM_PER_CPU", "SLURM_GPUS", "SLURM_HINT"})
+    assert {"SLURM_MEM_PER_NODE", "SLURM_GRES", "SLURM_GPUS_PER_TASK"} <= left
+
+
+def test_it_is_submitted_without_the_variables_of_a_job_around(run, lab, tmp_path, monkeypatch):
+    sbatch = lab.folder / "bin" / "sbatch"
+    lines = sbatch.read_text().splitlines()
+    sbatch.write_text("\n".join([lines[0], f"env > {tmp_path}/env", *lines[1:]]) + "\n")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_MEM_PER_CPU", "500")
+    monkeypatch.setenv("SBATCH_QOS", "high")
+    assert run("program.py").exit_code == 0
+    found = (tmp_path / "env").read_text()
+    assert "SLURM_" not in found
+    assert "SBATCH_QOS=high\n" in found
 
 
 def test_a_profile_sizes_the_nodes_and_is_told_to_the_program(run):

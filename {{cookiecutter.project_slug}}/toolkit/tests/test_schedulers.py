@@ -197,6 +197,26 @@ def test_every_job_is_in_one_list_call_and_in_one_cancel_call():
     assert SLURM.cancel_command(["1", "2", "3"])[-3:] == ["1", "2", "3"]
 
 
+@pytest.mark.parametrize(
+    ("words", "skip"),
+    [
+        ("fatal: --mem, --mem-per-cpu, and --mem-per-gpu are mutually exclusive.", "--mem"),
+        (
+            "fatal: --cpus-per-task, --tres-per-task=cpu:#, and --cpus-per-gpu are mutually "
+            "exclusive",
+            "--cpus-per-task",
+        ),
+        (
+            "fatal: You can not have --tres-per-task=cpu= and --cpus-per-task please use one or "
+            "the other",
+            "--cpus-per-task",
+        ),
+    ],
+)
+def test_directives_that_exclude_each_other_are_told_with_the_way_out(words, skip):
+    assert f"job-directives-skip: [{skip}]" in SLURM.advice(words)
+
+
 def test_capacity_is_that_of_the_partition_asked_for_or_of_the_default_one():
     assert "--partition=long" in SLURM.capacity_command("long")
     assert SLURM.parse_capacity("long|0/128/0/128\n") == 128

@@ -7,7 +7,7 @@ import pytest
 
 from dask_hpc import schedulers
 from dask_hpc.schedulers import JobState, JobStatus
-from dask_hpc.schedulers.base import read_duration, since
+from dask_hpc.schedulers.base import merged, read_duration, since
 
 # OpenPBS 23.06, as it answered `qstat -f`, shortened; a value goes on after 78 characters. The last
 # jobs are Torque's, which keeps ended ones listed for a while; its exit codes are of its
@@ -376,8 +376,11 @@ BANNER = "Maintenance on 24 Dec. 2026, tickets to 4711\n17\t18\n"
         ("pbs", "123.pbs.site.org", "123"),
         ("pbs", "123.pbs", "123"),
         ("pbs", "123", "123"),
+        ("pbs", "123[].pbs.site.org", "123[]"),
         ("sge", 'Your job 123 ("dask-worker") has been submitted', "123"),
         ("sge", "123", "123"),  # qsub -terse
+        ("sge", 'Your job-array 123.1-3:1 ("dask-worker") has been submitted', "123"),
+        ("sge", "123.1-3:1", "123"),
         (
             "oar",
             "[ADMISSION RULE] Set default walltime to 7200.\nGenerate a job key...\nOAR_JOB_ID=123",
@@ -469,3 +472,135 @@ def test_the_capacity_of_an_htcondor_pool_is_that_of_its_slots():
     assert htcondor.parse_capacity("64\n64\n128\n") == 256
     with pytest.raises(ValueError, match="no slots"):
         htcondor.parse_capacity("")
+
+
+# What the accounting prints: sacct as on the testbed, `qstat -xf` by OpenPBS's source, qacct by its
+# manual, condor_history by its. What is none of it is a site's banner, or Torque's XML.
+ACCOUNTS = {
+    "slurm": (
+        "5|CANCELLED by 1000|0:0|None assigned|00:00:00|dask-worker\n"
+        "6|OUT_OF_MEMORY|0:125|node1|00:00:09|dask-worker\n"
+        "7_0|COMPLETED|0:0|node1|00:00:09|a|b\n"
+        "7_[1-2]|PENDING|0:0|None assigned|00:00:00|a|b\n",
+        [
+            JobStatus("5", JobState.CANCELLED),
+            JobStatus("6", JobState.OUT_OF_MEMORY, "OutOfMemory", "node1"),
+            JobStatus("7", JobState.PENDING),
+        ],
+    ),
+    "pbs": (
+        "Job Id: 5.pbs\n    job_state = F\n    substate = 91\n    Exit_status = 271\n"
+        "Job Id: 6.pbs\n    job_state = F\n    substate = 92\n    Exit_status = 0\n"
+        "Job Id: 7.pbs\n    job_state = F\n    substate = 93\n    Exit_status = -29\n"
+        "    exec_host = node1/0\n"
+        "<Data><Job><Job_Id>8.pbs</Job_Id><job_state>C</job_state></Job></Data>\n",
+        [
+            JobStatus("5", JobState.CANCELLED),
+            JobStatus("6", JobState.DONE),
+            JobStatus("7", JobState.TIMEOUT, node="node1"),
+        ],
+    ),
+    "sge": (
+        "=" * 62 + "\nqname        all.q\nhostname     node1\njobname      dask-worker\n"
+        "jobnumber    5\ntaskid       undefined\nfailed       0\nexit_status  0\n"
+        + "="
+        * 62
+        + "\nhostname     node1\njobnumber    6\n"
+        "failed       37  : qmaster enforced h_rt, h_cpu, or h_vmem limit\nexit_status  137\n"
+        + "="
+        * 62
+        + "\nhostname     node2\njobnumber    7\nfailed       100 : assumedly after job\n"
+        "exit_status  137\ndeleted_by   alice@login1\n",
+        [
+            JobStatus("5", JobState.DONE, node="node1"),
+            JobStatus("6", JobState.TIMEOUT, node="node1"),
+            JobStatus("7", JobState.CANCELLED, node="node2"),
+        ],
+    ),
+    "htcondor": (
+        "5 4 0 slot1_1@node1\n6 4 1 slot1_1@node1\n7 3 undefined undefined\n",
+        [
+            JobStatus("5", JobState.DONE, node="node1"),
+            JobStatus("6", JobState.FAILED, node="node1"),
+            JobStatus("7", JobState.CANCELLED),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ACCOUNTS)
+def test_how_a_job_ended_is_read_out_of_the_accounting(name):
+    printed, statuses = ACCOUNTS[name]
+    read = schedulers.get(name).parse_accounting(f"{BANNER}{printed}")
+    assert read == statuses
+
+
+@pytest.mark.parametrize("name", ["slurm", *READ])
+def test_the_accounting_is_asked_about_all_jobs(name):
+    commands = schedulers.get(name).accounting_commands(["1", "2"])
+    assert bool(commands) == (name in ACCOUNTS)
+    words = re.split(r"\W", " ".join(word for command in commands for word in command))
+    assert not commands or {"1", "2"} <= set(words)
+
+
+@pytest.mark.parametrize(
+    ("name", "printed", "status"),
+    [
+        (
+            "pbs",
+            "Job Id: 7[].pbs\n    job_state = B\n",
+            JobStatus("7[]", JobState.RUNNING),
+        ),
+        (
+            "pbs",
+            "Job Id: 7[1].pbs\n    job_state = X\nJob Id: 7[2].pbs\n    job_state = R\n"
+            "    exec_host = node1/0\n",
+            JobStatus("7[]", JobState.RUNNING, node="node1"),
+        ),
+        (
+            "sge",
+            "<?xml version='1.0'?><job_info><job_list><JB_job_number>7</JB_job_number>"
+            "<state>r</state><queue_name>all.q@node1</queue_name><tasks>1</tasks></job_list>"
+            "<job_list><JB_job_number>7</JB_job_number><state>qw</state><queue_name></queue_name>"
+            "<tasks>2-3:1</tasks></job_list></job_info>",
+            JobStatus("7", JobState.RUNNING, node="node1"),
+        ),
+        (
+            "lsf",
+            "7|DONE|node1|-\n7|RUN|node2|-\n7[3]|PEND|-|-\n",
+            JobStatus("7", JobState.RUNNING, node="node2"),
+        ),
+    ],
+)
+def test_an_array_is_one_job(name, printed, status):
+    assert schedulers.get(name).parse_list(printed) == [status]
+
+
+def test_an_array_ends_with_its_last_task_and_in_the_way_of_the_worst():
+    states = [JobState.DONE, JobState.TIMEOUT, JobState.DONE]
+    assert merged(JobStatus("7", state) for state in states)[0].state is JobState.TIMEOUT
+
+
+def test_the_time_left_is_that_of_the_task_that_ends_first():
+    parts = [JobStatus("7", JobState.RUNNING, elapsed=10.0 * n, left=90.0 - n) for n in (1, 3, 2)]
+    [status] = merged(parts)
+    assert (status.elapsed, status.left) == (30.0, 87.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "stays"),
+    [
+        ("slurm", "SQUEUE_STATES SCANCEL_USER SLURM_TIME_FORMAT", "SLURM_CONF SLURM_CLUSTERS"),
+        ("pbs", "PBS_QSTAT_EXECONLY PBS_QSTAT_NO_COMPLETE PBSDEBUG", "PBS_DEFAULT PBS_SERVER"),
+        ("sge", "SGE_LONG_QNAMES SGE_SINGLE_LINE SGE_DEBUG_LEVEL", "SGE_ROOT SGE_CELL"),
+        ("oar", "LC_MESSAGES", "OARCONFFILE"),
+        ("lsf", "LSB_BJOBS_FORMAT LSB_DISPLAY_YEAR LSB_SHORT_HOSTLIST", "LSF_ENVDIR"),
+        ("htcondor", "_condor_CONDOR_Q_ONLY_MY_JOBS _CONDOR_TOOL_DEBUG", "_CONDOR_SCHEDD_HOST"),
+    ],
+)
+def test_variables_that_change_what_is_read_are_left_out_and_those_that_say_where_are_not(
+    name, changes, stays
+):
+    environ = dict.fromkeys([*changes.split(), *stays.split(), "LC_ALL", "PATH"], "own")
+    left = schedulers.get(name).reading(environ)
+    assert left == {**dict.fromkeys([*stays.split(), "PATH"], "own"), "LC_ALL": "C"}

@@ -181,6 +181,28 @@ def test_jobs_that_can_not_be_cancelled_stay_known_as_left(site):
     assert json.loads(site.entry.read_text())["jobs"] == ["7", "9"]
 
 
+def test_a_command_that_takes_one_job_is_called_for_each(site):
+    site.about["one_by_one"] = True
+    with parent(site) as (process, pid):
+        process.kill()
+        site.ended(pid)
+    assert site.calls() == ["--extra 7", "--extra 9"]
+
+
+def test_it_cancels_in_the_environment_that_it_is_given(site):
+    site.about["environment"] = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+    (site.folder / "cancel").write_text(
+        f'#!/bin/sh\nenv > {site.folder}/env\necho "$@" >> {site.log}\n'
+    )
+    with parent(site) as (process, pid):
+        process.kill()
+        site.ended(pid)
+    assert site.calls() == ["--extra 7 9"]
+    found = (site.folder / "env").read_text()
+    assert "LC_ALL=C\n" in found
+    assert "HOME=" not in found
+
+
 def test_a_job_whose_id_nobody_has_read_is_cancelled_too(site):
     then = (
         "import contextlib; stack = contextlib.ExitStack();"

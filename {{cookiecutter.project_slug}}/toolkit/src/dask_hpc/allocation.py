@@ -52,8 +52,9 @@ LOOK = 60.0  # how often Slurm is asked, at least: a site's staff may change the
 # node.
 _GUARD = """\
 exec 9> >(
+  unset ${{!SQUEUE_*}} ${{!SCANCEL_*}} SLURM_CLUSTERS
   while read -r -t {pause:g}; [ $? -gt 128 ]; do
-    nodes=$(squeue --noheader --states=RUNNING --jobs=$SLURM_JOB_ID --format=%N 2> /dev/null)
+    nodes=$(squeue --all --noheader --states=RUNNING --jobs=$SLURM_JOB_ID --format=%N 2> /dev/null)
     if [ -n "$nodes" ] && ! scontrol show hostnames "$nodes" | grep -qxF {first}; then
       {tell}
       scancel $SLURM_JOB_ID
@@ -404,10 +405,8 @@ class AllocationCluster(EndsItself, ConnectsApart, dask_jobqueue.SLURMCluster):
         left, notice = math.inf, None
         while notice is None or left > notice:
             with contextlib.suppress(jobs.CommandError):
-                listed = batch.parse_list(
-                    await jobs.run(batch.list_command([job]), timeout=jobs.LIST_TIMEOUT)
-                )
-                left = next((s.left for s in listed if s.left is not None), math.inf)
+                listed = await jobs.ask(batch, [job])
+                left = next((s.left for s in listed.values() if s.left is not None), math.inf)
             if notice is None and left < math.inf:
                 notice = min(NOTICE_MOST, max(NOTICE_LEAST, NOTICE_SHARE * left))
             if notice is None or left > notice:

@@ -7,7 +7,6 @@ import itertools
 import logging
 import math
 import os
-import shlex
 import time
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,7 +16,18 @@ from dask.utils import format_bytes, parse_bytes
 from distributed import SchedulerPlugin, SpecCluster
 from distributed.core import Status
 
-from . import allocation, arguments, config, doubts, jobs, news, registry, schedulers, values
+from . import (
+    allocation,
+    arguments,
+    commands,
+    config,
+    doubts,
+    jobs,
+    news,
+    registry,
+    schedulers,
+    values,
+)
 from ._jobqueue import dask_jobqueue
 from .adaptive import Adaptive
 from .diagnosis import Diagnosis
@@ -112,8 +122,7 @@ class ClusterMixin(EndsItself, ConnectsApart):
         self.meter.limit = config.idle_timeout(idle_timeout)
         super().__init__(n_workers=n_workers, job_cls=job_cls, **kwargs)
         # HTCondor's jobs may be on another computer, which its commands have to be told.
-        extra = self._cancel_extra()
-        self._canceller.extra, self.watcher.extra = extra, self.batch.list_extra(extra)
+        self._canceller.own = self.watcher.own = self._own_cancel_command()
 
     def _doubt_arguments(self, given: list[str], cores: int, processes: int) -> None:
         line = values.idle_cores(cores, processes)
@@ -121,21 +130,29 @@ class ClusterMixin(EndsItself, ConnectsApart):
             name = f"{type(self).__name__}(cores={cores}, processes={processes})"
             doubts.warn(f"{name}: processes {line}")
 
-    def _cancel_extra(self) -> list[str]:
-        return shlex.split(self._dummy_job.cancel_command or "")[1:]
+    def _own_cancel_command(self) -> list[str]:
+        """The words of the job class's cancel command, and where its jobs are."""
+        job = self._dummy_job
+        own = commands.words(job.cancel_command)
+        if not commands.is_known(self.batch, own):
+            return own
+        submit = commands.words(job.submit_command)
+        return [*own, *self.batch.where(submit, job.job_extra_directives, os.environ)]
 
     def _describe_to_watchdog(self) -> dict[str, Any]:
-        extra = self._cancel_extra()
+        own = self._own_cancel_command()
         directory = self._log_directory
         known = registry.new(
             batch=self.batch.name,
-            extra=extra,
+            cancel=own,
             cluster=type(self).__name__,
             job_name=self.job_name,
             log_directory=str(Path(directory).absolute()) if directory else None,
         )
         return known | {
-            "cancel": jobs.cancel_command(self.batch, [], extra),
+            "cancel": commands.cancelling(self.batch, [""], own)[0][:-1],
+            "one_by_one": not commands.is_known(self.batch, own),
+            "environment": self.batch.reading(os.environ),
             "over": list(self.batch.not_there),
             "pattern": self.batch.job_id_pattern,
         }
@@ -534,6 +551,7 @@ class ClusterMixin(EndsItself, ConnectsApart):
         try:
             await close()
         finally:
+            await self._canceller.over()
             await self._guard.close()
         self.meter.tell()
         await self.watcher.stop()

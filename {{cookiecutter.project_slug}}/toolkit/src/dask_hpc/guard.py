@@ -29,7 +29,8 @@ class Guard:
     Parameters
     ----------
     describe : callable
-        Returns what the child needs to know, see `watchdog.Child`; called when it is started.
+        Returns what the child needs to know, see `watchdog.Child`, and its ``environment``; called
+        when it is started.
     warn : callable
         Takes one line for the user.
     """
@@ -41,6 +42,7 @@ class Guard:
         self._answers: dict[str, None] = {}  # files into which running submissions print
         self._folder: str | None = None  # where these are
         self._about: dict[str, Any] | None = None
+        self._environment: dict[str, str] | None = None
         self._count = 0
         self._process: subprocess.Popen | None = None
         self._socket: socket.socket | None = None
@@ -128,6 +130,7 @@ class Guard:
                 with contextlib.suppress(OSError):
                     self._folder = tempfile.mkdtemp(prefix="dask-hpc-")
                 self._about = self._describe() | {"answers": self._folder}
+                self._environment = self._about.pop("environment", None)
             self._socket, other = socket.socketpair()
             try:
                 self._process = subprocess.Popen(
@@ -138,6 +141,7 @@ class Guard:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     cwd="/",
+                    env=self._environment,
                     start_new_session=True,  # Ctrl-C and the end of an ssh session are not for it
                 )
             except BaseException:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import re
+import shlex
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from . import commands
 from .schedulers import JobState, JobStatus, Scheduler
 
 logger = logging.getLogger(__name__)
@@ -23,6 +26,15 @@ logger = logging.getLogger(__name__)
 FIRST, AGAIN, STEADY, QUIET = 0.5, 2.0, 10.0, 60.0
 PATIENCE = 6  # steady looks without a change before they become rarer
 LIST_TIMEOUT = 30.0
+
+# A list may be a minute old, cut short, or a site's own: that a job is not in it says nothing by
+# itself. The accounting is asked at the second miss, and again after a pause. Where it knows
+# nothing, or there is none, a job without workers is taken for over after so many looks and so many
+# seconds; where it takes the job for alive, which it does for ever of a job that Slurm has lost,
+# after many more.
+SECOND = 2
+ACCOUNT_PAUSE = 10.0
+LOOKS, MISSING, LOST = 3, 90.0, 900.0
 
 
 class CommandError(RuntimeError):
@@ -57,6 +69,7 @@ async def run(
     timeout: float | None = None,
     stdin: Path | str = os.devnull,
     answer: BinaryIO | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> str:
     """Run a command of the batch system and return what it printed.
 
@@ -71,6 +84,8 @@ async def run(
         any more: it may be a submission.
     answer : file, optional
         Into which it prints, for somebody who reads it if this process is killed before.
+    env : mapping, optional
+        Its environment. Default: this process's.
 
     Raises
     ------
@@ -87,7 +102,7 @@ async def run(
                 stderr=asyncio.subprocess.PIPE,
                 # oarsub takes the folder where the job starts from PWD and fails without one. It is
                 # the shell's word: os.chdir does not change it, and a service may have none.
-                env={**os.environ, "PWD": os.getcwd()},  # noqa: PTH109 - a str
+                env={**(os.environ if env is None else env), "PWD": os.getcwd()},  # noqa: PTH109
                 # Ctrl-C in a terminal goes to every process of the foreground group. It must not
                 # hit a submission half-way (a job whose id nobody reads) nor what cancels.
                 start_new_session=True,
@@ -133,7 +148,7 @@ def _lines(command: str, text: str) -> list[str]:
 
 
 async def ask(
-    scheduler: Scheduler, job_ids: Sequence[str], extra: Sequence[str] = ()
+    scheduler: Scheduler, job_ids: Sequence[str], own: Sequence[str] = ()
 ) -> dict[str, JobStatus]:
     """Those of these jobs that the batch system lists, by their ids; one call for all.
 
@@ -141,55 +156,83 @@ async def ask(
     ----------
     scheduler : Scheduler
     job_ids : sequence of str
-    extra : sequence of str
-        Arguments that the site's list command wants, beside.
+    own : sequence of str
+        The words of the job class's cancel command, see `commands`.
 
     Raises
     ------
     CommandError
         The batch system could not be asked.
     """
-    name, *arguments = scheduler.list_command(job_ids)
-    try:
-        out = await run([name, *extra, *arguments], timeout=LIST_TIMEOUT)
-    except CommandError as error:
-        if not scheduler.says_over(error.lines):
-            raise
-        out = error.out  # some of them are not known any more
+    command = commands.asking(scheduler, scheduler.list_command(job_ids), own)
+    out = await _read(scheduler, command)
     return {s.job: s for s in scheduler.parse_list(out) if s.job in job_ids}
 
 
-def cancel_command(
-    scheduler: Scheduler, job_ids: Iterable[str], extra: Sequence[str] = ()
-) -> list[str]:
-    """The command that cancels these jobs, with the site's extra arguments."""
-    name, *arguments = scheduler.cancel_command(list(dict.fromkeys(job_ids)))
-    return [name, *extra, *arguments]
+async def account(
+    scheduler: Scheduler, job_ids: Sequence[str], own: Sequence[str] = ()
+) -> dict[str, JobStatus]:
+    """Those of these jobs that the batch system's accounting knows, by their ids.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+    job_ids : sequence of str
+    own : sequence of str
+        As for `ask`.
+
+    Raises
+    ------
+    CommandError
+        There is no accounting here, or it does not answer.
+    """
+    found = {}
+    for command in scheduler.accounting_commands(job_ids):
+        out = await _read(scheduler, commands.asking(scheduler, command, own))
+        found |= {s.job: s for s in scheduler.parse_accounting(out) if s.job in job_ids}
+    return found
 
 
-async def cancel(scheduler: Scheduler, job_ids: Iterable[str], extra: Sequence[str] = ()) -> None:
+async def _read(scheduler: Scheduler, command: Sequence[str]) -> str:
+    """What a command says about jobs."""
+    try:
+        return await run(command, timeout=LIST_TIMEOUT, env=scheduler.reading(os.environ))
+    except CommandError as error:
+        if not scheduler.says_over(error.lines):
+            raise
+        return error.out  # some of them are not known any more
+
+
+async def cancel(scheduler: Scheduler, job_ids: Iterable[str], own: Sequence[str] = ()) -> None:
     """Cancel these jobs with one call; jobs that are over already are no error.
 
     Parameters
     ----------
     scheduler : Scheduler
     job_ids : iterable of str
-    extra : sequence of str
-        Arguments that the site wants, beside.
+    own : sequence of str
+        As for `ask`.
 
     Raises
     ------
     CommandError
         The batch system could not be asked.
     """
-    job_ids = list(job_ids)
+    job_ids = list(dict.fromkeys(job_ids))
     if not job_ids:
         return
-    try:
-        await run(cancel_command(scheduler, job_ids, extra), timeout=LIST_TIMEOUT)
-    except CommandError as error:
-        if not scheduler.says_over(error.lines):
-            raise
+    for command in commands.cancelling(scheduler, job_ids, own):
+        try:
+            await run(command, timeout=LIST_TIMEOUT, env=scheduler.reading(os.environ))
+        except CommandError as error:
+            if not scheduler.says_over(error.lines):
+                raise
+
+
+def cancel_words(scheduler: Scheduler, job_ids: Iterable[str], own: Sequence[str] = ()) -> str:
+    """What to type to cancel these jobs."""
+    job_ids = list(dict.fromkeys(job_ids))
+    return "; ".join(map(shlex.join, commands.cancelling(scheduler, job_ids, own)))
 
 
 @dataclass(frozen=True)
@@ -215,32 +258,54 @@ class JobEvent:
     node: str = ""
 
 
+@dataclass
+class _Miss:
+    """A job that is not in the list."""
+
+    since: float  # by the watcher's clock
+    looks: int = 0
+    alive: bool = False  # by the accounting
+
+
 class Watcher:
     """Asks the batch system about all our jobs, in one call, and tells who wants to know.
 
     It lives on the event loop where `add` is called first (a cluster's own) and never blocks it.
-    When the list can't be had it says so once and keeps trying.
+    When the list can't be had it says so once and keeps trying. A job is over when the list or the
+    accounting says so. That it is not listed is no such word, nor is anything that the list says
+    of a job against a worker of it that is there.
 
     Parameters
     ----------
     scheduler : Scheduler
     *job_ids : str
         Jobs that are there already.
+    clock : callable
+        Seconds, from any start.
 
     Attributes
     ----------
     events : list of JobEvent
         All so far, oldest first.
-    extra : list of str
-        Arguments that the site's list command wants, beside.
+    own : list of str
+        The words of the job class's cancel command, see `commands`.
+    has_workers : callable or None
+        Tells of a job, by its id, whether a worker of it is there.
     """
 
-    def __init__(self, scheduler: Scheduler, *job_ids: str):
+    def __init__(
+        self, scheduler: Scheduler, *job_ids: str, clock: Callable[[], float] = time.monotonic
+    ):
         self.scheduler = scheduler
         self.events: list[JobEvent] = []
-        self.extra: list[str] = []
+        self.own: list[str] = []
+        self.has_workers: Callable[[str], bool] | None = None
+        self._clock = clock
         self._jobs = {job: JobStatus(job, JobState.UNKNOWN) for job in job_ids}
-        self._absent: set[str] = set()
+        self._missing: dict[str, _Miss] = {}
+        self._worked: set[str] = set()  # jobs that had workers
+        self._accounting = bool(scheduler.accounting_commands(["1"]))
+        self._accounted = -math.inf  # when it was asked last, by the clock
         self._callbacks: list[Callable[[JobEvent], None]] = []
         self._task: asyncio.Task | None = None
         self._wake: asyncio.Event | None = None
@@ -312,7 +377,7 @@ class Watcher:
             if not asked:
                 return False
             try:
-                listed = await ask(self.scheduler, asked, self.extra)
+                listed = await ask(self.scheduler, asked, self.own)
             except CommandError as error:
                 if not self._failing:
                     logger.warning("The state of jobs can't be read at present: %s", error)
@@ -320,13 +385,57 @@ class Watcher:
                 return False
             self._failing = False
             self.asked = time.monotonic()
-            changed = [self._note(status) for status in listed.values()]
-            absent = {job for job in asked if job not in listed}
-            # Twice, since a list may be older than a submission on some sites.
-            gone = absent & self._absent
-            self._absent = absent - gone
-            self.ended(gone, JobState.GONE)
-            return any(changed) or bool(gone)
+            known, now = len(self.events), self._clock()
+            working = {job for job in asked if self.has_workers and self.has_workers(job)}
+            self._worked |= working
+            for status in listed.values():
+                self._missing.pop(status.job, None)
+                if status.state is not JobState.PENDING or status.job not in working:
+                    self._note(status)
+            for job in asked:
+                if job not in listed:
+                    miss = self._missing.setdefault(job, _Miss(now))
+                    miss.looks += 1
+                    if job in working:
+                        miss.since, miss.looks, miss.alive = now, 0, False
+            for job in working:
+                if self._jobs[job].state in _BEFORE[JobState.RUNNING]:
+                    self._note(JobStatus(job, JobState.RUNNING))
+            # One that has lost its workers may be over, and the list be old.
+            bereft = self._worked.intersection(listed) - working
+            doubtful = [job for job, miss in self._missing.items() if miss.looks >= SECOND]
+            await self._account([*doubtful, *bereft], now)
+            self.ended(self._forgotten(now), JobState.GONE)
+            return len(self.events) > known
+
+    async def _account(self, doubtful: Sequence[str], now: float) -> None:
+        """Ask the accounting about jobs of which the list may know too little."""
+        live = set(self.live)
+        doubtful = [job for job in doubtful if job in live]
+        soon = now - self._accounted < ACCOUNT_PAUSE
+        if not doubtful or not self._accounting or soon:
+            return
+        self._accounted = now
+        try:
+            found = await account(self.scheduler, doubtful, self.own)
+        except CommandError as error:
+            logger.info("The accounting can't be asked: %s", error)
+            self._accounting = not error.missing
+            return
+        for job, status in found.items():
+            if job in self._missing:
+                self._missing[job].alive = not status.state.ended
+            if status.state.ended or self._jobs[job].state in _BEFORE.get(status.state, ()):
+                self._note(status)
+
+    def _forgotten(self, now: float) -> list[str]:
+        """Jobs that have not been listed for so long that they are taken for over."""
+        self._missing = {job: self._missing[job] for job in self.live if job in self._missing}
+        return [
+            job
+            for job, miss in self._missing.items()
+            if miss.looks >= LOOKS and now - miss.since >= (LOST if miss.alive else MISSING)
+        ]
 
     async def _watch(self) -> None:
         while True:
@@ -341,7 +450,8 @@ class Watcher:
                         await self._wake.wait()
                 continue
             changed = await self.poll()
-            self._quiet = 0 if changed else self._quiet + 1
+            missed = any(miss.looks for miss in self._missing.values())
+            self._quiet = 0 if changed or missed else self._quiet + 1
             longest = STEADY if self._quiet < PATIENCE else QUIET
             self._delay = min(2 * self._delay, longest)
             self._due = time.monotonic() + self._delay
@@ -362,6 +472,13 @@ class Watcher:
             except Exception:
                 logger.exception("A subscriber to job events failed")
         return True
+
+
+# States that come before another one in a job's life.
+_BEFORE = {
+    JobState.PENDING: {JobState.SUBMITTED, JobState.UNKNOWN},
+    JobState.RUNNING: {JobState.SUBMITTED, JobState.UNKNOWN, JobState.PENDING},
+}
 
 
 def describe(scheduler: Scheduler, jobs: Iterable[JobStatus]) -> str:

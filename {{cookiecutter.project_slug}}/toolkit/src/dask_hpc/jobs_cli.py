@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-import shlex
 import shutil
 import sys
 import textwrap
@@ -21,7 +21,7 @@ from .registry import Entry
 from .schedulers import JobState, JobStatus, Scheduler
 
 QUIET = 20.0  # seconds of silence, two signs of life, that are worth a word
-Key = tuple[str, tuple[str, ...]]  # a batch system and its extra arguments: one call for each
+Key = tuple[str, tuple[str, ...]]  # a batch system and its cancel command: one call for each
 
 
 @click.command()
@@ -59,14 +59,13 @@ def _ask(entries: Iterable[Entry]) -> dict[Path, list[JobStatus]]:
     """What the batch system says about the jobs of each entry; one call for all."""
     groups: dict[Key, list[Entry]] = {}
     for entry in entries:
-        groups.setdefault((entry.batch, entry.extra), []).append(entry)
+        groups.setdefault((entry.batch, entry.cancel), []).append(entry)
     found: dict[Path, list[JobStatus]] = {}
-    for (name, extra), members in groups.items():
+    for (name, own), members in groups.items():
         ids = list(dict.fromkeys(job for entry in members for job in entry.jobs))
         batch = _scheduler(name)
         try:
-            asked = batch_jobs.ask(batch, ids, batch.list_extra(extra))
-            known = asyncio.run(asked) if ids else {}
+            known = asyncio.run(_known(batch, ids, own)) if ids else {}
         except batch_jobs.CommandError as error:
             where = " It is usually on the login node." if error.missing else ""
             raise UserError(f"{batch.label} can't be asked about jobs: {error}.{where}") from None
@@ -79,6 +78,16 @@ def _ask(entries: Iterable[Entry]) -> dict[Path, list[JobStatus]]:
                 for job in entry.jobs
             ]
     return found
+
+
+async def _known(batch: Scheduler, ids: Sequence[str], own: Sequence[str]) -> dict[str, JobStatus]:
+    """What the list says of jobs, or the accounting of those that it has not."""
+    listed = await batch_jobs.ask(batch, ids, own)
+    told = {}
+    if missing := [job for job in ids if job not in listed]:
+        with contextlib.suppress(batch_jobs.CommandError):  # not every site has it
+            told = await batch_jobs.account(batch, missing, own)
+    return told | listed
 
 
 def _scheduler(name: str) -> Scheduler:
@@ -173,14 +182,14 @@ def _words(seconds: float) -> str:
 
 
 def _cancel(entries: Sequence[Entry], statuses: dict[Path, list[JobStatus]], yes: bool) -> None:
-    alive = {(e.batch, e.extra, job) for e in entries if e.alive for job in e.jobs}
+    alive = {(e.batch, e.cancel, job) for e in entries if e.alive for job in e.jobs}
 
     def left_behind(entry: Entry) -> list[JobStatus]:
         rows = statuses[entry.path]
         return [
             row
             for row in rows
-            if not row.state.ended and (entry.batch, entry.extra, row.job) not in alive
+            if not row.state.ended and (entry.batch, entry.cancel, row.job) not in alive
         ]
 
     left = [entry for entry in entries if not entry.alive and left_behind(entry)]
@@ -208,16 +217,16 @@ def _cancel(entries: Sequence[Entry], statuses: dict[Path, list[JobStatus]], yes
     groups: dict[Key, list[Entry]] = {}
     for entry in left:
         if entry.path in still:
-            groups.setdefault((entry.batch, entry.extra), []).append(entry)
+            groups.setdefault((entry.batch, entry.cancel), []).append(entry)
         else:
             click.echo(f"{entry.cluster} on {entry.host} has come back: its jobs are left alone.")
-    for (name, extra), members in groups.items():
+    for (name, own), members in groups.items():
         batch = _scheduler(name)
         ids = [row.job for entry in members for row in left_behind(entry)]
         try:
-            asyncio.run(batch_jobs.cancel(batch, ids, extra))
+            asyncio.run(batch_jobs.cancel(batch, ids, own))
         except batch_jobs.CommandError as error:
-            command = shlex.join(batch_jobs.cancel_command(batch, ids, extra))
+            command = batch_jobs.cancel_words(batch, ids, own)
             raise UserError(
                 f"{batch.label} did not cancel them: {error}. Try again, or: {command}"
             ) from None

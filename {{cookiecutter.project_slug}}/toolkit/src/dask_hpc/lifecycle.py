@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shlex
 import time
@@ -16,6 +17,7 @@ from . import jobs, limits
 from .errors import SubmitError
 from .job_script import WaitsForWorker
 from .schedulers import JobState, Scheduler
+from .tasks import Tasks
 
 # Seconds in which a job that could not be cancelled is not tried again.
 JUST_NOW = 10.0
@@ -42,12 +44,19 @@ class OwnedJob(WaitsForWorker):
         # dask-jobqueue runs every command through this; here that is the submission. Ours outlives
         # Ctrl-C, and its errors hold what the command said.
         argv = ["sh", "-c", " ".join(cmd)] if shell else cmd
-        return await jobs.run(argv, answer=self._answer)
+        return await jobs.run(argv, answer=self._answer, env=self._environment())
+
+    def _environment(self):
+        # Of the submission, which becomes the job's own where the batch system hands it on.
+        return self._owner().batch.submitting(os.environ)
 
     async def _submit_job(self, script):
         if getattr(self, "use_stdin", False):
             # dask-jobqueue's LSF class goes through the shell here, and throws away what bsub says.
-            return await jobs.run([self.submit_command], stdin=script, answer=self._answer)
+            command = shlex.split(self.submit_command)
+            return await jobs.run(
+                command, stdin=script, answer=self._answer, env=self._environment()
+            )
         return await super()._submit_job(script)
 
     def _job_id_from_submit_output(self, out):
@@ -109,7 +118,7 @@ def refused(scheduler: Scheduler, error: Exception) -> SubmitError:
     """A failed submission as one line: the batch system's own words, and what to change."""
     if isinstance(error, jobs.CommandError) and error.missing:
         return SubmitError(
-            f"{scheduler.submit} was not found: jobs can be submitted only where "
+            f"{error.command} was not found: jobs can be submitted only where "
             f"{scheduler.label}'s commands are, usually the cluster's login node."
         )
     words = error.words if isinstance(error, jobs.CommandError) else " ".join(str(error).split())
@@ -132,15 +141,35 @@ class Submissions:
 
 
 class Canceller:
-    """Collects the jobs that are to end at the same moment and cancels them with one call."""
+    """Collects the jobs that are to end at the same moment and cancels them with one call.
+
+    A job that is taken for over since nobody has heard of it for long is cancelled, too: then it
+    is over, whatever was wrong with the list.
+    """
 
     def __init__(self, scheduler: Scheduler, watcher: jobs.Watcher):
-        self.extra: list[str] = []  # arguments that the site's cancel command wants, beside
+        self.own: list[str] = []  # the words of the job class's cancel command
         self._scheduler = scheduler
         self._watcher = watcher
         self._waiting: list[str] = []
         self._task: asyncio.Task | None = None
         self._tried: dict[str, float] = {}  # in vain, when (time.monotonic); that was said
+        self._flushes = Tasks("Cancelling jobs")
+        watcher.subscribe(self._on_event)
+
+    def _on_event(self, event: jobs.JobEvent) -> None:
+        if event.state is JobState.GONE:
+            self._waiting.append(event.job)
+            self._begin()
+
+    def _begin(self) -> asyncio.Task:
+        if self._task is None:
+            self._task = self._flushes.spawn(self._flush())
+        return self._task
+
+    async def over(self) -> None:
+        """Return when nothing is being cancelled any more."""
+        await self._flushes.over()
 
     async def cancel(self, *job_ids: str) -> None:
         """Returns when the batch system has been told; jobs known to be over are left out."""
@@ -151,9 +180,7 @@ class Canceller:
         self._waiting += [job for job in job_ids if job in live]
         if not self._waiting:
             return
-        if self._task is None:
-            self._task = asyncio.create_task(self._flush())
-        await asyncio.shield(self._task)
+        await asyncio.shield(self._begin())
 
     async def _flush(self) -> None:
         # Whoever closes jobs starts all their close() at once; by now, the next turn of the event
@@ -161,7 +188,7 @@ class Canceller:
         job_ids, self._waiting, self._task = self._waiting, [], None
         for pause in (1, 2, None):
             try:
-                await jobs.cancel(self._scheduler, job_ids, self.extra)
+                await jobs.cancel(self._scheduler, job_ids, self.own)
                 break
             except jobs.CommandError as error:
                 if pause == 1:
@@ -170,7 +197,7 @@ class Canceller:
                     )
                 if pause is None:
                     self._tried.update(dict.fromkeys(job_ids, time.monotonic()))
-                    command = shlex.join(jobs.cancel_command(self._scheduler, job_ids, self.extra))
+                    command = jobs.cancel_words(self._scheduler, job_ids, self.own)
                     jobs.logger.error("Jobs may be left: %s. Cancel them: %s", error, command)
                     return
                 await asyncio.sleep(pause)

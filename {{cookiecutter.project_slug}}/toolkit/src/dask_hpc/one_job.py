@@ -8,6 +8,7 @@ happens inside is in `allocation`.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shlex
 import tempfile
@@ -22,6 +23,7 @@ from ._jobqueue import dask_jobqueue
 from .allocation import MARK, PROFILE
 from .errors import ConfigError
 from .lifecycle import refused
+from .schedulers import slurm
 
 # Directives for a job in one piece; this one has several.
 _PIECES = re.compile(
@@ -73,6 +75,8 @@ def script(program: Sequence[str], nodes: int, config_name: str | None = None) -
         job.shebang,
         "",
         *directives,
+        # It may be submitted by hand from within another job, whose variables it inherits.
+        f"unset {' '.join(slurm.leftovers(directives))}",
         *(setting("job_script_prologue") or []),
         f"export {MARK}=$SLURM_JOB_ID",
     ]
@@ -113,7 +117,9 @@ def submit(text: str) -> str:
         path = Path(folder) / "job.sh"
         path.write_text(text)
         try:
-            said = asyncio.run(jobs.run([batch.submit, str(path)]))
+            said = asyncio.run(
+                jobs.run([batch.submit, str(path)], env=batch.submitting(os.environ))
+            )
         except jobs.CommandError as error:
             raise refused(batch, error) from error
     match = re.search(batch.job_id_pattern, said)

@@ -43,8 +43,8 @@ class Entry:
         Seconds since 1970, by that host's clock.
     batch : str
         Name of the batch system.
-    extra : tuple of str
-        Arguments that the site's cancel command wants, beside.
+    cancel : tuple of str
+        The words of its job class's cancel command, see `commands`.
     cluster : str
         Name of its class.
     job_name : str or None
@@ -60,7 +60,7 @@ class Entry:
     pid: int
     started: float
     batch: str
-    extra: tuple[str, ...] = ()
+    cancel: tuple[str, ...] = ()
     cluster: str = ""
     job_name: str | None = None
     log_directory: str | None = None
@@ -145,7 +145,7 @@ def _read(path: Path, now: float) -> Entry | None:
             pid=int(fields["pid"]),
             started=float(fields["started"]),
             batch=str(fields["batch"]),
-            extra=tuple(map(str, fields.get("extra", ()))),
+            cancel=tuple(map(str, fields.get("cancel", ()))),
             cluster=str(fields.get("cluster", "")),
             job_name=fields.get("job_name"),
             log_directory=fields.get("log_directory"),

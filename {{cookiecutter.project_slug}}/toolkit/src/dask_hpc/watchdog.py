@@ -45,10 +45,11 @@ class Child:
     parent : int
         Process id of the cluster's Python.
     start : dict
-        ``cancel``: the cancel command before the jobs' ids. ``over``: parts of what it says when
-        jobs are over already. ``pattern``: finds a job's id in what a submission prints.
-        ``answers``: the folder of what submissions print, or None. ``registry``: the cluster's
-        file there, or None; ``entry``: what it holds. ``pauses``: as `PAUSES`.
+        ``cancel``: the cancel command before the jobs' ids. ``one_by_one``: whether it takes one of
+        them. ``over``: parts of what it says when jobs are over already. ``pattern``: finds a job's
+        id in what a submission prints. ``answers``: the folder of what submissions print, or None.
+        ``registry``: the cluster's file there, or None; ``entry``: what it holds. ``pauses``: as
+        `PAUSES`.
     """
 
     def __init__(self, parent: int, start: dict[str, Any]):
@@ -116,6 +117,11 @@ class Child:
 
     def cancel(self) -> bool:
         jobs, self.jobs = list(self.jobs), {}
+        if self.start.get("one_by_one"):
+            return all([self.call([job]) for job in jobs])
+        return self.call(jobs)
+
+    def call(self, jobs: list[str]) -> bool:
         for pause in (*self.start.get("pauses", PAUSES), None):
             with contextlib.suppress(OSError, subprocess.SubprocessError):
                 done = subprocess.run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import subprocess
 from multiprocessing import resource_tracker
@@ -69,7 +70,12 @@ class ClusterBackend(DaskBackend):
             return
         try:
             answer = subprocess.run(
-                command, capture_output=True, text=True, timeout=20, check=True
+                command,
+                env=self.scheduler.reading(os.environ),
+                capture_output=True,
+                text=True,
+                timeout=20,
+                check=True,
             ).stdout
         except (OSError, subprocess.SubprocessError):
             return
@@ -107,7 +113,11 @@ class ClusterBackend(DaskBackend):
         command = self.scheduler.settings_command
         with contextlib.suppress(OSError):
             self._asked = command and subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+                command,
+                env=self.scheduler.reading(os.environ),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
             )
         return super().start(slots)
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import enum
 import glob
+import math
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
@@ -78,7 +79,47 @@ class JobStatus:
     name: str = field(default="", compare=False)
 
 
+# Of several states, the one that counts for a job of several parts, an array's tasks: it runs while
+# one of them does, and is over when all are.
+_COUNTS = (
+    JobState.RUNNING,
+    JobState.ENDING,
+    JobState.PENDING,
+    JobState.SUBMITTED,
+    JobState.UNKNOWN,
+    JobState.CANCELLED,
+)
+
+
+def merged(parts: Iterable[JobStatus]) -> list[JobStatus]:
+    """One status for each job; parts of a job, such as an array's tasks, have its id.
+
+    The times are those of the part that ends first.
+    """
+    jobs: dict[str, list[JobStatus]] = {}
+    for part in parts:
+        jobs.setdefault(part.job, []).append(part)
+    return [_merged(found) if len(found) > 1 else found[0] for found in jobs.values()]
+
+
+def _merged(parts: list[JobStatus]) -> JobStatus:
+    def rank(part: JobStatus) -> int:
+        if part.state in _COUNTS:
+            return _COUNTS.index(part.state)
+        return len(_COUNTS) + (part.state is JobState.DONE)  # a failure tells more
+
+    first = min(parts, key=rank)
+    same = [part for part in parts if part.state is first.state]
+    nodes = dict.fromkeys(part.node for part in same if part.node)
+    soonest = min(same, key=lambda part: math.inf if part.left is None else part.left)
+    return replace(first, node=",".join(nodes), elapsed=soonest.elapsed, left=soonest.left)
+
+
 def _no_command(*_: object) -> list[str]:
+    return []
+
+
+def _no_commands(*_: object) -> list[list[str]]:
     return []
 
 
@@ -157,6 +198,14 @@ def since(text: str, form: str) -> float | None:
     return passed if passed >= 0 else None
 
 
+def _without(environ: Mapping[str, str], patterns: Sequence[str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in environ.items()
+        if not any(fnmatchcase(name.upper(), pattern) for pattern in patterns)
+    }
+
+
 @dataclass(frozen=True)
 class Scheduler:
     """The description of a batch system.
@@ -204,8 +253,22 @@ class Scheduler:
         Text → seconds; ValueError, one line, for what this batch system can't read.
     list_command, cancel_command : callable
         Job ids → the command's argument list, for all of them in one call.
+    accounting_commands : callable
+        Job ids → argument lists of commands that know how ended jobs ended, which `list_command`
+        may have forgotten; empty: there are none.
     list_extra : callable
         Arguments that a site adds to the cancel command → those that the list command needs, too.
+    where : callable
+        The submit command's words, the value of ``job-extra-directives`` and the environment →
+        arguments that tell the cancel command, and by `list_extra` the others, to which of several
+        clusters jobs are submitted.
+    reading_variables : tuple of str
+        Patterns of environment variables that change what the commands that list and cancel say or
+        do. They are not for the commands that are run here.
+    job_variables : tuple of str
+        Patterns of those that a job has, and that change jobs submitted from within it.
+    inside_variables : tuple of str
+        Those that tell that a process is in a job.
     leave_out : callable
         Nodes' names, and the value of ``job-extra-directives`` → arguments of the submit command
         with which a job runs on none of the nodes; empty: there is no such thing.
@@ -213,9 +276,9 @@ class Scheduler:
         Queue's name, or None for the default one → argument list.
     settings_command : tuple of str
         Shows how the site has set it up; empty: there is no such command.
-    parse_list, parse_capacity, parse_settings : callable
-        What these commands print → list of `JobStatus`, number of CPUs of the queue, and the
-        version, with those settings that decide how soon a job starts.
+    parse_list, parse_accounting, parse_capacity, parse_settings : callable
+        What these commands print → list of `JobStatus` (twice), number of CPUs of the queue, and
+        the version, with those settings that decide how soon a job starts.
     states : mapping
         The batch system's words for states → `JobState`.
     reasons : mapping
@@ -254,11 +317,17 @@ class Scheduler:
     parse_walltime: Callable[[str], float] = _no_walltime
     list_command: Callable[[Sequence[str]], list[str]] = _no_command
     cancel_command: Callable[[Sequence[str]], list[str]] = _no_command
+    accounting_commands: Callable[[Sequence[str]], list[list[str]]] = _no_commands
     list_extra: Callable[[Sequence[str]], list[str]] = _no_command
+    where: Callable[[Sequence[str], object, Mapping[str, str]], list[str]] = _no_command
+    reading_variables: tuple[str, ...] = ()
+    job_variables: tuple[str, ...] = ()
+    inside_variables: tuple[str, ...] = ()
     leave_out: Callable[[Sequence[str], Sequence[str]], list[str]] = _no_command
     capacity_command: Callable[[str | None], list[str]] = _no_command
     settings_command: tuple[str, ...] = ()
     parse_list: Callable[[str], list[JobStatus]] = _no_jobs
+    parse_accounting: Callable[[str], list[JobStatus]] = _no_jobs
     parse_capacity: Callable[[str], int] = _no_limit
     parse_settings: Callable[[str], dict[str, str]] = _no_settings
     states: Mapping[str, JobState] = field(default_factory=lambda: MappingProxyType({}))
@@ -266,6 +335,24 @@ class Scheduler:
     refusals: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     not_there: tuple[str, ...] = ()
     nowhere: tuple[str, ...] = ()
+
+    def reading(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """The environment of commands that list and cancel: what they say is not the user's choice.
+
+        Nor is their language, in which errors are told, and of which Perl complains where the
+        computer does not have it.
+        """
+        kept = _without(environ, (*self.reading_variables, "LANGUAGE", "LC_*"))
+        return {**kept, "LC_ALL": "C"}
+
+    def submitting(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """The environment of the submit command: the user's, without what an outer job has set.
+
+        It may become the job's own, and what the outer job has asked for would be asked for there.
+        """
+        if not any(environ.get(name) for name in self.inside_variables):
+            return dict(environ)
+        return _without(environ, self.job_variables)
 
     def explain(self, reason: str) -> str:
         """A job's reason in plain words, the batch system's own word after them.

@@ -3,8 +3,8 @@
 Held against its manual and source, and the answers of 23.9. It has no queues, no accounts that
 every job must name, and no walltime: a job's size decides where it may run, and what a site wants
 to know beside it are lines of the submit description (``job-extra-directives``, a mapping). An
-ended job leaves the list at once, so how it ended is not known here; one that failed may stay,
-held.
+ended job leaves the list at once, and the history of its access point tells how it ended; one that
+failed may stay, held.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from types import MappingProxyType
 
-from .base import JobState, JobStatus, Scheduler
+from .base import JobState, JobStatus, Scheduler, merged
 
 
 def list_command(job_ids: Sequence[str]) -> list[str]:
@@ -34,7 +34,28 @@ def parse_list(stdout: str) -> list[JobStatus]:
         jobs.append(
             JobStatus(job, STATES.get(code, JobState.UNKNOWN), reason, host.rpartition("@")[2])
         )
-    return jobs
+    return merged(jobs)
+
+
+def accounting_commands(job_ids: Sequence[str]) -> list[list[str]]:
+    # It reads backwards, and stops when it has found as many.
+    limit = ["-limit", str(len(job_ids))]
+    what = ["ClusterId", "JobStatus", "ExitCode", "LastRemoteHost"]
+    return [["condor_history", *job_ids, *limit, "-af", *what]]
+
+
+def parse_accounting(stdout: str) -> list[JobStatus]:
+    jobs = []
+    for line in stdout.splitlines():
+        fields = ["" if field == "undefined" else field for field in line.split()]
+        if len(fields) != 4 or not fields[0].isdigit():
+            continue
+        job, status, code, host = fields
+        state = STATES.get(status, JobState.UNKNOWN)
+        if state is JobState.DONE and code not in ("", "0"):
+            state = JobState.FAILED
+        jobs.append(JobStatus(job, state, node=host.rpartition("@")[2]))
+    return merged(jobs)
 
 
 def cancel_command(job_ids: Sequence[str]) -> list[str]:
@@ -134,10 +155,15 @@ HTCONDOR = Scheduler(
     job_id_pattern=r"(?m)(?:submitted to cluster |^(?=\d+\.0 - \d+\.0\s*$))(?P<job_id>\d+)",
     list_command=list_command,
     cancel_command=cancel_command,
+    accounting_commands=accounting_commands,
+    # Variables _CONDOR_... stand for the same in its configuration, which says where the pool is,
+    # too. In any case of letters.
+    reading_variables=("_CONDOR_CONDOR_Q_*", "_CONDOR_Q_*", "_CONDOR_TOOL_DEBUG*"),
     list_extra=list_extra,
     capacity_command=capacity_command,
     settings_command=("condor_version",),
     parse_list=parse_list,
+    parse_accounting=parse_accounting,
     parse_capacity=parse_capacity,
     parse_settings=parse_settings,
     states=STATES,

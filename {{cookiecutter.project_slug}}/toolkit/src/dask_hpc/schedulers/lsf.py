@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from .base import JobState, JobStatus, Scheduler, read_walltime
+from .base import JobState, JobStatus, Scheduler, merged, read_walltime
 
 WALLTIME_FORMS = "HH:MM (also a number alone: minutes); no seconds"
 
@@ -45,9 +45,11 @@ def parse_list(stdout: str) -> list[JobStatus]:
     jobs = []
     for line in stdout.splitlines():
         fields = ["" if field == "-" else field for field in line.strip().split("|")]
-        if len(fields) != 4 or not fields[0].isdigit():
+        # An array's elements have its number, or 123[4].
+        match = re.fullmatch(r"(\d+)(?:\[\d+\])?", fields[0])
+        if len(fields) != 4 or match is None:
             continue  # a site's banner
-        job, word, hosts, why = fields
+        job, word, hosts, why = match[1], *fields[1:]
         state, reason = STATES.get(word, JobState.UNKNOWN), ""
         if state is JobState.FAILED:
             reason = why.partition(":")[0]  # "TERM_RUNLIMIT: job killed after ..."
@@ -56,7 +58,7 @@ def parse_list(stdout: str) -> list[JobStatus]:
             reason = word
         # "8*hostA:8*hostB": slots, then the host.
         jobs.append(JobStatus(job, state, reason, hosts.split(":")[0].rpartition("*")[2]))
-    return jobs
+    return merged(jobs)
 
 
 def cancel_command(job_ids: Sequence[str]) -> list[str]:
@@ -165,11 +167,19 @@ LSF = Scheduler(
     parse_walltime=parse_walltime,
     list_command=list_command,
     cancel_command=cancel_command,
+    # Of IBM's reference, "Environment variable reference", and lsf.conf's, which they overrule.
+    reading_variables=("LSB_BJOBS_*", "BJOBS_*", "LSB_DISPLAY_YEAR", "LSB_SHORT_HOSTLIST"),
     settings_command=("lsid",),
     parse_list=parse_list,
     parse_settings=parse_settings,
     states=STATES,
     reasons=REASONS,
     refusals=REFUSALS,
-    not_there=("is not found", "No matching job found", "Job has already finished"),
+    # The last but one with LSB_BJOBS_CONSISTENT_EXIT_CODE, and exit code 255.
+    not_there=(
+        "is not found",
+        "No matching job found",
+        "No unfinished job found",
+        "Job has already finished",
+    ),
 )

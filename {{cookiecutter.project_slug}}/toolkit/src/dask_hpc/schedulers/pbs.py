@@ -1,8 +1,8 @@
 """PBS: qsub, qstat, qdel (OpenPBS 20 and newer, PBS Pro, Torque 6).
 
-Held against OpenPBS's and Torque's sources and manuals, and the answers of OpenPBS 23.06. Only what
-both read is used: ``-x``, which shows ended jobs on the one, means XML on the other, and only
-OpenPBS knows ``-F json``.
+Held against OpenPBS's and Torque's sources and manuals, and the answers of OpenPBS 23.06. Jobs are
+listed with what both read: only OpenPBS knows ``-F json``. ``-x``, by which OpenPBS shows ended
+jobs, where the site keeps a history, means XML to Torque; that is read as knowing nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from .base import JobState, JobStatus, Scheduler, read_duration, read_walltime
+from .base import JobState, JobStatus, Scheduler, merged, read_duration, read_walltime
 
 WALLTIME_FORMS = "HH:MM:SS (also MM:SS, or a number alone: seconds)"
 
@@ -36,7 +36,7 @@ def list_command(job_ids: Sequence[str]) -> list[str]:
 
 
 def parse_list(stdout: str) -> list[JobStatus]:
-    return [_status(job) for job in _jobs(stdout)]
+    return merged(_status(job) for job in _jobs(stdout))
 
 
 def _jobs(stdout: str) -> list[dict[str, str]]:
@@ -46,7 +46,9 @@ def _jobs(stdout: str) -> list[dict[str, str]]:
     for line in stdout.splitlines():
         if line.startswith("Job Id:"):
             # 123.server: the number is enough for qstat and qdel, and the same everywhere.
-            jobs.append({"id": line.removeprefix("Job Id:").strip().split(".")[0]})
+            # An array's is 123[].server, and of one of its tasks 123[4].server.
+            job = line.removeprefix("Job Id:").strip().split(".")[0]
+            jobs.append({"id": re.sub(r"\[\d+\]$", "[]", job)})
         elif line.startswith("\t") and jobs and key:
             jobs[-1][key] += line[1:]  # long values go on in the next line, cut anywhere
         elif " = " in line and jobs:
@@ -60,7 +62,9 @@ def _status(job: dict[str, str]) -> JobStatus:
     letter = job.get("job_state", "").strip()
     state = STATES.get(letter, JobState.UNKNOWN)
     code = job.get("exit_status", job.get("Exit_status", "0")).strip()
-    if state is JobState.DONE and code != "0":
+    if state is JobState.DONE and (job.get("substate", "").strip() == _DELETED):
+        state = JobState.CANCELLED
+    elif state is JobState.DONE and code != "0":
         state = _EXIT_CODES.get(code, JobState.FAILED)
     # A running job's comment only tells when it started.
     waiting = state is JobState.PENDING
@@ -71,6 +75,10 @@ def _status(job: dict[str, str]) -> JobStatus:
     limit = read_duration(job.get("Resource_List.walltime", ""))
     left = None if elapsed is None or limit is None else max(limit - elapsed, 0.0)
     return JobStatus(job["id"], state, reason, node, elapsed, left, job.get("Job_Name", ""))
+
+
+def accounting_commands(job_ids: Sequence[str]) -> list[list[str]]:
+    return [["qstat", "-x", "-f", *job_ids]]
 
 
 def cancel_command(job_ids: Sequence[str]) -> list[str]:
@@ -100,8 +108,18 @@ STATES = MappingProxyType(
         "C": JobState.DONE,  # Torque lists it for keep_completed seconds
     }
 )
-# Torque's pbs_job.h: JOB_EXEC_OVERLIMIT_MEM, JOB_EXEC_OVERLIMIT_WT.
-_EXIT_CODES = MappingProxyType({"-10": JobState.OUT_OF_MEMORY, "-11": JobState.TIMEOUT})
+# Torque's pbs_job.h: JOB_EXEC_OVERLIMIT_MEM, JOB_EXEC_OVERLIMIT_WT. OpenPBS's job.h:
+# JOB_EXEC_KILL_VMEM, JOB_EXEC_KILL_MEM, JOB_EXEC_KILL_WALLTIME.
+_EXIT_CODES = MappingProxyType(
+    {
+        "-10": JobState.OUT_OF_MEMORY,
+        "-11": JobState.TIMEOUT,
+        "-26": JobState.OUT_OF_MEMORY,
+        "-27": JobState.OUT_OF_MEMORY,
+        "-29": JobState.TIMEOUT,
+    }
+)
+_DELETED = "91"  # OpenPBS's job.h: JOB_SUBSTATE_TERMINATED, by qdel
 
 _YOURS = "your limit is reached; it starts when another of your jobs ends"
 _GROUPS = "your group's limit is reached; it starts when others' jobs end"
@@ -186,16 +204,20 @@ PBS = Scheduler(
     see_jobs="qstat -u $USER",
     see_queues="qstat -Q",
     cancel="qdel",
-    # 123.server, alone on its line, of which qstat and qdel take the number, too.
-    job_id_pattern=r"(?m)^(?P<job_id>\d+)(?:\.[\w.-]+)?[ \t\r]*$",
+    # 123.server, or an array's 123[].server, alone on its line. qstat and qdel take what is before
+    # the server, too.
+    job_id_pattern=r"(?m)^(?P<job_id>\d+(?:\[\])?)(?:\.[\w.-]+)?[ \t\r]*$",
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
     walltime_example="01:00:00",
     parse_walltime=parse_walltime,
     list_command=list_command,
     cancel_command=cancel_command,
+    accounting_commands=accounting_commands,
+    reading_variables=("PBS_QSTAT_*", "PBSDEBUG"),  # Torque's
     settings_command=("qstat", "--version"),
     parse_list=parse_list,
+    parse_accounting=parse_list,
     parse_settings=parse_settings,
     states=STATES,
     reasons=REASONS,

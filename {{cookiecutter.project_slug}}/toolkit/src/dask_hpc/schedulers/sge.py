@@ -1,8 +1,8 @@
 """Grid Engine: qsub, qstat, qdel (SGE 6.2 and what came of it: Son of Grid Engine, UGE, OCS).
 
 Held against the manuals and the answers of Son of Grid Engine 8.1.9. It forgets an ended job at
-once, so how a job ended is never known here (`qacct -j` tells later, where the site keeps it), and
-its list does not say what a job waits for.
+once: how it ended is known from `qacct` alone, where the site keeps it, and only of jobs that had
+begun. Its list does not say what a job waits for.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from xml.etree import ElementTree
 
-from .base import JobState, JobStatus, Scheduler, read_walltime, since
+from .base import JobState, JobStatus, Scheduler, merged, read_walltime, since
 
 WALLTIME_FORMS = "HH:MM:SS (also a number alone: seconds)"
 
@@ -37,8 +37,8 @@ def parse_walltime(text: str) -> float:
 
 def list_command(job_ids: Sequence[str]) -> list[str]:
     # All of the user's jobs: there is no list of some of them (-j prints everything about each).
-    # As XML, since the table cuts names short.
-    return ["qstat", "-xml", "-u", getpass.getuser()]
+    # As XML, since the table cuts names short. A user's ~/.sge_qstat may name other states (-s).
+    return ["qstat", "-xml", "-s", "psr", "-u", getpass.getuser()]
 
 
 def parse_list(stdout: str) -> list[JobStatus]:
@@ -57,7 +57,36 @@ def parse_list(stdout: str) -> list[JobStatus]:
         elapsed = since(entry.findtext("JAT_start_time", ""), "%Y-%m-%dT%H:%M:%S")
         job, name = entry.findtext("JB_job_number", ""), entry.findtext("JB_name", "")
         jobs.append(JobStatus(job, state, reason, node, elapsed, name=name))
-    return jobs
+    return merged(jobs)  # an array's tasks are listed each
+
+
+def accounting_commands(job_ids: Sequence[str]) -> list[list[str]]:
+    # It takes one job at a time, and reads through a file that may be long.
+    return [["qacct", "-j", job] for job in job_ids]
+
+
+def parse_accounting(stdout: str) -> list[JobStatus]:
+    jobs = []
+    for block in re.split(r"(?m)^=+\s*$", stdout):
+        pairs = (line.split(None, 1) for line in block.splitlines())
+        value = {pair[0]: pair[1].strip() for pair in pairs if len(pair) == 2}
+        if "jobnumber" not in value:
+            continue
+        failed = value.get("failed", "0").split()[0]
+        state = JobState.DONE if value.get("exit_status", "0") == "0" else JobState.FAILED
+        if failed in _FAILED:
+            state = _FAILED[failed]
+        elif value.get("deleted_by", "NONE") != "NONE":
+            state = JobState.CANCELLED
+        elif failed != "0":
+            state = JobState.FAILED
+        node, name = value.get("hostname", ""), value.get("jobname", "")
+        jobs.append(JobStatus(value["jobnumber"], state, node=node, name=name))
+    return merged(jobs)
+
+
+# sge_status(5), "failed": 37 is an enforced limit, h_rt as a rule.
+_FAILED = MappingProxyType({"37": JobState.TIMEOUT})
 
 
 def cancel_command(job_ids: Sequence[str]) -> list[str]:
@@ -146,17 +175,23 @@ SGE = Scheduler(
     see_queues="qstat -g c",
     see_reason="qstat -j",
     cancel="qdel",
-    # 'Your job 123 ("name") has been submitted', or the number alone (qsub -terse).
-    job_id_pattern=r"(?m)(?:Your job |^(?=\d+[ \t\r]*$))(?P<job_id>\d+)",
+    # 'Your job 123 ("name") has been submitted', or the number alone (qsub -terse). An array's is
+    # 'Your job-array 123.1-3:1 (...' and 123.1-3:1.
+    job_id_pattern=r"(?m)(?:Your job(?:-array)? |^(?=\d+(?:\.\d+-\d+:\d+)?[ \t\r]*$))"
+    r"(?P<job_id>\d+)",
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
     walltime_example="01:00:00",
     parse_walltime=parse_walltime,
     list_command=list_command,
     cancel_command=cancel_command,
+    accounting_commands=accounting_commands,
+    # What qstat prints differently, and what it prints for its developers.
+    reading_variables=("SGE_LONG_*", "SGE_SINGLE_LINE", "SGE_DEBUG_LEVEL"),
     capacity_command=capacity_command,
     settings_command=("qstat", "-help"),
     parse_list=parse_list,
+    parse_accounting=parse_accounting,
     parse_capacity=parse_capacity,
     parse_settings=parse_settings,
     states=STATES,

@@ -1,13 +1,13 @@
-"""Slurm: sbatch, squeue, scancel, sinfo (22.05 and newer)."""
+"""Slurm: sbatch, squeue, scancel, sacct, sinfo (22.05 and newer)."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from .base import JobState, JobStatus, Scheduler, read_duration, read_walltime
+from .base import JobState, JobStatus, Scheduler, merged, read_duration, read_walltime
 
 WALLTIME_FORMS = (
     "HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS (also MM:SS, or a number alone: minutes, or UNLIMITED)"
@@ -34,9 +34,20 @@ def parse_walltime(text: str) -> float:
 
 def list_command(job_ids: Sequence[str]) -> list[str]:
     # --states=all: ended jobs stay listed for a while (MinJobAge), so that how they ended is seen.
+    # --all: jobs of hidden partitions, too.
     ids = ",".join(job_ids)
     form = "%i|%T|%r|%N|%M|%L|%j"
-    return ["squeue", "--noheader", "--states=all", f"--format={form}", f"--jobs={ids}"]
+    return ["squeue", "--all", "--noheader", "--states=all", f"--format={form}", f"--jobs={ids}"]
+
+
+# An array's tasks, 123_4 or 123_[5-9%2], and the parts of a heterogeneous job, 123+1.
+_PART = re.compile(r"(\d+)(?:_(?:\d+|\[.*\])|\+\d+)")
+
+
+def _whole(job: str) -> str:
+    """The id that a job was submitted under."""
+    part = _PART.fullmatch(job)
+    return part[1] if part else job
 
 
 def parse_list(stdout: str) -> list[JobStatus]:
@@ -51,12 +62,61 @@ def parse_list(stdout: str) -> list[JobStatus]:
         node = "" if node == "(null)" else node
         # INVALID, UNLIMITED and NOT_SET are no times.
         times = read_duration(elapsed), read_duration(left)
-        jobs.append(JobStatus(job, state, reason, node, *times, *name))
-    return jobs
+        jobs.append(JobStatus(_whole(job), state, reason, node, *times, *name))
+    return merged(jobs)
+
+
+def accounting_commands(job_ids: Sequence[str]) -> list[list[str]]:
+    form = "JobID,State,ExitCode,NodeList,Elapsed,JobName"
+    options = ["--allocations", "--noheader", "--parsable2", f"--format={form}"]
+    return [["sacct", *options, f"--jobs={','.join(job_ids)}"]]
+
+
+def parse_accounting(stdout: str) -> list[JobStatus]:
+    jobs = []
+    for line in stdout.splitlines():
+        fields = line.strip().split("|", 5)
+        if len(fields) < 6 or not fields[0]:
+            continue
+        job, word, code, node, elapsed, name = fields
+        state = STATES.get(word.split(" ")[0], JobState.UNKNOWN)  # "CANCELLED by 1000"
+        node = "" if node == "None assigned" else node
+        reason = _REASON_OF_END.get(state, "")
+        if state is JobState.FAILED:  # as squeue has it; the code is "exit code:signal"
+            signal = code.partition(":")[2]
+            reason = f"RaisedSignal:{signal}" if signal not in ("", "0") else "NonZeroExitCode"
+        jobs.append(JobStatus(_whole(job), state, reason, node, read_duration(elapsed), name=name))
+    return merged(jobs)
 
 
 def cancel_command(job_ids: Sequence[str]) -> list[str]:
     return ["scancel", "--quiet", *job_ids]
+
+
+# Where there are several clusters: -M east, -Meast, --clusters=east, --cluster east.
+_CLUSTERS = re.compile(r"(?:^|\s)(?:-M\s*|--clusters?(?:=|\s+))(?P<names>\S+)")
+
+
+def _clusters(words: Sequence[str]) -> str:
+    found = _CLUSTERS.search(" ".join(map(str, words)))
+    return found["names"].strip("\"'") if found else ""
+
+
+def where(submit: Sequence[str], directives: object, environ: Mapping[str, str]) -> list[str]:
+    # As sbatch decides: its arguments, the environment, the script. Of the variables it reads
+    # SLURM_CLUSTERS last, and squeue and scancel read that one alone.
+    names = (
+        _clusters(submit[1:])
+        or environ.get("SLURM_CLUSTERS")
+        or environ.get("SBATCH_CLUSTERS")
+        or _clusters(directives if isinstance(directives, (list, tuple)) else ())
+    )
+    return [f"--clusters={names}"] if names else []
+
+
+def list_extra(extra: Sequence[str]) -> list[str]:
+    names = _clusters(extra)
+    return [f"--clusters={names}"] if names else []
 
 
 # Among a user's directives: nodes that a job wants, and those that it does not. Long options may be
@@ -78,7 +138,8 @@ def leave_out(nodes: Sequence[str], directives: Sequence[str]) -> list[str]:
 def capacity_command(queue: str | None) -> list[str]:
     # %C: CPUs allocated/idle/other/total. The default partition's name ends with *.
     command = ["sinfo", "--noheader", "--format=%P|%C"]
-    return [*command, f"--partition={queue}"] if queue else command
+    # --all: it may be a hidden one.
+    return [*command, "--all", f"--partition={queue}"] if queue else command
 
 
 def parse_capacity(stdout: str) -> int:
@@ -149,6 +210,139 @@ STATES = MappingProxyType(
         "OUT_OF_MEMORY": JobState.OUT_OF_MEMORY,
     }
 )
+
+_REASON_OF_END = {JobState.TIMEOUT: "TimeLimit", JobState.OUT_OF_MEMORY: "OutOfMemory"}
+
+# Of the manuals of squeue, scancel, sinfo, sacct and scontrol. SLURM_CLUSTERS and SLURM_CONF say
+# where to ask, and stay.
+READING_VARIABLES = (
+    "SQUEUE_*",
+    "SCANCEL_*",
+    "SINFO_*",
+    "SACCT_*",
+    "SCONTROL_*",
+    "SLURM_TIME_FORMAT",
+    "SLURM_BITSTR_LEN",
+    "SLURM_DEBUG_FLAGS",
+    "SLURM_JSON",
+    "SLURM_YAML",
+)
+
+# What sbatch, salloc and srun set for those in a job and that srun takes for its own options: of
+# their manuals, "Output environment variables", and Slurm's env.c. By variable the option of sbatch
+# that sets it.
+OPTION_VARIABLES = MappingProxyType(
+    {
+        "SLURM_ARBITRARY_NODELIST": "--distribution",
+        "SLURM_CPUS_PER_GPU": "--cpus-per-gpu",
+        "SLURM_CPUS_PER_TASK": "--cpus-per-task",
+        "SLURM_CPU_BIND": "",  # of srun alone
+        "SLURM_CPU_BIND_LIST": "",
+        "SLURM_CPU_BIND_TYPE": "",
+        "SLURM_CPU_BIND_VERBOSE": "",
+        "SLURM_CPU_FREQ_REQ": "--cpu-freq",
+        "SLURM_DISTRIBUTION": "--distribution",
+        "SLURM_DIST_PLANESIZE": "--distribution",
+        "SLURM_EXCLUSIVE": "",
+        "SLURM_EXPORT_ENV": "--export",
+        "SLURM_GPUS": "--gpus",
+        "SLURM_GPUS_PER_NODE": "--gpus-per-node",
+        "SLURM_GPUS_PER_SOCKET": "--gpus-per-socket",
+        "SLURM_GPUS_PER_TASK": "--gpus-per-task",
+        "SLURM_GPU_BIND": "--gpu-bind",
+        "SLURM_GPU_FREQ": "--gpu-freq",
+        "SLURM_GRES": "--gres",
+        "SLURM_HINT": "--hint",
+        "SLURM_MEM_BIND": "--mem-bind",
+        "SLURM_MEM_BIND_LIST": "--mem-bind",
+        "SLURM_MEM_BIND_PREFER": "--mem-bind",
+        "SLURM_MEM_BIND_SORT": "--mem-bind",
+        "SLURM_MEM_BIND_TYPE": "--mem-bind",
+        "SLURM_MEM_BIND_VERBOSE": "--mem-bind",
+        "SLURM_MEM_PER_CPU": "--mem-per-cpu",
+        "SLURM_MEM_PER_GPU": "--mem-per-gpu",
+        "SLURM_MEM_PER_NODE": "--mem",
+        "SLURM_NETWORK": "--network",
+        "SLURM_NPROCS": "--ntasks",
+        "SLURM_NTASKS": "--ntasks",
+        "SLURM_NTASKS_PER_CORE": "--ntasks-per-core",
+        "SLURM_NTASKS_PER_GPU": "--ntasks-per-gpu",
+        "SLURM_NTASKS_PER_NODE": "--ntasks-per-node",
+        "SLURM_NTASKS_PER_SOCKET": "--ntasks-per-socket",
+        "SLURM_NTASKS_PER_TRES": "--ntasks-per-gpu",
+        "SLURM_OVERCOMMIT": "--overcommit",
+        "SLURM_STEP_GRES": "",
+        "SLURM_THREADS_PER_CORE": "--threads-per-core",
+        "SLURM_TRES_BIND": "--tres-bind",
+        "SLURM_TRES_PER_TASK": "--tres-per-task",
+    }
+)
+JOB_VARIABLES = (
+    *OPTION_VARIABLES,
+    "SLURM_ARRAY_*",
+    "SLURM_CLUSTER_NAME",
+    "SLURM_CPUS_ON_NODE",
+    "SLURM_DEPENDENCY",
+    "SLURM_GET_USER_ENV",
+    "SLURM_GPUS_ON_NODE",
+    "SLURM_GTIDS",
+    "SLURM_HET_*",
+    "SLURM_JOBID",
+    "SLURM_JOB_*",
+    "SLURM_LABELIO",
+    "SLURM_LAUNCH_NODE_IPADDR",
+    "SLURM_LOCALID",
+    "SLURM_MPI_TYPE",
+    "SLURM_NNODES",
+    "SLURM_NODEID",
+    "SLURM_NODELIST",
+    "SLURM_NODE_ALIASES",
+    "SLURM_OOM_KILL_STEP",
+    "SLURM_PACK_*",
+    "SLURM_PRIO_PROCESS",
+    "SLURM_PROCID",
+    "SLURM_PROFILE",
+    "SLURM_PTY_*",
+    "SLURM_RESTART_COUNT",
+    "SLURM_SCRIPT_CONTEXT",
+    "SLURM_SHARDS_ON_NODE",
+    "SLURM_SRUN_COMM_*",
+    "SLURM_STEP*",
+    "SLURM_SUBMIT_*",
+    "SLURM_TASKS_PER_NODE",
+    "SLURM_TASK_PID",
+    "SLURM_TOPOLOGY_*",
+    "SLURM_UMASK",
+    "SLURMD_*",
+    "SBATCH_CPU_BIND*",
+    "SBATCH_MEM_BIND_*",
+    "SRUN_DEBUG",
+)
+# Short forms, and options that set a variable beside their own.
+_SHORT = {"-n": "--ntasks", "-c": "--cpus-per-task", "-G": "--gpus", "-m": "--distribution"}
+_ALSO = {"--cpus-per-task": "--tres-per-task", "--ntasks-per-node": "--ntasks"}
+
+
+def leftovers(directives: Sequence[str]) -> list[str]:
+    """Variables that srun reads in a job and that none of its directives has set.
+
+    Whatever they hold is another job's, from within which this one was submitted.
+
+    Parameters
+    ----------
+    directives : sequence of str
+        Lines of the job script that begin with ``#SBATCH``.
+    """
+    # More than one option may be in a line; what is none of them does no harm.
+    words = [word for line in directives for word in line.split()[1:] if word.startswith("-")]
+    asked = {_SHORT.get(word[:2], word.partition("=")[0]) for word in words}
+    known = set(OPTION_VARIABLES.values()) - {""}
+    # Options may be shortened.
+    shortened = {word for word in asked - known if word.startswith("--") and len(word) > 2}
+    asked |= {option for option in known for word in shortened if option.startswith(word)}
+    asked |= {_ALSO[option] for option in asked & _ALSO.keys()}
+    return [variable for variable, option in OPTION_VARIABLES.items() if option not in asked]
+
 
 _SMALLER = "ask for fewer cores, less memory or a shorter walltime"
 _YOURS = "it starts when another of your jobs ends"
@@ -222,8 +416,17 @@ REASONS = MappingProxyType(
     }
 )
 
+# What dask-jobqueue writes beside a user's own directive.
+_SKIP = (
+    "Two directives ask for {0}: to keep that of job-extra-directives, leave out the other, with "
+    "job-directives-skip: [{1}]."
+)
+
 REFUSALS = MappingProxyType(
     {
+        "--mem-per-gpu are mutually exclusive": _SKIP.format("memory", "--mem"),
+        "--cpus-per-gpu are mutually exclusive": _SKIP.format("cores", "--cpus-per-task"),
+        "--tres-per-task=cpu= and --cpus-per-task": _SKIP.format("cores", "--cpus-per-task"),
         "invalid account": "Check account and queue: `sacctmgr show associations user=$USER` "
         "lists yours.",
         "invalid partition": "Check queue: `sinfo` lists the partitions.",
@@ -268,10 +471,17 @@ SLURM = Scheduler(
     parse_walltime=parse_walltime,
     list_command=list_command,
     cancel_command=cancel_command,
+    accounting_commands=accounting_commands,
+    list_extra=list_extra,
+    where=where,
+    reading_variables=READING_VARIABLES,
+    job_variables=JOB_VARIABLES,
+    inside_variables=("SLURM_JOB_ID", "SLURM_JOBID"),
     leave_out=leave_out,
     capacity_command=capacity_command,
     settings_command=("scontrol", "show", "config"),
     parse_list=parse_list,
+    parse_accounting=parse_accounting,
     parse_capacity=parse_capacity,
     parse_settings=parse_settings,
     states=STATES,
