@@ -196,6 +196,9 @@ class Scheduler:
         two want a job's id after them.
     job_id_pattern : str
         Regular expression with a group ``job_id`` that finds the id in what `submit` prints.
+    job_id_variables : tuple of str
+        Variables that hold the job's id in the environment of each of its processes; the first that
+        is set counts.
     walltime_key : str or None
         The key there for how long a job may run; None: jobs have no such limit.
     walltime_forms, walltime_example : str
@@ -248,6 +251,7 @@ class Scheduler:
     see_reason: str = ""
     cancel: str = ""
     job_id_pattern: str = r"(?P<job_id>\d+)"
+    job_id_variables: tuple[str, ...] = ()
     walltime_key: str | None = None
     walltime_forms: str = ""
     walltime_example: str = ""

@@ -148,6 +148,7 @@ SGE = Scheduler(
     cancel="qdel",
     # 'Your job 123 ("name") has been submitted', or the number alone (qsub -terse).
     job_id_pattern=r"(?m)(?:Your job |^(?=\d+[ \t\r]*$))(?P<job_id>\d+)",
+    job_id_variables=("JOB_ID",),
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
     walltime_example="01:00:00",
