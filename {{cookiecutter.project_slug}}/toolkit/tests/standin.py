@@ -37,11 +37,14 @@ class Dialect:
     ----------
     commands : tuple of str
         The names of those that submit, list and cancel.
+    variable : str
+        Holds a job's id in the environment of its processes.
     rows : dict of str
         A job's state → what the list says of it; one that is left out is not listed.
     """
 
     commands: ClassVar[tuple[str, str, str]]
+    variable: ClassVar[str]
     rows: ClassVar[dict[str, str]]
 
     def script(self, arguments: list[str]) -> str:
@@ -75,6 +78,7 @@ class Dialect:
 
 class Slurm(Dialect):
     commands: ClassVar = ("sbatch", "squeue", "scancel")
+    variable: ClassVar = "SLURM_JOB_ID"
     rows: ClassVar = {
         "pending": "PENDING|Priority|",
         "running": "RUNNING|None|node1",
@@ -107,6 +111,7 @@ class Pbs(Dialect):
     """OpenPBS 23.06, as it answered in a container."""
 
     commands: ClassVar = ("qsub", "qstat", "qdel")
+    variable: ClassVar = "PBS_JOBID"
     rows: ClassVar = {
         # Long values go on in the next line.
         "pending": "    job_state = Q\n"
@@ -129,6 +134,7 @@ class Sge(Dialect):
     """Son of Grid Engine 8.1.9, as it answered in a container."""
 
     commands: ClassVar = ("qsub", "qstat", "qdel")
+    variable: ClassVar = "JOB_ID"
     rows: ClassVar = {"pending": "qw|", "running": "r|all.q@node1"}
 
     def submitted(self, job):
@@ -149,6 +155,7 @@ class Oar(Dialect):
     """OAR 2.5.9, as it answered in a container."""
 
     commands: ClassVar = ("oarsub", "oarstat", "oardel")
+    variable: ClassVar = "OAR_JOB_ID"
     rows: ClassVar = {
         "pending": "    state = Waiting\n    scheduledStart = 2026-11-25 10:00:00\n    events = \n",
         "running": "    state = Running\n    assigned_hostnames = node1\n    events = \n",
@@ -172,6 +179,7 @@ class Lsf(Dialect):
     """IBM's reference of bsub and bjobs; AiiDA's tests have bjobs's rows."""
 
     commands: ClassVar = ("bsub", "bjobs", "bkill")
+    variable: ClassVar = "LSB_JOBID"
     rows: ClassVar = {
         "pending": "PEND|-|-",
         "running": "RUN|2*node1|-",
@@ -193,6 +201,7 @@ class HTCondor(Dialect):
     """HTCondor 23.9, as it answered in a container."""
 
     commands: ClassVar = ("condor_submit", "condor_q", "condor_rm")
+    variable: ClassVar = "CONDOR_NOTHING"
     rows: ClassVar = {"pending": "1 undefined undefined", "running": "2 slot1_1@node1 undefined"}
 
     def run(self, script):
@@ -200,6 +209,7 @@ class HTCondor(Dialect):
         # Its own quoting: "..." around all, in it '...' around an argument, quotes doubled.
         inner = keys["Arguments"][1:-1].replace('""', '"')
         words = re.findall(r"(?:'(?:[^']|'')*'|[^\s'])+", inner)
+        words = [word.replace("$(ClusterId)", script.stem) for word in words]
         bare = [re.sub(r"'((?:[^']|'')*)'", lambda m: m[1].replace("''", "'"), w) for w in words]
         return [keys["Executable"], *bare]
 
@@ -245,6 +255,7 @@ def submit(here: Path, dialect: Dialect, arguments: list[str]) -> None:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env={**os.environ, dialect.variable: job},
             )
         (here / f"{job}.pid").write_text(str(process.pid))
     print(dialect.submitted(job))

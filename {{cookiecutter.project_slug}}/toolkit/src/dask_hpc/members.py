@@ -89,7 +89,7 @@ class Member:
     lost: str = ""  # why it was given up by us, in words
     silent: bool = False  # a worker of it was given up, since nothing was heard from it
     died: bool = False  # a worker of it was gone while it had tasks, and none came in its place
-    ended_itself: bool = False  # a worker of it closed without having been retired
+    ended_in_order: bool = False  # its last worker that left had been retired, or retired itself
     useful: bool = False  # a task ended on one of its workers
 
     @property

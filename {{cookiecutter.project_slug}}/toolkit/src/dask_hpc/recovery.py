@@ -33,6 +33,8 @@ LEFT_PAUSE = 10.0
 # A connection may break and come back. After so long without any worker a job that the batch system
 # takes for running is given up, unless its nannies are there, which start workers anew.
 LOST = 15.0
+# Where they have ended in order, a job has so long to end, too: its script may go on.
+ENDING = 60.0
 # A nanny is there if it answers within so many seconds, the last ones of those above.
 ANSWER = 3.0
 # Python may start slowly, from a busy file system. After so long its nannies have tried in vain.
@@ -146,8 +148,7 @@ class Recovery:
         """
         if (member := self.members.left(address)) is None:
             return
-        if closing != Status.closing_gracefully.name:
-            member.ended_itself = True
+        member.ended_in_order = closing == Status.closing_gracefully.name
         if not member.addresses:
             member.alone = time.monotonic()
             self._cluster.watcher.expedite()
@@ -218,12 +219,7 @@ class Recovery:
         self._ask_workers()
         self.members.settle()
         self._look_for_tasks_without_jobs()
-        wait = max(LOST - ANSWER, LOST / 2)
-        lost = [
-            member
-            for member in self.members
-            if member.alone is not None and now - max(member.alone, member.asked) >= wait
-        ]
+        lost = [member for member in self.members if self._seems_lost(member, now)]
         asked = now - self._cluster.watcher.asked < jobs.AGAIN
         if lost and not self._checking and not asked:
             self._checking = True
@@ -258,6 +254,14 @@ class Recovery:
         self.given_up = 0
 
     # --- what follows -----------------------------------------------------------------------------
+
+    @staticmethod
+    def _seems_lost(member: Member, now: float) -> bool:
+        """Whether a job has been without any worker for so long that it is to be looked after."""
+        if member.alone is None:
+            return False
+        wait = ENDING if member.ended_in_order else max(LOST - ANSWER, LOST / 2)
+        return now - max(member.alone, member.asked) >= wait
 
     async def _check_lost(self, members: list[Member]) -> None:
         """Cancel jobs without workers that the batch system, asked anew, takes for running."""
@@ -448,7 +452,7 @@ class Recovery:
             return False
         if state is JobState.GONE:
             # Workers also close by themselves when their job is cancelled.
-            return not member.ended_itself
+            return member.ended_in_order
         return state in RENEWED
 
     def _renewed(self, member: Member) -> tuple[float, str]:
