@@ -39,12 +39,15 @@ class Dialect:
         The names of those that submit, list and cancel.
     accounting : str
         That of the one that knows ended jobs; empty: there is none.
+    variable : str
+        Holds a job's id in the environment of its processes.
     rows : dict of str
         A job's state → what the list says of it; one that is left out is not listed.
     """
 
     commands: ClassVar[tuple[str, str, str]]
     accounting: ClassVar[str] = ""
+    variable: ClassVar[str]
     rows: ClassVar[dict[str, str]]
 
     def script(self, arguments: list[str]) -> str:
@@ -82,6 +85,7 @@ class Dialect:
 
 class Slurm(Dialect):
     commands: ClassVar = ("sbatch", "squeue", "scancel")
+    variable: ClassVar = "SLURM_JOB_ID"
     rows: ClassVar = {
         "pending": "PENDING|Priority|",
         "running": "RUNNING|None|node1",
@@ -114,6 +118,7 @@ class Pbs(Dialect):
     """OpenPBS 23.06, as it answered in a container."""
 
     commands: ClassVar = ("qsub", "qstat", "qdel")
+    variable: ClassVar = "PBS_JOBID"
     rows: ClassVar = {
         # Long values go on in the next line.
         "pending": "    job_state = Q\n"
@@ -144,6 +149,7 @@ class Sge(Dialect):
 
     commands: ClassVar = ("qsub", "qstat", "qdel")
     accounting: ClassVar = "qacct"
+    variable: ClassVar = "JOB_ID"
     rows: ClassVar = {"pending": "qw|", "running": "r|all.q@node1"}
 
     def accounted(self, jobs):
@@ -169,6 +175,7 @@ class Oar(Dialect):
     """OAR 2.5.9, as it answered in a container."""
 
     commands: ClassVar = ("oarsub", "oarstat", "oardel")
+    variable: ClassVar = "OAR_JOB_ID"
     rows: ClassVar = {
         "pending": "    state = Waiting\n    scheduledStart = 2026-11-25 10:00:00\n    events = \n",
         "running": "    state = Running\n    assigned_hostnames = node1\n    events = \n",
@@ -192,6 +199,7 @@ class Lsf(Dialect):
     """IBM's reference of bsub and bjobs; AiiDA's tests have bjobs's rows."""
 
     commands: ClassVar = ("bsub", "bjobs", "bkill")
+    variable: ClassVar = "LSB_JOBID"
     rows: ClassVar = {
         "pending": "PEND|-|-",
         "running": "RUN|2*node1|-",
@@ -214,6 +222,7 @@ class HTCondor(Dialect):
 
     commands: ClassVar = ("condor_submit", "condor_q", "condor_rm")
     accounting: ClassVar = "condor_history"
+    variable: ClassVar = "CONDOR_NOTHING"
     rows: ClassVar = {"pending": "1 undefined undefined", "running": "2 slot1_1@node1 undefined"}
 
     def run(self, script):
@@ -221,6 +230,7 @@ class HTCondor(Dialect):
         # Its own quoting: "..." around all, in it '...' around an argument, quotes doubled.
         inner = keys["Arguments"][1:-1].replace('""', '"')
         words = re.findall(r"(?:'(?:[^']|'')*'|[^\s'])+", inner)
+        words = [word.replace("$(ClusterId)", script.stem) for word in words]
         bare = [re.sub(r"'((?:[^']|'')*)'", lambda m: m[1].replace("''", "'"), w) for w in words]
         return [keys["Executable"], *bare]
 
@@ -270,6 +280,7 @@ def submit(here: Path, dialect: Dialect, arguments: list[str]) -> None:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env={**os.environ, dialect.variable: job},
             )
         (here / f"{job}.pid").write_text(str(process.pid))
     print(dialect.submitted(job))

@@ -114,15 +114,15 @@ def test_a_worker_whose_actor_waits_can_still_be_retired(how):
             await until(lambda: scheduler.tasks[future.key].processing_on)
             worker = scheduler.tasks[future.key].processing_on
             if how == "drained":
-                await drain(scheduler, [worker.name], time.monotonic() + 10)
+                await drain(scheduler, [worker.address], time.monotonic() + 10)
             else:
                 send_elsewhere(scheduler, [future.key], {worker.address})
             actor = await future
             assert await actor.value() == 7
             await client.gather(busy)
-            [holder] = [w.name for w in scheduler.workers.values() if w.actors]
-            assert (holder == worker.name) is (how == "sent elsewhere")
-            assert await retire(scheduler, {"a", "b"} - {holder}) == []
+            [holder] = [w.address for w in scheduler.workers.values() if w.actors]
+            assert (holder == worker.address) is (how == "sent elsewhere")
+            assert await retire(scheduler, {*scheduler.workers} - {holder}) == []
 
     run(test)
 
@@ -150,12 +150,14 @@ def test_a_worker_that_is_started_anew_in_a_job_that_is_left_gets_no_tasks():
             futures = client.map(time.sleep, [0.5] * 30, pure=False)
             await until(lambda: all(w.processing for w in scheduler.workers.values()))
             end = time.monotonic() + 20
-            leaving = asyncio.create_task(drain(scheduler, ["job-0", "job-1"], end))
+            addresses = {started[0].address, started[1].address}
+            leaving = asyncio.create_task(drain(scheduler, addresses, end))
             first = scheduler.workers[started[0].address]
             await until(lambda: first.status is Status.closing_gracefully)
             await scheduler.remove_worker(started[0].address, stimulus_id="nanny")
             anew = await Worker(scheduler.address, nthreads=1, name="job-0")
             started.append(anew)
+            addresses.add(anew.address)
             assert await leaving == []
             assert scheduler.workers[anew.address].status is Status.closing_gracefully
             assert not all(future.done() for future in futures)
@@ -177,7 +179,7 @@ def test_a_task_that_a_worker_may_be_executing_is_not_begun_elsewhere_beside(tmp
                 worker.periodic_callbacks["heartbeat"].stop()
             future = client.submit(work, workers=[started[0].address], allow_other_workers=True)
             await until(lambda: future.key in started[0].active_keys)
-            await drain(scheduler, ["a"], time.monotonic() + 20)
+            await drain(scheduler, [started[0].address], time.monotonic() + 20)
             await future
             assert (tmp_path / "begun").read_text() == "x"
 

@@ -7,7 +7,8 @@ import time
 
 import distributed
 
-from .retiring import here, retire
+from .members import here
+from .retiring import retire
 
 # Seconds between tries where jobs are refused: doubled each time.
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
@@ -24,6 +25,12 @@ class Adaptive(distributed.Adaptive):
     _refusal = None  # the one that was told last
     _pause = 0.0
     _not_before = 0.0  # time.monotonic
+
+    async def target(self) -> int:
+        # Dask counts workers that come; the bounds, and what follows, those of the arguments.
+        cluster = self.cluster
+        jobs = math.ceil(await super().target() / cluster.kind().workers)
+        return jobs * cluster.workers_per_job
 
     async def recommendations(self, target: int) -> dict:
         cluster = self.cluster
@@ -69,10 +76,13 @@ class Adaptive(distributed.Adaptive):
 
     def _dispensable(self, names: list[str], number: int) -> list[str]:
         """Jobs to let go: those without a worker first, then idle ones that hold the least."""
-        scheduler = self.cluster.scheduler
+        scheduler, members = self.cluster.scheduler, self.cluster.recovery.members
         free = []
         for name in names:
-            workers = here(scheduler, self.cluster.workers_of(name))
+            member = members.named(name)
+            workers = here(scheduler, member.addresses) if member is not None else []
+            if not workers and members.unidentified and member is not None:
+                continue  # they may be its own
             allowed = workers
             for plugin in list(scheduler.plugins.values()):
                 allowed = plugin.valid_workers_downscaling(scheduler, allowed)
@@ -91,9 +101,10 @@ class Adaptive(distributed.Adaptive):
     async def scale_down(self, workers) -> None:
         cluster = self.cluster
         for name in workers:
-            members = cluster.workers_of(name)
-            if any(w.processing or w.long_running for w in here(cluster.scheduler, members)):
+            member = cluster.recovery.members.named(name)
+            addresses = member.addresses if member is not None else set()
+            if any(w.processing or w.long_running for w in here(cluster.scheduler, addresses)):
                 continue  # a task has come meanwhile
             # Its results go first; where nobody can take them, it stays.
-            if not await retire(cluster.scheduler, members):
+            if not await retire(cluster.scheduler, addresses):
                 await cluster.scale_down([name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
 import logging
 import math
@@ -36,6 +37,7 @@ from .guard import Guard
 from .leaks import let_schedulers_go
 from .lifecycle import Canceller, Submissions, bound_to
 from .local import LocalCluster, local_arguments
+from .members import Kind, here, running
 from .recovery import Recovery
 from .reruns import Reruns
 from .retiring import retire
@@ -51,6 +53,8 @@ logger = logging.getLogger(__name__)
 TEND = 1.0
 # A refusal is an exception at wait_for_workers and the next scale; after so long, also a line.
 UNASKED = 3.0
+# What a worker tells of its own end, beforehand.
+CLOSING = Status.closing_gracefully, Status.closing
 
 
 class ClusterMixin(EndsItself, ConnectsApart):
@@ -108,12 +112,15 @@ class ClusterMixin(EndsItself, ConnectsApart):
         self._doubt_arguments(given, kwargs["cores"], kwargs["processes"])
         self._wanted = 0  # jobs
         self._names = itertools.count()
+        self._kinds: list[Kind] = []
+        self._kind_of: dict[str, Kind] = {}  # by names in worker_spec
         self.workers_per_job: int = kwargs["processes"]
         self._memory = kwargs["memory"]
         self._log_directory = kwargs.get("log_directory") if self.batch.log_key else None
         self._section = f"jobqueue.{kwargs['config_name']}"
         self.recovery = Recovery(self, config.resubmit())
         self.watcher.subscribe(self.recovery.on_event)
+        self.watcher.has_workers = self.recovery.members.alive
         self._waiting = Waiting(self)
         self._walltime = Walltime(self, self._asked_seconds(kwargs))
         self.diagnosis = Diagnosis(self, self._setting(kwargs, "death-timeout"))
@@ -245,11 +252,17 @@ class ClusterMixin(EndsItself, ConnectsApart):
 
     def _let_go(self, number: int) -> None:
         """So many jobs are too many: those without workers go first, then the youngest."""
-        arrived = self._waiting.arrived()
+        members, scheduler = self.recovery.members, self.scheduler
+
+        def has_workers(name) -> bool:
+            if (member := members.named(name)) is None:
+                return False
+            # One that is not known yet may be any running job's.
+            unknown = members.unidentified and member.begun is not None
+            return unknown or running(scheduler, member.addresses) > 0
+
         names = list(reversed(self.worker_spec))
-        for name in sorted(names, key=lambda name: bool(self.workers_of(name) & arrived))[
-            : max(0, number)
-        ]:
+        for name in sorted(names, key=has_workers)[: max(0, number)]:
             self.worker_spec.pop(name, None)
 
     def adapt(
@@ -347,9 +360,19 @@ class ClusterMixin(EndsItself, ConnectsApart):
 
     # --- what the parts of the cluster ask ------------------------------------------------------
 
-    def workers_of(self, name) -> frozenset[str]:
-        """Names of the workers of a job, by its name in ``worker_spec``."""
-        return frozenset(f"{name}{suffix}" for suffix in self.new_spec.get("group", [""]))
+    def kind(self, name=None) -> Kind:
+        """What is known of jobs like the one of this name, or like those submitted next."""
+        if name is not None and (known := self._kind_of.get(str(name))) is not None:
+            return known
+        spec = self.new_spec if name is None else self.worker_spec.get(name, self.new_spec)
+        # A copy: users change parts of new_spec between two calls of scale.
+        spec = {**spec, "options": _copied(spec.get("options", {}))}
+        for known in self._kinds:
+            if known.spec == spec:
+                return known
+        planned = spec["options"].get("processes") or len(spec.get("group", [""]))
+        self._kinds.append(kind := Kind(spec, planned))
+        return kind
 
     def memory_words(self) -> str:
         """What a worker may use, and its job, in words."""
@@ -391,6 +414,24 @@ class ClusterMixin(EndsItself, ConnectsApart):
         self._refusal, self._refusal_shown = None, False
         return refusal
 
+    def scheduler_closes(self) -> None:
+        """Dask's scheduler closes, and it is not this cluster that closes it."""
+        if self.status is not Status.running or self._ends:
+            return
+        scheduler, why = self.scheduler, "by a client's shutdown() or its own close()"
+        idle = scheduler.idle_timeout and scheduler.idle_since
+        if idle and time.time() > scheduler.idle_since + scheduler.idle_timeout:
+            timeout = jobs.duration(scheduler.idle_timeout)
+            why = f"after {timeout} without a task, Dask's own idle-timeout"
+        self.meter.closed_because = f"its scheduler was closed ({why})"
+        news.warn(
+            f"{type(self).__name__} is closed and its jobs are cancelled, since "
+            f"{self.meter.closed_because}."
+        )
+        # SpecCluster would try for long to reach it.
+        self.shutdown_scheduler = False
+        self.end_itself()
+
     def replace(self, member, end: float) -> tuple[object | None, bool]:
         """A job's workers leave: it does not count any more, and another is submitted.
 
@@ -421,15 +462,20 @@ class ClusterMixin(EndsItself, ConnectsApart):
 
     # --- SpecCluster's --------------------------------------------------------------------------
 
-    def new_worker_spec(self):
+    def new_worker_spec(self, kind: Kind | None = None):
         # Never a name twice: a worker of an ended job may still be there, and hold it.
-        return {self._new_worker_name(next(self._names)): self.new_spec}
+        name = self._new_worker_name(next(self._names))
+        kind = kind or self.kind()
+        self._kind_of[str(name)] = kind
+        return {name: kind.spec}
 
     async def scale_down(self, workers):
         """Let jobs go, by the names of jobs or of workers; a job goes with all of its workers."""
         going = {str(worker) for worker in workers}
         for name in list(self.worker_spec):
-            if str(name) in going or self.workers_of(name) & going:
+            member = self.recovery.members.named(name)
+            own = here(self.scheduler, member.addresses) if member is not None else []
+            if going & {str(name), *(str(w.name) for w in own), *(w.address for w in own)}:
                 del self.worker_spec[name]
         self._wanted = len(self.worker_spec) + self.recovery.pending
         await self
@@ -453,7 +499,7 @@ class ClusterMixin(EndsItself, ConnectsApart):
         self.meter.start()
         if self._tending is None:
             reruns = self._walltime.reruns = Reruns(self.scheduler)
-            plugin = Comings(self.recovery, reruns)
+            plugin = Comings(self, reruns)
             self.scheduler.add_plugin(plugin, name=Comings.name, idempotent=True)
             self._tending = asyncio.create_task(self._tend())
 
@@ -477,7 +523,7 @@ class ClusterMixin(EndsItself, ConnectsApart):
 
     def _note_submitted(self, name: str, job_id: str) -> None:
         self.submitted.add(str(name))
-        self.recovery.submitted(name, job_id, self.workers_of(name))
+        self.recovery.submitted(name, job_id, self.kind(name))
         self.watcher.add(job_id)
 
     async def _submitted_or_refused(self):
@@ -523,7 +569,8 @@ class ClusterMixin(EndsItself, ConnectsApart):
 
     async def _leave(self, name, job) -> None:
         try:
-            await retire(self.scheduler, self.workers_of(name))
+            if (member := self.recovery.members.named(name)) is not None:
+                await retire(self.scheduler, member.addresses)
         finally:
             await self.close_left(job)
 
@@ -550,6 +597,8 @@ class ClusterMixin(EndsItself, ConnectsApart):
         self._remove_keys()
         try:
             await close()
+            if self.scheduler is not None and not self.shutdown_scheduler:
+                await self.scheduler.finished()
         finally:
             await self._canceller.over()
             await self._guard.close()
@@ -561,34 +610,45 @@ class ClusterMixin(EndsItself, ConnectsApart):
 
 
 class Comings(SchedulerPlugin):
-    """Tells the cluster which workers come and go."""
+    """Tells the cluster which workers come and go, and that its scheduler closes."""
 
     name = "dask-hpc"
 
-    def __init__(self, recovery: Recovery, reruns: Reruns):
-        self._recovery = recovery
+    def __init__(self, cluster: ClusterMixin, reruns: Reruns):
+        self._cluster = cluster
+        self._recovery = cluster.recovery
         self._reruns = reruns
-        self._names: dict[str, str] = {}  # by address
 
     def add_worker(self, scheduler, worker):
-        self._names[worker] = str(scheduler.workers[worker].name)
-        self._recovery.worker_came(self._names[worker], worker)
+        self._recovery.worker_came(scheduler.workers[worker])
 
     def transition(self, key, start, finish, *args, **kwargs):
         if finish in ("memory", "forgotten") and self._reruns.counts:
             self._reruns.counts.pop(key, None)  # it came through
         if finish == "memory" and key in self._recovery.nodes.suspects:
             self._recovery.nodes.came_through(key)
-
-    def restart(self, scheduler):
-        self._recovery.restarted()
+        if start == "processing" and finish in ("memory", "erred"):
+            self._recovery.task_ended(kwargs.get("worker"))
 
     def remove_worker(self, scheduler, worker, **_):
-        if (name := self._names.pop(worker, None)) is not None:
-            events = (event for _, event in reversed(scheduler.get_events(worker)))
-            removal = next((e for e in events if e.get("action") == "remove-worker"), None)
-            died = removal is not None and not removal["expected"]
-            self._recovery.worker_left(name, worker, removal["processing-tasks"] if died else ())
+        events = [event for _, event in scheduler.get_events(worker)]
+        removals = [e for e in events if e.get("action") == "remove-worker"]
+        died = bool(removals) and not removals[-1]["expected"]
+        told = {e["status"] for e in events if e.get("action") == "worker-status-change"}
+        # One that leaves in order closes gracefully first.
+        closing = next((s.name for s in CLOSING if s.name in told), "")
+        tasks = removals[-1]["processing-tasks"] if died else ()
+        self._recovery.worker_left(worker, tasks, closing)
+
+    async def before_close(self):
+        self._cluster.scheduler_closes()
+
+
+def _copied(options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: copy.copy(value) if isinstance(value, (list, dict)) else value
+        for key, value in options.items()
+    }
 
 
 class SLURMCluster(ClusterMixin, dask_jobqueue.SLURMCluster):

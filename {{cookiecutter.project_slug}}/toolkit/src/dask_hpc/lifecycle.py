@@ -32,6 +32,12 @@ class OwnedJob(WaitsForWorker):
     _owner = None  # a weak reference to the cluster, set in the class that bound_to makes
     _answer = None  # the file into which a submission prints, see Guard.submission
     _memory_limit = None  # what the user wants instead of ours, likewise
+    _job_id_line = ""  # Scheduler.job_id_line, likewise
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self._job_id_line:
+            self._command_template = f"{self._job_id_line}; {self._command_template}"
 
     @property
     def worker_process_memory(self):
@@ -109,6 +115,7 @@ def bound_to(cluster, job_cls: type, memory_limit: str | None = None) -> type:
     body = {
         "_owner": weakref.ref(cluster),
         "_memory_limit": memory_limit,
+        "_job_id_line": cluster.batch.job_id_line,
         "job_id_regexp": cluster.batch.job_id_pattern,
     }
     return type(job_cls.__name__, (OwnedJob, job_cls), body)

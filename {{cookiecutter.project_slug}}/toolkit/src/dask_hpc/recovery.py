@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 
+from distributed.comm import connect
 from distributed.core import Status
 from distributed.scheduler import heartbeat_interval
 
 from . import jobs, news
 from .errors import SubmitError
+from .members import History, Kind, Member, Members, here
 from .nodes import Nodes
 from .placing import send_elsewhere, start_left_over
-from .retiring import close_to_new_tasks, give_up, here, retire
-from .schedulers import JobState, JobStatus
+from .retiring import close_to_new_tasks, give_up, retire
+from .schedulers import JobState, JobStatus, Scheduler
 from .tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -28,15 +30,22 @@ WORKED = 600.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 # Between tries while the job that it replaces is still there, seconds.
 LEFT_PAUSE = 10.0
-# A connection may break and come back, and a nanny starts a worker again within seconds. After so
-# long without any worker a job that the batch system takes for running is given up.
+# A connection may break and come back. After so long without any worker a job that the batch system
+# takes for running is given up, unless its nannies are there, which start workers anew.
 LOST = 15.0
-# After `Client.restart()`, where all of them start at once and load what is on one file system.
-RESTART = 60.0
+# Where they have ended in order, a job has so long to end, too: its script may go on.
+ENDING = 60.0
+# A nanny is there if it answers within so many seconds, the last ones of those above.
+ANSWER = 3.0
+# Python may start slowly, from a busy file system. After so long its nannies have tried in vain.
+RESTARTING = 600.0
 # A silent worker is given up that long before worker-ttl, seconds: two looks.
 EARLY = 2.0
 # Endings that come this close together are told in one line, seconds.
 TOGETHER = 0.3
+
+# Nodes that are named where jobs ended for one reason.
+NAMED = 2
 
 # Ends that say nothing about the job itself.
 SITES_FAULT = {JobState.NODE_FAIL, JobState.PREEMPTED}
@@ -51,40 +60,6 @@ EXPLAINED = SITES_FAULT | {
 }
 # What the workers of a deadly node get to give their results to others, seconds.
 MOVING = 20.0
-
-
-@dataclass
-class History:
-    """What became of a job and of those that it was submitted for, one after another."""
-
-    failures: int = 0  # in a row
-    out_of_memory: int = 0
-    # Its predecessor is there until then (time.monotonic): what a limit of jobs refuses now may be
-    # taken later.
-    before: float = 0.0
-
-
-@dataclass
-class Member:
-    """A job of the cluster, from its submission to its end."""
-
-    name: str  # as in the cluster's worker_spec
-    job_id: str
-    workers: frozenset[str]  # the names that its workers have
-    history: History
-    number: int  # in the order of submission
-    addresses: set[str] = field(default_factory=set)  # of those that are there
-    came: float | None = None  # when the first worker came (time.monotonic)
-    begun: float | None = None  # when it was first seen to run (time.monotonic)
-    alone: float | None = None  # since when none of them is there, after there was one
-    lost: str = ""  # why it was given up by us, in words
-    silent: bool = False  # a worker of it was given up, since nothing was heard from it
-    died: bool = False  # a worker of it was gone while it had tasks
-
-    @property
-    def worked(self) -> float:
-        """Seconds since its first worker came."""
-        return 0.0 if self.came is None else time.monotonic() - self.came
 
 
 class Recovery:
@@ -108,20 +83,17 @@ class Recovery:
         self.said: list[str] = []  # all that was told, oldest first
         self.nodes = Nodes()
         self._cluster = cluster
-        self._members: dict[str, Member] = {}  # by job id; those that are not over
-        self._by_worker: dict[str, Member] = {}
+        self.members = Members(cluster)  # the jobs that are not over
         self._inherited: dict[str, History] = {}  # by name: jobs submitted in another's place
         self._connected = False  # whether any worker of any job ever came
         self._ended: list[tuple[Member, JobStatus]] = []
         self.tasks = Tasks("Recovery")
         self._returning = 0
-        self._numbers = itertools.count()
         self._closed = False
         self._checking = False
         self._refusal: SubmitError | None = None  # the last one
         self._told_of_waiting = False  # that tasks wait, and no job is there for them
         self._resumed = 0.0  # when the event loop went on after a halt (time.time)
-        self._restarted = -RESTART  # when the user had all workers restarted (time.monotonic)
 
     @property
     def pending(self) -> int:
@@ -133,56 +105,56 @@ class Recovery:
         """Whether jobs are being submitted again at this moment."""
         return bool(self._inherited)
 
-    def member_of(self, worker: str) -> Member | None:
-        """The job that a worker, by its name, belongs to."""
-        return self._by_worker.get(str(worker))
-
-    @property
-    def members(self) -> list[Member]:
-        """The jobs that are not over."""
-        return list(self._members.values())
-
     # --- what happens -----------------------------------------------------------------------------
 
-    def submitted(self, name: str, job_id: str, workers: frozenset[str]) -> None:
-        history = self._inherited.pop(name, None) or History()
-        member = Member(name, job_id, workers, history, next(self._numbers))
-        self._members[job_id] = member
-        self._by_worker.update(dict.fromkeys(workers, member))
+    def submitted(self, name: str, job_id: str, kind: Kind) -> None:
+        history = self._inherited.pop(name, None) or History(kind=kind)
+        self.members.add(name, job_id, kind, history)
         # One may be faster than the answer of the submit command.
-        for worker in here(self._cluster.scheduler, workers):
-            self.worker_came(str(worker.name), worker.address)
+        for worker in self.members.unknown():
+            self.worker_came(worker)
 
-    def worker_came(self, name: str, address: str) -> None:
+    def worker_came(self, worker) -> None:
+        """A worker has registered, or has said which job it belongs to.
+
+        Parameters
+        ----------
+        worker : distributed.scheduler.WorkerState
+        """
         self._connected = True
-        if (member := self.member_of(name)) is not None:
-            if member.lost:  # its nanny has started one again, in a job that is about to end
-                self._spawn(give_up(self._cluster.scheduler, address, "job-lost"))
-                return
-            member.addresses.add(address)
-            member.alone = None
-            if member.came is None:
-                member.came = time.monotonic()
-            if member.begun is None:
-                self._cluster.watcher.expedite()  # since when it runs
+        if (member := self.members.came(worker)) is None:
+            self._ask_workers()
+            return
+        if member.lost:  # its nanny has started one again, in a job that is about to end
+            self._spawn(give_up(self._cluster.scheduler, worker.address, "job-lost"))
+            return
+        member.alone = None
+        member.died = False
+        if member.came is None:
+            member.came = time.monotonic()
+        if member.begun is None:
+            self._cluster.watcher.expedite()  # since when it runs
 
-    def worker_left(self, name: str, address: str, tasks: Sequence[str] = ()) -> None:
+    def worker_left(self, address: str, tasks: Sequence[str] = (), closing: str = "") -> None:
         """A worker is gone.
 
         Parameters
         ----------
         tasks : sequence of str
             What it had to do, if nobody had asked it to leave.
+        closing : str
+            The last status that it had told, if it was one of those before its end; empty: it said
+            nothing, as when its process is killed or its connection breaks.
         """
-        if (member := self.member_of(name)) is None:
+        if (member := self.members.left(address)) is None:
             return
-        member.addresses.discard(address)
+        member.ended_in_order = closing == Status.closing_gracefully.name
         if not member.addresses:
             member.alone = time.monotonic()
             self._cluster.watcher.expedite()
         if not tasks or member.lost:
             return
-        member.died = True
+        member.died = member.died or not closing
         # If one of them is what killed it, it shows elsewhere; if not, it is safe there. Dask gives
         # a task up after so many deaths, and the workers of one node may die again and again.
         node = self._node_of(member)
@@ -194,10 +166,15 @@ class Recovery:
             if self.nodes.is_deadly(node) and self._elsewhere([node]):
                 self._spawn(self._leave(node))
 
+    def task_ended(self, address: str) -> None:
+        """A task has ended on a worker, well or not."""
+        if (member := self.members.of(address)) is not None:
+            member.useful = True
+
     def on_event(self, event: jobs.JobEvent) -> None:
         """The batch system says something new about a job."""
         if not event.state.ended:
-            if (member := self._members.get(event.job)) is not None:
+            if (member := self.members.get(event.job)) is not None:
                 if event.state is JobState.PENDING:  # put back into the queue: it will come again
                     member.begun = member.alone = None
                 elif event.state is JobState.RUNNING and member.begun is None:
@@ -207,11 +184,11 @@ class Recovery:
                 if event.node:
                     self.nodes.seen(event.node)
             return
-        member = self._members.pop(event.job, None)
+        member = self.members.pop(event.job)
         if member is None:
             return
         if self._closed or (event.reason == "by us" and not member.lost):
-            self._forget(member)
+            self.members.forget(member)
             return
         if event.state in EXPLAINED and not member.lost:
             self.nodes.acquit(event.job)
@@ -232,19 +209,19 @@ class Recovery:
             for worker in list(scheduler.workers.values()):
                 # What came while this process was stopped or busy has yet to be read.
                 silent = time.time() - max(worker.last_seen, self._resumed)
-                if silent > patience and self.member_of(worker.name) is not None:
+                if silent > patience and (member := self.members.of(worker.address)) is not None:
                     logger.info("Nothing was heard from worker %s for %.0f s", worker.name, silent)
                     # Its task may be the reason, so that death counts: it is not to kill them all.
                     await give_up(scheduler, worker.address, "silent", expected=False)
-                    if (member := self.member_of(worker.name)) is not None:
-                        member.silent = True
-                        if not member.addresses:
-                            member.alone = now - LOST  # the wait is over already
+                    member.silent = True
+                    if not member.addresses:
+                        member.alone = now - LOST  # the wait is over already
+        self._ask_workers()
+        self.members.settle()
         self._look_for_tasks_without_jobs()
-        lost = [m for m in self.members if m.alone is not None and now - m.alone >= LOST]
-        awaited = now < self._restarted + RESTART  # they are about to come
+        lost = [member for member in self.members if self._seems_lost(member, now)]
         asked = now - self._cluster.watcher.asked < jobs.AGAIN
-        if lost and not self._checking and not awaited and not asked:
+        if lost and not self._checking and not asked:
             self._checking = True
             self._spawn(self._check_lost(lost))
         start_left_over(scheduler)
@@ -252,7 +229,7 @@ class Recovery:
     def _look_for_tasks_without_jobs(self) -> None:
         """Say it, once, when tasks wait for workers and no job is there or to come."""
         cluster, scheduler = self._cluster, self._cluster.scheduler
-        over = not (self._members or self.pending or cluster.worker_spec or scheduler.workers)
+        over = not (len(self.members) or self.pending or cluster.worker_spec or scheduler.workers)
         waiting = len(scheduler.queued) + len(scheduler.unrunnable)
         if not over or not self.given_up or not waiting or cluster.adapting:
             self._told_of_waiting = self._told_of_waiting and over
@@ -264,10 +241,6 @@ class Recovery:
     def resumed(self) -> None:
         """The event loop was held up for longer than its timers ask for."""
         self._resumed = time.time()
-
-    def restarted(self) -> None:
-        """The user has all workers started anew."""
-        self._restarted = time.monotonic()
 
     def close(self) -> None:
         """The cluster is closing: nothing is told or submitted any more."""
@@ -282,11 +255,21 @@ class Recovery:
 
     # --- what follows -----------------------------------------------------------------------------
 
+    @staticmethod
+    def _seems_lost(member: Member, now: float) -> bool:
+        """Whether a job has been without any worker for so long that it is to be looked after."""
+        if member.alone is None:
+            return False
+        wait = ENDING if member.ended_in_order else max(LOST - ANSWER, LOST / 2)
+        return now - max(member.alone, member.asked) >= wait
+
     async def _check_lost(self, members: list[Member]) -> None:
         """Cancel jobs without workers that the batch system, asked anew, takes for running."""
         cluster, watcher = self._cluster, self._cluster.watcher
         try:
-            if not await self._ask_anew():
+            restarting = await asyncio.gather(*map(self._is_restarting, members))
+            members = [m for m, again in zip(members, restarting, strict=True) if not again]
+            if not members or not await self._ask_anew():
                 return
             for member in members:
                 if member.name not in cluster.worker_spec or member.alone is None:
@@ -295,11 +278,45 @@ class Recovery:
                 # Otherwise it is over, which comes as an event, or is back in the queue.
                 if status is not None and status.state is JobState.RUNNING and not member.lost:
                     member.lost = "nothing is heard from {its} workers any more"
+                    if not member.silent and time.monotonic() - member.alone >= RESTARTING:
+                        member.lost = "{its} workers did not start again"
             lost = [member.job_id for member in members if member.lost]
         finally:
             self._checking = False
         if lost:
             await cluster._canceller.cancel(*lost)
+
+    async def _is_restarting(self, member: Member) -> bool:
+        """Whether a nanny of the job is there, which starts its worker anew."""
+        now = time.monotonic()
+        if member.silent or member.alone is None or now - member.alone >= RESTARTING:
+            return False
+        # Distributed's handshake is the process's answer: the kernel alone, which goes on to take
+        # connections for a process that is stopped, does not give it.
+        answers = await asyncio.gather(*map(self._answers, member.nannies))
+        if any(answers):
+            member.asked = now
+        return any(answers)
+
+    async def _answers(self, address: str) -> bool:
+        try:
+            async with asyncio.timeout(ANSWER):
+                arguments = self._cluster.scheduler.connection_args
+                comm = await connect(address, timeout=ANSWER, **arguments)
+        except OSError:
+            return False
+        comm.abort()
+        return True
+
+    def _ask_workers(self) -> None:
+        """Have workers say to which job they belong, where their names do not."""
+        for address in self.members.unasked():
+            self._spawn(self._ask_worker(address))
+
+    async def _ask_worker(self, address: str) -> None:
+        if await self.members.ask(address):
+            for worker in here(self._cluster.scheduler, [address]):
+                self.worker_came(worker)
 
     async def _leave(self, node: str) -> None:
         """Workers die there, and nowhere else: its jobs are submitted again, for other nodes."""
@@ -316,16 +333,17 @@ class Recovery:
             if running and status.node == node and wanted and not member.lost:
                 member.lost = f"{{its}} workers die on {node}, and nowhere else"
                 lost.append(member)
-        names = [name for member in lost for name in member.workers]
+        addresses = {address for member in lost for address in member.addresses}
         try:
-            close_to_new_tasks(cluster.scheduler, here(cluster.scheduler, names))
+            close_to_new_tasks(cluster.scheduler, here(cluster.scheduler, addresses))
             async with asyncio.timeout(MOVING):
-                await retire(cluster.scheduler, names)
+                await retire(cluster.scheduler, addresses)
         except Exception:
             # They die there. The jobs must end in any case: nobody would look after them again.
             logger.info("Not all results of %s were moved", node, exc_info=True)
-        for worker in here(cluster.scheduler, names):
-            await give_up(cluster.scheduler, worker.address, "job-lost")
+        for member in lost:
+            for address in list(member.addresses):
+                await give_up(cluster.scheduler, address, "job-lost")
         await cluster._canceller.cancel(*(member.job_id for member in lost))
 
     async def _ask_anew(self) -> bool:
@@ -368,10 +386,10 @@ class Recovery:
             wanted = member.name in self._cluster.worker_spec
             await self._take_out(member)
             if wanted:
-                again, words = self._judge(member, status)
-                groups.setdefault((again, words, member.lost), []).append((member, status))
-        for (again, words, _), group in groups.items():
-            self._act(again, words, group)
+                judged = self._judge(member, status)
+                groups.setdefault((*judged, member.lost), []).append((member, status))
+        for (again, words, unexplained, _), group in groups.items():
+            self._act(again, words, unexplained, group)
 
     async def _take_out(self, member: Member) -> None:
         """Leave no trace of an ended job in the cluster and its scheduler."""
@@ -380,41 +398,78 @@ class Recovery:
         job = cluster.workers.pop(member.name, None)
         for address in list(member.addresses):
             await give_up(cluster.scheduler, address, "job-ended")
-        self._forget(member)
+        self.members.forget(member)
         if job is not None:
             await job.close()
 
-    def _judge(self, member: Member, status: JobStatus) -> tuple[float | None, str]:
-        """Seconds until it is submitted again, or None, and why in words."""
+    def _judge(self, member: Member, status: JobStatus) -> tuple[float | None, str, bool]:
+        """What follows from an end.
+
+        Returns
+        -------
+        float or None
+            Seconds until it is submitted again; None: it is not.
+        str
+            That in words; empty if it need not be told.
+        bool
+            Whether its log is to say why none of its workers came.
+        """
         cluster, history, state = self._cluster, member.history, status.state
         if member.worked > WORKED:
             history.failures = 0
         if state is JobState.CANCELLED and not member.lost:
-            return None, "Cancelled by somebody else, so it is not submitted again"
+            return None, "Cancelled by somebody else, so it is not submitted again", False
         if member.came is None and state not in SITES_FAULT and not self._connected:
             # What kept the first job from working keeps the others from it, too.
-            found = cluster.diagnosis.ended(member, status)
-            return None, f"None of its workers came, so it is not submitted again. {found}"
+            return None, "None of its workers came, so it is not submitted again", True
+        if self._ended_in_order(member, state):
+            return (*self._renewed(member), False)
         if state in RENEWED and member.worked > 60:
-            return FIRST_PAUSE, "Another one is submitted"
+            return FIRST_PAUSE, "Another one is submitted", False
         if state is JobState.OUT_OF_MEMORY:
             history.out_of_memory += 1
             asked = cluster.memory_words()
             advice = f"Each worker had {asked}: give more memory, or fewer processes a job"
             if history.out_of_memory > 1 or self.again < 1:
-                return None, f"It is not submitted again. {advice}"
-            return FIRST_PAUSE, f"It is submitted again once. {advice}"
+                return None, f"It is not submitted again. {advice}", False
+            return FIRST_PAUSE, f"It is submitted again once. {advice}", False
         history.failures += 1
+        own = state not in EXPLAINED or state is JobState.GONE
+        unexplained = member.came is None and own and history.failures == 1
         if history.failures > self.again:
             times = f"after {self.again} times in a row " if self.again else ""
-            return None, f"It is not submitted again {times}"
+            return None, f"It is not submitted again {times}", unexplained
         pause = self._pause(history.failures)
         again = f"It is submitted again in {pause:g} s ({history.failures} of {self.again})"
         if self._elsewhere(bad := self.nodes.left_out):
             again += f", not on {', '.join(bad)}"
-        return pause, again
+        return pause, again, unexplained
 
-    def _act(self, again: float | None, words: str, group) -> None:
+    @staticmethod
+    def _ended_in_order(member: Member, state: JobState) -> bool:
+        """Whether a job's workers came, and went as they were told, however soon."""
+        if member.came is None or member.lost or member.silent or member.died:
+            return False
+        if state is JobState.GONE:
+            # Workers also close by themselves when their job is cancelled.
+            return member.ended_in_order
+        return state in RENEWED
+
+    def _renewed(self, member: Member) -> tuple[float, str]:
+        """Seconds until another job is there in place of one that ended in order; in words."""
+        history = member.history
+        history.failures = 0
+        # One that ends as soon as it has come, before it has done anything, is no failure, but the
+        # batch system is not to be kept busy with it.
+        history.idle = 0 if member.useful or member.worked > 60 else history.idle + 1
+        if history.idle > 1:
+            pause = self._pause(history.idle)
+            longer = pause > self._pause(history.idle - 1)
+            return pause, f"Another one is submitted in {pause:g} s" if longer else ""
+        told, history.told = history.told, True
+        return FIRST_PAUSE, "" if told else "Another one is submitted"
+
+    def _act(self, again: float | None, words: str, unexplained: bool, group) -> None:
         statuses = [status for _, status in group]
         member = group[0][0]
         if member.lost:
@@ -422,8 +477,12 @@ class Recovery:
             its, it = ("its", "it was") if len(group) == 1 else ("their", "they were")
             what = f"{names}: {member.lost.format(its=its)}, so {it} cancelled"
         else:
-            what = jobs.describe(self._cluster.batch, statuses)
-        self.tell(f"{what[0].upper()}{what[1:]}. {words.strip().rstrip('.')}.")
+            what = describe_ends(self._cluster.batch, statuses)
+        found = self._cluster.diagnosis.ended(*group[0]) if unexplained else ""
+        parts = [what, words, found] if again is None else [what, found, words]
+        line = " ".join(f"{part.strip().rstrip('.')}." for part in parts if part.strip())
+        line = f"{line[0].upper()}{line[1:]}"
+        self.tell(line) if words else logger.info("%s", line)
         if again is None:
             self.given_up += len(group)
             self._cluster._wanted -= len(group)
@@ -447,7 +506,7 @@ class Recovery:
         mine = {}
         for history in histories:
             if len(cluster.worker_spec) < cluster._wanted:
-                spec = cluster.new_worker_spec()
+                spec = cluster.new_worker_spec(history.kind)
                 mine.update(dict.fromkeys(spec, history))
                 cluster.worker_spec.update(spec)
         self._inherited.update(mine)
@@ -495,14 +554,19 @@ class Recovery:
         self.said.append(line)
         news.warn(line)
 
-    def _forget(self, member: Member) -> None:
-        self._members.pop(member.job_id, None)
-        for name in member.workers:
-            if self._by_worker.get(name) is member:
-                del self._by_worker[name]
-
     def _spawn(self, coroutine) -> None:
         if self._closed:
             coroutine.close()
             return
         self.tasks.spawn(coroutine)
+
+
+def describe_ends(batch: Scheduler, ended: Iterable[JobStatus]) -> str:
+    """As `jobs.describe`, in one phrase for jobs of many nodes that ended for one reason."""
+    groups: dict[tuple, list[JobStatus]] = {}
+    for status in ended:
+        groups.setdefault((status.state, status.reason), []).append(status)
+    for group in groups.values():
+        if len({status.node for status in group}) > NAMED:
+            group[:] = [dataclasses.replace(status, node="") for status in group]
+    return jobs.describe(batch, itertools.chain.from_iterable(groups.values()))

@@ -5,24 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from distributed.comm import CommClosedError
 from distributed.core import Status
 from distributed.scheduler import heartbeat_interval
 
+from .members import here
+
 # Between two looks at what still runs, seconds.
 LOOK = 0.2
 # Workers tell what they execute with their heartbeats, every half second to some seconds.
 HEARTBEAT = 3.0
-
-
-def here(scheduler, names: Iterable[str]) -> list:
-    """The workers of these names that the scheduler has."""
-    names = {str(name) for name in names}
-    if scheduler is None:
-        return []
-    return [worker for worker in list(scheduler.workers.values()) if str(worker.name) in names]
 
 
 def close_to_new_tasks(scheduler, workers) -> None:
@@ -73,14 +67,14 @@ def take_back(scheduler, worker) -> None:
         worker.actors.difference_update(waiting)
 
 
-async def drain(scheduler, names: Iterable[str], until: float) -> list:
+async def drain(scheduler, addresses: Collection[str], until: float) -> list:
     """Let workers end what they run.
 
     Parameters
     ----------
     scheduler : distributed.Scheduler
-    names : iterable of str
-        The workers' names.
+    addresses : collection of str
+        The workers'; what comes and goes there meanwhile counts (`Member.addresses`).
     until : float
         Moment (`time.monotonic`) after which they are waited for no longer.
 
@@ -89,10 +83,9 @@ async def drain(scheduler, names: Iterable[str], until: float) -> list:
     list of distributed.scheduler.TaskState
         What still runs on them.
     """
-    names = list(names)
     closed: dict[str, float] = {}  # by address: since when (time.time)
     while True:
-        workers = here(scheduler, names)
+        workers = here(scheduler, addresses)
         # Again and again: a nanny may have started one anew.
         close_to_new_tasks(scheduler, workers)
         patience = max(HEARTBEAT, 2 * heartbeat_interval(len(scheduler.workers)))
@@ -107,11 +100,13 @@ async def drain(scheduler, names: Iterable[str], until: float) -> list:
         await asyncio.sleep(LOOK)
 
 
-async def retire(scheduler, names: Iterable[str], until: float | None = None) -> list[str]:
+async def retire(scheduler, addresses: Collection[str], until: float | None = None) -> list[str]:
     """Move the results that only these workers have to others, and let the workers go.
 
     Parameters
     ----------
+    addresses : collection of str
+        As for `drain`.
     until : float, optional
         Moment (`time.monotonic`) until which it is tried again where there is no other worker to
         take the results. By default it is tried once.
@@ -119,14 +114,13 @@ async def retire(scheduler, names: Iterable[str], until: float | None = None) ->
     Returns
     -------
     list of str
-        Names of the workers that could not be let go.
+        Addresses of the workers that could not be let go.
     """
-    names = list(names)
     while True:
-        addresses = [worker.address for worker in here(scheduler, names)]
-        if addresses:
-            await scheduler.retire_workers(workers=addresses, close_workers=True, remove=True)
-        left = [str(worker.name) for worker in here(scheduler, names)]
+        leaving = [worker.address for worker in here(scheduler, addresses)]
+        if leaving:
+            await scheduler.retire_workers(workers=leaving, close_workers=True, remove=True)
+        left = [worker.address for worker in here(scheduler, addresses)]
         if not left or until is None or time.monotonic() >= until:
             return left
         await asyncio.sleep(LOOK)

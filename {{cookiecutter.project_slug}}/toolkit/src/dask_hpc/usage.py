@@ -193,10 +193,9 @@ class Meter:
         workers = list(scheduler.workers.values()) if scheduler is not None else []
         self.usage.sample(sum(min(len(w.processing), w.nthreads) for w in workers))
         # The batch system may be asked only later, or never, whether a job has begun.
-        names = {str(worker.name) for worker in workers}
-        for name, job in list(self._cluster.workers.items()):
-            if job.job_id and (str(name) in names or f"{name}-0" in names):
-                self.usage.began(job.job_id)
+        for member in self._cluster.recovery.members:
+            if member.addresses:
+                self.usage.began(member.job_id)
 
     async def _run(self) -> None:
         while self._cluster.status in (Status.created, Status.starting, Status.running):

@@ -12,6 +12,8 @@ from distributed.core import Status
 
 from . import jobs
 from .errors import JobsEnded, WorkersTimeout
+from .members import running
+from .recovery import describe_ends
 
 # Between two looks at the workers, and between two lines about them, seconds.
 LOOK = 0.02
@@ -155,14 +157,18 @@ class Waiting:
     def no_more(self, n_workers: int) -> bool:
         """Whether all workers of the jobs that are left are there, and they are too few."""
         cluster = self._cluster
-        most = (len(cluster.worker_spec) + cluster.recovery.pending) * cluster.workers_per_job
+        most = sum(cluster.kind(name).workers for name in cluster.worker_spec)
+        most += cluster.recovery.pending * cluster.kind().workers
         return not cluster.adapting and 0 < most < n_workers and len(self.arrived()) >= most
 
     def missing(self) -> str:
         """In words, the jobs whose workers have not all come."""
-        arrived = self.arrived()
-        members = self._cluster.recovery.members
-        complete = {member.job_id for member in members if member.workers <= arrived}
+        scheduler, members = self._cluster.scheduler, self._cluster.recovery.members
+        complete = {
+            member.job_id
+            for member in members
+            if running(scheduler, member.addresses) >= member.kind.workers
+        }
         known = self._cluster.watcher.jobs
         left = [
             status
@@ -178,7 +184,7 @@ class Waiting:
             for status in self._cluster.watcher.jobs.values()
             if status.state.ended and status.reason != "by us"
         ]
-        words = jobs.describe(self._cluster.batch, ended)
+        words = describe_ends(self._cluster.batch, ended)
         causes = self._cluster.diagnosis.causes
         return ". ".join([words, *causes]) if causes else words
 
@@ -186,7 +192,7 @@ class Waiting:
         message = f"{len(self.arrived())} of {n_workers} workers came within {limit:g} s"
         if missing := self.missing() or self._ended_words():
             message += f": {missing}"
-        planned = len(self._cluster.plan)
+        planned = sum(self._cluster.kind(name).workers for name in self._cluster.worker_spec)
         if planned < n_workers:
             message += f" (the cluster is scaled to {planned} workers only)"
         return f"{message}."

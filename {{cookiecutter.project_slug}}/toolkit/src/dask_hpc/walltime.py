@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from . import jobs, news
-from .recovery import Member
+from .members import Member, here
 from .reruns import Reruns
 from .retiring import drain, retire
 from .schedulers import JobState
@@ -18,6 +18,8 @@ SHARE, SHORTEST, LONGEST = 0.1, 10.0, 300.0
 MOVING = 0.3
 # The last moment for that, seconds before the end.
 LAST = 1.0
+# Actors that are named.
+SHOWN = 3
 
 
 class Walltime:
@@ -90,14 +92,25 @@ class Walltime:
         )
         moving = MOVING * self._part(member, end)
         try:
-            running = await drain(scheduler, member.workers, end - moving)
+            running = await drain(scheduler, member.addresses, end - moving)
             if running:
                 whole = jobs.duration(end - member.begun)
                 self.reruns.stopped(running, f"a job runs for {whole}")
-            if await retire(scheduler, member.workers, end - LAST):
-                news.warn(
-                    f"Job {member.job_id} ends and no other worker is there to take its results: "
-                    "what only it has is computed again."
-                )
+            if left := await retire(scheduler, member.addresses, end - LAST):
+                news.warn(f"Job {member.job_id} ends{self._lost_words(left)}")
         finally:
             await self._cluster.close_left(job)
+
+    def _lost_words(self, left: list[str]) -> str:
+        """What is lost with the workers at these addresses."""
+        scheduler = self._cluster.scheduler
+        workers = here(scheduler, left)
+        again = "what only it has is computed again"
+        if actors := sorted({str(task.key) for worker in workers for task in worker.actors}):
+            shown = ", ".join(actors[:SHOWN]) + (", ..." if len(actors) > SHOWN else "")
+            what, them = ("the actor", "it") if len(actors) == 1 else ("the actors", "them")
+            return (
+                f", and with it {what} {shown}, since Dask can't move actors: create {them} anew, "
+                f"with a longer walltime if that is too soon. Of results, {again}."
+            )
+        return f" and no other worker is there to take its results: {again}."

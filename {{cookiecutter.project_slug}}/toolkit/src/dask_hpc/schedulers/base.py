@@ -245,6 +245,12 @@ class Scheduler:
         two want a job's id after them.
     job_id_pattern : str
         Regular expression with a group ``job_id`` that finds the id in what `submit` prints.
+    job_id_variables : tuple of str
+        Variables that hold the job's id in the environment of each of its processes; the first that
+        is set counts.
+    job_id_line : str
+        What the job has to run so that one of them is set, in its shell; empty: the batch system
+        itself sets it.
     walltime_key : str or None
         The key there for how long a job may run; None: jobs have no such limit.
     walltime_forms, walltime_example : str
@@ -311,6 +317,8 @@ class Scheduler:
     see_reason: str = ""
     cancel: str = ""
     job_id_pattern: str = r"(?P<job_id>\d+)"
+    job_id_variables: tuple[str, ...] = ()
+    job_id_line: str = ""
     walltime_key: str | None = None
     walltime_forms: str = ""
     walltime_example: str = ""

@@ -161,6 +161,7 @@ LSF = Scheduler(
     cancel="bkill",
     # "Job <123> is submitted to queue <normal>."
     job_id_pattern=r"Job <(?P<job_id>\d+)> is submitted",
+    job_id_variables=("LSB_JOBID",),
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
     walltime_example="01:00",

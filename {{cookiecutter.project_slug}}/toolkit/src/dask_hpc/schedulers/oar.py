@@ -153,6 +153,7 @@ OAR = Scheduler(
     see_jobs="oarstat -u",
     cancel="oardel",
     job_id_pattern=r"OAR_JOB_ID=(?P<job_id>\d+)",
+    job_id_variables=("OAR_JOB_ID",),
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
     walltime_example="01:00:00",

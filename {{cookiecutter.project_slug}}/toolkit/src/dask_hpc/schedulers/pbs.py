@@ -207,6 +207,7 @@ PBS = Scheduler(
     # 123.server, or an array's 123[].server, alone on its line. qstat and qdel take what is before
     # the server, too.
     job_id_pattern=r"(?m)^(?P<job_id>\d+(?:\[\])?)(?:\.[\w.-]+)?[ \t\r]*$",
+    job_id_variables=("PBS_JOBID",),
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
     walltime_example="01:00:00",

@@ -179,6 +179,7 @@ SGE = Scheduler(
     # 'Your job-array 123.1-3:1 (...' and 123.1-3:1.
     job_id_pattern=r"(?m)(?:Your job(?:-array)? |^(?=\d+(?:\.\d+-\d+:\d+)?[ \t\r]*$))"
     r"(?P<job_id>\d+)",
+    job_id_variables=("JOB_ID",),
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
     walltime_example="01:00:00",

@@ -465,6 +465,7 @@ SLURM = Scheduler(
     cancel="scancel",
     # A site's banner may hold numbers of its own. The second form is what --parsable prints.
     job_id_pattern=r"(?:Submitted batch job |\A(?=\d+(?:;\S+)?\s*\Z))(?P<job_id>\d+)",
+    job_id_variables=("SLURM_ARRAY_JOB_ID", "SLURM_HET_JOB_ID", "SLURM_JOB_ID"),
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
     walltime_example="01:00:00",
