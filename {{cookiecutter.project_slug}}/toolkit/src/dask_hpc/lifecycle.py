@@ -14,13 +14,14 @@ from distributed.deploy.spec import ProcessInterface
 
 from . import jobs, limits
 from .errors import SubmitError
+from .profiles import FromSettings
 from .schedulers import JobState, Scheduler
 
 # Seconds in which a job that could not be cancelled is not tried again.
 JUST_NOW = 10.0
 
 
-class OwnedJob:
+class OwnedJob(FromSettings):
     """Mixed into dask-jobqueue's Job class: reports to the cluster that the job belongs to.
 
     `bound_to` makes a class of it for one cluster, which dask-jobqueue takes as its ``job_cls``.
@@ -94,11 +95,12 @@ class OwnedJob:
         await ProcessInterface.close(self)
 
 
-def bound_to(cluster, job_cls: type, memory_limit: str | None = None) -> type:
+def bound_to(cluster, job_cls: type, memory_limit: str | None = None, settings=None) -> type:
     """The job class of this one cluster; it keeps its name, which dask-jobqueue's messages use."""
     body = {
         "_owner": weakref.ref(cluster),
         "_memory_limit": memory_limit,
+        "_settings": settings,
         "job_id_regexp": cluster.batch.job_id_pattern,
     }
     return type(job_cls.__name__, (OwnedJob, job_cls), body)

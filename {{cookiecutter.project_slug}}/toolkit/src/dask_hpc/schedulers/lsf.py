@@ -158,6 +158,7 @@ LSF = Scheduler(
     see_reason="bjobs -p",
     cancel="bkill",
     # "Job <123> is submitted to queue <normal>."
+    cores_in_script=(r"\s-n (\d+)",),
     job_id_pattern=r"Job <(?P<job_id>\d+)> is submitted",
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,

@@ -187,6 +187,7 @@ PBS = Scheduler(
     see_queues="qstat -Q",
     cancel="qdel",
     # 123.server, alone on its line, of which qstat and qdel take the number, too.
+    cores_in_script=(r"(?:ncpus|ppn)=(\d+)", r"(?:select|nodes)=(\d+)"),
     job_id_pattern=r"(?m)^(?P<job_id>\d+)(?:\.[\w.-]+)?[ \t\r]*$",
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,

@@ -147,6 +147,7 @@ SGE = Scheduler(
     see_reason="qstat -j",
     cancel="qdel",
     # 'Your job 123 ("name") has been submitted', or the number alone (qsub -terse).
+    cores_in_script=(r"\s-pe \S+ (\d+)",),
     job_id_pattern=r"(?m)(?:Your job |^(?=\d+[ \t\r]*$))(?P<job_id>\d+)",
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
