@@ -346,7 +346,7 @@ def test_the_oldest_cookiecutter_that_is_allowed_makes_the_same_project(
         *(("project_slug", name) for name in ["My Lab", "a/b", "..", "", ".x", "a/../../b", "~"]),
         ("cores", "0"),
         ("cores", "100000"),
-        ("memory", "16 GB"),
+        ("memory", "16"),
         ("processes", "3"),
         ("walltime", "soon"),
         ("worker_interface", "ib 0"),
@@ -378,7 +378,7 @@ def lived_in(command):
 @pytest.mark.parametrize("options", [["-f"], ["-f", "-s"], ["-s"], []])
 def test_a_bad_answer_leaves_an_existing_project_alone(command, lived_in, options):
     before = everything(command.folder)
-    code, lines = command(*options, "project_slug=blue-lab", "memory=16 GB", "account=other")
+    code, lines = command(*options, "project_slug=blue-lab", "memory=16", "account=other")
     assert code == 1
     if "-f" in options:
         assert_refused((code, lines), "memory")
@@ -397,7 +397,7 @@ def test_a_name_that_leads_out_leaves_the_folders_around_alone(command, lived_in
 
 def test_a_bad_answer_in_a_replay_is_refused_too(command, lived_in, tmp_path, capfd):
     replay = json.loads(next((tmp_path.parent).rglob("replay/*.json")).read_text())
-    replay["cookiecutter"] |= {"project_slug": "blue-lab", "memory": "16 GB"}
+    replay["cookiecutter"] |= {"project_slug": "blue-lab", "memory": "16"}
     path = tmp_path / "replay.json"
     path.write_text(json.dumps(replay))
     before = everything(command.folder)
@@ -474,7 +474,7 @@ def lines_typed(**answers):
 
 
 def test_a_bad_answer_at_the_prompt_is_refused(command):
-    code, lines = command(typed=lines_typed(memory="16 GB", walltime="soon"))
+    code, lines = command(typed=lines_typed(memory="16", walltime="soon"))
     # The line break after the last prompt is the one that is typed, and not shown here.
     text = "\n".join(lines)
     assert_refused((code, text[text.index("ERROR:") :].splitlines()), "memory", "walltime")

@@ -58,7 +58,7 @@ def said(make=SLURMCluster, **arguments) -> list[str]:
         ),
         ("dask-hpc: {shceduler: slurm}", "dask-hpc.shceduler: there is no such key; did you mean"),
         ("jobqeue: {slurm: {cores: 2}}", "jobqeue: nobody reads a section of this name; did you"),
-        ("jobqueue: {slurm: {memory: 1GB}}", "jobqueue.slurm.memory: 1GB means less to Dask than"),
+        ("jobqueue: {slurm: {memory: 99MB}}", "jobqueue.slurm.memory: 99MB is too little: give"),
     ],
     ids=lambda text: text[:24],
 )
@@ -83,16 +83,16 @@ def test_the_line_shown_is_the_users(files):
 
 
 def test_sections_that_do_not_count_for_this_cluster_are_passed_over(files):
-    files("jobqueue: {pbs: {acount: lab}, gpu: {qeueu: gpu, memory: 1GB}}")
+    files("jobqueue: {pbs: {acount: lab}, gpu: {qeueu: gpu, memory: 99MB}}")
     assert said() == []
     assert [line.partition(": ")[2][:26] for line in said(config_name="gpu")] == [
         "jobqueue.gpu.qeueu: there ",
-        "jobqueue.gpu.memory: 1GB m",
+        "jobqueue.gpu.memory: 99MB ",
     ]
 
 
 def test_a_value_that_is_not_in_force_is_passed_over(files):
-    files("jobqueue: {slurm: {memory: 1GB}}")
+    files("jobqueue: {slurm: {memory: 99MB}}")
     assert said(memory="1 GiB") == []
     with dask.config.set({"jobqueue.slurm.memory": "1 GiB"}):
         assert said() == []

@@ -43,18 +43,91 @@ def test_lists_are_replaced_and_mappings_completed(lab):
     }
     profile = {"job-extra-directives": ["--exclusive"], "scheduler-options": {"interface": "ib1"}}
     with dask.config.set({**base, "jobqueue.big": profile}):
-        found = profiles.arguments(SLURM, "big")
-    assert found == {
-        "job_extra_directives": ["--exclusive"],
-        "scheduler_options": {"dashboard_address": ":0", "interface": "ib1"},
-    }
+        found = profiles.merged(SLURM, "big")
+    assert found["job-extra-directives"] == ["--exclusive"]
+    assert found["scheduler-options"] == {"dashboard_address": ":0", "interface": "ib1"}
 
 
-def test_a_key_that_is_null_or_unknown_counts_as_left_out(lab):
-    with dask.config.set({"jobqueue.big": {"queue": None, "cors": 3, "memory": "4 GiB"}}):
+def script(config_name="gpu", **arguments) -> str:
+    with SLURMCluster(config_name=config_name, **arguments) as cluster:
+        return cluster.job_script()
+
+
+NULLS = {
+    "walltime": ("00:10:00", "#SBATCH -t "),
+    "queue": ("short", "#SBATCH -p "),
+    "account": ("lab", "#SBATCH -A "),
+    "name": ("jobs", "#SBATCH -J "),
+    "interface": ("lo", "--interface"),
+    "log-directory": ("logs", "#SBATCH -e "),
+    "local-directory": ("/tmp", "--local-directory"),
+    "death-timeout": (60, "--death-timeout"),
+    "job-cpu": (16, "--cpus-per-task=16"),
+    "job-mem": ("7G", "--mem=7G"),
+    "worker-extra-args": (["--no-dashboard"], "--no-dashboard"),
+    "job-extra-directives": (["--exclusive"], "--exclusive"),
+    "job-script-prologue": (["module load x"], "module load x"),
+}
+
+
+@pytest.mark.parametrize("key", NULLS)
+def test_null_in_a_profile_is_a_value_and_a_key_that_is_left_out_is_not(lab, key):
+    value, shown = NULLS[key]
+    with dask.config.set({f"jobqueue.slurm.{key}": value, "jobqueue.gpu": {key: None}}):
+        assert shown not in script()
+    with dask.config.set({f"jobqueue.slurm.{key}": value, "jobqueue.gpu": {"memory": "2 GiB"}}):
+        assert shown in script()
+
+
+@pytest.mark.parametrize("key", ["queue", "account", "name", "interface"])
+@pytest.mark.parametrize("blank", ["", None])
+def test_what_is_empty_or_null_leaves_its_line_out_in_the_batch_systems_section_too(
+    lab, key, blank
+):
+    with dask.config.set({f"jobqueue.slurm.{key}": blank}):
+        assert NULLS[key][1] not in script("slurm")
+
+
+@pytest.mark.parametrize("argument", ["queue", "account", "job_name"])
+def test_an_argument_that_is_empty_leaves_its_line_out_and_none_does_not(lab, argument):
+    shown = NULLS[{"job_name": "name"}.get(argument, argument)][1]
+    assert shown not in script("slurm", **{argument: ""})
+    with dask.config.set({"jobqueue.slurm.queue": "short"}):
+        assert shown in script("slurm", **{argument: None})
+
+
+def test_null_in_a_profile_is_not_read_where_a_job_can_not_be_without(lab):
+    nulls = dict.fromkeys(["cores", "memory", "shebang", "worker-command", "cors"])
+    with dask.config.set({"jobqueue.big": nulls}):
         filled = config.explicit(SLURM, {"config_name": "big"})
-    assert filled["memory"] == "4 GiB"
-    assert not {"queue", "cors"} & set(filled)
+        text = script("big")
+    assert (filled["cores"], filled["memory"]) == (2, "1 GiB")
+    assert "cors" not in filled
+    assert text.startswith("#!/")
+    assert " -m distributed.cli.dask_worker " in text
+
+
+def test_null_counts_for_jobs_that_are_submitted_later_and_in_other_threads_for_none(lab):
+    with dask.config.set({"jobqueue.gpu": {"walltime": None}}):
+        with SLURMCluster(config_name="gpu") as cluster, SLURMCluster() as other:
+            cluster.scale(jobs=1)
+            other.scale(jobs=1)
+            cluster.wait_for_workers(2, timeout=60)
+            other.wait_for_workers(2, timeout=60)
+            scripts = [lab.script(job) for job in (*cluster.job_ids, *other.job_ids)]
+    assert ["#SBATCH -t " in text for text in scripts] == [False, True]
+    assert "dask-hpc-" not in str(dask.config.get("jobqueue"))
+
+
+def test_a_job_class_finds_keys_of_its_own_in_the_profile(lab):
+    class Job(SLURMCluster.job_cls):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            flavor = dask.config.get(f"jobqueue.{self.config_name}.flavor")
+            self.job_header += f"\n#SBATCH --comment={flavor}"
+
+    with dask.config.set({"jobqueue.gpu": {"flavor": "sweet"}}):
+        assert "--comment=sweet" in script(job_cls=Job)
 
 
 @pytest.mark.parametrize("name", ["gup", "pbs", "local"])

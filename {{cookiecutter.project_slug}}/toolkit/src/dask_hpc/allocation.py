@@ -18,15 +18,15 @@ import subprocess
 import time
 import weakref
 
-import dask
 from dask.utils import format_bytes, parse_bytes, parse_timedelta
 from distributed.core import Status
 from distributed.deploy.spec import ProcessInterface, SpecCluster
 from distributed.utils import get_ip_interface
 
-from . import config, jobs, news, schedulers
+from . import config, jobs, news, schedulers, values
 from ._jobqueue import dask_jobqueue
 from .errors import ConfigError, JobsEnded, WorkersTimeout
+from .profiles import FromSettings
 from .retiring import give_up
 from .tasks import EndsItself, Tasks
 from .tls import ConnectsApart
@@ -98,7 +98,7 @@ def nodes() -> list[str]:
     return [here, *(node for node in found if node != here)]
 
 
-class Step(dask_jobqueue.slurm.SLURMJob):
+class Step(FromSettings, dask_jobqueue.slurm.SLURMJob):
     """The workers of one node, as a step of the job.
 
     Takes the arguments of dask-jobqueue's class, of which it uses the worker's part, and the node.
@@ -225,7 +225,8 @@ class AllocationCluster(EndsItself, ConnectsApart, dask_jobqueue.SLURMCluster):
         _check_size(kwargs)
         kwargs["scheduler_options"] = _scheduler_options(kwargs)
         kwargs.update(_workers_own_network(kwargs))
-        super().__init__(job_cls=job_cls, **kwargs)
+        body = {"_settings": kwargs.pop("settings")}
+        super().__init__(job_cls=type("Step", (job_cls or Step,), body), **kwargs)
         self._job_kwargs = {**self._job_kwargs, "owner": weakref.ref(self)}
         if n_workers:
             self.scale(n_workers)
@@ -244,12 +245,18 @@ class AllocationCluster(EndsItself, ConnectsApart, dask_jobqueue.SLURMCluster):
         cores : int, optional
             Cores of all nodes.
         """
+        for name, value in {"n": n, "jobs": jobs, "cores": cores}.items():
+            if value is not None and (line := values.amount(value)):
+                raise ValueError(f"scale({name}=...) {line}")
+        if memory is not None and (line := values.unreadable_memory(memory)):
+            raise ValueError(f"scale(memory=...): {line}")
         job = self._dummy_job
-        wanted = jobs or 0
+        wanted = math.ceil(jobs or 0)
+        size = None if memory is None else parse_bytes(values.memory_text(memory))
         for amount, each in (
             (n, job.worker_processes),
             (cores, job.worker_cores),
-            (parse_bytes(memory) if memory is not None else None, job.worker_memory),
+            (size, job.worker_memory),
         ):
             if amount is not None:
                 wanted = max(wanted, math.ceil(amount / each))
@@ -288,9 +295,9 @@ class AllocationCluster(EndsItself, ConnectsApart, dask_jobqueue.SLURMCluster):
         JobsEnded
             No node has workers any more.
         """
-        if not isinstance(n_workers, int) or n_workers < 1:
+        if (number := values.whole(n_workers)) is None or number < 1:
             raise ValueError(f"n_workers must be a whole number, 1 or more, not {n_workers!r}")
-        return self.sync(self._wait, n_workers, timeout)
+        return self.sync(self._wait, number, timeout)
 
     async def _wait(self, n_workers, timeout):
         limit = None if timeout is None else parse_timedelta(timeout, "s")
@@ -430,14 +437,14 @@ def _setting(kwargs: dict, name: str):
     """An argument, or what jobqueue.yaml says instead."""
     if kwargs.get(name) is not None:
         return kwargs[name]
-    return dask.config.get(f"jobqueue.{kwargs['config_name']}.{name.replace('_', '-')}", None)
+    return kwargs["settings"].get(name)
 
 
 def _scheduler_options(kwargs: dict) -> dict:
     """The scheduler's options, for a compute node."""
     options = dict(_setting(kwargs, "scheduler_options") or {})
     interface = _setting(kwargs, "interface")
-    if interface is None:
+    if not interface:
         return options
     # What they say of the interface is for the login node; here the workers' own is the right one.
     options["interface"] = interface
@@ -463,7 +470,7 @@ def _workers_own_network(kwargs: dict) -> dict:
     without one they are on every network of the node.
     """
     interface, options = _setting(kwargs, "interface"), _setting(kwargs, "worker_extra_args") or []
-    if interface is None or any("dashboard" in option for option in options):
+    if not interface or any("dashboard" in option for option in options):
         return {}
     find = shlex.join(["-c", _ADDRESS.format(name=interface.encode())])
     line = f"DASK_HPC_HOST=$({_setting(kwargs, 'python')} {find})"

@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-import dask
 from dask.utils import format_bytes, parse_bytes
 from distributed import SchedulerPlugin, SpecCluster
 from distributed.core import Status
@@ -43,7 +42,7 @@ from .reruns import Reruns
 from .retiring import retire
 from .tasks import EndsItself, Tasks
 from .tls import ConnectsApart
-from .usage import Meter
+from .usage import Meter, cores_held
 from .waiting import Waiting
 from .walltime import Walltime
 
@@ -108,6 +107,7 @@ class ClusterMixin(EndsItself, ConnectsApart):
         kwargs = arguments.rightly_named(self.batch, type(self), job_cls, kwargs)
         given = [name for name, value in kwargs.items() if value is not None]
         kwargs = config.explicit(self.batch, kwargs)
+        self._settings = kwargs.pop("settings")
         doubts.about_values(files, sections, given)
         self._doubt_arguments(given, kwargs["cores"], kwargs["processes"])
         self._wanted = 0  # jobs
@@ -124,10 +124,12 @@ class ClusterMixin(EndsItself, ConnectsApart):
         self._waiting = Waiting(self)
         self._walltime = Walltime(self, self._asked_seconds(kwargs))
         self.diagnosis = Diagnosis(self, self._setting(kwargs, "death-timeout"))
-        job_cls = bound_to(self, job_cls or type(self).job_cls, kwargs.pop("memory_limit", None))
+        limit = kwargs.pop("memory_limit", None)
+        job_cls = bound_to(self, job_cls or type(self).job_cls, limit, self._settings)
         self.meter.usage.cores = kwargs["cores"]
         self.meter.limit = config.idle_timeout(idle_timeout)
         super().__init__(n_workers=n_workers, job_cls=job_cls, **kwargs)
+        self.meter.usage.cores = cores_held(self.batch, self.job_script()) or kwargs["cores"]
         # HTCondor's jobs may be on another computer, which its commands have to be told.
         self._canceller.own = self.watcher.own = self._own_cancel_command()
 
@@ -166,7 +168,7 @@ class ClusterMixin(EndsItself, ConnectsApart):
 
     def _setting(self, kwargs: dict, key: str):
         value = kwargs.get(key.replace("-", "_"))
-        return dask.config.get(f"{self._section}.{key}", None) if value is None else value
+        return self._settings.get(key) if value is None else value
 
     def _asked_seconds(self, kwargs: dict) -> float | None:
         """The walltime asked for; None where there is none, or none that can be read."""
@@ -210,7 +212,7 @@ class ClusterMixin(EndsItself, ConnectsApart):
             It is no number of workers, jobs or cores, or no amount of memory.
         """
         for name, value in {"n": n, "jobs": jobs, "cores": cores}.items():
-            if value is not None and (line := values.times(value)):
+            if value is not None and (line := values.amount(value)):
                 raise ValueError(f"scale({name}=...) {line}")
         if memory is not None and (line := values.unreadable_memory(memory)):
             raise ValueError(f"scale(memory=...): {line}")
@@ -218,9 +220,10 @@ class ClusterMixin(EndsItself, ConnectsApart):
         if asked and self.status == Status.closed:
             why = f": {self.meter.closed_because}" if self.meter.closed_because else ""
             raise ClusterClosed(f"This cluster is closed{why}. Make a new one.")
-        target = math.ceil(n / self.workers_per_job) if n is not None else jobs or 0
+        target = math.ceil(n / self.workers_per_job) if n is not None else math.ceil(jobs or 0)
         if memory is not None:
-            target = max(target, math.ceil(parse_bytes(memory) / self._memory_per_worker()))
+            size = parse_bytes(values.memory_text(memory))
+            target = max(target, math.ceil(size / self._memory_per_worker()))
         if cores is not None:
             target = max(target, math.ceil(cores / self._threads_per_worker()))
         if self.asynchronous or self.status == Status.closed:
@@ -312,11 +315,14 @@ class ClusterMixin(EndsItself, ConnectsApart):
             "maximum_cores": maximum_cores,
         }
         for name, value in numbers.items():
-            if value not in (None, math.inf) and (line := values.times(value)):
+            if value not in (None, math.inf) and (line := values.amount(value)):
                 raise ValueError(f"adapt({name}=...) {line}")
         for name, value in {"minimum": minimum_memory, "maximum": maximum_memory}.items():
             if value is not None and (line := values.unreadable_memory(value)):
                 raise ValueError(f"adapt({name}_memory=...): {line}")
+        minimum, maximum = minimum or 0, math.inf if maximum is None else maximum
+        minimum_memory = values.memory_text(minimum_memory)
+        maximum_memory = values.memory_text(maximum_memory)
         each = {"cores": self._threads_per_worker(), "memory": self._memory_per_worker()}
         least = [minimum / self.workers_per_job, minimum_jobs or 0]
         most = [maximum / self.workers_per_job]
@@ -354,9 +360,9 @@ class ClusterMixin(EndsItself, ConnectsApart):
         JobsEnded
             All jobs are over before.
         """
-        if not isinstance(n_workers, int) or n_workers < 1:
+        if (number := values.whole(n_workers)) is None or number < 1:
             raise ValueError(f"n_workers must be a whole number, 1 or more, not {n_workers!r}")
-        return self.sync(self.meter.while_awaited, self._waiting.wait, n_workers, timeout)
+        return self.sync(self.meter.while_awaited, self._waiting.wait, number, timeout)
 
     # --- what the parts of the cluster ask ------------------------------------------------------
 

@@ -66,10 +66,11 @@ def idle_timeout(asked: Any = None) -> float | None:
         value = dask.config.get(f"{SECTION}.idle-timeout", None)
     if value is None:
         return None
-    bare = isinstance(value, int | float) and not isinstance(value, bool)
-    if line := "" if bare and asked is not None and value >= 0 else values.duration(value):
+    number = values.number(value)
+    bare = number is not None and asked is not None and number >= 0
+    if line := "" if bare else values.duration(value):
         raise ConfigError(f"{where} {line}.")
-    return parse_timedelta(value, "s") or None
+    return parse_timedelta(value if number is None else number, "s") or None
 
 
 def resubmit() -> int:
@@ -85,7 +86,7 @@ def resubmit() -> int:
         return RESUBMIT
     if line := values.times(value):
         raise ConfigError(f"{SECTION}.resubmit {line}.")
-    return value
+    return values.whole(value)
 
 
 def find_project(start: Path | str | None = None) -> Path:
@@ -223,7 +224,8 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
     """A cluster's arguments with those filled in that dask-jobqueue wants to be told, not to read.
 
     Its `scale(cores=…)`, `scale(memory=…)` and the grouping of workers by job look at arguments
-    alone. What a profile (``config_name``) leaves out comes from the batch system's section.
+    alone. All else is in `settings`, beside the arguments: the keys of a profile (``config_name``),
+    and of the batch system's section what it leaves out.
     Folders are expanded, and those that are shared with the nodes made. A ``--memory-limit`` among
     the worker's options becomes `memory_limit`, which dask-jobqueue does not know.
 
@@ -232,51 +234,52 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
     ConfigError
         Something needed is missing or impossible.
     """
-    from . import profiles  # it reads this module
+    from . import config_check, doubts, profiles  # they read this module
 
     kwargs = dict(kwargs)
-    given = {name for name, value in kwargs.items() if value is not None}
     section = batch.section
     profile = kwargs.pop("config_name", None) or section
-    differing = profiles.arguments(batch, profile)
-    for name, value in differing.items():
-        if kwargs.get(name) is None:
-            kwargs[name] = value
-    # With the profile's keys given as arguments, dask-jobqueue finds the rest in this section.
-    kwargs["config_name"] = section
+    if kwargs.get("name") == "":  # the cluster's, not the jobs'
+        kwargs["name"] = None
+    nulls = set()
+    for key, value in [(_key(name), value) for name, value in kwargs.items() if name != "name"]:
+        if config_check.is_blank(key, value):
+            nulls.add(key)
+            kwargs[_argument(key)] = None
+    settings = profiles.Settings(batch, profile, frozenset(nulls))
+    found = settings.all()
+    given = {name for name, value in kwargs.items() if value is not None}
+    # Whatever dask-jobqueue's cluster class reads itself is an argument; this section is there.
+    kwargs |= {"config_name": section, "settings": settings}
 
     def setting(name: str) -> Any:
-        if kwargs.get(name) is not None:
-            return kwargs[name]
-        return dask.config.get(f"jobqueue.{section}.{name.replace('_', '-')}", None)
+        return kwargs[name] if kwargs.get(name) is not None else found.get(_key(name))
 
     def key(name: str) -> str:
         if name in given:
             return f"argument {name}"
-        return f"jobqueue.{profile if name in differing else section}.{name.replace('_', '-')}"
+        return named(section, profile, _key(name))
 
     for name in ("cores", "memory", *batch.required):
         if setting(name) is None:
-            raise ConfigError(
-                f"{name} of a job is not set: write it into config/jobqueue.yaml, section "
-                f"jobqueue.{section}, and run `dask hpc setup`, or give {name}= as an argument."
-            )
-    cores, processes = setting("cores"), setting("processes")
-    if processes is None:
-        processes = default_processes(cores)
-    for name, value in {"cores": cores, "processes": processes}.items():
-        if line := values.count(value):
+            raise ConfigError(not_set(section, _key(name)))
+    for name in ("cores", "processes"):
+        if setting(name) is not None and (line := values.count(setting(name))):
             raise ConfigError(f"{key(name)} {line}.")
+    cores = values.whole(setting("cores"))
+    processes = values.whole(setting("processes")) or default_processes(cores)
     if line := values.unreadable_memory(setting("memory")):
         raise ConfigError(f"{key('memory')}: {line}.")
     if (timeout := setting("death_timeout")) is not None:
         if line := values.seconds(timeout):
             raise ConfigError(f"{key('death_timeout')} {line}.")
         # The worker's command wants a word, and others here a number.
-        kwargs["death_timeout"] = parse_timedelta(timeout, "s")
+        number = values.number(timeout)
+        kwargs["death_timeout"] = parse_timedelta(timeout if number is None else number, "s")
     for name in ("worker_extra_args", "job_script_prologue", "job_directives_skip"):
         if isinstance(setting(name), str):
             raise ConfigError(f"{key(name)} must be a list, not {setting(name)!r}.")
+        kwargs[name] = list(setting(name) or [])
     if setting("interface") is not None and (line := values.interface(setting("interface"))):
         raise ConfigError(f"{key('interface')} {line}.")
     for name in ("log_directory", "local_directory", "shared_temp_directory"):
@@ -286,12 +289,16 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
     options = setting("scheduler_options") if kwargs.get("scheduler_cls") is None else None
     if options is not None and (line := values.scheduler_options(options)):
         raise ConfigError(f"{key('scheduler_options')}: {line}.")
-    for name in sorted(batch_arguments() | set(kwargs)):
+    for name in sorted(batch_arguments() | set(kwargs) - {"settings"}):
         if line := values.one_line(name.replace("_", "-"), setting(name)):
             raise ConfigError(f"{key(name)}: {line}.")
     directives = setting("job_extra_directives")
-    if directives is not None and (line := batch.directives_problem(directives)):
-        raise ConfigError(f"{key('job_extra_directives')} {line}.")
+    if directives is not None:
+        if line := batch.directives_problem(directives):
+            raise ConfigError(f"{key('job_extra_directives')} {line}.")
+        if "job_extra_directives" in given and (line := batch.comment_in(directives)):
+            doubts.warn(f"argument job_extra_directives: {line}")
+        kwargs["job_extra_directives"] = batch.unmarked(directives)
     if processes > cores:
         raise ConfigError(
             f"jobqueue.{profile}: {processes} processes can't share {cores} cores; "
@@ -302,9 +309,18 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
             f"nanny=False is for one process per job, and jobqueue.{profile} has {processes}: "
             "give processes=1 too."
         )
-    kwargs.update(cores=cores, memory=setting("memory"), processes=processes)
+    memory = values.memory_text(setting("memory"))
+    kwargs.update(cores=cores, memory=memory, processes=processes)
+    kwargs["scheduler_options"] = setting("scheduler_options")
+    if setting("interface") is not None:
+        kwargs["interface"] = setting("interface")
+    elif dask.config.get(f"jobqueue.{section}.interface", None) is not None:
+        # Null in a profile. dask-jobqueue would look for it in this section, if it were None.
+        kwargs["interface"] = ""
+        kwargs["scheduler_options"] = {"interface": None, **kwargs["scheduler_options"]}
     if setting("log_directory") is not None:
         kwargs["log_directory"] = folders.made(str(setting("log_directory")), key("log_directory"))
+    _name_for_jobs(batch, kwargs, setting("job_name"), key("job_name"))
     if kwargs.get("security") is True and importlib.util.find_spec("cryptography") is None:
         raise ConfigError(
             "security=True makes keys with the package cryptography, which is not here: "
@@ -318,16 +334,15 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
                 str(setting("shared_temp_directory")), key("shared_temp_directory")
             )
         else:
-            shared = kwargs.get("log_directory", ".")
+            shared = kwargs.get("log_directory") or "."
         kwargs["shared_temp_directory"] = os.path.abspath(shared)  # noqa: PTH100 - a str
     if setting("local_directory") is not None:
         kwargs["local_directory"], lines = folders.on_the_node(
             str(setting("local_directory")), key("local_directory"), str(setting("shebang"))
         )
-        prologue = setting("job_script_prologue") or setting("env_extra") or []
-        kwargs["job_script_prologue"] = [*prologue, *lines]  # it may set what the folder names
-    options = setting("worker_extra_args") or setting("extra") or []
-    limit, rest = limits.taken_out(options)
+        # The lab's own may set what the folder names.
+        kwargs["job_script_prologue"] += lines
+    limit, rest = limits.taken_out(kwargs["worker_extra_args"])
     if limit is not None:
         kwargs.update(memory_limit=limit, worker_extra_args=rest)
     if setting("python") is None:
@@ -336,13 +351,50 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
     return kwargs
 
 
+def _key(argument: str) -> str:
+    return "name" if argument == "job_name" else argument.replace("_", "-")
+
+
+def _argument(key: str) -> str:
+    return "job_name" if key == "name" else key.replace("-", "_")
+
+
+def _name_for_jobs(
+    batch: schedulers.Scheduler, kwargs: dict[str, Any], job_name: Any, where: str
+) -> None:
+    """Replace in the names of a cluster and its jobs what a job script can't hold, and say so."""
+    from . import doubts  # it reads this module
+
+    if job_name is not None:
+        name = values.job_name(str(job_name))
+        if name != str(job_name):
+            no = "their name can't hold blanks, slashes and quotes"
+            doubts.warn(f"{where} {job_name!r}: jobs are called {name}, since {no}.")
+            kwargs["job_name"] = name
+        forms = [form for form in batch.log_names if "{name}" in form]
+        rest = max((len(form.format(name="", job="0" * 10)) for form in forms), default=0)
+        longest = values.LONGEST_FILE - rest
+        if kwargs.get("log_directory") and len(os.fsencode(name)) > longest:
+            raise ConfigError(
+                f"{where}: a name of {len(name)} characters is too long for the files of the jobs' "
+                f"output, which are called after it; give {longest} at most."
+            )
+    if (cluster := kwargs.get("name")) is not None:
+        name = values.cluster_name(str(cluster)) or None
+        if name != str(cluster):
+            no = "its workers' names can't hold blanks and what means something to a shell"
+            doubts.warn(f"argument name {cluster!r}: the cluster is called {name}, since {no}.")
+            kwargs["name"] = name
+
+
 def default_processes(cores: int) -> int:
     """Processes of a job where nothing is said: the largest number up to 8 that divides its cores.
 
     A pure-Python loop is held to one core per process, so that threads alone would not speed it up.
     """
-    if isinstance(cores, bool) or not isinstance(cores, int) or cores < 1:
+    if values.count(cores):
         return 1
+    cores = values.whole(cores)
     return max(n for n in range(1, 9) if cores % n == 0)
 
 
@@ -391,12 +443,63 @@ def summary() -> list[str]:
 
 
 def _elsewhere(section: str, key: str) -> str:
-    """Where a setting comes from, if from another file than the lab's."""
+    """Where a setting comes from, if from another place than the lab's file."""
+    place = source(section, key)
+    return f"   from {place}" if place else ""
+
+
+def source(section: str, key: str) -> str:
+    """The file or variable that a setting is from; empty: the lab's file, or none of them."""
+    name = f"jobqueue.{section}.{key}"
+    if found := variable(section, key):
+        return f"the variable {found}"
     for path, content in reversed(files()):
-        if dask.config.get(f"jobqueue.{section}.{key}", None, config=content) is not None:
-            linked = path.parent == Path(sys.prefix) / "etc" / "dask"
-            return "" if linked else f"   from {path}"
+        if dask.config.get(name, _ABSENT, config=content) is not _ABSENT:
+            return "" if is_labs(path) else str(path)
     return ""
+
+
+def variable(section: str, key: str) -> str:
+    """The variable of the environment that sets a key, as ``DASK_JOBQUEUE__SLURM__CORES`` does."""
+    name = f"jobqueue.{section}.{key}".replace("-", "_")
+    for found in os.environ:
+        if found.startswith("DASK_"):
+            path = found.removeprefix("DASK_").lower().replace("__", ".").replace("-", "_")
+            if path == name:
+                return found
+    return ""
+
+
+_ABSENT = object()
+
+
+def is_labs(path: Path) -> bool:
+    """Whether this is a file that `link` puts into the environment, or would."""
+    return path.parent == Path(sys.prefix) / "etc" / "dask"
+
+
+def named(section: str, profile: str, key: str) -> str:
+    """A key for a message: in the section that says it, and the file if it is not the lab's."""
+    keys = dask.config.get(f"jobqueue.{profile}", None) or {}
+    own = {str(name).replace("_", "-") for name in keys}
+    section = profile if key in own else section
+    place = source(section, key)
+    return f"jobqueue.{section}.{key}" + (f" (from {place})" if place else "")
+
+
+def not_set(section: str, key: str) -> str:
+    """What to do about a key that a job can't do without."""
+    from . import hiding  # it reads this module
+
+    if found := variable(section, key):
+        return f"{key} of a job is not set: the variable {found} says so; `unset {found}`."
+    if line := hiding.of_key(section, key):
+        return f"{key} of a job is not set: {line}"
+    return (
+        f"{key} of a job is not set: write it into config/jobqueue.yaml, section "
+        f"jobqueue.{section}, and run `dask hpc setup`, or give {key.replace('-', '_')}= as an "
+        "argument."
+    )
 
 
 def check() -> list[str]:
@@ -404,6 +507,8 @@ def check() -> list[str]:
 
     A line names the file to edit, and the key. Nothing is asked of the batch system.
     """
-    from .config_check import findings  # it reads this module
+    from . import config_check, hiding  # they read this module
 
-    return findings([(origin(path), content) for path, content in files()])
+    named = [(origin(path), content) for path, content in files()]
+    hidden = hiding.lines()
+    return [*hidden.values(), *config_check.findings(named, set(hidden))]

@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from . import schedulers, values
+from . import schedulers, values, yaml_text
 from .config import SECTION, packaged
 
+NO_KEYS = "holds no keys; write them as `cores: 4`, one a line, without a hyphen before"
 OUR_KEYS = {"scheduler", "idle-timeout", "resubmit"}
 # Sections at the top of the files in config/; those of other packages are not ours to judge.
 TOP = ["jobqueue", SECTION, "distributed", "labextension"]
@@ -21,6 +22,8 @@ RENAMED = {
     "job-extra": "job-extra-directives",
     "header-skip": "job-directives-skip",
 }
+# Keys whose text is written into a line of the job script as it is: empty, the line would be wrong.
+MAY_BE_BLANK = {"queue", "account", "project", "name", "resource-spec", "interface", "job-mem"}
 FOLDERS = ("log-directory", "local-directory", "shared-temp-directory")
 # What the batch systems' own options are called, where a key of another name stands for it.
 THEIRS = {
@@ -36,14 +39,25 @@ THEIRS = {
 UNLISTED = {"job-extra", "header-skip", "env-extra", "extra"}
 
 
-def findings(files: list[tuple[Path, dict[str, Any]]]) -> list[str]:
+def is_blank(key: str, value: Any) -> bool:
+    """Whether this is an empty text, as good as null."""
+    if key not in MAY_BE_BLANK or not isinstance(value, str):
+        return False
+    return not (value if key == "interface" else value.strip())
+
+
+def findings(
+    files: list[tuple[Path, dict[str, Any]]], in_the_way: Collection[Path] = ()
+) -> list[str]:
     """What is doubtful in these files, of which a later one goes before an earlier one."""
     values = [f"{path}: jobqueue.{s}.{key}: {line}" for path, s, key, line in about_values(files)]
-    return [*about_keys(files), *values]
+    return [*about_keys(files, in_the_way=in_the_way), *values]
 
 
 def about_keys(
-    files: list[tuple[Path, dict[str, Any]]], only: Collection[str] | None = None
+    files: list[tuple[Path, dict[str, Any]]],
+    only: Collection[str] | None = None,
+    in_the_way: Collection[Path] = (),
 ) -> list[str]:
     """The keys and sections of these files that nobody reads, one line each.
 
@@ -53,18 +67,24 @@ def about_keys(
     only : collection of str, optional
         The sections of ``jobqueue`` that matter; default: all. Those whose name looks like a slip
         are told in any case.
+    in_the_way : collection of Path
+        Files that had better be moved away: their old names are not told.
     """
     lines = []
-    named = {section for _, content in files for section, _ in _sections(content)}
+    named = {section for _, content in files for section, _ in sections(content)}
     for path, content in files:
+        lines += [f"{path}, {line}" for line in yaml_text.doubts(path, only)]
         lines += [f"{path}: {line}" for line in _top(content)]
+        lines += [f"{path}: {line}" for line in _no_section(content)]
         lines += [f"{path}: {line}" for line in _ours(_section(content, SECTION))]
-        for section in sorted(set(dict(_sections(content))) - set(packaged())):
+        for section in sorted(set(dict(sections(content))) - set(packaged())):
             if line := _mistaken(section, named):
                 lines.append(f"{path}: jobqueue.{section}: {line}")
-        for section, keys in _sections(content):
+        for section, keys in sections(content):
             if only is None or section in only:
-                lines += [f"{path}: jobqueue.{section}.{line}" for line in _keys(section, keys)]
+                old = path not in in_the_way
+                said = _keys(section, keys, old)
+                lines += [f"{path}: jobqueue.{section}.{line}" for line in said]
     return lines
 
 
@@ -83,8 +103,7 @@ def about_values(
         scheduler, known = _scheduler_of(section), []
         if section not in packaged() and base:
             # A profile is a section of the batch system's own with some keys changed.
-            changed = {key: pair for key, pair in settings.items() if pair[0] is not None}
-            scheduler, settings, known = own, {**base, **changed}, said
+            scheduler, settings, known = own, {**base, **settings}, said
         for key, line in _values(scheduler, settings):
             if (key, line) not in known:
                 found.append((settings[key][1], section, key, line))
@@ -107,11 +126,37 @@ def _section(content: dict[str, Any], name: str) -> Any:
 
 
 def _top(content: dict[str, Any]) -> Iterator[str]:
-    for key in content:
+    for key, value in content.items():
         name = str(key).replace("_", "-")
+        # `scheduler: threads` at the top is Dask's own.
+        known = [*schedulers.SCHEDULERS, "none"]
+        if name in OUR_KEYS and (name != "scheduler" or value in known):
+            yield f"{key}: nobody reads it at the top of a file; indent it under `{SECTION}:`"
+            continue
+        if name in packaged() and isinstance(value, dict):
+            yield f"{key}: nobody reads it at the top of a file; indent it under `jobqueue:`"
+            continue
         close = difflib.get_close_matches(name, TOP, n=1, cutoff=0.8)
         if close and name not in TOP:
             yield f"{key}: nobody reads a section of this name; did you mean {close[0]}?"
+
+
+def _no_section(content: dict[str, Any]) -> Iterator[str]:
+    """Sections that hold no keys, and keys that stand where sections should."""
+    jobqueue = content.get("jobqueue")
+    if jobqueue is not None and not isinstance(jobqueue, dict):
+        yield "jobqueue: holds no sections; it should begin like `slurm:`, indented"
+        return
+    lists = {name: keys for name, keys in (jobqueue or {}).items() if not isinstance(keys, dict)}
+    known = {key for keys in packaged().values() for key in keys}
+    if stray := [str(name) for name in lists if str(name).replace("_", "-") in known]:
+        yield (
+            f"jobqueue: {', '.join(stray)} stand beside the sections, where nobody reads them; "
+            "indent them under the batch system's, such as slurm:"
+        )
+    for name, keys in lists.items():
+        if keys is not None and str(name) not in stray:
+            yield f"jobqueue.{name}: {NO_KEYS}"
 
 
 def _mistaken(section: str, named: set[str]) -> str:
@@ -146,9 +191,10 @@ def _ours(section: Any) -> Iterator[str]:
             yield f"{SECTION}.scheduler: {error.args[0]}"
 
 
-def _sections(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    sections = content.get("jobqueue")
-    for name, keys in (sections if isinstance(sections, dict) else {}).items():
+def sections(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The sections of ``jobqueue`` in a file, with the names of their keys as in the docs."""
+    found = content.get("jobqueue")
+    for name, keys in (found if isinstance(found, dict) else {}).items():
         if isinstance(keys, dict):
             # Dask takes - and _ in keys for the same.
             yield str(name), {str(key).replace("_", "-"): value for key, value in keys.items()}
@@ -161,17 +207,21 @@ def _scheduler_of(section: str) -> schedulers.Scheduler | None:
     return None
 
 
-def _keys(section: str, keys: dict[str, Any]) -> Iterator[str]:
+def _keys(section: str, keys: dict[str, Any], old: bool = True) -> Iterator[str]:
     scheduler = _scheduler_of(section)
     if section in packaged():
         known = set(packaged()[section])
     else:  # a profile of the lab's own
         known = {key for keys in packaged().values() for key in keys}
     for key, value in keys.items():
-        if key in RENAMED and value is not None:
-            yield f"{key}: its name is now {RENAMED[key]}"
-        elif key == "project" and scheduler is not None and scheduler.account_key == "account":
-            yield f"{key}: its name is now {scheduler.account_key}"
+        new = RENAMED.get(key)
+        if key == "project" and scheduler is not None and scheduler.account_key == "account":
+            new = "account"
+        if new:
+            # Null or empty it says nothing, as in dask-jobqueue's own file of old.
+            if value and old:
+                beside = ", which stands there, too, and counts" if keys.get(new) else ""
+                yield f"{key}: its name is now {new}{beside}"
         elif key not in known | UNLISTED:
             yield f"{key}: there is no such key, and it is ignored" + _meant(key, known)
 
@@ -187,7 +237,7 @@ def _merged(files) -> dict[str, dict[str, tuple[Any, Path]]]:
     """Section → key → the value that counts, and the file it is from."""
     merged: dict[str, dict[str, tuple[Any, Path]]] = {}
     for path, content in files:
-        for section, keys in _sections(content):
+        for section, keys in sections(content):
             merged.setdefault(section, {}).update({k: (v, path) for k, v in keys.items()})
     return merged
 
@@ -196,7 +246,7 @@ def _values(
     scheduler: schedulers.Scheduler | None, found: dict[str, tuple[Any, Path]]
 ) -> Iterator[tuple[str, str]]:
     """Key and what is doubtful about its value, in the settings of one kind of job."""
-    settings = {key: value for key, (value, _) in found.items()}
+    settings = {k: None if is_blank(k, value) else value for k, (value, _) in found.items()}
     for key, value in settings.items():
         if line := values.one_line(key, value):
             yield key, line
@@ -206,7 +256,7 @@ def _values(
             if line := values.count(settings[key]):
                 yield key, line
             else:
-                counts[key] = settings[key]
+                counts[key] = values.whole(settings[key])
     cores, processes = counts.get("cores"), counts.get("processes")
     if cores and processes and processes > cores:
         yield "processes", f"{processes} processes can't share {cores} cores"
@@ -226,15 +276,9 @@ def _values(
     walltime = settings.get("walltime")
     if scheduler is not None:
         yield from _job(scheduler, settings)
-    if walltime is None or (scheduler is not None and scheduler.walltime_key is None):
-        return
-    if isinstance(walltime, int):
-        # YAML reads 10:00:00 without quotes as the number 36000.
-        example = scheduler.walltime_example if scheduler else "01:00:00"
-        yield "walltime", f'is the number {walltime}; put the time in quotes, like "{example}"'
-    elif scheduler is not None:
+    if walltime is not None and scheduler is not None and scheduler.walltime_key is not None:
         try:
-            scheduler.parse_walltime(walltime)
+            scheduler.parse_walltime(str(walltime))
         except ValueError as error:
             yield "walltime", str(error)
 
@@ -242,8 +286,10 @@ def _values(
 def _job(scheduler: schedulers.Scheduler, settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What a job of this batch system lacks, or has in a form that it does not take."""
     directives = settings.get("job-extra-directives")
-    if directives is not None and (line := scheduler.directives_problem(directives)):
-        yield "job-extra-directives", line
+    if directives is not None:
+        line = scheduler.directives_problem(directives)
+        if line or (line := scheduler.comment_in(directives)):
+            yield "job-extra-directives", line
     for key in scheduler.required:
         if settings.get("cores") is not None and settings.get(key) is None:
             yield "cores", f"a job of {scheduler.label} needs {key}, too: set it beside"

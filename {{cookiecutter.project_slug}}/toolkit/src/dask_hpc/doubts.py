@@ -11,7 +11,7 @@ from typing import Any
 
 import dask.config
 
-from . import config, config_check
+from . import config, config_check, hiding
 from .errors import ConfigWarning
 
 PACKAGE = str(Path(__file__).parent)
@@ -35,7 +35,8 @@ def _depth() -> int:
 
 def about_keys(files: list[tuple[Path, dict[str, Any]]], sections: Collection[str] = ()) -> None:
     """Warn of what nobody reads in these files, as far as a cluster of these sections goes."""
-    for line in config_check.about_keys(files, sections):
+    hidden = hiding.lines(sections)
+    for line in [*hidden.values(), *config_check.about_keys(files, sections, set(hidden))]:
         warn(line)
 
 

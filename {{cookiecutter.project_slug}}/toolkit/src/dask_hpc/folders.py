@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import getpass
 import os
+import pwd
 import re
 import shlex
+import stat
+import tempfile
 from pathlib import Path
 
 from .errors import ConfigError
@@ -41,9 +44,27 @@ def made(text: str, where: str) -> str:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{where}: {path} can't be made: {error.strerror}.") from None
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise ConfigError(f"{where}: {path} can't be written to: it is somebody else's.")
+    try:
+        tempfile.TemporaryFile(dir=path).close()  # what a job's output begins with
+    except OSError as error:
+        raise ConfigError(f"{where}: {path} can't be written to: {_why(path, error)}.") from None
     return path
+
+
+def _why(path: str, error: OSError) -> str:
+    """What is known of the reason why a file can't be made in a folder."""
+    if not isinstance(error, PermissionError):
+        return error.strerror or str(error)  # a disk quota, a file system that is read-only
+    status = Path(path).stat()
+    mode = stat.filemode(status.st_mode)
+    if status.st_uid == os.geteuid():
+        remedy = f"`chmod u+wx {shlex.quote(path)}`"
+        return f"it is yours, and its mode {mode} does not let you write: {remedy}"
+    try:
+        owner = pwd.getpwuid(status.st_uid).pw_name
+    except KeyError:
+        owner = f"the user with the number {status.st_uid}"
+    return f"it belongs to {owner}, and its mode {mode} does not let you write"
 
 
 def on_the_node(text: str, where: str, shebang: str = "") -> tuple[str, list[str]]:

@@ -16,6 +16,7 @@ from distributed.deploy.spec import ProcessInterface
 from . import jobs, limits
 from .errors import SubmitError
 from .job_script import WaitsForWorker
+from .profiles import FromSettings
 from .schedulers import JobState, Scheduler
 from .tasks import Tasks
 
@@ -23,7 +24,7 @@ from .tasks import Tasks
 JUST_NOW = 10.0
 
 
-class OwnedJob(WaitsForWorker):
+class OwnedJob(FromSettings, WaitsForWorker):
     """Mixed into dask-jobqueue's Job class: reports to the cluster that the job belongs to.
 
     `bound_to` makes a class of it for one cluster, which dask-jobqueue takes as its ``job_cls``.
@@ -110,12 +111,13 @@ class OwnedJob(WaitsForWorker):
         await ProcessInterface.close(self)
 
 
-def bound_to(cluster, job_cls: type, memory_limit: str | None = None) -> type:
+def bound_to(cluster, job_cls: type, memory_limit: str | None = None, settings=None) -> type:
     """The job class of this one cluster; it keeps its name, which dask-jobqueue's messages use."""
     body = {
         "_owner": weakref.ref(cluster),
         "_memory_limit": memory_limit,
         "_job_id_line": cluster.batch.job_id_line,
+        "_settings": settings,
         "job_id_regexp": cluster.batch.job_id_pattern,
     }
     return type(job_cls.__name__, (OwnedJob, job_cls), body)

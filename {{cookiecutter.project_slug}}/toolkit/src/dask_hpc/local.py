@@ -6,7 +6,7 @@ import distributed
 from dask.utils import parse_bytes
 from distributed.core import Status
 
-from . import config
+from . import config, values
 from .errors import WorkersTimeout
 from .tls import ConnectsApart
 
@@ -70,11 +70,16 @@ def local_arguments(kwargs: dict) -> dict:
         kwargs.setdefault("dashboard_address", dashboard)
     for name in (config.batch_arguments() | BATCH_ONLY) - LOCAL_TOO:
         kwargs.pop(name, None)
+    if (found := values.whole(processes)) is not None:
+        processes = found
     if cores is not None:
+        cores = cores if values.whole(cores) is None else values.whole(cores)
         processes = processes or config.default_processes(cores)
         kwargs.setdefault("threads_per_worker", max(1, cores // processes))
     if processes is not None:
         kwargs.setdefault("n_workers", processes)
     if memory is not None:
-        kwargs.setdefault("memory_limit", parse_bytes(memory) // (processes or 1))
+        kwargs.setdefault(
+            "memory_limit", parse_bytes(values.memory_text(memory)) // (processes or 1)
+        )
     return kwargs

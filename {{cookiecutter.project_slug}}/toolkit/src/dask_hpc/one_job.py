@@ -16,9 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import dask.config
-
-from . import config, jobs, schedulers
+from . import config, jobs, profiles, schedulers
 from ._jobqueue import dask_jobqueue
 from .allocation import MARK, PROFILE
 from .errors import ConfigError
@@ -55,19 +53,18 @@ def script(program: Sequence[str], nodes: int, config_name: str | None = None) -
         what = f"jobs of {batch.label}" if batch.cluster_class else "no batch system"
         raise ConfigError(f"`dask hpc run` is for Slurm, and the configuration names {what}.")
     arguments = config.explicit(batch, {"config_name": config_name})
-    section = arguments["config_name"]
+    settings = arguments.pop("settings")
 
     def setting(name: str) -> Any:
-        if arguments.get(name) is not None:
-            return arguments[name]
-        return dask.config.get(f"jobqueue.{section}.{name.replace('_', '-')}", None)
+        return settings.get(name) if arguments.get(name) is None else arguments[name]
 
-    job = dask_jobqueue.slurm.SLURMJob(
-        "tcp://none",
-        name="none",
-        config_name=section,
-        **{key: value for key, value in arguments.items() if key not in _NOT_OF_A_JOB},
-    )
+    with profiles.read_as(settings.all()) as section:
+        job = dask_jobqueue.slurm.SLURMJob(
+            "tcp://none",
+            name="none",
+            config_name=section,
+            **{key: value for key, value in arguments.items() if key not in _NOT_OF_A_JOB},
+        )
     directives = [line for line in job.job_header.splitlines() if not _PIECES.fullmatch(line)]
     # --no-kill: where a node fails, the job goes on with the others.
     directives += [f"#SBATCH --{it}" for it in (f"nodes={nodes}", "ntasks-per-node=1", "no-kill")]
@@ -80,7 +77,7 @@ def script(program: Sequence[str], nodes: int, config_name: str | None = None) -
         *(setting("job_script_prologue") or []),
         f"export {MARK}=$SLURM_JOB_ID",
     ]
-    if config_name is not None and config_name != section:
+    if config_name is not None and config_name != batch.section:
         lines.append(f"export {PROFILE}={shlex.quote(config_name)}")
     # In the shell's place: signals reach the program, and its exit code is the job's. -u: what it
     # has printed is in the file when the job is ended.

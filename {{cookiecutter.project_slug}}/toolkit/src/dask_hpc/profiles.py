@@ -1,62 +1,153 @@
 """Profiles: sections of ``jobqueue.yaml`` that say only what differs from the batch system's own.
 
-``get_cluster(config_name="gpu")`` reads ``jobqueue.gpu`` and takes everything that it leaves out
-from the section of the batch system, such as ``jobqueue.slurm``. dask-jobqueue 0.9.0 by itself
-wants every key in every section.
+``get_cluster(config_name="gpu")`` reads ``jobqueue.gpu`` and takes the keys that it leaves out from
+the section of the batch system, such as ``jobqueue.slurm``. A key that is null there is a value: a
+job of this profile has no such thing. dask-jobqueue 0.9.0 by itself wants every key in every
+section, and reads a section again for each argument that is None. `read_as` therefore shows it a
+section that is complete.
 """
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import itertools
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import dask.config
 
 from .config import packaged
+from .config_check import NO_KEYS, RENAMED, is_blank
 from .errors import ConfigError
 from .schedulers import Scheduler
+
+# A job can't be without; null in a profile counts as left out.
+NEVER_NULL = {"cores", "memory", "shebang", "worker-command"}
+
+# What the names of sections begin with that are there for a moment only.
+_PRIVATE = "dask-hpc-"
+_temporary = itertools.count()
 
 
 def names() -> list[str]:
     """The profiles that the configuration has, by name."""
-    sections = dask.config.get("jobqueue", None) or {}
+    sections = dask.config.get("jobqueue", None)
     return sorted(
         str(name)
-        for name, keys in sections.items()
-        if name not in packaged() and isinstance(keys, dict)
+        for name, keys in (sections if isinstance(sections, dict) else {}).items()
+        if name not in packaged() and isinstance(keys, dict) and not str(name).startswith(_PRIVATE)
     )
 
 
-def arguments(batch: Scheduler, name: str) -> dict[str, Any]:
-    """What a profile says, as arguments of a cluster class.
+@dataclass(frozen=True)
+class Settings:
+    """What ``jobqueue.yaml`` says of one kind of jobs; read at each look, as by dask-jobqueue.
+
+    Attributes
+    ----------
+    batch : Scheduler
+    name : str
+        The profile, or the batch system's own section.
+    nulls : frozenset of str
+        Keys that are null whatever the configuration says.
+    """
+
+    batch: Scheduler
+    name: str
+    nulls: frozenset[str] = frozenset()
+
+    def all(self) -> dict[str, Any]:
+        """Key → value, for all keys."""
+        return merged(self.batch, self.name, self.nulls)
+
+    def get(self, argument: str) -> Any:
+        """The value for an argument of this name that is not given."""
+        key = {"job_name": "name"}.get(argument, argument.replace("_", "-"))
+        return self.all().get(key)
+
+
+class FromSettings:
+    """Mixed into dask-jobqueue's Job classes: what is not an argument comes from `Settings`."""
+
+    _settings: Settings | None = None
+
+    def __init__(self, *args, config_name=None, **kwargs):
+        if self._settings is None:
+            super().__init__(*args, config_name=config_name, **kwargs)
+            return
+        with read_as(self._settings.all()) as name:
+            super().__init__(*args, config_name=name, **kwargs)
+        self.config_name = self._settings.name
+
+
+def merged(batch: Scheduler, name: str, nulls: Collection[str] = ()) -> dict[str, Any]:
+    """All keys of a profile, with those of the batch system's section where it has none.
 
     Lists replace those of the batch system's section; mappings, such as ``scheduler-options``, are
-    completed from it. A key that is null counts as left out.
+    completed from it. dask-jobqueue's old names of keys become the new ones.
 
     Parameters
     ----------
     batch : Scheduler
     name : str
-        The profile, or the batch system's own section, which says nothing beyond itself.
+        The profile, or the batch system's own section.
+    nulls : collection of str
+        Keys that are null whatever the configuration says.
 
     Raises
     ------
     ConfigError
-        There is no such profile; one line with those that there are.
+        There is no such profile (one line with those that there are), or it holds no keys.
     """
-    if name == batch.section:
-        return {}
-    if name not in names():
+    if name != batch.section and name not in names():
         known = ", ".join([batch.section, *names()])
         raise ConfigError(
             f"There is no section jobqueue.{name} for {batch.label} in jobqueue.yaml; "
             f"known: {known}."
         )
-    found = {}
-    for key in packaged()[batch.section]:
-        value = dask.config.get(f"jobqueue.{name}.{key}", None)
-        base = dask.config.get(f"jobqueue.{batch.section}.{key}", None)
-        if isinstance(value, dict) and isinstance(base, dict):
-            value = dask.config.merge(base, value)
-        if value is not None:
-            found[key.replace("-", "_")] = value
+    defaults = packaged()[batch.section]
+    found = {**copy.deepcopy(defaults), **_section(batch, batch.section)}
+    if name != batch.section:
+        never = NEVER_NULL | set(batch.required)
+        for key, value in _section(batch, name).items():
+            if isinstance(value, dict) and isinstance(found.get(key), dict):
+                value = dask.config.merge(found[key], value)
+            if value is not None or key not in never:
+                found[key] = value
+    found |= dict.fromkeys(nulls)
+    for key, default in defaults.items():
+        # dask-jobqueue adds to its lists and mappings, and can't where they are null.
+        if found[key] is None and (isinstance(default, list | dict) or key in NEVER_NULL):
+            found[key] = copy.deepcopy(default)
     return found
+
+
+def _section(batch: Scheduler, name: str) -> dict[str, Any]:
+    """A section as it is in force, its keys by their present names."""
+    keys = dask.config.get(f"jobqueue.{name}", None)
+    if keys is not None and not isinstance(keys, dict):
+        raise ConfigError(f"jobqueue.{name} in jobqueue.yaml {NO_KEYS}.")
+    found = {str(key).replace("_", "-"): value for key, value in (keys or {}).items()}
+    for old, new in renamed(batch).items():
+        value = found.pop(old, None)
+        if value and not found.get(new):
+            found[new] = value
+    return {key: None if is_blank(key, value) else value for key, value in found.items()}
+
+
+def renamed(batch: Scheduler) -> dict[str, str]:
+    """dask-jobqueue's old names of keys, and the new ones."""
+    return RENAMED | ({"project": "account"} if batch.account_key == "account" else {})
+
+
+@contextlib.contextmanager
+def read_as(keys: dict[str, Any]) -> Iterator[str]:
+    """A section of the configuration with these keys, as long as something is made from it.
+
+    Yields its name, which nobody else has: clusters of several threads do not see each other's.
+    """
+    name = f"{_PRIVATE}{next(_temporary)}"
+    with dask.config.set({f"jobqueue.{name}": keys}):
+        yield name

@@ -8,21 +8,35 @@ What a job needs until its workers have come is idle, too.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
+import re
 import time
 from collections.abc import Callable
 
+import distributed
 from dask.utils import format_time
-from distributed import Scheduler
 from distributed.core import Status
 
 from . import news
 from .jobs import JobEvent, Watcher
-from .schedulers import JobState
+from .schedulers import JobState, Scheduler
 
 # Seconds between two samples. Not always the same, since work has rhythms of its own, of which
 # regular looks might see the same moment again and again.
 SHORTEST, LONGEST = 0.5, 1.5
+
+
+def cores_held(batch: Scheduler, script: str) -> int | None:
+    """How many cores a job with this script holds; None where it does not say.
+
+    They may be more than its workers have threads, as with ``job_cpu``, or an option of the user's.
+    """
+    lines = [line for line in script.splitlines() if line.startswith(batch.directive)]
+    text = "\n".join(lines)
+    found = [re.findall(pattern, text) for pattern in batch.cores_in_script]
+    # The batch system takes the last of equal options.
+    return math.prod(int(numbers[-1]) for numbers in found if numbers) if any(found) else None
 
 
 class Usage:
@@ -101,7 +115,7 @@ class Idleness:
         self._since: float | None = None
         self._transitions = -1
 
-    def seconds(self, scheduler: Scheduler, *, awaited: bool = False) -> float:
+    def seconds(self, scheduler: distributed.Scheduler, *, awaited: bool = False) -> float:
         """How long by now; to be asked often, since what went on between may not be seen.
 
         While nobody's cores are used, there being no worker, and while somebody waits for workers,

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
+import numbers
+import operator
 import os
 import re
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
-from dask.utils import parse_bytes, parse_timedelta
+from dask.utils import format_bytes, parse_bytes, parse_timedelta
 
 # A job is on one node, and Linux does not count further (CONFIG_NR_CPUS of the kernel).
 MOST_CORES = 8192
@@ -23,20 +26,39 @@ MOST_CORES = 8192
 # may use.
 LEAST_MEMORY = 100 * 2**20
 MOST_MEMORY = 2**52  # bytes: what a processor can address (x86-64)
-DECIMAL = re.compile(r"\s*([\d.]+)\s*([KMGTP])B?\s*", re.IGNORECASE)
-BINARY = re.compile(r"[0-9]+(?:\.[0-9]+)? ?[MGT]iB", re.IGNORECASE)
+BARE = re.compile(r"\s*[0-9]+(?:\.[0-9]*)?\s*")  # an amount without a unit: bytes
 # As Linux allows (15 bytes, no white space, no slash), and a shell leaves alone: the name is a word
 # of the worker's command.
 INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,14}")
+# Bytes of a file's name (Linux's NAME_MAX).
+LONGEST_FILE = 255
 # Keys that hold lines of shell; every other key's value is a part of one line of the job script.
 SHELL_LINES = {"job-script-prologue", "env-extra"}
 
 
+def number(value: Any) -> float | int | None:
+    """A number as one of Python's own, whichever library it is from; None: it is none."""
+    if isinstance(value, bool) or type(value).__name__ == "bool_":  # NumPy's
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        pass
+    return float(value) if isinstance(value, numbers.Real) else None
+
+
+def whole(value: Any) -> int | None:
+    """A whole number, also one that is the result of a division (``2.0``); None: it is none."""
+    found = number(value)
+    return int(found) if found is not None and float(found).is_integer() else None
+
+
 def count(value: Any) -> str:
     """What is wrong with a number of cores or processes of one job."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    found = whole(value)
+    if found is None or found < 1:
         return f"must be a whole number, 1 or more, not {value!r}"
-    if value > MOST_CORES:
+    if found > MOST_CORES:
         return f"is for one job on one node, and a node has {MOST_CORES} at most, not {value}"
     return ""
 
@@ -50,23 +72,25 @@ def idle_cores(cores: int, processes: int) -> str:
 
 def times(value: Any) -> str:
     """What is wrong with how often something is done."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    found = whole(value)
+    if found is None or found < 0:
         return f"must be a whole number, 0 or more, not {value!r}"
+    return ""
+
+
+def amount(value: Any) -> str:
+    """What is wrong with a number of workers, jobs or cores that is rounded to whole jobs."""
+    found = number(value)
+    if found is None or not 0 <= found < math.inf:
+        return f"must be a number, 0 or more, not {value!r}"
     return ""
 
 
 def memory(value: Any, processes: int = 1) -> str:
     """What is doubtful about the memory of a job of so many processes."""
-    if isinstance(value, bool) or not isinstance(value, str):
-        return f'{value!r} has no unit; say for example "16 GiB"'
-    if decimal := DECIMAL.fullmatch(value):
-        size, unit = decimal[1], decimal[2].upper().replace("K", "M").replace("P", "T")
-        return f"{value} means less to Dask than to the batch system; say {size} {unit}iB"
     if line := unreadable_memory(value):
         return line
-    size = parse_bytes(value)
-    if not BINARY.fullmatch(value):
-        return f'{value!r}: give the unit as MiB, GiB or TiB, for example "16 GiB"'
+    size = parse_bytes(memory_text(value))
     if size < processes * LEAST_MEMORY:
         return (
             f"{value} is too little: give at least {processes * LEAST_MEMORY // 2**20} MiB, "
@@ -79,19 +103,31 @@ def memory(value: Any, processes: int = 1) -> str:
 
 def unreadable_memory(value: Any) -> str:
     """Why Dask can't take this for an amount of memory."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return memory(value)
+    text = memory_text(value)
     try:
-        if isinstance(value, bool) or parse_bytes(value) <= 0:
+        size = parse_bytes(text)
+        if size <= 0 or isinstance(value, bool):
             return f"{value} is no memory at all; give more than nothing"
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, AttributeError):
         return f'{value!r} can\'t be read; say for example "16 GiB"'
+    if size < LEAST_MEMORY and (not isinstance(value, str) or BARE.fullmatch(value)):
+        # A number alone is bytes, and nobody means 16 of them.
+        return f'{value!r} has no unit; say for example "16 GiB"'
     return ""
+
+
+def memory_text(value: Any) -> Any:
+    """An amount of memory as text, if it is a number (of bytes); else as it is."""
+    size = number(value)
+    if size is None or not math.isfinite(size):
+        return value
+    text = format_bytes(int(size))
+    return text if parse_bytes(text) == int(size) else f"{int(size)} B"
 
 
 def duration(value: Any) -> str:
     """What is wrong with a time such as "30 minutes"; 0 stands for never."""
-    if value == 0 and not isinstance(value, bool):
+    if number(value) == 0:
         return ""
     try:
         if isinstance(value, str) and parse_timedelta(value, None) >= 0:
@@ -103,8 +139,9 @@ def duration(value: Any) -> str:
 
 def seconds(value: Any) -> str:
     """What is wrong with a time that may be a bare number, of seconds."""
+    size = number(value)
     try:
-        if not isinstance(value, bool) and parse_timedelta(value, "s") > 0:
+        if parse_timedelta(value if size is None else size, "s") > 0:
             return ""
     except (ValueError, TypeError, LookupError, AttributeError):
         pass
@@ -116,6 +153,16 @@ def interface(value: Any) -> str:
     if isinstance(value, str) and INTERFACE.fullmatch(value):
         return ""
     return f"must be a name as `ip address` shows it, such as ib0 or eth0, not {value!r}"
+
+
+def job_name(name: str) -> str:
+    """A name for jobs, without what breaks a line of a job script or the name of a file."""
+    return re.sub(r"[\s/\\'\"]+", "-", name.strip())
+
+
+def cluster_name(name: str) -> str:
+    """A name for a cluster: its workers' names begin with it, as words of a command line."""
+    return re.sub(r"[\s|&;<>()$`'\"\\]+", "-", name.strip())
 
 
 def folder(value: Any) -> str:

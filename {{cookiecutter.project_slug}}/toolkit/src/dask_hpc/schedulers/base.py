@@ -243,6 +243,9 @@ class Scheduler:
         What people type to submit a job script, see their jobs, the queues (empty: there is no such
         command) and what a job waits for (empty: the list says it), and to cancel a job. The last
         two want a job's id after them.
+    cores_in_script : tuple of str
+        Regular expressions, each with a group that is a number; the job's cores are their product,
+        of those that are in its script.
     job_id_pattern : str
         Regular expression with a group ``job_id`` that finds the id in what `submit` prints.
     job_id_variables : tuple of str
@@ -316,6 +319,7 @@ class Scheduler:
     see_queues: str = ""
     see_reason: str = ""
     cancel: str = ""
+    cores_in_script: tuple[str, ...] = ()
     job_id_pattern: str = r"(?P<job_id>\d+)"
     job_id_variables: tuple[str, ...] = ()
     job_id_line: str = ""
@@ -420,9 +424,27 @@ class Scheduler:
 
     def directives_problem(self, value: object) -> str:
         """What is wrong with a value of the key ``job-extra-directives``; empty if nothing is."""
-        if isinstance(value, self.directives_type):
+        listed = self.directives_type is list and isinstance(value, tuple | set)
+        if listed or isinstance(value, self.directives_type):
             return ""
         form = (
             "a mapping of keys to values" if self.directives_type is dict else "a list of options"
         )
         return f"must be {form} for {self.label}, not {value!r}"
+
+    def unmarked(self, directives: Sequence | Mapping) -> list | dict:
+        """Further directives without the mark that the job script puts before each.
+
+        ``#SBATCH --exclusive`` is a line of a job script; after another mark it would be a comment.
+        """
+        if self.directives_type is dict:
+            return dict(directives)
+        mark = re.compile(rf"\s*{re.escape(self.directive)}\s+")
+        return [mark.sub("", it, count=1) if isinstance(it, str) else it for it in directives]
+
+    def comment_in(self, directives: Sequence | Mapping) -> str:
+        """What is doubtful about further directives of which one is a comment; empty: none is."""
+        for it in self.unmarked(directives) if self.directive else []:
+            if str(it).lstrip().startswith("#"):
+                return f"{str(it)!r} is a comment to {self.label}, which does not read it"
+        return ""

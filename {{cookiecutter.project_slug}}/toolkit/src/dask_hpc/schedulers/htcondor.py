@@ -152,6 +152,7 @@ HTCONDOR = Scheduler(
     cancel="condor_rm",
     # "1 job(s) submitted to cluster 123.", or a range, "123.0 - 123.0" (condor_submit -terse). Each
     # of our jobs is a cluster of one.
+    cores_in_script=(r"RequestCpus = (\d+)",),
     job_id_pattern=r"(?m)(?:submitted to cluster |^(?=\d+\.0 - \d+\.0\s*$))(?P<job_id>\d+)",
     # HTCondor's own variables do not hold it. It is a macro of the submit description's.
     job_id_variables=("CONDOR_JOB_ID",),

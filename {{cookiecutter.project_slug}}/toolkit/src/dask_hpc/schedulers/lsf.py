@@ -160,6 +160,7 @@ LSF = Scheduler(
     see_reason="bjobs -p",
     cancel="bkill",
     # "Job <123> is submitted to queue <normal>."
+    cores_in_script=(r"\s-n (\d+)",),
     job_id_pattern=r"Job <(?P<job_id>\d+)> is submitted",
     job_id_variables=("LSB_JOBID",),
     walltime_key="walltime",

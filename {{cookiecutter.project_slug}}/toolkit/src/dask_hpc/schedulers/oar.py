@@ -152,6 +152,7 @@ OAR = Scheduler(
     submit="oarsub",
     see_jobs="oarstat -u",
     cancel="oardel",
+    cores_in_script=(r"/core=(\d+)", r"/nodes=(\d+)"),
     job_id_pattern=r"OAR_JOB_ID=(?P<job_id>\d+)",
     job_id_variables=("OAR_JOB_ID",),
     walltime_key="walltime",

@@ -208,6 +208,7 @@ PBS = Scheduler(
     # the server, too.
     job_id_pattern=r"(?m)^(?P<job_id>\d+(?:\[\])?)(?:\.[\w.-]+)?[ \t\r]*$",
     job_id_variables=("PBS_JOBID",),
+    cores_in_script=(r"(?:ncpus|ppn)=(\d+)", r"(?:select|nodes)=(\d+)"),
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
     walltime_example="01:00:00",

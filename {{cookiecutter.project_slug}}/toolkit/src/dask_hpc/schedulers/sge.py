@@ -180,6 +180,7 @@ SGE = Scheduler(
     job_id_pattern=r"(?m)(?:Your job(?:-array)? |^(?=\d+(?:\.\d+-\d+:\d+)?[ \t\r]*$))"
     r"(?P<job_id>\d+)",
     job_id_variables=("JOB_ID",),
+    cores_in_script=(r"\s-pe \S+ (\d+)",),
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
     walltime_example="01:00:00",

@@ -464,6 +464,10 @@ SLURM = Scheduler(
     see_queues="sinfo",
     cancel="scancel",
     # A site's banner may hold numbers of its own. The second form is what --parsable prints.
+    cores_in_script=(
+        r"(?:--cpus-per-task[= ]|\s-c[= ]?)(\d+)",
+        r"(?:--ntasks[= ]|\s-n[= ]?)(\d+)",
+    ),
     job_id_pattern=r"(?:Submitted batch job |\A(?=\d+(?:;\S+)?\s*\Z))(?P<job_id>\d+)",
     job_id_variables=("SLURM_ARRAY_JOB_ID", "SLURM_HET_JOB_ID", "SLURM_JOB_ID"),
     walltime_key="walltime",
