@@ -28,6 +28,7 @@ from ._jobqueue import dask_jobqueue
 from .errors import ConfigError, JobsEnded, WorkersTimeout
 from .profiles import FromSettings
 from .retiring import give_up
+from .starting import TellsWhy
 from .tasks import EndsItself, Tasks
 from .tls import ConnectsApart
 from .waiting import until_shown
@@ -197,7 +198,7 @@ class Step(FromSettings, dask_jobqueue.slurm.SLURMJob):
         await ProcessInterface.close(self)
 
 
-class AllocationCluster(EndsItself, ConnectsApart, dask_jobqueue.SLURMCluster):
+class AllocationCluster(TellsWhy, EndsItself, ConnectsApart, dask_jobqueue.SLURMCluster):
     """The nodes of the Slurm job in which this program runs, as a cluster.
 
     Takes the arguments of `SLURMCluster`. What only a job's submission needs (`queue`, `walltime`
@@ -214,6 +215,7 @@ class AllocationCluster(EndsItself, ConnectsApart, dask_jobqueue.SLURMCluster):
     def __init__(self, n_workers=0, job_cls=None, **kwargs):
         self._nodes = nodes()
         self._first = self._nodes[0]
+        self._place = f"on {self._first}"
         self._restarts = dict.fromkeys(self._nodes, 0)
         self._failure: str | None = None
         self._told: set[str] = set()
@@ -225,6 +227,7 @@ class AllocationCluster(EndsItself, ConnectsApart, dask_jobqueue.SLURMCluster):
         _check_size(kwargs)
         kwargs["scheduler_options"] = _scheduler_options(kwargs)
         kwargs.update(_workers_own_network(kwargs))
+        self._section = kwargs["config_name"]
         body = {"_settings": kwargs.pop("settings")}
         super().__init__(job_cls=type("Step", (job_cls or Step,), body), **kwargs)
         self._job_kwargs = {**self._job_kwargs, "owner": weakref.ref(self)}
@@ -346,18 +349,12 @@ class AllocationCluster(EndsItself, ConnectsApart, dask_jobqueue.SLURMCluster):
         group = [f"-{number}" for number in range(processes)]
         return {"cls": self.job_cls, "options": options, "group": group}
 
+    @property
+    def _options_are_in(self) -> str:
+        return f"interface and scheduler-options in jobqueue.yaml, section jobqueue.{self._section}"
+
     async def _start(self):
-        try:
-            await super()._start()
-        except RuntimeError as error:
-            # distributed wraps what kept its scheduler from starting, such as a wrong interface.
-            if error.__cause__ is None:
-                raise
-            reason = " ".join(str(error.__cause__).split())
-            raise ConfigError(
-                f"Dask's scheduler can't start on {self._first}: {reason}. "
-                "See interface in jobqueue.yaml."
-            ) from error
+        await super()._start()
         self._minding.spawn(self._mind_the_time())
 
     async def _end(self, close):

@@ -40,6 +40,7 @@ from .members import Kind, here, running
 from .recovery import Recovery
 from .reruns import Reruns
 from .retiring import retire
+from .starting import TellsWhy
 from .tasks import EndsItself, Tasks
 from .tls import ConnectsApart
 from .usage import Meter, cores_held
@@ -56,7 +57,7 @@ UNASKED = 3.0
 CLOSING = Status.closing_gracefully, Status.closing
 
 
-class ClusterMixin(EndsItself, ConnectsApart):
+class ClusterMixin(TellsWhy, EndsItself, ConnectsApart):
     """What every class here adds to dask-jobqueue's one of the same name.
 
     * Cores, memory and processes may stand in ``jobqueue.yaml`` alone, and ``scale`` and ``adapt``
@@ -490,18 +491,12 @@ class ClusterMixin(EndsItself, ConnectsApart):
         # SpecCluster's own knows jobs of one worker only, and does not replace them.
         super(SpecCluster, self)._update_worker_status(op, msg)
 
+    @property
+    def _options_are_in(self) -> str:
+        return f"interface and scheduler-options in jobqueue.yaml, section {self._section}"
+
     async def _start(self):
-        try:
-            await super()._start()
-        except RuntimeError as error:
-            # distributed wraps what kept its scheduler from starting, such as a wrong interface.
-            if error.__cause__ is None:
-                raise
-            reason = " ".join(str(error.__cause__).split())
-            raise ConfigError(
-                f"Dask's scheduler can't start here: {reason}. See interface and scheduler-options "
-                f"in jobqueue.yaml, section {self._section}."
-            ) from error
+        await super()._start()
         self.meter.start()
         if self._tending is None:
             reruns = self._walltime.reruns = Reruns(self.scheduler)

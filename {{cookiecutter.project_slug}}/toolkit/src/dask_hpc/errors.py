@@ -13,6 +13,10 @@ class ConfigError(UserError, ValueError):
     """The lab's configuration is missing, can't be read, or says something impossible."""
 
 
+class StartError(ConfigError, RuntimeError):
+    """Dask's scheduler or workers can't start here. A RuntimeError, as distributed raises."""
+
+
 class ConfigWarning(UserWarning):
     """Something in the lab's configuration has no effect, or not the one that was meant.
 

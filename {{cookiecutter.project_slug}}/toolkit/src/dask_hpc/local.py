@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
+from typing import ClassVar
+
 import distributed
 from dask.utils import parse_bytes
 from distributed.core import Status
 
-from . import config, values
-from .errors import WorkersTimeout
+from . import config, main_guard, values
+from .errors import ConfigError, StartError, WorkersTimeout
+from .starting import TellsWhy, innermost, quiet, text
 from .tls import ConnectsApart
 
 # Arguments of dask-jobqueue's classes that no key of jobqueue.yaml stands for, and keys that are
@@ -16,12 +21,43 @@ BATCH_ONLY = {"config_name", "idle_timeout", "job_cls", "nanny", "scheduler_cls"
 LOCAL_TOO = {"name", "local_directory", "processes"}
 
 
-class LocalCluster(ConnectsApart, distributed.LocalCluster):
+class Nanny(distributed.Nanny):
+    """distributed's Nanny, which remembers how its worker process ended."""
+
+    exit_code: int | None = None
+
+    def _on_worker_exit_sync(self, exitcode):
+        self.exit_code = exitcode
+        super()._on_worker_exit_sync(exitcode)
+
+
+class LocalCluster(TellsWhy, ConnectsApart, distributed.LocalCluster):
     """distributed's LocalCluster, with the few calls that notebooks make on a batch cluster."""
 
+    _option_names: ClassVar = {"port": "scheduler_port"}
+
     def __init__(self, *args, **kwargs):
+        arguments = inspect.signature(distributed.LocalCluster).bind(*args, **kwargs).arguments
+        processes, worker_class = arguments.get("processes"), arguments.get("worker_class")
+        if processes or (processes is None and worker_class is None):
+            main_guard.check()
+            if worker_class is None:
+                _check_names(arguments.get("worker_kwargs", {}), distributed.Nanny)
+                kwargs["worker_class"] = Nanny
         super().__init__(*args, **kwargs)
         self._most = max(1, len(self.worker_spec))
+
+    async def _correct_state_internal(self):
+        with quiet("distributed.nanny"):
+            try:
+                await super()._correct_state_internal()
+            except Exception as error:
+                created = list(self.workers.values())
+                codes = {getattr(worker, "exit_code", None) for worker in created}
+                if main_guard.UNGUARDED in codes:
+                    raise StartError(main_guard.words()) from None
+                reason = text(innermost(error))
+                raise StartError(f"Dask's workers can't start here: {reason}.") from None
 
     def scale(self, n=0, jobs=None, memory=None, cores=None):
         """As for a batch cluster. There is one job at most, this computer, with all its workers."""
@@ -51,6 +87,21 @@ class LocalCluster(ConnectsApart, distributed.LocalCluster):
                 arrived,
                 n_workers,
             ) from None
+
+
+def _check_names(given: dict, worker_class: type) -> None:
+    """Refuse arguments that are neither the cluster's nor the workers'."""
+    classes = {distributed.LocalCluster, *worker_class.__mro__, *distributed.Worker.__mro__}
+    known = {
+        name
+        for cls in classes - {object}
+        if "__init__" in vars(cls)
+        for name in inspect.signature(vars(cls)["__init__"]).parameters
+    }
+    for name in given.keys() - known:
+        close = difflib.get_close_matches(name, known, n=1)
+        meant = f"; did you mean {close[0]}?" if close else "."
+        raise ConfigError(f"LocalCluster({name}=...): there is no such argument{meant}")
 
 
 def local_arguments(kwargs: dict) -> dict:
