@@ -31,6 +31,7 @@ from .retiring import give_up
 from .tasks import EndsItself, Tasks
 from .tls import ConnectsApart
 from .waiting import until_shown
+from .worker_start import add_worker_start
 
 # Set by the job script to the job's own id: a job that is submitted from within inherits the
 # variable, but has another id.
@@ -220,7 +221,7 @@ class AllocationCluster(EndsItself, ConnectsApart, dask_jobqueue.SLURMCluster):
         batch = schedulers.get("slurm")
         kwargs["config_name"] = kwargs.get("config_name") or profile()
         kwargs.pop("idle_timeout", None)  # of a cluster that costs more the longer it waits
-        kwargs = config.explicit(batch, kwargs)
+        kwargs = add_worker_start(config.explicit(batch, kwargs))
         _check_size(kwargs)
         kwargs["scheduler_options"] = _scheduler_options(kwargs)
         kwargs.update(_workers_own_network(kwargs))
@@ -458,13 +459,13 @@ _ADDRESS = (
 
 
 def _workers_own_network(kwargs: dict) -> dict:
-    """Arguments by which the workers' web pages are on their interface, too.
+    """Arguments by which the workers' web servers are on their interface, too.
 
-    `dask worker` takes an address for them, which differs from node to node, and no interface;
-    without one they are on every network of the node.
+    There is one without a dashboard, too, for metrics. `dask worker` takes an address for it, which
+    differs from node to node, and no interface; without one it is on every network of the node.
     """
     interface, options = _setting(kwargs, "interface"), _setting(kwargs, "worker_extra_args") or []
-    if interface is None or any("dashboard" in option for option in options):
+    if interface is None or any("dashboard-address" in option for option in options):
         return {}
     find = shlex.join(["-c", _ADDRESS.format(name=interface.encode())])
     line = f"DASK_HPC_HOST=$({_setting(kwargs, 'python')} {find})"

@@ -34,6 +34,7 @@ from .tls import ConnectsApart
 from .usage import Meter
 from .waiting import Waiting
 from .walltime import Walltime
+from .worker_start import add_worker_start
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class ClusterMixin(EndsItself, ConnectsApart):
         doubts.about_keys(files, sections)
         kwargs = arguments.rightly_named(self.batch, type(self), job_cls, kwargs)
         given = [name for name, value in kwargs.items() if value is not None]
-        kwargs = config.explicit(self.batch, kwargs)
+        kwargs = add_worker_start(config.explicit(self.batch, kwargs))
         doubts.about_values(files, sections, given)
         self._doubt_arguments(given, kwargs["cores"], kwargs["processes"])
         self._wanted = 0  # jobs

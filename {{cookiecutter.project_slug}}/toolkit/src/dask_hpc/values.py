@@ -28,6 +28,8 @@ BINARY = re.compile(r"[0-9]+(?:\.[0-9]+)? ?[MGT]iB", re.IGNORECASE)
 # As Linux allows (15 bytes, no white space, no slash), and a shell leaves alone: the name is a word
 # of the worker's command.
 INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,14}")
+# Not `fork`: it would copy a nanny while its threads are at work.
+START_METHODS = ("forkserver", "spawn")
 # Keys that hold lines of shell; every other key's value is a part of one line of the job script.
 SHELL_LINES = {"job-script-prologue", "env-extra"}
 
@@ -53,6 +55,16 @@ def times(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         return f"must be a whole number, 0 or more, not {value!r}"
     return ""
+
+
+def method(value: Any) -> str:
+    """What is wrong with a start method of worker processes."""
+    return "" if value in START_METHODS else f"must be forkserver or spawn, not {value!r}"
+
+
+def flag(value: Any) -> str:
+    """What is wrong with a yes or no."""
+    return "" if isinstance(value, bool) else f"must be true or false, not {value!r}"
 
 
 def memory(value: Any, processes: int = 1) -> str:
