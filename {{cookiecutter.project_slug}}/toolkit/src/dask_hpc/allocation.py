@@ -26,6 +26,7 @@ from distributed.utils import get_ip_interface
 
 from . import config, jobs, news, schedulers
 from ._jobqueue import dask_jobqueue
+from .dashboard_on_demand import DashboardOnDemand
 from .errors import ConfigError, JobsEnded, WorkersTimeout
 from .retiring import give_up
 from .tasks import EndsItself, Tasks
@@ -197,7 +198,7 @@ class Step(dask_jobqueue.slurm.SLURMJob):
         await ProcessInterface.close(self)
 
 
-class AllocationCluster(EndsItself, ConnectsApart, dask_jobqueue.SLURMCluster):
+class AllocationCluster(EndsItself, ConnectsApart, DashboardOnDemand, dask_jobqueue.SLURMCluster):
     """The nodes of the Slurm job in which this program runs, as a cluster.
 
     Takes the arguments of `SLURMCluster`. What only a job's submission needs (`queue`, `walltime`

@@ -20,6 +20,7 @@ from distributed.core import Status
 from . import allocation, arguments, config, doubts, jobs, news, registry, schedulers, values
 from ._jobqueue import dask_jobqueue
 from .adaptive import Adaptive
+from .dashboard_on_demand import DashboardOnDemand
 from .diagnosis import Diagnosis
 from .errors import ClusterClosed, ConfigError, SubmitError
 from .guard import Guard
@@ -44,7 +45,7 @@ TEND = 1.0
 UNASKED = 3.0
 
 
-class ClusterMixin(EndsItself, ConnectsApart):
+class ClusterMixin(EndsItself, ConnectsApart, DashboardOnDemand):
     """What every class here adds to dask-jobqueue's one of the same name.
 
     * Cores, memory and processes may stand in ``jobqueue.yaml`` alone, and ``scale`` and ``adapt``
