@@ -17,6 +17,7 @@ import shlex
 import subprocess
 import time
 import weakref
+from urllib.parse import urlsplit
 
 import dask
 from dask.utils import format_bytes, parse_bytes, parse_timedelta
@@ -352,7 +353,20 @@ class AllocationCluster(EndsItself, ConnectsApart, DashboardOnDemand, dask_jobqu
                 f"Dask's scheduler can't start on {self._first}: {reason}. "
                 "See interface in jobqueue.yaml."
             ) from error
+        self._tell_dashboard()
         self._minding.spawn(self._mind_the_time())
+
+    def _tell_dashboard(self) -> None:
+        """Say where the dashboard is: which node the job gets is not known before."""
+        address = urlsplit(self.dashboard_link)
+        if "dashboard" not in self.scheduler.services or not address.port:
+            return  # there is none, or the link leads through a Jupyter server
+        login = os.environ.get("SLURM_SUBMIT_HOST", "the-login-node")
+        tunnel = f"ssh -N -L {address.port}:{address.hostname}:{address.port} {login}"
+        self._tell(
+            f"Dashboard: {self.dashboard_link} (from your own computer: `{tunnel}`, then "
+            f"{address.scheme}://localhost:{address.port}{address.path})"
+        )
 
     async def _end(self, close):
         self._minding.cancel()

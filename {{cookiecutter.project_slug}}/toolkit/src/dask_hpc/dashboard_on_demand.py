@@ -1,6 +1,6 @@
 """Dask's dashboard, loaded when somebody first looks at it.
 
-Loading it takes most of a second of a program's start and 40 MiB, and most programs end before
+Loading it takes most of a second of a program's start and 20 MiB, and most programs end before
 anybody has looked. Its web server and its link are there from the beginning; the first page takes
 that second longer.
 """
