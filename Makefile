@@ -17,7 +17,7 @@ PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-honest lint clean \
-	bench-asv bench-rounds bench-faults bench-connections bench-plain \
+	bench-asv bench-rounds bench-faults bench-connections bench-plain bench-start \
 	testbed-up testbed-scale testbed-shell testbed-status testbed-logs \
 	testbed-chaos testbed-mend testbed-down
 
@@ -69,6 +69,9 @@ bench-connections: .venv/test-ready ## 200 first connections of clients, all cor
 
 bench-plain: .venv/test-ready ## the headline with our classes and with plain ones, in turns
 	@$(PY) benchmarks/headline_plain.py $(BENCH_ARGS)
+
+bench-start: .venv/test-ready ## how soon workers and first results come; BENCH_ARGS="--against CHECKOUT"
+	@$(PY) benchmarks/start.py $(BENCH_ARGS)
 
 bench-asv: .venv/test-ready ## asv: render time, import time, the headline's overhead
 	@$(PY) benchmarks/run_asv.py

@@ -52,6 +52,17 @@ def options(doc: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def install(testbed: Testbed, repository: Path = REPOSITORY, name: str = "demo-lab") -> Project:
+    """Install the project that a checkout's template makes, under a name of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "cookiecutter", "--no-input", "--config-file", ANSWERS]
+        command += ["--output-dir", folder, repository, f"project_slug={name}"]
+        subprocess.run(command, check=True, capture_output=True)
+        home = install_project(testbed, Path(folder) / name)
+    testbed.run(f"cd {home} && .venv/bin/dask hpc setup")
+    return Project(testbed, home)
+
+
 @contextmanager
 def project(purpose: str, home: str | None = None, nodes: int = 4) -> Iterator[Project]:
     """Yield the project on a testbed of its own, or on the one that TESTBED_NAME says."""
@@ -62,11 +73,4 @@ def project(purpose: str, home: str | None = None, nodes: int = 4) -> Iterator[P
         if not testbed.is_up():
             testbed.down()  # what a killed run may have left
             held.enter_context(testbed)
-        if home is None:
-            folder = held.enter_context(tempfile.TemporaryDirectory())
-            command = [sys.executable, "-m", "cookiecutter", "--no-input", "--config-file", ANSWERS]
-            command += ["--output-dir", folder, REPOSITORY]
-            subprocess.run(command, check=True, capture_output=True)
-            home = install_project(testbed, Path(folder) / "demo-lab")
-            testbed.run(f"cd {home} && .venv/bin/dask hpc setup")
-        yield Project(testbed, home)
+        yield install(testbed) if home is None else Project(testbed, home)

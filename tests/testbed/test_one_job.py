@@ -2,11 +2,15 @@
 
 import re
 import shlex
+import subprocess
 import textwrap
 import time
+import urllib.request
 from dataclasses import dataclass
 
 import pytest
+
+from hpc_testbed import ssh_config
 
 # Small workers, which start soon: two on each node.
 SMALL = (
@@ -96,6 +100,51 @@ def submit(lab):
     return submit
 
 
+def test_the_dashboards_link_leads_there_from_the_login_node_and_through_the_tunnel(submit, lab):
+    # The hub's variable comes with the environment of whoever submits.
+    job = submit(
+        """
+        if __name__ == "__main__":
+            with get_cluster() as cluster, Client(cluster) as client:
+                print(cluster.dashboard_link, client.dashboard_link, flush=True)
+                time.sleep(120)
+        """,
+        settings="JUPYTERHUB_SERVICE_PREFIX=/user/alice/",
+    )
+    job.until("/status")
+    link, same = job.printed.split()
+    assert link == same
+    look = (
+        "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=60).read())"
+    )
+    assert "Dask" in lab.shell(f"python -c {shlex.quote(look)} {link}").stdout
+    told = re.search(
+        r"^Dashboard: (\S+) .*`(ssh .*) login1`, then (\S+)\)$", job.said, re.MULTILINE
+    )
+    assert told[1] == link
+    with ssh_config(lab.testbed) as config:
+        words = ["-F", config, "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes", "login1"]
+        tunnel = subprocess.Popen([*told[2].split(), *words])
+        try:
+            assert "Dask" in until_answered(told[3])
+        finally:
+            tunnel.terminate()
+            tunnel.wait()
+    lab.shell(f"scancel {job.id}")
+    job.wait()
+
+
+def until_answered(address, seconds=30):
+    """The page, once the tunnel is there."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return urllib.request.urlopen(address, timeout=30).read().decode()
+        except OSError:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+
+
 def nothing_runs(lab, seconds=15):
     """Whether alice has no process on any node, after that long at most."""
     nodes = lab.testbed.node_states()
@@ -132,13 +181,14 @@ def test_the_results_come_from_several_nodes_with_several_processes_each(submit,
                 print(*listening(mine))
                 def theirs():
                     worker = psutil.Process()
-                    return listening(worker, worker.parent())
+                    nanny = worker.parent().parent()  # between them is the forkserver
+                    return listening(worker, nanny)
                 print(sorted({tuple(found) for found in client.run(theirs).values()}))
             print("closed")
         """,
         nodes=3,
     ).wait()
-    assert job.said == ""
+    assert re.fullmatch(r"Dashboard: .*\n", job.said)
     lines = job.printed.splitlines()
     kind, first = lines[0].split()
     assert kind == "AllocationCluster"

@@ -119,7 +119,7 @@ GROW = """
         # In the job, beside the worker: what all its processes hold, 20 times a second.
         import os, psutil, threading, time
         def loop():
-            nanny = psutil.Process(os.getppid())
+            nanny = psutil.Process().parent().parent()  # between them is the forkserver
             while True:
                 total = 0
                 for process in [nanny, *nanny.children(recursive=True)]:

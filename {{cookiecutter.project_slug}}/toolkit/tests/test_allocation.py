@@ -284,10 +284,10 @@ def test_nothing_of_the_workers_is_on_another_network(cluster, job):
 
 
 def test_the_labs_own_words_for_the_workers_pages_count(job):
-    arguments = ["--no-dashboard"]
+    arguments = ["--dashboard-address", ":9000"]
     with dask_hpc.get_cluster(worker_extra_args=arguments, interface="lo") as cluster:
-        assert "--no-dashboard" in cluster.job_script()
-        assert "--dashboard-address" not in cluster.job_script()
+        assert "--no-dashboard" not in cluster.job_script()
+        assert cluster.job_script().count("--dashboard-address") == 1
 
 
 def test_a_wrong_interface_is_one_line(job):

@@ -92,8 +92,9 @@ def test_an_answer_gets_what_the_table_says(
         assert (error, warned) == ("", [])
         lines = job_script(batch, section).splitlines()
         assert any(words in line for line in lines)
-        # The shell runs the worker's command, the last line, and nothing else.
-        assert not [line for line in lines[1:-1] if line and not line.startswith(batch.directive)]
+        # The shell sets variables, runs the worker's command, the last line, and nothing else.
+        ours = (batch.directive, "export ")
+        assert not [line for line in lines[1:-1] if line and not line.startswith(ours)]
     elif verdict == "kept":
         assert words in error
         assert any(words in line for line in warned)

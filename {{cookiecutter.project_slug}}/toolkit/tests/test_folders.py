@@ -104,7 +104,7 @@ def test_the_lines_come_after_those_of_the_lab(lab):
     first = script.index("export DISK=/disk")
     assert "${DISK:?is not set" in script[first + 1]
     assert script[first + 2].startswith('mkdir -p "${DISK}"')
-    assert '--local-directory "${DISK}" ' in script[first + 3]
+    assert '--local-directory "${DISK}" ' in script[-1]
 
 
 def test_no_local_directory_means_no_lines(lab):

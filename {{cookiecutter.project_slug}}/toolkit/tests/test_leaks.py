@@ -13,6 +13,7 @@ def used():
     with dask_hpc.SLURMCluster() as cluster, Client(cluster) as client:
         cluster.scale(jobs=1)
         client.scheduler_info()
+        cluster.sync(cluster.scheduler.load_dashboard)
         return weakref.ref(cluster.scheduler)
 
 

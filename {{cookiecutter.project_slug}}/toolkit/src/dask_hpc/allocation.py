@@ -17,6 +17,7 @@ import shlex
 import subprocess
 import time
 import weakref
+from urllib.parse import urlsplit
 
 from dask.utils import format_bytes, parse_bytes, parse_timedelta
 from distributed.core import Status
@@ -25,6 +26,7 @@ from distributed.utils import get_ip_interface
 
 from . import config, jobs, news, schedulers, values
 from ._jobqueue import dask_jobqueue
+from .dashboard_on_demand import DashboardOnDemand
 from .errors import ConfigError, JobsEnded, WorkersTimeout
 from .profiles import FromSettings
 from .retiring import give_up
@@ -32,6 +34,7 @@ from .starting import TellsWhy
 from .tasks import EndsItself, Tasks
 from .tls import ConnectsApart
 from .waiting import until_shown
+from .worker_start import add_worker_start
 
 # Set by the job script to the job's own id: a job that is submitted from within inherits the
 # variable, but has another id.
@@ -198,7 +201,9 @@ class Step(FromSettings, dask_jobqueue.slurm.SLURMJob):
         await ProcessInterface.close(self)
 
 
-class AllocationCluster(TellsWhy, EndsItself, ConnectsApart, dask_jobqueue.SLURMCluster):
+class AllocationCluster(
+    TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand, dask_jobqueue.SLURMCluster
+):
     """The nodes of the Slurm job in which this program runs, as a cluster.
 
     Takes the arguments of `SLURMCluster`. What only a job's submission needs (`queue`, `walltime`
@@ -223,7 +228,7 @@ class AllocationCluster(TellsWhy, EndsItself, ConnectsApart, dask_jobqueue.SLURM
         batch = schedulers.get("slurm")
         kwargs["config_name"] = kwargs.get("config_name") or profile()
         kwargs.pop("idle_timeout", None)  # of a cluster that costs more the longer it waits
-        kwargs = config.explicit(batch, kwargs)
+        kwargs = add_worker_start(config.explicit(batch, kwargs))
         _check_size(kwargs)
         kwargs["scheduler_options"] = _scheduler_options(kwargs)
         kwargs.update(_workers_own_network(kwargs))
@@ -355,7 +360,20 @@ class AllocationCluster(TellsWhy, EndsItself, ConnectsApart, dask_jobqueue.SLURM
 
     async def _start(self):
         await super()._start()
+        self._tell_dashboard()
         self._minding.spawn(self._mind_the_time())
+
+    def _tell_dashboard(self) -> None:
+        """Say where the dashboard is: which node the job gets is not known before."""
+        address = urlsplit(self.dashboard_link)
+        if "dashboard" not in self.scheduler.services or not address.port:
+            return  # there is none, or the link leads through a Jupyter server
+        login = os.environ.get("SLURM_SUBMIT_HOST", "the-login-node")
+        tunnel = f"ssh -N -L {address.port}:{address.hostname}:{address.port} {login}"
+        self._tell(
+            f"Dashboard: {self.dashboard_link} (from your own computer: `{tunnel}`, then "
+            f"{address.scheme}://localhost:{address.port}{address.path})"
+        )
 
     async def _end(self, close):
         self._minding.cancel()
@@ -461,13 +479,13 @@ _ADDRESS = (
 
 
 def _workers_own_network(kwargs: dict) -> dict:
-    """Arguments by which the workers' web pages are on their interface, too.
+    """Arguments by which the workers' web servers are on their interface, too.
 
-    `dask worker` takes an address for them, which differs from node to node, and no interface;
-    without one they are on every network of the node.
+    There is one without a dashboard, too, for metrics. `dask worker` takes an address for it, which
+    differs from node to node, and no interface; without one it is on every network of the node.
     """
     interface, options = _setting(kwargs, "interface"), _setting(kwargs, "worker_extra_args") or []
-    if not interface or any("dashboard" in option for option in options):
+    if not interface or any("dashboard-address" in option for option in options):
         return {}
     find = shlex.join(["-c", _ADDRESS.format(name=interface.encode())])
     line = f"DASK_HPC_HOST=$({_setting(kwargs, 'python')} {find})"

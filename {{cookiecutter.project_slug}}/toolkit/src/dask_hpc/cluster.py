@@ -30,8 +30,9 @@ from . import (
 )
 from ._jobqueue import dask_jobqueue
 from .adaptive import Adaptive
+from .dashboard_on_demand import DashboardOnDemand
 from .diagnosis import Diagnosis
-from .errors import ClusterClosed, ConfigError, SubmitError
+from .errors import ClusterClosed, SubmitError
 from .guard import Guard
 from .leaks import let_schedulers_go
 from .lifecycle import Canceller, Submissions, bound_to
@@ -46,6 +47,7 @@ from .tls import ConnectsApart
 from .usage import Meter, cores_held
 from .waiting import Waiting
 from .walltime import Walltime
+from .worker_start import add_worker_start
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ UNASKED = 3.0
 CLOSING = Status.closing_gracefully, Status.closing
 
 
-class ClusterMixin(TellsWhy, EndsItself, ConnectsApart):
+class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
     """What every class here adds to dask-jobqueue's one of the same name.
 
     * Cores, memory and processes may stand in ``jobqueue.yaml`` alone, and ``scale`` and ``adapt``
@@ -107,7 +109,7 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart):
         doubts.about_keys(files, sections)
         kwargs = arguments.rightly_named(self.batch, type(self), job_cls, kwargs)
         given = [name for name, value in kwargs.items() if value is not None]
-        kwargs = config.explicit(self.batch, kwargs)
+        kwargs = add_worker_start(config.explicit(self.batch, kwargs))
         self._settings = kwargs.pop("settings")
         doubts.about_values(files, sections, given)
         self._doubt_arguments(given, kwargs["cores"], kwargs["processes"])

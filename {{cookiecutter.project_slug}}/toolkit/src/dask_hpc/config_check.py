@@ -12,7 +12,7 @@ from . import schedulers, values, yaml_text
 from .config import SECTION, packaged
 
 NO_KEYS = "holds no keys; write them as `cores: 4`, one a line, without a hyphen before"
-OUR_KEYS = {"scheduler", "idle-timeout", "resubmit"}
+OUR_KEYS = {"scheduler", "idle-timeout", "resubmit", "worker-start-method", "worker-dashboards"}
 # Sections at the top of the files in config/; those of other packages are not ours to judge.
 TOP = ["jobqueue", SECTION, "distributed", "labextension"]
 # dask-jobqueue's old names. It warns about them, if it does, at every cluster and every job.
@@ -182,6 +182,10 @@ def _ours(section: Any) -> Iterator[str]:
         if name == "idle-timeout" and value is not None and (line := values.duration(value)):
             yield f"{SECTION}.{key}: {line}"
         if name == "resubmit" and value is not None and (line := values.times(value)):
+            yield f"{SECTION}.{key} {line}"
+        if name == "worker-start-method" and value is not None and (line := values.method(value)):
+            yield f"{SECTION}.{key} {line}"
+        if name == "worker-dashboards" and value is not None and (line := values.flag(value)):
             yield f"{SECTION}.{key} {line}"
     name = section.get("scheduler")
     if name is not None:

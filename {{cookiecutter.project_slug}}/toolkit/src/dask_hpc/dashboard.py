@@ -24,9 +24,20 @@ import psutil
 KEY = "distributed.dashboard.link"
 # Right on a laptop, and on a login node through an ssh tunnel with the same port at both ends.
 DIRECT = "{scheme}://localhost:{port}/status"
+# Right where the scheduler's node can be reached: from a login node, say. Dask's own.
+OF_THE_NODE = "{scheme}://{host}:{port}/status"
 # Below a server's own address: jupyter-server-proxy passes it on to that port of its computer.
 PROXIED = "proxy/{port}/status"
 TIMEOUT = 2.0  # seconds that a server may take to answer
+# Set by batch systems in their jobs, and only on compute nodes.
+ON_A_NODE = (
+    "SLURMD_NODENAME",
+    "PBS_JOBID",
+    "LSB_JOBID",
+    "OAR_JOB_ID",
+    "SGE_TASK_ID",
+    "_CONDOR_SLOT",
+)
 
 
 async def dask_setup(scheduler_or_client) -> None:
@@ -56,17 +67,21 @@ def find_link() -> str:
     str
         ``{base_url}proxy/{port}/status`` in a notebook, and for clusters of JupyterLab's Dask
         panel; the same behind the server's whole address in a terminal of JupyterLab;
-        ``{scheme}://localhost:{port}/status`` elsewhere, and where the Jupyter server has no
-        jupyter-server-proxy.
+        ``{scheme}://{host}:{port}/status`` in a batch job, whose node is another computer than
+        the one that people are on; ``{scheme}://localhost:{port}/status`` elsewhere. The last two
+        also where the Jupyter server has no jupyter-server-proxy.
     """
     prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX")
+    in_a_job = any(name in os.environ for name in ON_A_NODE)
+    direct = OF_THE_NODE if in_a_job else DIRECT
     server = server_above()
     proxies = None if server is None else has_proxy(server["url"])
     if proxies is None:
-        # No server that we see; a hub's may be on another computer.
-        return _escaped(prefix) + PROXIED if prefix else DIRECT
+        # No server that we see; a hub's may be on another computer. A job has the hub's variable
+        # from the shell that submitted it.
+        return _escaped(prefix) + PROXIED if prefix and not in_a_job else direct
     if not proxies:
-        return DIRECT
+        return direct
     # A path is enough for the browser that shows the notebook, whatever it calls the server. A
     # hub's servers do not know the address under which the hub is reached.
     path_only = prefix or server["pid"] == os.getpid() or "ipykernel.kernelapp" in sys.modules

@@ -32,6 +32,8 @@ BARE = re.compile(r"\s*[0-9]+(?:\.[0-9]*)?\s*")  # an amount without a unit: byt
 INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,14}")
 # Bytes of a file's name (Linux's NAME_MAX).
 LONGEST_FILE = 255
+# Not `fork`: it would copy a nanny while its threads are at work.
+START_METHODS = ("forkserver", "spawn")
 # Keys that hold lines of shell; every other key's value is a part of one line of the job script.
 SHELL_LINES = {"job-script-prologue", "env-extra"}
 
@@ -84,6 +86,16 @@ def amount(value: Any) -> str:
     if found is None or not 0 <= found < math.inf:
         return f"must be a number, 0 or more, not {value!r}"
     return ""
+
+
+def method(value: Any) -> str:
+    """What is wrong with a start method of worker processes."""
+    return "" if value in START_METHODS else f"must be forkserver or spawn, not {value!r}"
+
+
+def flag(value: Any) -> str:
+    """What is wrong with a yes or no."""
+    return "" if isinstance(value, bool) else f"must be true or false, not {value!r}"
 
 
 def memory(value: Any, processes: int = 1) -> str:
