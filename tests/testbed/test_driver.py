@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from functools import partialmethod
 
 import pytest
 
-from hpc_testbed import NoEngine, Testbed, TestbedError, engine, engine_problem
+from hpc_testbed import NoEngine, Testbed, TestbedError, engine_problem
+from hpc_testbed.lock import locked
 
 # --- without Docker ---
 
@@ -53,16 +55,59 @@ def test_docker_that_may_not_be_used_is_said_in_one_line(tmp_path, says, words, 
     assert done.stderr.count("\n") == 1
 
 
-def test_no_addresses_for_one_more_testbed_is_said_with_what_to_do(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "says",
+    [
+        "could not find an available, non-overlapping IPv4 address pool among the defaults to "
+        "assign to the network",
+        "Error response from daemon: all predefined address pools have been fully subnetted",
+    ],
+    ids=["Docker 20.10", "Docker 28"],
+)
+def test_no_addresses_for_one_more_testbed_is_said_and_nothing_is_left(tmp_path, monkeypatch, says):
+    # An engine that has made two networks, and no container, when its addresses are out.
     docker = tmp_path / "docker"
     docker.write_text(
-        "#!/bin/sh\necho 'could not find an available, non-overlapping IPv4 address pool among' "
-        "'the defaults to assign to the network' >&2\nexit 1\n"
+        "#!/bin/sh\n"
+        f'echo "$*" >> {tmp_path}/calls\n'
+        'case " $* " in\n'
+        f"  *' up '*) echo '{says}' >&2; exit 1 ;;\n"
+        "  *'{{.Id}}'*) echo sha256:0 ;;\n"
+        "  *' info '*) echo 28.2 ;;\n"
+        "esac\n"
     )
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(TestbedError, match="no addresses left for another testbed"):
-        engine.docker("compose", "up")
+        Testbed("hpc-testbed-no-addresses").up()
+    calls = (tmp_path / "calls").read_text().splitlines()
+    (up,) = [number for number, call in enumerate(calls) if " up " in call]
+    assert [call for call in calls[up:] if " down --volumes" in call]
+
+
+def test_a_second_command_waits_for_the_first_and_says_so(capfd):
+    waiting = threading.Thread(target=_hold, args=["test-lock", "waiting for it"])
+    with locked("test-lock", busy=""):
+        waiting.start()
+        waiting.join(1.5)
+        assert waiting.is_alive()
+        with pytest.raises(TestbedError, match="in use"):
+            _hold("test-lock", "in use", wait=False)
+    waiting.join(10)
+    assert not waiting.is_alive()
+    assert capfd.readouterr().err == "waiting for it\n"
+
+
+def test_who_does_not_wait_a_second_says_nothing(capfd):
+    with locked("test-lock", busy="waiting for it"):
+        pass
+    _hold("test-lock", "waiting for it")
+    assert capfd.readouterr().err == ""
+
+
+def _hold(name, busy, wait=True):
+    with locked(name, busy=busy, wait=wait):
+        pass
 
 
 def command_line(*arguments, **env):
@@ -147,6 +192,84 @@ def test_what_is_put_comes_back_and_belongs_to_the_user(testbed, tmp_path, monke
 def _extractall(archive, original, path, members=None, *, numeric_owner=False):
     """As it was before Python 3.11.4: it has no argument `filter`."""
     original(archive, path, members, numeric_owner=numeric_owner)
+
+
+# --- what a command reads and prints ---
+
+
+def test_a_script_comes_through_stdin(testbed):
+    assert testbed.run("bash -s", input="echo from\necho stdin\n").stdout == "from\nstdin\n"
+    script = "echo from stdin; exit 3\n"
+    done = subprocess.run(
+        [sys.executable, "-m", "hpc_testbed", "--name", testbed.name, "run", "bash -s"],
+        input=script,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.returncode) == ("from stdin\n", 3)
+
+
+def test_bytes_come_through_the_command_as_they_are(testbed):
+    sent = bytes(range(256)) * 300
+    done = subprocess.run(
+        [sys.executable, "-m", "hpc_testbed", "--name", testbed.name, "run", "cat"],
+        input=sent,
+        capture_output=True,
+    )
+    assert done.stdout == sent
+
+
+@pytest.mark.parametrize("stdin", ["closed", "empty", "endless"])
+def test_a_command_that_reads_nothing_needs_no_stdin(testbed, stdin):
+    line = f"{sys.executable} -m hpc_testbed --name {testbed.name} run 'echo ran'"
+    redirect = {"closed": "<&-", "empty": "< /dev/null", "endless": "< /dev/zero"}[stdin]
+    done = subprocess.run(
+        f"{line} {redirect}", shell=True, capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.returncode) == ("ran\n", 0)
+
+
+def test_output_that_is_no_utf_8_is_escaped(testbed):
+    command = r"printf 'caf\351\n'"
+    assert testbed.run(command).stdout == "caf\\xe9\n"
+    with pytest.raises(TestbedError, match=r"ended with 1: caf\\xe9"):
+        testbed.run(f"{command} >&2; exit 1")
+
+
+# --- what runs already ---
+
+
+def test_nodes_that_are_added_are_made_from_the_image_of_those_that_run(testbed, capsys):
+    def images(field=".Image"):
+        form = ["docker", "inspect", "--format", f"{{{{{field}}}}}"]
+        nodes = [testbed.container(node) for node in testbed.node_names()]
+        return subprocess.run([*form, *nodes], capture_output=True, text=True).stdout.split()
+
+    (image,), (name,) = set(images()), set(images(".Config.Image"))
+    careless = Testbed(testbed.name, target="lab" if ":slurm-" in name else "slurm")
+    try:
+        careless.scale(5)
+        assert images() == [image] * 5
+        careless.up(6)
+        assert images() == [image] * 6
+        assert f"runs {name}, not {careless.image}" in capsys.readouterr().err
+    finally:
+        testbed.scale(4)
+
+
+@pytest.mark.full
+@pytest.mark.testbed
+def test_two_commands_that_start_one_testbed_both_find_it_up(testbed_session):
+    name = "hpc-testbed-twice"
+    command = [sys.executable, "-m", "hpc_testbed", "--name", name, "up", "--nodes", "1"]
+    try:
+        both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        said = [process.communicate(timeout=200)[1] for process in both]
+        assert [process.returncode for process in both] == [0, 0], said
+        assert sorted(text.count("waiting for it") for text in said) == [0, 1]
+        assert Testbed(name).node_states() == {"node1": "idle"}
+    finally:
+        Testbed(name).down()
 
 
 def test_logs_of_a_service_that_is_not_there_name_those_that_are(testbed):

@@ -115,3 +115,118 @@ def test_sbatch_reads_the_walltimes_that_the_table_of_answers_says_it_does(testb
     ).stdout.split()
     expected = ["taken" if t in misread else verdict for t, verdict in verdicts.items()]
     assert dict(zip(verdicts, said, strict=True)) == dict(zip(verdicts, expected, strict=True))
+
+
+# --- jobs that ask for the environment of a login shell: slurmd must stand them all ---
+
+PROFILE = "export MINE=profile OTHER=profile; echo loud; echo louder >&2"
+
+
+@pytest.fixture
+def profile(testbed):
+    """A function that writes alice's ~/.bash_profile, which is removed at the end."""
+
+    def write(text):
+        # The driver's own login shells pass by.
+        guard = '[ "$ENVIRONMENT" = BATCH ] || return 0\n'
+        testbed.run("cat > .bash_profile", input=guard + text)
+
+    yield write
+    testbed.run("rm -f .bash_profile environment.txt")
+
+
+def pids(testbed):
+    pid = "pgrep -o -x slurmd"
+    return [testbed.run(pid, user="root", service=node).stdout for node in testbed.node_names()]
+
+
+WAYS = {
+    "NONE": "sbatch --export=NONE",
+    "get": "sbatch --get-user-env",
+    "get, with its argument": "sbatch --get-user-env=10L",
+    "some": "sbatch --export=OTHER=given,TERM",
+    "SBATCH_EXPORT": "SBATCH_EXPORT=NONE sbatch",
+    "SBATCH_GET_USER_ENV": "SBATCH_GET_USER_ENV=1 sbatch",
+    "SLURM_GET_USER_ENV": "SLURM_GET_USER_ENV=1 sbatch",
+}
+
+
+def test_a_job_gets_the_environment_of_a_login_shell_where_it_asks_for_it(testbed, profile):
+    profile(PROFILE)
+    before = pids(testbed)
+    submit = " & ".join(
+        f"{way} --quiet --wait --output=environment-{number}.txt --wrap='echo $MINE, $OTHER, "
+        "$HOME, ${LOCAL:-nothing}, $SLURM_GET_USER_ENV; command -v env'"
+        for number, way in enumerate(WAYS.values())
+    )
+    testbed.run(f"{submit} & wait", env={"LOCAL": "here"}, timeout=120)
+    show = "cat $(ls -v environment-*.txt); rm environment-*.txt"
+    printed = testbed.run(show).stdout.splitlines()
+    told = dict(zip(WAYS, printed[::2], strict=True))
+    where = set(printed[1::2])
+    local = "profile, profile, /home/alice, here, 1"
+    bare = "profile, profile, /home/alice, nothing, 1"
+    assert told == {
+        **dict.fromkeys(WAYS, local),
+        "NONE": bare,
+        "some": "profile, given, /home/alice, nothing, 1",
+        "SBATCH_EXPORT": bare,
+    }
+    assert where == {"/usr/bin/env"}
+    assert pids(testbed) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("export MINE=profile\nexit 1", "nothing"),
+        ("export MINE=profile; sleep 300 & sleep 300 < /dev/null &", "profile"),
+        ("read -r MINE; export MINE=${MINE:-empty}", "empty"),
+        ("export MINE='two\nlines' ; f() { :; }; export -f f", "nothing"),
+        ("kill -9 $$", "nothing"),
+    ],
+    ids=["it fails", "leaves something", "asks", "two lines", "is killed"],
+)
+def test_whatever_the_login_files_do_the_job_runs_and_the_node_serves(
+    testbed, profile, text, expected
+):
+    profile(text)
+    submit = "sbatch --export=NONE --quiet --wait --output=environment.txt"
+    testbed.run(f"{submit} --wrap='echo ${{MINE:-nothing}}; echo $HOME'", timeout=60)
+    assert testbed.run("cat environment.txt").stdout.split() == [expected, "/home/alice"]
+
+
+def test_tasks_of_srun_get_no_login_environment(testbed, profile):
+    """As with Slurm's own: there `srun --export=NONE` leaves them Slurm's variables alone."""
+    profile(PROFILE)
+    job = "srun --export=NONE /bin/sh -c 'echo ${MINE:-nothing}'"
+    assert testbed.run(job).stdout == "nothing\n"
+    testbed.run(
+        "sbatch --export=NONE --quiet --wait --output=environment.txt << 'END'\n#!/bin/sh\n"
+        "echo $MINE\nsrun --export=ALL sh -c 'unset MINE; echo ${OTHER:-nothing} $HOME'\nEND"
+    )
+    assert testbed.run("cat environment.txt").stdout == "profile\nprofile /home/alice\n"
+
+
+def test_users_cannot_end_a_nodes_daemon(testbed):
+    """Limits, sizes and signals that a user may hand on with a job."""
+    before = pids(testbed)
+    quiet = "--quiet --wait --output=/dev/null"
+    testbed.run(
+        f"""
+        export A=$(head -c 100000 /dev/zero | tr '\\0' x) && export B=$A C=$A D=$A E=$A
+        sbatch {quiet} --wrap true & unset A B C D E
+        (ulimit -v 100000; sbatch {quiet} --propagate=ALL --wrap true) &
+        (ulimit -n 20; sbatch {quiet} --propagate=ALL --wrap true) &
+        (ulimit -u 1; sbatch {quiet} --propagate=NPROC --wrap true) &
+        sbatch {quiet} --array=0-9 --wrap true &
+        sbatch {quiet} --chdir=/nonexistent --wrap true &
+        sbatch --quiet --wait --output=/nonexistent/x --wrap true &
+        srun --quiet sh -c 'kill -9 $PPID $(pgrep slurmd)' &
+        srun --quiet sh -c 'kill -9 $$' &
+        wait
+        """,
+        timeout=120,
+    )
+    assert pids(testbed) == before
+    assert testbed.problems() == []
