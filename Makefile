@@ -5,6 +5,8 @@ NODES ?= 4
 NODE ?= node1
 TOOLKIT := {{cookiecutter.project_slug}}/toolkit
 PY := .venv/bin/python
+# A user's pip.conf may say `user = true`, which pip refuses in an environment.
+export PIP_USER := 0
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 TESTBED := TESTBED_MAKE=1 $(PY) -m hpc_testbed --target lab
 # The record of the headline on the testbed is kept.

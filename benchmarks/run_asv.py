@@ -6,6 +6,7 @@ nothing. So the results that it wrote are counted.
 
 import json
 import math
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,10 +18,11 @@ RESULTS = BENCHMARKS.parent / "build" / "asv" / "results"
 
 def main() -> int:
     """Run the suite; return the exit code."""
+    commit, problem = checked_out()
+    if problem:
+        print(f"Error: {problem}", file=sys.stderr)
+        return 1
     asv("machine", "--yes", quiet=True)
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=BENCHMARKS, capture_output=True, text=True, check=True
-    ).stdout.strip()
     # With an existing environment asv keeps results only for a commit that it is told.
     code = asv("run", "--environment", "existing:same", "--set-commit-hash", commit)
     if code != 0:
@@ -31,6 +33,28 @@ def main() -> int:
         print("Error: the asv suite did not measure all that it has", file=sys.stderr)
         return 1
     return 0
+
+
+def checked_out() -> tuple[str, str]:
+    """Return the commit that is checked out and, where git can't tell, why and what to do."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "--verify", "HEAD"], cwd=BENCHMARKS, capture_output=True, text=True
+        )
+    except FileNotFoundError:
+        return "", "asv keeps its figures by git's commits, and git is not installed: install it"
+    if done.returncode == 0:
+        return done.stdout.strip(), ""
+    folder = BENCHMARKS.parent
+    if "dubious ownership" in done.stderr or "unsafe repository" in done.stderr:
+        return "", (
+            f"git does not answer in {folder}, which belongs to another user: type "
+            f"git config --global --add safe.directory {shlex.quote(str(folder))}"
+        )
+    return "", (
+        f"asv keeps its figures by git's commits, and {folder} is no git checkout with a commit: "
+        "clone it with git (`asv run` in benchmarks/ shows figures without keeping them)"
+    )
 
 
 def asv(*arguments: str, quiet: bool = False) -> int:

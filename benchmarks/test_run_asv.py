@@ -1,5 +1,6 @@
 """`make bench-asv` fails where asv itself would call a run that did nothing a success."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -18,17 +19,71 @@ BODIES = {
 }
 
 
-@pytest.mark.parametrize("suite", BODIES)
-def test_a_run_counts_what_it_measured(suite, tmp_path):
-    folder = tmp_path / "benchmarks"
+def archive(suite, path):
+    """Make a copy of the benchmarks with another suite, without git; return its folder."""
+    folder = path / "benchmarks"
     (folder / "asv_suite").mkdir(parents=True)
     for name in ("asv.conf.json", "run_asv.py"):
         shutil.copy(BENCHMARKS / name, folder)
     (folder / "asv_suite" / "__init__.py").write_text("")
     (folder / "asv_suite" / "some.py").write_text(BODIES[suite])
+    return folder
+
+
+def checkout(suite, path):
+    """Make the same as a git checkout with one commit."""
+    folder = archive(suite, path)
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
-    subprocess.run([*git, "init", "--quiet", "--initial-branch=main"], cwd=tmp_path, check=True)
+    subprocess.run([*git, "init", "--quiet", "--initial-branch=main"], cwd=path, check=True)
     commit = [*git, "commit", "--quiet", "--allow-empty", "--message=test"]
-    subprocess.run(commit, cwd=tmp_path, check=True)
+    subprocess.run(commit, cwd=path, check=True)
+    return folder
+
+
+def run(*command, **options):
+    """Run a command; return its exit code and what it printed."""
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, **options)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_without_git_one_line_says_that_a_checkout_is_needed(tmp_path):
+    folder = archive("one that works", tmp_path)
+    code, printed = run(sys.executable, folder / "run_asv.py")
+    assert code == 1
+    (line,) = printed.splitlines()
+    assert "is no git checkout" in line
+    assert "clone" in line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a checkout of another owner")
+def test_in_a_checkout_of_another_owner_the_line_says_what_helps(tmp_path):
+    folder = checkout("one that works", tmp_path / "it's foreign")
+    for path in [folder.parent, *folder.parent.rglob("*")]:
+        os.chown(path, 1234, 1234)
+    home = {**os.environ, "HOME": str(tmp_path)}
+    code, printed = run(sys.executable, folder / "run_asv.py", env=home)
+    assert code == 1
+    (line,) = printed.splitlines()
+    remedy = line[line.index("git config") :]
+    assert run("bash", "-c", remedy, env=home) == (0, "")
+    code, printed = run(sys.executable, folder / "run_asv.py", env=home)
+    assert code == 0, printed
+
+
+@pytest.mark.parametrize("kind", [archive, checkout])
+def test_asv_itself_measures_in_the_environment_that_it_runs_in(kind, tmp_path):
+    folder = kind("one that works", tmp_path)
+    home = {**os.environ, "HOME": str(tmp_path)}
+    asv = [sys.executable, "-m", "asv"]
+    run(*asv, "machine", "--yes", cwd=folder, env=home)
+    code, printed = run(*asv, "run", cwd=folder, env=home)
+    assert code == 0, printed
+    assert "some.track_it" in printed
+    assert "failed" not in printed
+
+
+@pytest.mark.parametrize("suite", BODIES)
+def test_a_run_counts_what_it_measured(suite, tmp_path):
+    folder = checkout(suite, tmp_path)
     done = subprocess.run([sys.executable, folder / "run_asv.py"], capture_output=True, text=True)
     assert (done.returncode == 0) is (suite == "one that works"), done.stdout + done.stderr

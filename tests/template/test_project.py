@@ -1,5 +1,6 @@
 """A new project works: installed, set up, its own tests run, its notebooks run."""
 
+import json
 import re
 
 import pytest
@@ -120,6 +121,17 @@ def test_a_notebook_runs_from_top_to_bottom(local_project, tmp_path, name):
     # The check of the results is in the notebook; here we see that it was made, and held.
     assert re.search(r"same results as (the|a) loop: True", done.read_text())
     assert '"output_type": "error"' not in done.read_text()
+
+
+@pytest.mark.parametrize("folder", [".", "notebooks", "src", "/"])
+def test_the_laptop_notebook_finds_the_project_from_anywhere(local_project, folder):
+    """Editors and papermill start kernels in the project's folder, or elsewhere."""
+    notebook = json.loads((local_project.project / "notebooks/00-laptop.ipynb").read_text())
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    [cell] = [text for text in cells if "import dask_hpc" in text]
+    cell = cell.replace("slow_square(5)", "slow_square(5, seconds=0)")
+    printed = local_project.run("-c", cell, cwd=local_project.project / folder)
+    assert printed == "from laptop_lab.example import slow_square\n25\n"
 
 
 LAPTOP = "echo 'dask-hpc: {scheduler: none}' > ~/.config/dask/dask-hpc.yaml"

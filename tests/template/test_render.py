@@ -17,6 +17,7 @@ SCHEDULERS = re.findall(r"^ +[0-9] - ([a-z]+)", QUESTIONS["__prompts__"]["schedu
 
 # All of a new project but the toolkit, which is copied as it is.
 FILES = {
+    ".gitattributes",
     ".github/workflows/tests.yml",
     ".gitignore",
     "README.md",

@@ -79,6 +79,22 @@ def test_what_both_changed_is_shown_as_a_conflict_in_its_file(linked_lab, releas
     assert linked_lab.version().splitlines()[0] == "dask-hpc 9.9.9"
 
 
+def test_a_notebook_that_both_changed_can_still_be_opened(linked_lab, release):
+    name = "notebooks/00-laptop.ipynb"
+    linked_lab.edit(name, "numbers = range(20)", "numbers = range(40)")
+    linked_lab.commit()
+    release((name, "numbers = range(20)", "numbers = range(30)"))
+    _, printed = linked_lab.cruft("update", "--skip-apply-ask")
+    # git says that both changed it; meanwhile it is the lab's, whole.
+    assert linked_lab("git", "diff", "--name-only", "--diff-filter=U").split() == [name], printed
+    assert json.loads(linked_lab.read(name))
+    assert "range(40)" in linked_lab.read(name)
+    # As docs/updates.md says, the template's can be had instead.
+    linked_lab("git", "checkout", "--theirs", name)
+    assert json.loads(linked_lab.read(name))
+    assert "range(30)" in linked_lab.read(name)
+
+
 def test_where_git_knows_no_common_version_the_conflict_is_in_a_file_beside(linked_lab, release):
     # The lab edited its project before the first commit: git has never seen what the template made.
     shutil.rmtree(linked_lab.path / ".git")

@@ -45,7 +45,8 @@ def install_project(
     editable = " ".join(f"--editable {package}" for package in packages)
     testbed.run(
         f"cd {home} && python3 -m venv --system-site-packages .venv && {_COMMANDS} && "
-        f".venv/bin/pip install --quiet --disable-pip-version-check {offline}{editable}",
+        # A pip.conf may say `user = true`, which pip refuses in an environment.
+        f"PIP_USER=0 .venv/bin/pip install --quiet --disable-pip-version-check {offline}{editable}",
         user=user,
     )
     return home
