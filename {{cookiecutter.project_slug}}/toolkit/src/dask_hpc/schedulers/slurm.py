@@ -73,7 +73,8 @@ def accounting_commands(job_ids: Sequence[str]) -> list[list[str]]:
 
 
 def parse_accounting(stdout: str) -> list[JobStatus]:
-    jobs = []
+    # A job that has lost a node has a line for each of its sizes, the last one last.
+    jobs: dict[str, JobStatus] = {}
     for line in stdout.splitlines():
         fields = line.strip().split("|", 5)
         if len(fields) < 6 or not fields[0]:
@@ -85,8 +86,9 @@ def parse_accounting(stdout: str) -> list[JobStatus]:
         if state is JobState.FAILED:  # as squeue has it; the code is "exit code:signal"
             signal = code.partition(":")[2]
             reason = f"RaisedSignal:{signal}" if signal not in ("", "0") else "NonZeroExitCode"
-        jobs.append(JobStatus(_whole(job), state, reason, node, read_duration(elapsed), name=name))
-    return merged(jobs)
+        ran = read_duration(elapsed)
+        jobs[job] = JobStatus(_whole(job), state, reason, node, ran, name=name)
+    return merged(jobs.values())
 
 
 def cancel_command(job_ids: Sequence[str]) -> list[str]:
