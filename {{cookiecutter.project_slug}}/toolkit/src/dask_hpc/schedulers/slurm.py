@@ -421,7 +421,7 @@ REASONS = MappingProxyType(
 # What dask-jobqueue writes beside a user's own directive.
 _SKIP = (
     "Two directives ask for {0}: to keep that of job-extra-directives, leave out the other, with "
-    "job-directives-skip: [{1}]."
+    'job-directives-skip: ["{1}"].'
 )
 
 REFUSALS = MappingProxyType(
@@ -478,6 +478,8 @@ SLURM = Scheduler(
     where=where,
     reading_variables=READING_VARIABLES,
     job_variables=JOB_VARIABLES,
+    name_options=("-J", "--job-name"),
+    name_variables=("SBATCH_JOB_NAME",),
     inside_variables=("SLURM_JOB_ID", "SLURM_JOBID"),
     leave_out=leave_out,
     capacity_command=capacity_command,
