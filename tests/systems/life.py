@@ -71,7 +71,7 @@ def main(name, settings, refused):
             await asyncio.sleep(1)
 
     with contextlib.suppress(TimeoutError):
-        asyncio.run(asyncio.wait_for(over(), 60))
+        asyncio.run(asyncio.wait_for(over(), 2 * jobs.MISSING))
     told["left"] = left.live
     with dask_hpc.get_cluster(python="exit 3; #") as cluster:
         cluster.scale(jobs=2)

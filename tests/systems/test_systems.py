@@ -24,7 +24,7 @@ SYSTEMS = {
         "bookworm",
         {**JOB, "queue": "all.q", "job-extra-directives": ["-pe smp 2"]},
         r"pending \(`qstat -j` with its id says why\)",
-        "over and no longer listed",
+        "ended on .*, failed",
         [
             ({"queue": "nowhere"}, 'unknown queue "nowhere"; .*Check queue: `qconf -sql`'),
             ({"project": "nowhere"}, "requested project .* Check project"),
@@ -49,7 +49,7 @@ SYSTEMS = {
         "trixie",
         {"disk": "10 MiB"},
         r"pending \(`condor_q -better-analyze` with its id says why\)",
-        "over and no longer listed",
+        "ended on .*, failed",
         [
             ({"job_extra_directives": {"+Group": "((("}}, "Parse error .* Check job-extra-direct"),
             ({"submit_command_extra": ["-name", "nowhere"]}, "unknown host .* Check submit-comm"),

@@ -382,3 +382,37 @@ def test_no_scheduler_starts_on_the_login_node(lab):
         "dask_hpc.errors.ConfigError: This program does not run on a node of its job: submit it "
         "with `dask hpc run`."
     )
+
+
+@pytest.mark.parametrize(
+    ("outer", "submission"),
+    [
+        ("--mem-per-cpu=300M", "dask hpc run --jobs 2 program.py"),
+        (
+            "--ntasks=2 --distribution=cyclic --hint=nomultithread",
+            "dask hpc run --jobs 2 --dry-run program.py | sbatch",
+        ),
+    ],
+)
+def test_it_may_be_typed_inside_another_job_whose_variables_it_inherits(
+    submit, lab, outer, submission
+):
+    folder = f"{lab.home}/one-job"
+    program = HEAD + textwrap.dedent(
+        """
+        if __name__ == "__main__":
+            with get_cluster() as cluster, Client(cluster) as client:
+                cluster.scale(jobs=2)
+                cluster.wait_for_workers(4, timeout=120)
+                subprocess.run(["srun", "--overlap", "--ntasks=1", "true"], check=True)
+                print("sum", client.submit(sum, [1, 2]).result(), flush=True)
+        """
+    )
+    lab.shell(f"printf %s {shlex.quote(program)} > {folder}/program.py")
+    script = f". .venv/bin/activate; {SMALL}; cd one-job; {submission}"
+    options = f"-A lab -p short -t 5 -o one-job/outer.out {outer}"
+    lab.shell(f"sbatch --wait {options} --wrap={shlex.quote(script)}")
+    said = lab.shell("cat one-job/outer.out").stdout
+    job = Job(lab, re.search(r"Submitted batch job (\d+)", said)[1], folder).wait()
+    assert job.state == ("COMPLETED", "0:0"), job.said
+    assert "sum 3" in job.printed

@@ -84,13 +84,14 @@ def test_a_class_of_ones_own_submits_lists_and_cancels_through_its_program(lab, 
         cancel_command = f"{wrapper} scancel"
 
     lab.hold()
-    with dask_hpc.SLURMCluster(job_cls=Job) as cluster:
+    with dask_hpc.SLURMCluster(job_cls=Job, job_extra_directives=["-J arena"]) as cluster:
         cluster.scale(jobs=1)
         until(lambda: "100" in cluster.job_ids)
         until(lambda: lab.calls("squeue"))
         until(registry.entries)
         [entry] = registry.entries()
         assert entry.cancel == (str(wrapper), "scancel")
+        assert entry.other_names == ("arena",)
     names = [line.split()[0] for line in log.read_text().splitlines()]
     assert names[0] == "sbatch"
     assert names[-1] == "scancel"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dask_hpc import jobs, schedulers
+from dask_hpc.lifecycle import Canceller
 from dask_hpc.schedulers import JobState, JobStatus
 
 SLURM = schedulers.get("slurm")
@@ -204,7 +205,6 @@ def test_a_job_with_a_worker_is_not_over_whatever_the_list_leaves_out(watched, l
     del listing["1"]
     watched.workers.add("1")
     assert watched.look(*[30] * 20) == [JobState.RUNNING, JobState.RUNNING]
-    assert listing.accounted == []
     watched.workers.clear()
     assert watched.look(30, 30)[0] is JobState.RUNNING
     assert watched.look(30, 30)[0] is JobState.GONE
@@ -278,6 +278,47 @@ def test_a_single_job_that_slurm_has_forgotten_is_not_a_failure(watched, listing
     listing.accounting = {"1": "COMPLETED|0:0|n1", "2": "COMPLETED|0:0|n1"}
     assert watched.look(0, 1) == [JobState.DONE, JobState.DONE]
     assert not caplog.records
+
+
+def test_the_accounting_is_believed_against_workers_of_a_node_that_is_silent(watched, listing):
+    del listing["1"]
+    watched.workers.add("1")
+    listing.accounting = {"1": "NODE_FAIL|0:0|n1"}
+    assert watched.look(0, 1)[0] is JobState.NODE_FAIL
+
+
+def test_a_job_that_is_taken_for_over_is_cancelled_so_that_it_is(slurm, monkeypatch):
+    async def nothing(*_):
+        return {}
+
+    monkeypatch.setattr(jobs, "ask", nothing)
+    monkeypatch.setattr(jobs, "account", nothing)
+
+    async def life():
+        clock = Clock()
+        watcher = jobs.Watcher(SLURM, "1", "2", clock=clock)
+        canceller = Canceller(SLURM, watcher)
+        for _ in range(4):
+            await watcher.poll()
+            clock.now += 60
+        await canceller.over()
+        return [status.state for status in watcher.jobs.values()]
+
+    assert asyncio.run(life()) == [JobState.GONE, JobState.GONE]
+    assert slurm.calls("scancel") == [["--quiet", "1", "2"]]
+
+
+def test_a_job_that_the_accounting_does_not_know_hides_no_other(monkeypatch):
+    async def run(argv, **_):
+        if argv[-1] == "1":
+            raise jobs.CommandError("qacct", "job id 1 not found")
+        return "jobnumber 2\nfailed 0\nexit_status 0\n"
+
+    monkeypatch.setattr(jobs, "run", run)
+    sge = schedulers.get("sge")
+    assert asyncio.run(jobs.account(sge, ["1", "2"])).keys() == {"2"}
+    with pytest.raises(jobs.CommandError, match="not found"):
+        asyncio.run(jobs.account(sge, ["1"]))
 
 
 def test_a_missing_accounting_command_is_not_looked_for_again(watched, listing, monkeypatch):

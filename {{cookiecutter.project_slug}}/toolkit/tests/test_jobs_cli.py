@@ -121,6 +121,17 @@ def test_jobs_are_asked_about_and_cancelled_by_their_clusters_own_command(
     assert slurm.calls("scancel") == [["--quiet", "7"]]
 
 
+def test_jobs_that_their_user_has_named_otherwise_are_found(run, cluster, slurm):
+    cluster("7", "8", other_names=["arena"])
+    (slurm.folder / "bin" / "squeue").write_text(
+        "#!/bin/sh\necho '7|RUNNING|None|node1|0:05|9:55|arena'\n"
+        "echo '8|RUNNING|None|node1|0:05|9:55|of-another-site'\n"
+    )
+    states = [line.split()[:2] for line in run("jobs").output.splitlines()]
+    assert ["7", "running"] in states
+    assert ["8", "gone"] in states
+
+
 def test_in_a_terminal_no_line_of_the_table_is_longer_than_it(run, cluster, slurm, terminal):
     node = "node-0123456789.rack-17.cluster.institute.example.org"
     cluster("1234567")

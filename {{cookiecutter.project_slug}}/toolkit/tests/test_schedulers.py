@@ -214,7 +214,25 @@ def test_every_job_is_in_one_list_call_and_in_one_cancel_call():
     ],
 )
 def test_directives_that_exclude_each_other_are_told_with_the_way_out(words, skip):
-    assert f"job-directives-skip: [{skip}]" in SLURM.advice(words)
+    assert f'job-directives-skip: ["{skip}"]' in SLURM.advice(words)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "names"),
+    [
+        ("slurm", ["--qos=x", "-J arena"], ["arena"]),
+        ("slurm", ["--job-name='arena'", "-Jbeta"], ["beta", "arena"]),
+        ("slurm", [], []),
+        ("pbs", ["-N arena", "-V"], ["arena"]),
+        ("lsf", ["-J", "arena[1-3]"], ["arena[1-3]"]),
+    ],
+)
+def test_a_jobs_name_in_its_users_own_words_is_known(name, words, names):
+    assert schedulers.get(name).own_names(words, {}) == names
+
+
+def test_a_jobs_name_may_come_from_the_environment():
+    assert SLURM.own_names([], {"SBATCH_JOB_NAME": "arena"}) == ["arena"]
 
 
 def test_capacity_is_that_of_the_partition_asked_for_or_of_the_default_one():

@@ -480,11 +480,14 @@ ACCOUNTS = {
     "slurm": (
         "5|CANCELLED by 1000|0:0|None assigned|00:00:00|dask-worker\n"
         "6|OUT_OF_MEMORY|0:125|node1|00:00:09|dask-worker\n"
+        "8|RESIZING|0:0|node[1-2]|00:00:05|dask-worker\n"
+        "8|NODE_FAIL|0:0|node2|00:00:09|dask-worker\n"
         "7_0|COMPLETED|0:0|node1|00:00:09|a|b\n"
         "7_[1-2]|PENDING|0:0|None assigned|00:00:00|a|b\n",
         [
             JobStatus("5", JobState.CANCELLED),
             JobStatus("6", JobState.OUT_OF_MEMORY, "OutOfMemory", "node1"),
+            JobStatus("8", JobState.NODE_FAIL, node="node2"),
             JobStatus("7", JobState.PENDING),
         ],
     ),

@@ -151,6 +151,12 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
         submit = commands.words(job.submit_command)
         return [*own, *self.batch.where(submit, job.job_extra_directives, os.environ)]
 
+    def _other_names(self) -> list[str]:
+        job = self._dummy_job
+        directives = job.job_extra_directives
+        words = directives if isinstance(directives, (list, tuple)) else []
+        return self.batch.own_names([*commands.words(job.submit_command), *words], os.environ)
+
     def _describe_to_watchdog(self) -> dict[str, Any]:
         own = self._own_cancel_command()
         directory = self._log_directory
@@ -159,6 +165,7 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
             cancel=own,
             cluster=type(self).__name__,
             job_name=self.job_name,
+            other_names=self._other_names(),
             log_directory=str(Path(directory).absolute()) if directory else None,
         )
         return known | {

@@ -184,12 +184,21 @@ async def account(
     Raises
     ------
     CommandError
-        There is no accounting here, or it does not answer.
+        There is no accounting here, or it does not answer, or it knows none of them.
     """
-    found = {}
+    found, failure, begun = {}, None, time.monotonic()
     for command in scheduler.accounting_commands(job_ids):
-        out = await _read(scheduler, commands.asking(scheduler, command, own))
+        # Where each job is a command, a long file may be read for each.
+        if time.monotonic() - begun > LIST_TIMEOUT:
+            break
+        try:
+            out = await _read(scheduler, commands.asking(scheduler, command, own))
+        except CommandError as error:
+            failure = error
+            continue
         found |= {s.job: s for s in scheduler.parse_accounting(out) if s.job in job_ids}
+    if failure is not None and not found:
+        raise failure
     return found
 
 
@@ -262,8 +271,9 @@ class JobEvent:
 class _Miss:
     """A job that is not in the list."""
 
-    since: float  # by the watcher's clock
-    looks: int = 0
+    since: float  # by the watcher's clock; or since when it has no worker any more
+    looks: int = 0  # since then
+    misses: int = 0  # in all
     alive: bool = False  # by the accounting
 
 
@@ -386,7 +396,7 @@ class Watcher:
             self._failing = False
             self.asked = time.monotonic()
             known, now = len(self.events), self._clock()
-            working = {job for job in asked if self.has_workers and self.has_workers(job)}
+            working = {job for job in asked if self._works(job)}
             self._worked |= working
             for status in listed.values():
                 self._missing.pop(status.job, None)
@@ -396,14 +406,15 @@ class Watcher:
                 if job not in listed:
                     miss = self._missing.setdefault(job, _Miss(now))
                     miss.looks += 1
+                    miss.misses += 1
                     if job in working:
-                        miss.since, miss.looks, miss.alive = now, 0, False
+                        miss.since, miss.looks = now, 0
             for job in working:
                 if self._jobs[job].state in _BEFORE[JobState.RUNNING]:
                     self._note(JobStatus(job, JobState.RUNNING))
             # One that has lost its workers may be over, and the list be old.
             bereft = self._worked.intersection(listed) - working
-            doubtful = [job for job, miss in self._missing.items() if miss.looks >= SECOND]
+            doubtful = [job for job, miss in self._missing.items() if miss.misses >= SECOND]
             await self._account([*doubtful, *bereft], now)
             self.ended(self._forgotten(now), JobState.GONE)
             return len(self.events) > known
@@ -435,7 +446,12 @@ class Watcher:
             job
             for job, miss in self._missing.items()
             if miss.looks >= LOOKS and now - miss.since >= (LOST if miss.alive else MISSING)
+            # One may have come while the accounting was asked.
+            if not self._works(job)
         ]
+
+    def _works(self, job: str) -> bool:
+        return self.has_workers is not None and self.has_workers(job)
 
     async def _watch(self) -> None:
         while True:

@@ -73,7 +73,7 @@ def _ask(entries: Iterable[Entry]) -> dict[Path, list[JobStatus]]:
             found[entry.path] = [
                 known[job]
                 # Another site's job of the same number, where sites share the home.
-                if job in known and known[job].name in ("", entry.job_name)
+                if job in known and known[job].name in ("", entry.job_name, *entry.other_names)
                 else JobStatus(job, JobState.GONE)
                 for job in entry.jobs
             ]

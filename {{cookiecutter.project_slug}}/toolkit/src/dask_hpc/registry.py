@@ -48,6 +48,8 @@ class Entry:
     cluster : str
         Name of its class.
     job_name : str or None
+    other_names : tuple of str
+        Under which the batch system may list its jobs, too: the user's directives say so.
     log_directory : str or None
         Where its jobs' output goes.
     jobs : tuple of str
@@ -63,6 +65,7 @@ class Entry:
     cancel: tuple[str, ...] = ()
     cluster: str = ""
     job_name: str | None = None
+    other_names: tuple[str, ...] = ()
     log_directory: str | None = None
     jobs: tuple[str, ...] = field(default=())
 
@@ -148,6 +151,7 @@ def _read(path: Path, now: float) -> Entry | None:
             cancel=tuple(map(str, fields.get("cancel", ()))),
             cluster=str(fields.get("cluster", "")),
             job_name=fields.get("job_name"),
+            other_names=tuple(map(str, fields.get("other_names", ()))),
             log_directory=fields.get("log_directory"),
             jobs=tuple(map(str, fields.get("jobs", ()))),
         )

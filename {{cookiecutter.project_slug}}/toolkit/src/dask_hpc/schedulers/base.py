@@ -278,6 +278,9 @@ class Scheduler:
         Patterns of those that a job has, and that change jobs submitted from within it.
     inside_variables : tuple of str
         Those that tell that a process is in a job.
+    name_options, name_variables : tuple of str
+        Options and environment variables of the submit command that name a job otherwise than
+        dask-jobqueue does.
     leave_out : callable
         Nodes' names, and the value of ``job-extra-directives`` → arguments of the submit command
         with which a job runs on none of the nodes; empty: there is no such thing.
@@ -335,6 +338,8 @@ class Scheduler:
     reading_variables: tuple[str, ...] = ()
     job_variables: tuple[str, ...] = ()
     inside_variables: tuple[str, ...] = ()
+    name_options: tuple[str, ...] = ()
+    name_variables: tuple[str, ...] = ()
     leave_out: Callable[[Sequence[str], Sequence[str]], list[str]] = _no_command
     capacity_command: Callable[[str | None], list[str]] = _no_command
     settings_command: tuple[str, ...] = ()
@@ -365,6 +370,15 @@ class Scheduler:
         if not any(environ.get(name) for name in self.inside_variables):
             return dict(environ)
         return _without(environ, self.job_variables)
+
+    def own_names(self, words: Iterable[str], environ: Mapping[str, str]) -> list[str]:
+        """Names that a user gives to jobs, among the words of directives and submit command."""
+        text = " ".join(map(str, words))
+        found = [environ[name] for name in self.name_variables if environ.get(name)]
+        for option in self.name_options:
+            end = r"(?:=|\s+)" if option.startswith("--") else r"\s*"
+            found += re.findall(rf"(?:^|\s){option}{end}[\"']?([^\s\"']+)", text)
+        return found
 
     def explain(self, reason: str) -> str:
         """A job's reason in plain words, the batch system's own word after them.

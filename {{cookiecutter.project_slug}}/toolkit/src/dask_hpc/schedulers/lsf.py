@@ -173,6 +173,7 @@ LSF = Scheduler(
     reading_variables=("LSB_BJOBS_*", "BJOBS_*", "LSB_DISPLAY_YEAR", "LSB_SHORT_HOSTLIST"),
     settings_command=("lsid",),
     parse_list=parse_list,
+    name_options=("-J",),
     parse_settings=parse_settings,
     states=STATES,
     reasons=REASONS,

@@ -163,6 +163,7 @@ OAR = Scheduler(
     cancel_command=cancel_command,
     settings_command=("oarstat", "--version"),
     parse_list=parse_list,
+    name_options=("-n", "--name"),
     parse_settings=parse_settings,
     states=STATES,
     reasons=REASONS,

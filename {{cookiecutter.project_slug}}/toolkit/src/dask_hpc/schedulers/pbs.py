@@ -219,6 +219,7 @@ PBS = Scheduler(
     reading_variables=("PBS_QSTAT_*", "PBSDEBUG"),  # Torque's
     settings_command=("qstat", "--version"),
     parse_list=parse_list,
+    name_options=("-N",),
     parse_accounting=parse_list,
     parse_settings=parse_settings,
     states=STATES,

@@ -193,6 +193,7 @@ SGE = Scheduler(
     capacity_command=capacity_command,
     settings_command=("qstat", "-help"),
     parse_list=parse_list,
+    name_options=("-N",),
     parse_accounting=parse_accounting,
     parse_capacity=parse_capacity,
     parse_settings=parse_settings,

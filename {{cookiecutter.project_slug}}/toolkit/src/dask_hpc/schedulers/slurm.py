@@ -73,7 +73,8 @@ def accounting_commands(job_ids: Sequence[str]) -> list[list[str]]:
 
 
 def parse_accounting(stdout: str) -> list[JobStatus]:
-    jobs = []
+    # A job that has lost a node has a line for each of its sizes, the last one last.
+    jobs: dict[str, JobStatus] = {}
     for line in stdout.splitlines():
         fields = line.strip().split("|", 5)
         if len(fields) < 6 or not fields[0]:
@@ -85,8 +86,9 @@ def parse_accounting(stdout: str) -> list[JobStatus]:
         if state is JobState.FAILED:  # as squeue has it; the code is "exit code:signal"
             signal = code.partition(":")[2]
             reason = f"RaisedSignal:{signal}" if signal not in ("", "0") else "NonZeroExitCode"
-        jobs.append(JobStatus(_whole(job), state, reason, node, read_duration(elapsed), name=name))
-    return merged(jobs)
+        ran = read_duration(elapsed)
+        jobs[job] = JobStatus(_whole(job), state, reason, node, ran, name=name)
+    return merged(jobs.values())
 
 
 def cancel_command(job_ids: Sequence[str]) -> list[str]:
@@ -419,7 +421,7 @@ REASONS = MappingProxyType(
 # What dask-jobqueue writes beside a user's own directive.
 _SKIP = (
     "Two directives ask for {0}: to keep that of job-extra-directives, leave out the other, with "
-    "job-directives-skip: [{1}]."
+    'job-directives-skip: ["{1}"].'
 )
 
 REFUSALS = MappingProxyType(
@@ -481,6 +483,8 @@ SLURM = Scheduler(
     where=where,
     reading_variables=READING_VARIABLES,
     job_variables=JOB_VARIABLES,
+    name_options=("-J", "--job-name"),
+    name_variables=("SBATCH_JOB_NAME",),
     inside_variables=("SLURM_JOB_ID", "SLURM_JOBID"),
     leave_out=leave_out,
     capacity_command=capacity_command,
