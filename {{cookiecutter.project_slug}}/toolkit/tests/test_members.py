@@ -1,15 +1,18 @@
 """Which job a worker belongs to, however it is called, and what follows from that."""
 
+import asyncio
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
-from dask.distributed import Client
+from dask.distributed import Client, Worker, fire_and_forget, get_worker
 
 import dask_hpc
 from dask_hpc import members, recovery, schedulers
 from dask_hpc.members import Kind
+from dask_hpc.walltime import Walltime
 
 from .conftest import until as until_within
 from .test_recovery import end, submissions
@@ -124,10 +127,6 @@ def test_a_job_one_of_whose_workers_was_heard_from_is_known_to_be_alive(lab, clu
 )
 def test_a_worker_is_asked_which_job_it_belongs_to(lab, monkeypatch, environment, job):
     # As one that the user starts by hand, in a job or not.
-    import asyncio
-
-    from distributed import Worker
-
     for name in ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
@@ -161,6 +160,21 @@ def test_the_number_in_an_id(word, number):
 def test_the_variables_that_hold_a_jobs_id_are_known_of_each_batch_system():
     named = {name: batch.job_id_variables for name, batch in schedulers.SCHEDULERS.items()}
     assert [name for name, variables in named.items() if not variables] == ["none"]
+
+
+@pytest.mark.parametrize(
+    ("actors", "words"),
+    [
+        ((), " and no other worker is there to take its results: what only it has is computed"),
+        (("Counter-1",), ", and with it the actor Counter-1, since Dask can't move actors: create"),
+        (("A-1", "B-1"), ", and with it the actors A-1, B-1, since Dask can't move actors: create"),
+    ],
+)
+def test_what_is_lost_with_a_job_that_ends_with_actors_is_told(actors, words):
+    worker = SimpleNamespace(actors={SimpleNamespace(key=key) for key in actors})
+    scheduler = SimpleNamespace(workers={"tcp://a": worker})
+    walltime = Walltime(SimpleNamespace(scheduler=scheduler), None)
+    assert walltime._lost_words(["tcp://a"]).startswith(words)
 
 
 # --- kinds ----------------------------------------------------------------------------------------
@@ -202,14 +216,30 @@ def cluster(lab):
 # --- ends in order --------------------------------------------------------------------------------
 
 
-def test_workers_that_end_in_order_soon_are_replaced_for_ever_and_told_once(lab, cluster_of):
-    cluster = cluster_of("--lifetime", "2s")
+def once():
+    """Return a task that ends its worker in order soon after; it goes there by value."""
+
+    async def end_worker(worker):
+        await asyncio.sleep(0.2)
+        await worker.close_gracefully()
+
+    def once(i):
+        worker = get_worker()
+        worker.loop.add_callback(end_worker, worker)
+        return i
+
+    return once
+
+
+def test_workers_that_end_in_order_after_each_task_are_replaced_for_ever_and_told_once(
+    lab, cluster_of
+):
+    cluster = cluster_of()
     cluster.recovery.again = 0  # none of these ends is a failure
     cluster.scale(jobs=1)
     with Client(cluster) as client:
-        futures = client.map(lambda i: time.sleep(0.1) or i, range(1000), pure=False)
-        until(lambda: submissions(lab) >= 5)
-        del futures
+        fire_and_forget(client.map(once(), range(100), pure=False))
+        until(lambda: submissions(lab) >= 4)
     [said] = cluster.recovery.said
     assert said == "Job 100 ended on node1, done. Another one is submitted."
 

@@ -186,3 +186,42 @@ def test_a_task_that_may_run_on_others_is_forgotten_where_its_worker_is_gone():
                 assert await future == 1
 
     asyncio.run(forgotten())
+
+
+def test_a_worker_that_closes_says_so_and_one_that_is_gone_does_not():
+    # cluster.Comings tells by it whether a worker left in order.
+    async def told(how):
+        async with (
+            distributed.Scheduler(port=0, dashboard_address=":0") as scheduler,
+            distributed.Worker(scheduler.address) as worker,
+        ):
+            if how == "gone":
+                worker.batched_stream.abort()
+            else:
+                await getattr(worker, how)()
+            while worker.address in scheduler.workers:
+                await asyncio.sleep(0.01)
+            events = [event for _, event in scheduler.get_events(worker.address)]
+            return {e["status"] for e in events if e["action"] == "worker-status-change"}
+
+    assert asyncio.run(told("close")) >= {"closing"}
+    assert asyncio.run(told("close_gracefully")) >= {"closing_gracefully"}
+    assert not asyncio.run(told("gone")) & {"closing", "closing_gracefully"}
+
+
+def test_the_scheduler_has_the_address_of_each_workers_nanny():
+    # members.Members keeps it.
+    async def nanny():
+        async with (
+            distributed.Scheduler(port=0, dashboard_address=":0") as scheduler,
+            distributed.Nanny(scheduler.address, nthreads=1) as nanny,
+        ):
+            [worker] = scheduler.workers.values()
+            assert worker.nanny == nanny.address
+
+    asyncio.run(nanny())
+
+
+def test_a_cluster_can_be_closed_without_its_scheduler():
+    # cluster.ClusterMixin.scheduler_closes does so where that is closed already.
+    assert "shutdown_scheduler" in names_in(SpecCluster._close)

@@ -4,11 +4,14 @@ import asyncio
 import io
 import sys
 
+import dask
 import pytest
 from distributed.deploy.cluster import Cluster
 
 import dask_hpc
-from dask_hpc import waiting
+from dask_hpc import schedulers, waiting
+from dask_hpc.recovery import describe_ends
+from dask_hpc.schedulers import JobState, JobStatus
 from dask_hpc.waiting import Line
 
 from .test_recovery import until
@@ -123,3 +126,34 @@ def test_a_cluster_whose_list_is_not_told_of_workers_does_not_wait_for_ever(lab,
         cluster.scale(jobs=1)
         cluster.wait_for_workers(2, timeout=90)
         assert len(cluster.scheduler.workers) == 2
+
+
+def test_many_jobs_that_end_for_one_reason_are_one_phrase_with_what_their_logs_say(lab, tmp_path):
+    lab.hold()
+    with dask.config.set({"dask-hpc.resubmit": 0}), dask_hpc.SLURMCluster() as cluster:
+        cluster.recovery._connected = True  # as if workers had come on other nodes
+        cluster.scale(jobs=5)
+        until(lambda: len(cluster.job_ids) == 5)
+        for job in cluster.job_ids:
+            log = tmp_path / "logs" / f"dask-worker-{job}.err"
+            log.write_text("ModuleNotFoundError: No module named 'distributed'\n")
+            lab.state(job, "FAILED", "NonZeroExitCode", f"node{job}")
+        with pytest.raises(dask_hpc.JobsEnded) as error:
+            cluster.wait_for_workers(2, timeout=60)
+    text = str(error.value)
+    assert "jobs 100, 101, 102, 103 and 1 more ended, failed: its command failed" in text
+    assert text.count("NonZeroExitCode") == 1
+    assert text.count("ModuleNotFoundError: No module named 'distributed'") == 1
+
+
+def test_the_nodes_of_few_jobs_that_end_for_one_reason_are_named():
+    ended = [
+        JobStatus("7", JobState.FAILED, "NonZeroExitCode", "node1"),
+        JobStatus("8", JobState.FAILED, "NonZeroExitCode", "node2"),
+        JobStatus("9", JobState.PREEMPTED, "", "node3"),
+    ]
+    assert describe_ends(schedulers.get("slurm"), ended) == (
+        "job 7 ended on node1, failed: its command failed (NonZeroExitCode); "
+        "job 8 ended on node2, failed: its command failed (NonZeroExitCode); "
+        "job 9 ended on node3, preempted"
+    )
