@@ -17,11 +17,22 @@ from dask.utils import format_bytes, parse_bytes
 from distributed import SchedulerPlugin, SpecCluster
 from distributed.core import Status
 
-from . import allocation, arguments, config, doubts, jobs, news, registry, schedulers, values
+from . import (
+    allocation,
+    arguments,
+    config,
+    doubts,
+    jobs,
+    news,
+    outputs,
+    registry,
+    schedulers,
+    values,
+)
 from ._jobqueue import dask_jobqueue
 from .adaptive import Adaptive
 from .diagnosis import Diagnosis
-from .errors import ClusterClosed, ConfigError, SubmitError
+from .errors import ClusterClosed, SubmitError
 from .guard import Guard
 from .leaks import let_schedulers_go
 from .lifecycle import Canceller, Submissions, bound_to
@@ -102,6 +113,7 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart):
         self.workers_per_job: int = kwargs["processes"]
         self._memory = kwargs["memory"]
         self._log_directory = kwargs.get("log_directory") if self.batch.log_key else None
+        self._folder = os.getcwd()  # noqa: PTH109 - a str; jobs are submitted from here
         self._section = f"jobqueue.{kwargs['config_name']}"
         self.recovery = Recovery(self, config.resubmit())
         self.watcher.subscribe(self.recovery.on_event)
@@ -134,6 +146,7 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart):
             cluster=type(self).__name__,
             job_name=self.job_name,
             log_directory=str(Path(directory).absolute()) if directory else None,
+            logs=self.log_forms,
         )
         return known | {
             "cancel": jobs.cancel_command(self.batch, [], extra),
@@ -342,15 +355,20 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart):
             return f"all of its job's {self._memory}"
         return f"{share} of its job's {self._memory}, shared by {self.workers_per_job}"
 
+    @property
+    def log_forms(self) -> list[str]:
+        """Where jobs print to, as forms of `outputs`; errors last."""
+        job = self._dummy_job
+        header = getattr(job, "job_header_dict", None) or job.job_header or ""
+        return outputs.forms(self.batch, header, job.job_name, self._folder)
+
     def log_files(self, job_id: str) -> list[str]:
         """Where a job prints to; errors last."""
-        if not self._log_directory:
-            return []
-        folder = os.path.abspath(self._log_directory)  # noqa: PTH100 - a str
-        return self.batch.log_files(folder, self._dummy_job.job_name, job_id)
+        return [file for form in self.log_forms for file in outputs.files(form, job_id)]
 
     def log_hint(self) -> str:
-        return f" Their output is in {self._log_directory}." if self._log_directory else ""
+        folders = {os.path.dirname(outputs.shown(form, "*")) for form in self.log_forms}  # noqa: PTH120
+        return f" Their output is in {' and '.join(sorted(folders))}." if folders else ""
 
     def raise_refusal(self) -> None:
         """Raise the refusal of a job, unless there was none or the user has been told."""

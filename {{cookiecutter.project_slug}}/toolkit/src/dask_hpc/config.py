@@ -9,6 +9,7 @@ dask-jobqueue's sections, one of ours::
 
 from __future__ import annotations
 
+import getpass
 import importlib.util
 import os
 import shlex
@@ -304,7 +305,10 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
         )
     kwargs.update(cores=cores, memory=setting("memory"), processes=processes)
     if setting("log_directory") is not None:
-        kwargs["log_directory"] = folders.made(str(setting("log_directory")), key("log_directory"))
+        text = str(setting("log_directory"))
+        if batch.name == "slurm":  # which fills it in, and makes no folders
+            text = text.replace("%u", getpass.getuser())
+        kwargs["log_directory"] = folders.made(text, key("log_directory"))
     if kwargs.get("security") is True and importlib.util.find_spec("cryptography") is None:
         raise ConfigError(
             "security=True makes keys with the package cryptography, which is not here: "
