@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from . import __version__
+from . import __version__, versions
 from .errors import UserError
 
 # Groups that live in modules of their own, imported only when they are used: `dask hpc --help`
@@ -44,6 +44,7 @@ class Group(click.Group):
 
     def invoke(self, ctx):
         try:
+            versions.check()
             return super().invoke(ctx)
         except UserError as error:
             fail(one_line(error), 1)
