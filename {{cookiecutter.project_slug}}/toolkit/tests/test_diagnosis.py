@@ -8,38 +8,120 @@ import pytest
 import dask_hpc
 from dask_hpc import diagnosis
 from dask_hpc.diagnosis import last_lines, likely_cause, tail
+from dask_hpc.recovery import History, Member
 
 ADDRESS = "tcp://10.0.0.1:8786"
+PYTHON = "/home/me/.venv/bin/python"
+
+# Of real workers, shortened in the middle.
+NO_INTERFACE = """\
+2026-11-28 02:25:21,670 - distributed.nanny - INFO - Nanny at 'not-running' closed.
+2026-11-28 02:25:21,671 - distributed.dask_worker - INFO - End worker
+Traceback (most recent call last):
+  File "/x/distributed/core.py", line 509, in start
+    await wait_for(self.start_unsafe(), timeout=timeout)
+ValueError: 'ib7' is not a valid network interface. Valid network interfaces are: ['lo', 'eth0']
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "<frozen runpy>", line 198, in _run_module_as_main
+  File "/x/distributed/core.py", line 517, in start
+    raise RuntimeError(f"{type(self).__name__} failed to start.") from exc
+RuntimeError: Nanny failed to start.
+"""
+TIMED_OUT = """\
+2026-11-28 02:25:13,914 - distributed.worker - INFO - Waiting to connect to:  tcp://10.0.0.1:8786
+2026-11-28 02:25:14,002 - distributed.dask_worker - INFO - Timed out starting worker
+2026-11-28 02:25:14,002 - distributed.dask_worker - INFO - End worker
+"""
+SLOW = """\
+2026-11-28 02:25:13,914 - distributed.nanny - INFO -         Start Nanny at: 'tcp://10.0.0.7:1'
+2026-11-28 02:25:14,002 - distributed.dask_worker - INFO - Timed out starting worker
+"""
+CONNECT = """\
+Traceback (most recent call last):
+  File "/x/distributed/comm/core.py", line 342, in connect
+OSError: Timed out trying to connect to tcp://10.0.0.1:8786 after 30 s
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "/x/distributed/core.py", line 517, in start
+RuntimeError: Worker failed to start.
+"""
+PRELOAD = """\
+Traceback (most recent call last):
+  File "/x/distributed/preloading.py", line 120, in _import_module
+    import_module(name)
+ModuleNotFoundError: No module named 'ourthings'
+"""
+LMOD = """\
+Lmod has detected the following error:  The following module(s) are unknown: "nosuch"
+
+Please check the spelling or version number. Also try "module spider ..."
+"""
+ALIVE = (
+    "2026-11-28 02:25:13 - distributed.nanny - INFO -         Start Nanny at: 'tcp://10.0.0.7:1'\n"
+)
+ENDED = "slurmstepd: error: *** JOB 12 ON node1 CANCELLED AT 2026-11-28T02:25:13 ***\n"
+BASH = "/var/spool/slurmd/job00012/slurm_script: line"
+
+# The log → what of it is shown, and what is said of it; None: nothing.
 LOGS = {
-    "slurm_script: line 9: /home/me/.venv/bin/python: No such file or directory": (
-        "Python is not there"
+    f"{BASH} 9: {PYTHON}: No such file or directory\n": (PYTHON, "Python is not there"),
+    f"{BASH} 4: module: command not found\n{BASH} 9: {PYTHON}: No such file or directory\n": (
+        f"{BASH} 9",
+        "Python is not there",
     ),
-    "slurm_script: line 9: /opt/conda/bin/python3.12: Permission denied": "Python is not there",
+    f"{BASH} 9: {PYTHON}: Permission denied\n{ENDED}": (PYTHON, "Python is not there"),
+    f"job.sh: 9: {PYTHON}: not found\n": (PYTHON, "Python is not there"),
+    f"{PYTHON}: Command not found.\n": (PYTHON, "Python is not there"),
+    # Another Python than the workers', in a line before.
+    f"{BASH} 4: python2: command not found\n": ("python2", "job-script-prologue"),
     "/usr/bin/python3: Error while finding module specification for 'distributed.cli.dask_worker' "
-    "(ModuleNotFoundError: No module named 'distributed')": "package distributed",
-    "ValueError: 'ib0' is not a valid network interface. Valid network interfaces are: ['lo', "
-    "'eth0']": "no network interface ib0",
-    "OSError: [Errno 28] No space left on device": "disk is full",
-    "OSError: [Errno 122] Disk quota exceeded: '/scratch/me'": "disk is full",
-    "OSError: Timed out trying to connect to tcp://10.0.0.1:8786 after 30 s": ADDRESS,
-    "distributed.comm.core - ERROR - Connection refused": ADDRESS,
-    "OSError: [Errno 113] No route to host": ADDRESS,
-    "slurm_script: line 4: module: command not found": "job-script-prologue",
-    "Lmod has detected the following error: These module(s) exist but cannot be loaded": (
-        "job-script-prologue"
+    "(ModuleNotFoundError: No module named 'distributed')\n": (
+        "distributed",
+        "package distributed:",
     ),
-    "distributed.nanny - INFO - Start Nanny at: 'tcp://10.0.0.7:1234'": None,
-    "": None,
+    "/usr/bin/python3: No module named distributed\n": ("distributed", "package distributed:"),
+    PRELOAD: ("ModuleNotFoundError: No module named 'ourthings'", "package ourthings:"),
+    NO_INTERFACE: ("ValueError: 'ib7' is not a valid", "no network interface ib7"),
+    "Traceback (most recent call last):\n  File x\nOSError: [Errno 28] No space left on device\n": (
+        "OSError: [Errno 28] No space left on device",
+        "disk is full",
+    ),
+    "bash: line 3: echo: write error: Disk quota exceeded\n": ("quota", "disk is full"),
+    TIMED_OUT: ("Timed out starting worker", f"does not reach the scheduler at {ADDRESS}"),
+    CONNECT: ("OSError: Timed out trying", f"does not reach the scheduler at {ADDRESS}"),
+    SLOW: ("Timed out starting worker", "death-timeout"),
+    f"{BASH} 4: module: command not found\n": ("module: command", "job-script-prologue"),
+    LMOD: ("Lmod has detected", "job-script-prologue"),
+    # What is not known to be the reason is shown, and no more.
+    "curl: (28) Connection timed out after 5000 ms\n": ("curl: (28)", None),
+    "cat: /scratch/me/tasks.python: Permission denied\n": ("cat: ", None),
+    CONNECT.replace(ADDRESS, "tcp://192.0.2.1:1"): ("OSError: Timed out", None),
+    f"{BASH} 4: module: command not found\n{ALIVE}": ("Start Nanny", None),
+    f"{LMOD}{ALIVE}": ("Start Nanny", None),
+    f"{PRELOAD}{ALIVE}{ALIVE.replace('Start Nanny at', 'Registered to')}": ("Registered", None),
+    "Traceback (most recent call last):\n  File x\nPermissionError: [Errno 13] Permission denied: "
+    "'/data/python.txt'\n": ("PermissionError: [Errno 13]", None),
+    "Traceback (most recent call last):\n  File x": ("File x", None),
+    ALIVE: ("Start Nanny", None),
+    "": ("", None),
 }
 
 
 @pytest.mark.parametrize("log", LOGS)
-def test_the_end_of_a_log_has_a_likely_cause(log):
-    found = likely_cause(f"some line before\n{log}\n", ADDRESS)
-    if LOGS[log] is None:
+def test_what_matters_in_a_log_is_shown_and_a_cause_only_if_it_is_known(log):
+    shown, cause = LOGS[log]
+    log = f"Welcome to the cluster: python not found, timed out\n{log}"
+    assert shown in last_lines(log)
+    found = likely_cause(log, ADDRESS, PYTHON)
+    if cause is None:
         assert found == ""
     else:
-        assert LOGS[log] in found
+        assert cause in found
         assert "\n" not in found
 
 
@@ -72,7 +154,8 @@ def test_a_job_that_runs_for_long_without_a_worker_is_told_once_with_its_log(lab
             assert time.monotonic() < end
             time.sleep(0.05)
         name = cluster._dummy_job.job_name
-        (logs / f"{name}-100.err").write_text("OSError: [Errno 28] No space left on device\n")
+        line = "Traceback (most recent call last):\nOSError: [Errno 28] No space left on device\n"
+        (logs / f"{name}-100.err").write_text(line)
         lab.state("100", "RUNNING", "None", "node7")
         time.sleep(6)
     said = [r.getMessage() for r in caplog.records if "no worker of it has come" in r.getMessage()]
@@ -80,3 +163,46 @@ def test_a_job_that_runs_for_long_without_a_worker_is_told_once_with_its_log(lab
     assert re.match(r"Job 100 runs on node7 since \d+ s, and no worker of it has come\. ", said[0])
     assert "Its log " in said[0]
     assert "No space left on device - likely, the disk is full" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("python", "known"), [("$HOME/x/python", ""), ("'/a b/python'", "/a b/python")]
+)
+def test_a_python_that_is_named_by_a_variable_is_any(lab, python, known):
+    with dask_hpc.SLURMCluster(python=python) as cluster:
+        assert cluster.diagnosis._python() == known
+
+
+NOTHING = {
+    "no file": ({}, r"Its output is to be in .*/logs/dask-worker-7\.err, and no such file is here"),
+    "of one's own": (
+        {"job_extra_directives": ["--output=own-%j.out"], "job_directives_skip": ["-e ", "-o "]},
+        r"Its output is to be in .*/own-7\.out, and no such file is here",
+    ),
+    "thrown away": (
+        {"job_extra_directives": ["-o /dev/null", "-e /dev/null"]},
+        "Its output goes to /dev/null, as job-extra-directives in jobqueue.yaml say",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NOTHING)
+def test_a_job_whose_output_is_not_seen_is_not_said_to_have_printed_nothing(lab, tmp_path, case):
+    arguments, words = NOTHING[case]
+    with dask_hpc.SLURMCluster(**arguments) as cluster:
+        member = Member("0", "7", frozenset(), History(), 0)
+        assert re.fullmatch(words + r"\.", cluster.diagnosis.examine(member))
+
+
+def test_the_log_is_the_one_that_the_users_directives_name(lab, tmp_path):
+    own = ["--output=own-%j.out", "--error=%x/own-%j.err"]
+    (tmp_path / "dask-worker").mkdir()
+    (tmp_path / "dask-worker" / "own-7.err").write_text("bash: line 2: module: command not found\n")
+    with dask_hpc.SLURMCluster(job_extra_directives=own) as cluster:
+        said = cluster.diagnosis.examine(Member("0", "7", frozenset(), History(), 0))
+        assert said.startswith(f"Its log {tmp_path}/dask-worker/own-7.err ends with: bash: line 2")
+        assert "own-7" not in cluster.log_hint()
+        assert f"{tmp_path}/dask-worker" in cluster.log_hint()
+        (tmp_path / "dask-worker" / "own-7.err").write_text("")
+        said = cluster.diagnosis.examine(Member("0", "7", frozenset(), History(), 0))
+        assert said == f"It has printed nothing ({tmp_path}/dask-worker/own-7.err)."

@@ -307,3 +307,32 @@ def test_logs_of_clusters_are_found_from_any_folder_also_when_they_are_closed(
     with dask.config.set({"dask-hpc.scheduler": None}):
         assert "alive" in run("logs", "7").output
         assert "closed" in run("logs", "3").output
+
+
+def test_logs_by_the_users_own_directives_are_found(run, folder, cluster, state, tmp_path):
+    (tmp_path / "own-7.err").write_text("from the configuration\n")
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "8.txt").write_text("from a cluster that is there\n")
+    (tmp_path / "far" / "9.log").write_text("from one that is gone\n")
+    cluster("8", logs=[f"{tmp_path}/far/{{job}}.txt"])
+    line = {"batch": "slurm", "job_name": None, "log_directory": None}
+    line["logs"] = [f"{tmp_path}/far/{{job}}.log"]
+    (state / "log-directories").write_text(f"{json.dumps(line)}\n")
+    with dask.config.set({"jobqueue.slurm.job-extra-directives": ["-e own-%j.err"]}):
+        assert "from the configuration" in run("logs", "7").output
+        assert "from a cluster that is there" in run("logs", "8").output
+        assert "from one that is gone" in run("logs", "9").output
+        assert f"looked in {tmp_path}/far, " in run("logs", "10").output
+
+
+def test_without_a_log_directory_slurms_own_file_is_found(run, folder, tmp_path):
+    (tmp_path / "slurm-7.out").write_text("of dask hpc run\n")
+    with dask.config.set({"jobqueue.slurm.log-directory": None}):
+        assert "of dask hpc run" in run("logs", "7").output
+
+
+def test_jobs_shows_the_log_that_the_users_directives_name(run, cluster, slurm, tmp_path):
+    cluster("7", logs=[f"{tmp_path}/own-{{job}}.err"])
+    slurm.row("7", "RUNNING|None|node1|0:05|9:55")
+    (tmp_path / "own-7.err").write_text("hello\n")
+    assert f"    {tmp_path}/own-7.err" in run("jobs").output.splitlines()

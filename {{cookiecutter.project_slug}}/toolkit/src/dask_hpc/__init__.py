@@ -43,6 +43,9 @@ _LAZY = {name for name in __all__ if name.endswith("Cluster")} | {"get_cluster"}
 
 def __getattr__(name: str):
     if name in _LAZY:
+        from . import versions
+
+        versions.check()  # before what an old Dask breaks
         from . import cluster
 
         return getattr(cluster, name)

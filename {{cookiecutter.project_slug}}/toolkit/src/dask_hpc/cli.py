@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from . import __version__
+from . import __version__, versions
 from .errors import UserError
 
 # Both a lab's project and its toolkit bring this command, so that either can be installed alone.
@@ -49,6 +49,7 @@ class Group(click.Group):
 
     def invoke(self, ctx):
         try:
+            versions.check()
             return super().invoke(ctx)
         except UserError as error:
             fail(one_line(error), 1)
@@ -57,7 +58,7 @@ class Group(click.Group):
             if error.filename is None:
                 raise
             fail(one_line(error), 1)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):  # click makes the one of the other
             fail(None, 130)
 
 
@@ -126,7 +127,7 @@ def setup(project):
 )
 @click.option("--config-name", help="A profile of jobqueue.yaml.")
 @click.option("--dry-run", is_flag=True, help="Print the job script, and submit nothing.")
-@click.argument("program", type=click.Path(exists=True, dir_okay=False, path_type=str))
+@click.argument("program")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def run(jobs, config_name, dry_run, program, arguments):
     """Run a program and all its workers in one Slurm job.
@@ -138,6 +139,7 @@ def run(jobs, config_name, dry_run, program, arguments):
     """
     from . import one_job
 
+    one_job.check_program(program)
     text = one_job.script([program, *arguments], jobs, config_name)
     if dry_run:
         click.echo(text, nl=False)

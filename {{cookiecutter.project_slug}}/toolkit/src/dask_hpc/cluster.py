@@ -24,6 +24,7 @@ from . import (
     doubts,
     jobs,
     news,
+    outputs,
     registry,
     schedulers,
     values,
@@ -120,6 +121,7 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
         self.workers_per_job: int = kwargs["processes"]
         self._memory = kwargs["memory"]
         self._log_directory = kwargs.get("log_directory") if self.batch.log_key else None
+        self._folder = os.getcwd()  # noqa: PTH109 - a str; jobs are submitted from here
         self._section = f"jobqueue.{kwargs['config_name']}"
         self.recovery = Recovery(self, config.resubmit())
         self.watcher.subscribe(self.recovery.on_event)
@@ -167,6 +169,7 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
             job_name=self.job_name,
             other_names=self._other_names(),
             log_directory=str(Path(directory).absolute()) if directory else None,
+            logs=self.log_forms,
         )
         return known | {
             "cancel": commands.cancelling(self.batch, [""], own)[0][:-1],
@@ -397,15 +400,20 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
             return f"all of its job's {self._memory}"
         return f"{share} of its job's {self._memory}, shared by {self.workers_per_job}"
 
+    @property
+    def log_forms(self) -> list[str]:
+        """Where jobs print to, as forms of `outputs`; errors last."""
+        job = self._dummy_job
+        header = getattr(job, "job_header_dict", None) or job.job_header or ""
+        return outputs.forms(self.batch, header, job.job_name, self._folder)
+
     def log_files(self, job_id: str) -> list[str]:
         """Where a job prints to; errors last."""
-        if not self._log_directory:
-            return []
-        folder = os.path.abspath(self._log_directory)  # noqa: PTH100 - a str
-        return self.batch.log_files(folder, self._dummy_job.job_name, job_id)
+        return [file for form in self.log_forms for file in outputs.files(form, job_id)]
 
     def log_hint(self) -> str:
-        return f" Their output is in {self._log_directory}." if self._log_directory else ""
+        folders = {os.path.dirname(outputs.shown(form, "*")) for form in self.log_forms}  # noqa: PTH120
+        return f" Their output is in {' and '.join(sorted(folders))}." if folders else ""
 
     def raise_refusal(self) -> None:
         """Raise the refusal of a job, unless there was none or the user has been told."""

@@ -9,6 +9,7 @@ dask-jobqueue's sections, one of ours::
 
 from __future__ import annotations
 
+import getpass
 import importlib.util
 import os
 import shlex
@@ -319,7 +320,10 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
         kwargs["interface"] = ""
         kwargs["scheduler_options"] = {"interface": None, **kwargs["scheduler_options"]}
     if setting("log_directory") is not None:
-        kwargs["log_directory"] = folders.made(str(setting("log_directory")), key("log_directory"))
+        text = str(setting("log_directory"))
+        if batch.name == "slurm":  # which fills it in, and makes no folders
+            text = text.replace("%u", getpass.getuser())
+        kwargs["log_directory"] = folders.made(text, key("log_directory"))
     _name_for_jobs(batch, kwargs, setting("job_name"), key("job_name"))
     if kwargs.get("security") is True and importlib.util.find_spec("cryptography") is None:
         raise ConfigError(

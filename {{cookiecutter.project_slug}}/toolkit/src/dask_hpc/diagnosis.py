@@ -1,35 +1,46 @@
-"""Why a job runs whose workers never come: the end of its log, and what it most likely means."""
+"""Why a job runs whose workers never come: what matters in its log, and what it means if known."""
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import time
 from pathlib import Path
 
-from . import jobs, news
+from . import jobs, news, outputs
 from .recovery import Member
 from .schedulers import JobStatus
 
 # Of death-timeout, after which a worker without a scheduler gives up: when we speak of it.
 PATIENCE = 0.7
-LINES = 3  # of the log, that are shown
+LINES = 3  # of the log, that are shown where none of them is an error's
 LOOKED_AT = 20_000  # bytes at its end
+LONGEST = 200  # characters of a line that are shown
 
-# Text in a job's log → what it means. The first match counts.
+NOT_THERE = "No such file or directory|not found|[Cc]ommand not found|Permission denied|cannot exec"
+# How shells say that they can't run a program: bash, dash and zsh, csh, env.
+SHELLS = (
+    rf"^\S+: line \d+: (?:exec: )?(?P<what>\S+): (?:{NOT_THERE})",
+    rf"^\S+: \d+: (?:exec: )?(?P<what>\S+): (?:{NOT_THERE})",
+    rf"^\S+:\d+: (?:{NOT_THERE})[^:]*: (?P<what>\S+)",
+    rf"^(?P<what>\S+): (?:{NOT_THERE})\.?$",
+    rf"^\S*env: \W?(?P<what>[\w./@+-]+)\W?: (?:{NOT_THERE})",
+)
+MODULES = (
+    r"^(?:Lmod has detected the following error|.*unable to locate a modulefile|Unknown module)"
+)
+
+# What matters in a job's log → what it means. Each holds for an error that Python or the workers'
+# own command ended with, and names what is to be changed.
 CAUSES = (
     (
-        r"(?:No such file or directory|not found|cannot execute|Permission denied).*python|"
-        r"python[^\n]*(?:No such file or directory|not found|cannot execute|Permission denied)",
-        "the workers' Python is not there on the compute node: it has to lie on a file system that "
-        "the nodes see too (python in jobqueue.yaml)",
-    ),
-    (
         r"No module named '?(?P<what>[\w.]+)",
-        "the workers' Python does not have the package {what}: it should be the one that runs your "
-        "notebook (python in jobqueue.yaml)",
+        "the workers' Python does not have the package {what}: install it there, or name the "
+        "Python that has it (python in jobqueue.yaml)",
     ),
     (
-        r"['\"]?(?P<what>[\w.@:-]+)['\"]? is not a valid network interface",
+        r"^ValueError: ['\"](?P<what>[\w.@:-]+)['\"] is not a valid network interface",
         "compute nodes have no network interface {what}: `ip address` in a job lists theirs "
         "(interface in jobqueue.yaml)",
     ),
@@ -38,33 +49,122 @@ CAUSES = (
         "the disk is full (local-directory and log-directory in jobqueue.yaml)",
     ),
     (
-        r"(?:Timed out|timed out|TimeoutError|Timeout|Connection refused|No route to host|"
-        r"Network is unreachable|[Nn]anny.{0,40}time)",
-        "the node does not reach the scheduler at {address}: the wrong network (interface, and "
+        r"Timed out trying to connect to '?(?P<what>\w+://[\w.\[\]:-]+)",
+        "the node does not reach the scheduler at {what}: the wrong network (interface, and "
         "under scheduler-options, in jobqueue.yaml) or a firewall",
-    ),
-    (
-        r"(?:command not found|unable to locate a modulefile|Unknown module|"
-        r"Lmod has detected the following error)",
-        "a line of job-script-prologue in jobqueue.yaml fails",
     ),
 )
 
+_LOGGED = re.compile(r"distributed[\w.]* - (?:DEBUG|INFO|WARNING|ERROR|CRITICAL) - ")
+# What the batch system writes when it ends a job or a step.
+_NOISE = re.compile(
+    r"^(?:slurmstepd|srun|slurm_script|mpirun)\b.*(?:CANCELLED|STEP|Terminated|task)"
+)
+_TRACEBACK = "Traceback (most recent call last):"
+_CAUSED = "The above exception was the direct cause of the following exception:"
+_TIMED_OUT = re.compile(
+    r"dask_worker - INFO - Timed out starting worker|Timed out connecting Nanny"
+)
 
-def likely_cause(log: str, address: str) -> str:
-    """What the end of a job's log most likely means, in words; empty if it is nothing known.
+
+def _exception(lines: list[str]) -> tuple[str, int]:
+    """The error that the last traceback began with, and the number of the line after it.
+
+    An error at the end of a chain of causes often says only that something did not start.
+    """
+    start = max((n for n, line in enumerate(lines) if line.strip() == _TRACEBACK), default=None)
+    if start is None:
+        return "", 0
+    number = next((n for n in range(start + 1, len(lines)) if lines[n][:1].strip()), None)
+    if number is None:
+        return "", 0  # it is cut off
+    before = [line for line in lines[:start] if line.strip()]
+    if before and before[-1].strip() == _CAUSED:
+        caused = max(n for n, line in enumerate(lines[:start]) if line.strip() == _CAUSED)
+        if innermost := _exception(lines[:caused])[0]:
+            return innermost, number + 1
+    return lines[number].strip(), number + 1
+
+
+def _meaningful(lines: list[str]) -> list[str]:
+    return [line.strip() for line in lines if line.strip() and not _NOISE.match(line.strip())]
+
+
+def error_line(log: str) -> str:
+    """The error that a job's log ends with, in a line; empty if it does not end with one.
+
+    That is the innermost error of the last traceback, or the complaint of a shell or of Python
+    about what it was to run, where nothing of the workers follows.
+    """
+    lines = log.splitlines()
+    found, after = _exception(lines)
+    rest = _meaningful(lines[after:])
+    if any(map(_LOGGED.search, rest)):
+        # The workers have said something since: what came before did not keep them from it.
+        since = max(n for n, line in enumerate(rest) if _LOGGED.search(line))
+        ended = all(" - INFO - " in line for line in rest if _LOGGED.search(line))
+        if not ended or any("Registered to" in line for line in rest):
+            found = ""
+        rest = rest[since + 1 :]
+    if rest:
+        last = rest[-1]
+        if _program(last) or re.match(r"\S*python[\d.]*: (?:No module|Error while|can't)", last):
+            return last
+        if module := next((line for line in rest if re.match(MODULES, line)), ""):
+            return module
+        if re.search(r"No space left on device|Disk quota exceeded", last):
+            return last
+    return found
+
+
+def _program(line: str) -> str:
+    """What a shell could not run; empty if the line is no such complaint."""
+    return next((m["what"] for pattern in SHELLS if (m := re.match(pattern, line))), "")
+
+
+def likely_cause(log: str, address: str, python: str = "") -> str:
+    """What the end of a job's log means, in words; empty if that is not known.
 
     Parameters
     ----------
     log : str
     address : str
         Of the scheduler.
+    python : str, optional
+        As the workers' command names it; empty: any Python is taken for it.
     """
+    line = error_line(log)
+    if not line:
+        return _without_error(log, address)
+    if program := _program(line):
+        if program == python or (not python and re.fullmatch(r".*\bpython[\d.]*", program)):
+            return (
+                "the workers' Python is not there on the compute node: it has to lie on a file "
+                "system that the nodes see too (python in jobqueue.yaml)"
+            )
+        return "a line of job-script-prologue in jobqueue.yaml fails"
+    if re.match(MODULES, line):
+        return "a line of job-script-prologue in jobqueue.yaml fails"
     for pattern, words in CAUSES:
-        if match := re.search(pattern, log):
+        if match := re.search(pattern, line):
             what = match.groupdict().get("what") or ""
-            return words.format(what=what, address=address)
+            if "://" in what and what.strip("'\"") != address:
+                continue  # somebody else's
+            return words.format(what=what)
     return ""
+
+
+def _without_error(log: str, address: str) -> str:
+    """The same of a log in which the worker itself says that it gave up."""
+    said = list(_TIMED_OUT.finditer(log))
+    if not said:
+        return ""
+    if "Start Nanny at" in log or "Registered to" in log:
+        return (
+            "it reached the scheduler, and its workers did not start in time, as on a slow file "
+            "system or a busy node (death-timeout in jobqueue.yaml)"
+        )
+    return CAUSES[-1][1].format(what=address)
 
 
 def tail(path: str, most: int = LOOKED_AT) -> str:
@@ -79,9 +179,11 @@ def tail(path: str, most: int = LOOKED_AT) -> str:
 
 
 def last_lines(text: str, number: int = LINES) -> str:
-    """The last lines that say something, in one."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " | ".join(line[:200] for line in lines[-number:])
+    """What matters of a log, in a line: its last error, or the last lines that say something."""
+    if line := error_line(text):
+        return line[:LONGEST]
+    lines = _meaningful(text.splitlines())
+    return " | ".join(line[:LONGEST] for line in lines[-number:])
 
 
 class Diagnosis:
@@ -126,32 +228,39 @@ class Diagnosis:
         """What the log of an ended job says, if none of its workers ever came."""
         return "" if member.came is not None else self.examine(member)
 
-    def _silent_cause(self, member: Member, address: str) -> str:
-        """What it most likely means that a job has printed nothing."""
-        if member.begun is not None and time.monotonic() - member.begun >= self._patience:
-            return likely_cause("timed out", address)
-        return (
-            "it ended before Python could say anything: a line of job-script-prologue, or a full "
-            "disk (log-directory), see jobqueue.yaml"
-        )
+    def _python(self) -> str:
+        """The workers' Python, if the shell on the node knows it by the same name."""
+        # dask-jobqueue keeps it only at the beginning of the command.
+        words = shlex.split(getattr(self._cluster._dummy_job, "_command_template", ""))
+        return words[0] if words and "$" not in words[0] else ""
 
     def examine(self, member: Member) -> str:
-        """In a line: the end of a job's log, where it is, and the likely cause."""
+        """In a line: what matters in a job's log, where it is, and what it means if known."""
         cluster = self._cluster
+        forms = cluster.log_forms
         paths = cluster.log_files(member.job_id)
         text, path = "", ""
         for candidate in reversed(paths):  # errors are last
             if text := tail(candidate):
                 path = candidate
                 break
-        address = cluster.scheduler_address
         if text:
             line = f"Its log {path} ends with: {last_lines(text)}"
-            cause = likely_cause(text, address)
+            if cause := likely_cause(text, cluster.scheduler_address, self._python()):
+                line += f" - likely, {cause}"
         else:
-            line = f"It has printed nothing ({paths[-1]})" if paths else ""
-            cause = self._silent_cause(member, address) if paths else ""
-        if cause:
-            line += f" - likely, {cause}"
+            line = _without_text(member.job_id, forms, paths)
         self.causes = [line] if line else []
         return f"{line}." if line else ""
+
+
+def _without_text(job: str, forms: list[str], paths: list[str]) -> str:
+    """Why nothing of a job's output is shown."""
+    if not forms:
+        return "Its output is kept nowhere: log-directory is not set in jobqueue.yaml"
+    there = [path for path in paths if os.path.exists(path)]  # noqa: PTH110 - a str
+    if outputs.NOWHERE in paths:
+        return f"Its output goes to {outputs.NOWHERE}, as job-extra-directives in jobqueue.yaml say"
+    if there:
+        return f"It has printed nothing ({there[-1]})"
+    return f"Its output is to be in {outputs.shown(forms[-1], job)}, and no such file is here"

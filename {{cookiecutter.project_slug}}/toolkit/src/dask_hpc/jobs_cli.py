@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import glob
 import os
 import shutil
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import click
 
 from . import jobs as batch_jobs
-from . import registry, schedulers
+from . import outputs, registry, schedulers
 from .errors import UserError
 from .registry import Entry
 from .schedulers import JobState, JobStatus, Scheduler
@@ -133,7 +134,7 @@ def _table(entry: Entry, rows: Sequence[JobStatus]) -> None:
             continue
         if why := batch.explain(row.reason):
             click.echo(_wrapped(why, width))
-        if log := _log(batch, entry.log_directory, entry.job_name, row.job):
+        if log := _log(batch, entry, row.job):
             click.echo(f"    {log}")
 
 
@@ -147,9 +148,12 @@ def _wrapped(text: str, width: int | None) -> str:
     return textwrap.fill(text, width, initial_indent="    ", subsequent_indent="    ")
 
 
-def _log(batch: Scheduler, directory: str | None, name: str | None, job: str) -> str:
+def _log(batch: Scheduler, entry: Entry, job: str) -> str:
     """The file of a job where something stands; dask's workers write to what is for errors."""
-    files = batch.log_files(directory, name, job)
+    if entry.logs:
+        files = [file for form in entry.logs for file in outputs.files(form, job)]
+    else:
+        files = batch.log_files(entry.log_directory, entry.job_name, job)
     return next((file for file in reversed(files) if _size(file)), "")
 
 
@@ -243,47 +247,68 @@ def _cancel(entries: Sequence[Entry], statuses: dict[Path, list[JobStatus]], yes
 def logs(job, lines):
     """Show the end of JOB's log; without JOB, of the one that was written last.
 
-    Looks where your clusters of this computer have put their logs, and in the log-directory of the
-    configuration, seen from this folder.
+    Looks where your clusters of this computer have put their logs, and where jobs of the
+    configuration put theirs, seen from this folder.
     """
     places = _places()
     if job is None:
-        found = [file for place in places for file in place[0].find_logs(place[1]) if _size(file)]
+        found = [file for form in places for file in outputs.files(form, None) if _size(file)]
         files = [max(found, key=os.path.getmtime)] if found else []
         what = "There is no log with anything in it"
     else:
-        found = (batch.find_logs(directory, job) for batch, directory in places)
-        files = next(filter(None, found), [])
-        files = [file for file in files if _size(file)] or files
+        found = [file for form in places for file in outputs.files(form, job)]
+        found = [file for file in dict.fromkeys(found) if _is_file(file)]
+        files = [file for file in found if _size(file)] or found
         what = f"There is no log of job {job}"
     if not files:
-        folders = ", ".join(dict.fromkeys(str(place[1]) for place in places))
-        where = f": looked in {folders}." if places else ", and no log-directory is known."
+        shown = ", ".join(dict.fromkeys(_looked_in(form, job) for form in places))
+        where = f": looked in {shown}." if places else ", and no log-directory is known."
         raise UserError(what + where)
     for file in files:
         click.echo(click.style(f"==> {file} <==", bold=True))
         click.echo("\n".join(_end(file, lines)) if _size(file) else "(nothing yet)")
 
 
-def _places() -> list[tuple[Scheduler, str]]:
-    """Batch systems and folders where logs may be, the likeliest first."""
+def _is_file(path: str) -> bool:
+    return Path(path).is_file()
+
+
+def _looked_in(form: str, job: str | None) -> str:
+    return os.path.dirname(outputs.shown(form, job or "*"))  # noqa: PTH120 - a str
+
+
+def _places() -> list[str]:
+    """Forms of the files where logs may be, the likeliest first."""
     import dask.config
 
     from . import config
 
-    known = [
-        (entry.batch, entry.log_directory)
-        for entry in reversed(registry.entries())
-        if entry.log_directory
-    ]
-    known += [(batch, directory) for batch, _, directory in registry.log_directories()]
+    found: list[str] = []
+    for entry in reversed(registry.entries()):
+        found += entry.logs or _in_folder(entry.batch, entry.log_directory)
+    for batch_name, directory, forms in registry.log_directories():
+        found += forms or _in_folder(batch_name, directory)
     batch = config.scheduler()
-    if batch.log_key and batch.section:
-        directory = dask.config.get(f"jobqueue.{batch.section}.{batch.log_key}", None)
+    if batch.section:
+        settings = dask.config.get(f"jobqueue.{batch.section}", None) or {}
+        directory = settings.get(batch.log_key) if batch.log_key else None
         if directory:
             text = os.path.expanduser(os.path.expandvars(str(directory)))  # noqa: PTH111
-            known.append((batch.name, str(Path(text).absolute())))
-    return [(_scheduler(name), directory) for name, directory in dict.fromkeys(known)]
+            found += _in_folder(batch.name, str(Path(text).absolute()))
+        directives = settings.get("job-extra-directives") or []
+        if isinstance(directives, list):
+            header = "\n".join(f"{batch.directive} {line}" for line in directives)
+            if not directory or outputs.has_own(batch, header):
+                found += outputs.forms(batch, header, settings.get("name"))
+    return list(dict.fromkeys(found))
+
+
+def _in_folder(batch_name: str, directory: str | None) -> list[str]:
+    """The files that jobs of any name have in a folder of logs."""
+    if not directory:
+        return []
+    names = _scheduler(batch_name).log_names
+    return [f"{glob.escape(directory)}/{form.format(name='*', job=outputs.JOB)}" for form in names]
 
 
 def _end(file: str, lines: int) -> list[str]:

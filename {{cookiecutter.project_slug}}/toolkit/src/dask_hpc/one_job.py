@@ -12,6 +12,8 @@ import os
 import re
 import shlex
 import tempfile
+import warnings
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,52 @@ def script(program: Sequence[str], nodes: int, config_name: str | None = None) -
     # has printed is in the file when the job is ended.
     lines.append(f"exec {setting('python')} -u {shlex.join(program)}")
     return "\n".join(lines) + "\n"
+
+
+def check_program(path: str) -> None:
+    """Refuse what Python can't run, before it waits in the queue.
+
+    Raises
+    ------
+    ConfigError
+        It is not there, or no Python program; one line with what to do.
+    """
+    program = Path(path)
+    if program.is_dir():
+        if (program / "__main__.py").is_file():
+            return
+        raise ConfigError(f"{path} is a folder: name the Python file in it.")
+    if not program.exists():
+        similar = program.with_name(f"{program.name}.py")
+        meant = f"; did you mean {similar}?" if similar.exists() else "."
+        raise ConfigError(f"There is no file {path}{meant}")
+    if program.suffix == ".ipynb":
+        made = program.with_suffix(".py")
+        raise ConfigError(
+            f"{path} is a notebook, and a program is needed. To make one: "
+            f"{shlex.join(['jupyter', 'nbconvert', '--to', 'script', path])}; "
+            f"then {shlex.join(['dask', 'hpc', 'run', str(made)])}"
+        )
+    with program.open("rb") as file:
+        head = file.read(100_000)
+    if zipfile.is_zipfile(program):
+        return
+    first = head.partition(b"\n")[0].decode(errors="replace").strip()
+    if first.startswith("#!") and "python" not in first:
+        raise ConfigError(
+            f"{path} begins with {first} and is no Python program. `sbatch {shlex.quote(path)}` "
+            "submits a script; here, name the Python file that it runs."
+        )
+    try:
+        # What is cut off may not compile, though all of it does.
+        if program.stat().st_size <= len(head):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                compile(head, path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if getattr(error, "lineno", None) else ""
+        what = getattr(error, "msg", None) or str(error)
+        raise ConfigError(f"{path}{line}: Python can't read it as a program ({what}).") from None
 
 
 def of_this_computer(folder: Path) -> bool:

@@ -52,6 +52,8 @@ class Entry:
         Under which the batch system may list its jobs, too: the user's directives say so.
     log_directory : str or None
         Where its jobs' output goes.
+    logs : tuple of str
+        The files there or elsewhere, as forms of `outputs`.
     jobs : tuple of str
         Ids of its jobs that were not over.
     """
@@ -67,6 +69,7 @@ class Entry:
     job_name: str | None = None
     other_names: tuple[str, ...] = ()
     log_directory: str | None = None
+    logs: tuple[str, ...] = ()
     jobs: tuple[str, ...] = field(default=())
 
     @property
@@ -125,12 +128,15 @@ def entries() -> list[Entry]:
     return sorted((entry for entry in found if entry is not None), key=lambda e: e.started)
 
 
-def log_directories() -> list[tuple[str, str | None, str]]:
-    """Where logs of past clusters are, latest first: batch system, job's name, folder."""
+def log_directories() -> list[tuple[str, str | None, tuple[str, ...]]]:
+    """Where logs of past clusters are, latest first: batch system, folder, and forms of files."""
     try:
         lines = (folder() / "log-directories").read_text().splitlines()
         found = [json.loads(line) for line in lines]
-        return [(str(f["batch"]), f["job_name"], str(f["log_directory"])) for f in reversed(found)]
+        return [
+            (str(f["batch"]), f["log_directory"], tuple(map(str, f.get("logs") or ())))
+            for f in reversed(found)
+        ]
     except (OSError, RuntimeError, ValueError, KeyError, TypeError):
         return []
 
@@ -153,6 +159,7 @@ def _read(path: Path, now: float) -> Entry | None:
             job_name=fields.get("job_name"),
             other_names=tuple(map(str, fields.get("other_names", ()))),
             log_directory=fields.get("log_directory"),
+            logs=tuple(map(str, fields.get("logs") or ())),
             jobs=tuple(map(str, fields.get("jobs", ()))),
         )
     except (OSError, ValueError, KeyError, TypeError):

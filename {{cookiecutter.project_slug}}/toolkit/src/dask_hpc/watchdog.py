@@ -172,9 +172,9 @@ class Child:
 
     def remember_logs(self, path: Path) -> None:
         """Where `dask hpc logs` looks when the cluster is gone."""
-        keys = ("batch", "job_name", "log_directory")
+        keys = ("batch", "job_name", "log_directory", "logs")
         line = json.dumps({key: self.start["entry"].get(key) for key in keys})
-        if self.start["entry"].get("log_directory"):
+        if self.start["entry"].get("log_directory") or self.start["entry"].get("logs"):
             lines = path.read_text().splitlines() if path.exists() else []
             if line not in lines[-1:]:
                 lines = [*(other for other in lines if other != line), line][-LOG_DIRECTORIES:]

@@ -1,0 +1,81 @@
+"""Refuses a Dask that is not this environment's: found first, but too old, or of two versions.
+
+A package that was once installed by ``pip install --user`` goes before those of a conda
+environment. What it breaks looks like anything but that. Imports nothing of Dask.
+"""
+
+from __future__ import annotations
+
+import os
+import site
+from importlib import metadata
+from pathlib import Path
+
+from .errors import ConfigError
+
+CHECKED = ("dask", "distributed", "dask-jobqueue")
+
+
+def check() -> None:
+    """Refuse to go on with packages that can't work together.
+
+    Raises
+    ------
+    ConfigError
+        One line: which package, in which folder, and what to do.
+    """
+    found = {}
+    for name in CHECKED:
+        try:
+            found[name] = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue  # its import will say so
+    wanted = _wanted()
+    for name, package in found.items():
+        needs = wanted.get(name)
+        fits = needs is None or needs.contains(package.version, prereleases=True)
+        if not fits and (way := _in_front(package)):
+            raise ConfigError(
+                f"{name} {package.version} in {_folder(package)} hides this environment's "
+                f"({name}{needs} is needed): {way}."
+            )
+    both = {name: found[name].version for name in ("dask", "distributed") if name in found}
+    if len(set(both.values())) > 1:
+        for name in both:
+            if way := _in_front(found[name]):
+                raise ConfigError(f"{_pair(both)}: {name} is in {_folder(found[name])}; {way}.")
+        raise ConfigError(
+            f"{_pair(both)} do not work together: `python -m pip install "
+            f'"dask{wanted.get("dask", "")}" "distributed{wanted.get("distributed", "")}"`, or the '
+            "same with conda."
+        )
+
+
+def _wanted() -> dict:
+    """What this package asks for, by name."""
+    try:
+        from packaging.requirements import Requirement
+
+        needed = [Requirement(text) for text in metadata.requires("dask-hpc") or []]
+    except (ImportError, metadata.PackageNotFoundError, ValueError):
+        return {}
+    return {it.name: it.specifier for it in needed if it.marker is None}
+
+
+def _pair(versions: dict[str, str]) -> str:
+    return " and ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _folder(package: metadata.Distribution) -> str:
+    return str(package.locate_file(""))
+
+
+def _in_front(package: metadata.Distribution) -> str:
+    """How to get rid of a package from outside of the environment; empty for one of it."""
+    folder = Path(_folder(package)).absolute()
+    if site.ENABLE_USER_SITE and folder == Path(site.getusersitepackages()).absolute():
+        return "set PYTHONNOUSERSITE=1 (`export PYTHONNOUSERSITE=1` in ~/.bashrc)"
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if folder in {Path(path).absolute() for path in paths if path}:
+        return "take that folder out of PYTHONPATH"
+    return ""
