@@ -108,7 +108,7 @@ class ComposeProject:
     def running_image(self) -> tuple[str, str] | None:
         """Return the name and the id of the image that the nodes were made from, if there are any.
 
-        The name may be another image's by now, if that was built since; it is the id then.
+        The name is the one that they were made by. It is another image's if that was built since.
         """
         nodes = self.containers("node", ended=True)
         if not nodes:
