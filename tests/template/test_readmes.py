@@ -1,0 +1,236 @@
+"""Every line of the READMEs and of docs/ that is for a terminal is typed by a test as it stands.
+
+`TYPED` has the blocks of lines that the tests below type. `ELSEWHERE` says of each other line which
+test types it, or why none can without the network or a site. A line that is in neither fails, so
+that none is forgotten.
+"""
+
+import json
+import re
+import subprocess
+import sysconfig
+
+import pytest
+
+from .conftest import REPOSITORY, TEMPLATE, environment, run
+from .test_render import SCHEDULERS
+
+# What the tests below type: the first words of blocks of lines, by page.
+TYPED = {
+    "README.md": ["pip install", "cookiecutter --no-input"],
+    "docs/lab-admin.md": ["pip install", "dask hpc setup"],
+    "docs/updates.md": ["pip install"],
+    "project": [
+        *["python3 -m venv", "pytest", "mkdir", "python first.py", "git init", "pip install"],
+        "dask hpc bench",
+    ],
+}
+
+DRIVER = "tests/testbed/test_typed.py: typed"
+JUPYTER = "tests/template/jupyter.py: jupyterlab"
+UPDATE = "tests/template/test_update.py: test_"
+CONDA = "no conda-forge here (test_conda_solve.py solves environment.yml)"
+OUTPUT = "what the line before it prints"
+SITE = "an address of somebody else's"
+# Begin of a line: "file: what is to be found there", or why no test types it.
+ELSEWHERE = {
+    "README.md": {
+        "make demo": "benchmarks/test_demo.py: benchmarks/demo.py",
+        "make test": "it would run itself",
+        "make testbed-": DRIVER,
+        ".venv/bin/hpc-testbed ssh": DRIVER,
+    },
+    "hpc-slurm-testbed/README.md": {
+        'pip install "git+https': "tests/strangers/test_strangers.py: with_driver",
+        "hpc-testbed soak": "tests/testbed/test_rounds.py: soak(testbed",
+        "hpc-testbed ": DRIVER,
+    },
+    "project": {
+        "conda ": CONDA,
+        "dask hpc setup": "as after pip; " + CONDA,
+        "jupyter lab": JUPYTER,
+        "ssh -N -L": SITE,
+        "dask hpc run": "tests/testbed/test_readme.py: Where the login node must stay free",
+    },
+    "docs/benchmarks.md": {
+        "dask hpc bench list": "{toolkit}/tests/test_bench_cli.py: list",
+        "dask hpc bench": "benchmarks/demo.py: bench",
+    },
+    "docs/clusters.md": {
+        "dask hpc run": "tests/testbed/test_one_job.py: hpc run",
+        "$ dask hpc jobs": "{toolkit}/tests/test_jobs_cli.py: jobs",
+        "$ dask hpc logs": "{toolkit}/tests/test_jobs_cli.py: logs",
+        "": OUTPUT,
+    },
+    "docs/faults.md": {
+        "make testbed-": DRIVER,
+        "s": "tests/testbed/test_faults.py: sbatch",  # sbatch, squeue
+    },
+    "docs/testbed.md": {"hpc-testbed ssh": "tests/testbed/test_logins.py: ssh", "": "by hand"},
+    "docs/updates.md": {
+        "cruft ": UPDATE,
+        "git add .cruft.json": UPDATE,
+        "$ dask hpc --version": "{toolkit}/tests/test_release.py: --version",
+        "git tag": "for maintainers",
+        "dask-hpc 0": OUTPUT,
+        "from https": OUTPUT,
+    },
+}
+ADDRESS = "https://github.com/org/"  # of whoever has a copy of the template
+PAGES = ["README.md", "hpc-slurm-testbed/README.md"]
+PAGES += sorted(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md"))
+
+
+def blocks(text):
+    """Return the blocks for a terminal of a page, each as its lines; job scripts are none."""
+    found = re.findall(r"^( *)```(?:console|bash)\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+    found = [[line.removeprefix(indent) for line in body.splitlines()] for indent, body in found]
+    return [lines for lines in found if not lines[0].startswith("#!")]
+
+
+def block(text, begin):
+    """Return the first block that begins so."""
+    return next(lines for lines in blocks(text) if lines[0].startswith(begin))
+
+
+def assert_every_line_is_typed(page, text):
+    for lines in blocks(text):
+        if any(lines[0].startswith(begin) for begin in TYPED.get(page, [])):
+            continue
+        for line in filter(None, (line.partition("  #")[0].strip() for line in lines)):
+            if line.startswith("#"):
+                continue
+            known = [
+                how for begin, how in ELSEWHERE.get(page, {}).items() if line.startswith(begin)
+            ]
+            assert known, f"{page}: no test types {line!r}"
+            file, found, words = known[0].partition(": ")
+            if found:
+                path = REPOSITORY / file.format(toolkit=f"{TEMPLATE.name}/toolkit")
+                assert words in path.read_text(), f"{line!r}: no {words!r} in {file}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_line_of_a_page_is_typed(page):
+    assert_every_line_is_typed(page, (REPOSITORY / page).read_text())
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_every_line_of_a_projects_readme_is_typed(rendered, scheduler):
+    assert_every_line_is_typed("project", (rendered(scheduler) / "README.md").read_text())
+
+
+def test_a_line_that_no_test_types_is_told():
+    with pytest.raises(AssertionError, match="no test types 'rm"):
+        assert_every_line_is_typed("project", "```bash\nrm -rf build\n```\n")
+
+
+# The packages of the environment that runs the tests, and its commands, behind those of a new one.
+BEHIND = """
+import pathlib, sys
+folder = pathlib.Path(".venv/bin")
+library = next(pathlib.Path(".venv/lib").glob("python*/site-packages"))
+(library / "behind.pth").write_text({purelib!r} + "\\n")
+for path in pathlib.Path({scripts!r}).iterdir():
+    text = path.read_bytes()
+    if text.startswith(b"#!") and b"python" in text[:100] and not (folder / path.name).exists():
+        first, rest = text.split(b"\\n", 1)
+        python = str(folder.resolve() / "python").encode()
+        (folder / path.name).write_bytes(b"#!" + python + b"\\n" + rest)
+        (folder / path.name).chmod(0o755)
+"""
+
+
+@pytest.fixture
+def typed(git_home, template_git):
+    """Return a function that types lines into one shell; each must end well, or as it is said.
+
+    The user has pip's packages at hand, and addresses of GitHub lead to this template.
+    """
+    local = str(template_git.path.parent)
+    run(
+        ["git", "config", "--global", f"url.{local}/.insteadOf", ADDRESS], env=environment(git_home)
+    )
+    scripts = sysconfig.get_path("scripts")
+    behind = BEHIND.format(purelib=sysconfig.get_path("purelib"), scripts=scripts)
+    (git_home / "behind.py").write_text(behind)
+    settings = {
+        **{"PATH": f"{scripts}:/usr/bin:/bin", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"},
+        **{"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+    }
+    kept = {k: v for k, v in environment(git_home).items() if not k.startswith("PIP_")}
+
+    def typed(lines, folder, answers="", codes=None):
+        script = ""
+        for line in lines:
+            end = (codes or {}).get(line.partition("  #")[0].strip(), 0)
+            script += f'{line}\n[ $? = {end} ] || {{ echo "failed: line $LINENO" >&2; exit 99; }}\n'
+            if line.startswith("python3 -m venv"):
+                script += f"python3 {git_home}/behind.py\n"
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=folder,
+            env={**kept, **settings},
+            input=answers,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    return typed
+
+
+def test_the_projects_readme(typed, template_git, tmp_path):
+    """Install it, see that all is well, compute, put it into git, follow the template, measure."""
+    words = ["cruft create --no-input", f"{ADDRESS}dask-hpc-starter"]
+    typed([" ".join(words)], tmp_path)
+    project = tmp_path / "my-lab"
+    text = (project / "README.md").read_text()
+    script = re.search(r"```python\n(from dask.*?)```", text, re.DOTALL)[1]
+    (project / "first.py").write_text(script)
+    install, active = block(text, "python3"), "source .venv/bin/activate"
+    first = [*install, *block(text, "pytest"), *block(text, "mkdir"), *block(text, "python first")]
+    printed = typed([*first, *block(text, "git init")], project)
+    assert "2 passed" in printed
+    assert "\n20540\n" in printed
+
+    # A release of the template that changes what a lab sees.
+    template_git.edit(f"{TEMPLATE.name}/tests/test_smoke.py", "Put your own", "Put the lab's own")
+    template_git.commit()
+    update = block(text, "pip install")
+    # From 0.29 on typer ends the question of cruft in an AssertionError.
+    assert update[0] == 'pip install cruft "typer<0.29"'
+    assert "cruft update    # bring it in; it asks first" in update
+    printed = typed([active, *update], project, answers="y\n", codes={"cruft check": 1})
+    assert "2 passed" in printed
+    assert "Put the lab's own" in (project / "tests/test_smoke.py").read_text()
+
+    typed([active, *block(text, "dask hpc bench")], project)
+    assert (project / "bench-results/report.html").is_file()
+
+
+def test_making_a_project(typed, template_git, tmp_path):
+    """The template's README and its page for a lab's admin, with cookiecutter's `gh:`."""
+    pages = {name: (REPOSITORY / name).read_text() for name in PAGES}
+    abbreviation = json.dumps(str(template_git.path.parents[0]) + "/{0}")
+    settings = f"abbreviations: {{gh: {abbreviation}}}\n"
+    (template_git.home / ".cookiecutterrc").write_text(settings)
+    (template_git.path.parent / "org").symlink_to(template_git.path.parent)
+    for number, (page, begin) in enumerate(
+        [("README.md", "pip"), ("README.md", "cookiecutter --no"), ("docs/lab-admin.md", "pip")]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        typed(block(pages[page], begin), folder, answers="\n" * 12)
+        assert (folder / "my-lab/config/jobqueue.yaml").is_file()
+    folder = tmp_path / "cruft"
+    folder.mkdir()
+    typed(block(pages["docs/updates.md"], "pip"), folder, answers="\n" * 12)
+    assert (folder / "my-lab/.cruft.json").is_file()
+
+
+def test_looking_at_the_job_script(typed, slurm_project):
+    lines = block((REPOSITORY / "docs/lab-admin.md").read_text(), "dask hpc setup")
+    made = [f"cd {slurm_project.project}", "python3 -m venv .venv", "source .venv/bin/activate"]
+    assert "#SBATCH -A physics" in typed([*made, "pip install -e .", *lines], "/")
