@@ -177,6 +177,7 @@ PBS = Scheduler(
     label="PBS",
     cluster_class="PBSCluster",
     section="pbs",
+    job_id_variables=("PBS_JOBID",),
     account_key="account",
     queue_key="queue",
     directive="#PBS",
@@ -188,7 +189,6 @@ PBS = Scheduler(
     cancel="qdel",
     # 123.server, alone on its line, of which qstat and qdel take the number, too.
     job_id_pattern=r"(?m)^(?P<job_id>\d+)(?:\.[\w.-]+)?[ \t\r]*$",
-    job_id_variables=("PBS_JOBID",),
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
     walltime_example="01:00:00",

@@ -133,6 +133,7 @@ SGE = Scheduler(
     label="SGE",
     cluster_class="SGECluster",
     section="sge",
+    job_id_variables=("JOB_ID",),
     account_key="project",
     queue_key="queue",
     # Nor is memory asked for, as not every site counts it; it is resource-spec's.
@@ -148,7 +149,6 @@ SGE = Scheduler(
     cancel="qdel",
     # 'Your job 123 ("name") has been submitted', or the number alone (qsub -terse).
     job_id_pattern=r"(?m)(?:Your job |^(?=\d+[ \t\r]*$))(?P<job_id>\d+)",
-    job_id_variables=("JOB_ID",),
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
     walltime_example="01:00:00",

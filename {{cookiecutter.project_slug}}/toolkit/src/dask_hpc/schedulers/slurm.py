@@ -251,6 +251,7 @@ SLURM = Scheduler(
     label="Slurm",
     cluster_class="SLURMCluster",
     section="slurm",
+    job_id_variables=("SLURM_ARRAY_JOB_ID", "SLURM_HET_JOB_ID", "SLURM_JOB_ID"),
     account_key="account",
     queue_key="queue",
     queue_word="partition",
@@ -262,7 +263,6 @@ SLURM = Scheduler(
     cancel="scancel",
     # A site's banner may hold numbers of its own. The second form is what --parsable prints.
     job_id_pattern=r"(?:Submitted batch job |\A(?=\d+(?:;\S+)?\s*\Z))(?P<job_id>\d+)",
-    job_id_variables=("SLURM_ARRAY_JOB_ID", "SLURM_HET_JOB_ID", "SLURM_JOB_ID"),
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
     walltime_example="01:00:00",
