@@ -171,7 +171,7 @@ def test_the_variables_that_hold_a_jobs_id_are_known_of_each_batch_system():
     ],
 )
 def test_what_is_lost_with_a_job_that_ends_with_actors_is_told(actors, words):
-    worker = SimpleNamespace(actors={SimpleNamespace(key=key) for key in actors})
+    worker = SimpleNamespace(actors=[SimpleNamespace(key=key) for key in actors])
     scheduler = SimpleNamespace(workers={"tcp://a": worker})
     walltime = Walltime(SimpleNamespace(scheduler=scheduler), None)
     assert walltime._lost_words(["tcp://a"]).startswith(words)

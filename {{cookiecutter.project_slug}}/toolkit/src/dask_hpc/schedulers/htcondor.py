@@ -142,6 +142,9 @@ HTCONDOR = Scheduler(
     label="HTCondor",
     cluster_class="HTCondorCluster",
     section="htcondor",
+    # HTCondor's own variables do not hold it. It is a macro of the submit description's.
+    job_id_variables=("CONDOR_JOB_ID",),
+    job_id_line="export CONDOR_JOB_ID=$(ClusterId)",
     queue_word="pool",
     required=("disk",),
     directives_type=dict,
@@ -154,9 +157,6 @@ HTCONDOR = Scheduler(
     # of our jobs is a cluster of one.
     cores_in_script=(r"RequestCpus = (\d+)",),
     job_id_pattern=r"(?m)(?:submitted to cluster |^(?=\d+\.0 - \d+\.0\s*$))(?P<job_id>\d+)",
-    # HTCondor's own variables do not hold it. It is a macro of the submit description's.
-    job_id_variables=("CONDOR_JOB_ID",),
-    job_id_line="export CONDOR_JOB_ID=$(ClusterId)",
     list_command=list_command,
     cancel_command=cancel_command,
     accounting_commands=accounting_commands,

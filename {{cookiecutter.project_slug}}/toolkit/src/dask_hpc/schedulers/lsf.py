@@ -149,6 +149,7 @@ LSF = Scheduler(
     label="LSF",
     cluster_class="LSFCluster",
     section="lsf",
+    job_id_variables=("LSB_JOBID",),
     account_key="project",
     queue_key="queue",
     directive="#BSUB",
@@ -162,7 +163,6 @@ LSF = Scheduler(
     # "Job <123> is submitted to queue <normal>."
     cores_in_script=(r"\s-n (\d+)",),
     job_id_pattern=r"Job <(?P<job_id>\d+)> is submitted",
-    job_id_variables=("LSB_JOBID",),
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
     walltime_example="01:00",

@@ -139,6 +139,7 @@ OAR = Scheduler(
     label="OAR",
     cluster_class="OARCluster",
     section="oar",
+    job_id_variables=("OAR_JOB_ID",),
     account_key="project",
     queue_key="queue",
     unasked=MappingProxyType(
@@ -154,7 +155,6 @@ OAR = Scheduler(
     cancel="oardel",
     cores_in_script=(r"/core=(\d+)", r"/nodes=(\d+)"),
     job_id_pattern=r"OAR_JOB_ID=(?P<job_id>\d+)",
-    job_id_variables=("OAR_JOB_ID",),
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
     walltime_example="01:00:00",

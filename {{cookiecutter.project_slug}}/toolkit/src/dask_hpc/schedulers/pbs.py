@@ -195,6 +195,7 @@ PBS = Scheduler(
     label="PBS",
     cluster_class="PBSCluster",
     section="pbs",
+    job_id_variables=("PBS_JOBID",),
     account_key="account",
     queue_key="queue",
     directive="#PBS",
@@ -207,7 +208,6 @@ PBS = Scheduler(
     # 123.server, or an array's 123[].server, alone on its line. qstat and qdel take what is before
     # the server, too.
     job_id_pattern=r"(?m)^(?P<job_id>\d+(?:\[\])?)(?:\.[\w.-]+)?[ \t\r]*$",
-    job_id_variables=("PBS_JOBID",),
     cores_in_script=(r"(?:ncpus|ppn)=(\d+)", r"(?:select|nodes)=(\d+)"),
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,

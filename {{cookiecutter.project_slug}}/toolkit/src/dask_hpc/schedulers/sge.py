@@ -162,6 +162,7 @@ SGE = Scheduler(
     label="SGE",
     cluster_class="SGECluster",
     section="sge",
+    job_id_variables=("JOB_ID",),
     account_key="project",
     queue_key="queue",
     # Nor is memory asked for, as not every site counts it; it is resource-spec's.
@@ -179,7 +180,6 @@ SGE = Scheduler(
     # 'Your job-array 123.1-3:1 (...' and 123.1-3:1.
     job_id_pattern=r"(?m)(?:Your job(?:-array)? |^(?=\d+(?:\.\d+-\d+:\d+)?[ \t\r]*$))"
     r"(?P<job_id>\d+)",
-    job_id_variables=("JOB_ID",),
     cores_in_script=(r"\s-pe \S+ (\d+)",),
     walltime_key="walltime",
     walltime_forms=WALLTIME_FORMS,
