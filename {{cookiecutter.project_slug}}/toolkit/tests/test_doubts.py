@@ -69,6 +69,92 @@ def test_a_doubtful_key_is_warned_of_with_its_file_and_the_right_one(files, cont
     assert only.startswith(f"{path}: {line}")
 
 
+@pytest.mark.filterwarnings("error::FutureWarning")
+@pytest.mark.parametrize(
+    ("old", "shown"),
+    [
+        ("job-extra: [--exclusive]", "#SBATCH --exclusive\n"),
+        ("env_extra: [module load x]", "module load x\n"),
+        ("extra: [--no-dashboard]", "--no-dashboard"),
+        ("project: thesis, account: null", "#SBATCH -A thesis\n"),
+        ("header-skip: ['--mem']", "#SBATCH --cpus-per-task=2\n#SBATCH -t"),
+        ("extra: [], job-extra: [], env-extra: []", "#SBATCH -J"),
+    ],
+)
+def test_of_old_names_dask_jobqueue_says_nothing_beside_ours_and_they_count(files, old, shown):
+    files(f"jobqueue: {{slurm: {{{old}}}}}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConfigWarning)
+        with SLURMCluster() as cluster:
+            assert shown in cluster.job_script()
+    doubts._said.clear()
+    assert len(said()) == (0 if "[]" in old else 1)
+
+
+def test_old_names_that_stand_in_no_file_are_said_too(files):
+    with dask.config.set({"jobqueue.slurm.job-extra": ["--exclusive"]}):
+        [only] = said()
+    assert only == "jobqueue.slurm.job-extra: its name is now job-extra-directives"
+
+
+@pytest.mark.parametrize("mark", ["#SBATCH ", "  #SBATCH  ", ""])
+def test_a_directive_may_have_its_mark(files, mark):
+    with SLURMCluster(job_extra_directives=[f"{mark}--gres=gpu:1"]) as cluster:
+        assert "\n#SBATCH --gres=gpu:1\n" in cluster.job_script()
+
+
+@pytest.mark.parametrize("comment", ["#PBS -l x", "# --exclusive", "##SBATCH --exclusive"])
+def test_a_directive_that_is_a_comment_is_said(files, comment):
+    line = f"job_extra_directives: '{comment}' is a comment to Slurm, which does not read it"
+    assert said(job_extra_directives=[comment]) == [f"argument {line}"]
+
+
+@pytest.mark.parametrize("section", ["[cores, 4]", "text"])
+def test_a_section_without_keys_is_said_and_refused_where_it_is_in_force(files, section):
+    path = files(f"jobqueue: {{slurm: {section}}}")
+    line = "holds no keys; write them as `cores: 4`, one a line, without a hyphen before"
+    with pytest.warns(ConfigWarning) as caught:
+        with pytest.raises(ConfigError, match=r"^jobqueue\.slurm in jobqueue.yaml holds no keys; "):
+            SLURMCluster()
+    assert [str(w.message) for w in caught] == [f"{path}: jobqueue.slurm: {line}"]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (
+            "scheduler: slurm",
+            "scheduler: nobody reads it at the top of a file; indent it under `da",
+        ),
+        ("idle-timeout: 1 hour", "idle-timeout: nobody reads it at the top of a file; indent it"),
+        ("slurm: {cores: 2}", "slurm: nobody reads it at the top of a file; indent it under `jobq"),
+        (
+            "jobqueue: {slurm: null, cores: 2, death_timeout: 5}",
+            "jobqueue: cores, death_timeout stand beside the sections, where nobody reads them; ",
+        ),
+        ("jobqueue: [slurm]", "jobqueue: holds no sections; it should begin like `slurm:`"),
+    ],
+)
+def test_what_stands_at_the_wrong_depth_is_said(lab, tmp_path, monkeypatch, content, line):
+    monkeypatch.setattr(doubts, "_said", set())
+    path = tmp_path / "config.yaml"
+    path.write_text(content)
+    monkeypatch.setattr(dask.config, "paths", [str(path)])
+    [only] = said()
+    assert only.startswith(f"{path}: {line}")
+
+
+@pytest.mark.parametrize(
+    "content", ["scheduler: threads", "pbs: null", "casper: {pbs: {cores: 1}}"]
+)
+def test_what_others_read_at_the_top_is_passed_over(lab, tmp_path, monkeypatch, content):
+    monkeypatch.setattr(doubts, "_said", set())
+    path = tmp_path / "config.yaml"
+    path.write_text(content)
+    monkeypatch.setattr(dask.config, "paths", [str(path)])
+    assert said() == []
+
+
 def test_the_same_is_said_once_in_a_process(files):
     files("jobqueue: {slurm: {acount: lab}}")
     assert len(said()) == 1

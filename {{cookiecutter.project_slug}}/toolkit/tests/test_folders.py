@@ -1,9 +1,14 @@
 """Folders of the configuration: filled in, made, and an error one can read where that fails."""
 
+import errno
 import getpass
 import importlib.util
 import os
+import re
+import stat
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import dask
@@ -33,6 +38,55 @@ def test_a_shared_folder_of_somebody_elses_is_refused(tmp_path):
     (tmp_path / "theirs").mkdir(mode=0o555)
     with pytest.raises(ConfigError, match=r"key: .*theirs can't be written to"):
         folders.made(str(tmp_path / "theirs"), "key")
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EDQUOT, "Disk quota exceeded"),
+        (errno.EROFS, "Read-only file system"),
+        (errno.ENOSPC, "No space left on device"),
+    ],
+)
+def test_a_folder_in_which_no_file_can_be_made_is_refused_with_the_reason(
+    tmp_path, monkeypatch, number, words
+):
+    def refuse(dir):
+        raise OSError(number, os.strerror(number), dir)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with pytest.raises(ConfigError, match=f"^key: {tmp_path} can't be written to: {words}.$"):
+        folders.made(str(tmp_path), "key")
+
+
+def test_of_a_folder_that_may_not_be_written_to_owner_and_mode_are_said(tmp_path, monkeypatch):
+    tmp_path.chmod(0o500)
+    error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path))
+    line = folders._why(str(tmp_path), error)
+    assert "it is yours, and its mode dr-x------ does not let you write" in line
+    # The remedy, typed.
+    subprocess.run(re.search("`(.*)`", line)[1], shell=True, check=True)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    assert f"it belongs to {getpass.getuser()}, and its mode" in folders._why(str(tmp_path), error)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else for a moment")
+def test_ones_own_folder_without_the_right_to_write_is_said_to_be_so(tmp_path):
+    code = (
+        "import os, sys; os.chmod(sys.argv[1], 0o711); os.mkdir(sys.argv[2], 0o500); "
+        "os.chown(sys.argv[2], 65534, 65534); from dask_hpc import folders; "
+        "os.setegid(65534); os.seteuid(65534); folders.made(sys.argv[2], 'key')"
+    )
+    for parent in (*tmp_path.parents[:2], tmp_path):
+        parent.chmod(0o711)
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path, tmp_path / "mine"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "mine can't be written to: it is yours, and its mode dr-x------" in done.stderr
 
 
 def on_a_node(text, environment=None, shebang="#!/bin/sh"):

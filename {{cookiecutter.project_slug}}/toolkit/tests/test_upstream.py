@@ -10,12 +10,14 @@ import textwrap
 import time
 from pathlib import Path
 
+import dask
 import distributed
 from distributed import SpecCluster, core
 from distributed.core import Status
 from distributed.deploy import Cluster
 
 import dask_hpc
+from dask_hpc import config, profiles
 from dask_hpc._jobqueue import dask_jobqueue
 from dask_hpc.placing import BARRIER, start_left_over
 
@@ -225,3 +227,16 @@ def test_the_scheduler_has_the_address_of_each_workers_nanny():
 def test_a_cluster_can_be_closed_without_its_scheduler():
     # cluster.ClusterMixin.scheduler_closes does so where that is closed already.
     assert "shutdown_scheduler" in names_in(SpecCluster._close)
+
+
+def test_a_job_reads_its_section_while_it_is_made_and_again_where_an_argument_is_none(lab):
+    """So a section that is there for that moment decides (`profiles.read_as`)."""
+    keys = {**config.packaged()["slurm"], "cores": 3, "memory": "1 GiB", "walltime": None}
+    with profiles.read_as(keys) as name:
+        job = dask_jobqueue.slurm.SLURMJob(
+            "tcp://x", name="x", config_name=name, walltime=None, interface=""
+        )
+    assert "--cpus-per-task=3" in job.job_header
+    assert "#SBATCH -t" not in job.job_header
+    assert "--interface" not in job.job_script()  # an empty interface is none, and not read again
+    assert dask.config.get(f"jobqueue.{name}", None) is None

@@ -8,7 +8,7 @@ import pytest
 from dask.distributed import Client
 
 import dask_hpc
-from dask_hpc import ConfigError, config
+from dask_hpc import ConfigError, config, schedulers
 from dask_hpc.config_check import findings
 from dask_hpc.usage import Idleness, Usage
 
@@ -197,3 +197,31 @@ def test_without_a_batch_system_the_argument_is_left_aside(monkeypatch):
     with dask.config.set({"dask-hpc.scheduler": None}):
         with dask_hpc.get_cluster(idle_timeout="1 s", cores=1, dashboard_address=":0"):
             pass
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "cores"),
+    [
+        ("slurm", {}, 3),
+        ("slurm", {"job_cpu": 16}, 16),
+        ("slurm", {"job_extra_directives": ["--cpus-per-task=16"]}, 16),
+        ("slurm", {"job_extra_directives": ["#SBATCH -c 16"]}, 16),
+        ("slurm", {"job_extra_directives": ["-n 2", "--ntasks-per-node=2"]}, 6),
+        ("slurm", {"job_directives_skip": ["--cpus-per-task", "-n"]}, 3),
+        ("pbs", {}, 3),
+        ("pbs", {"resource_spec": "select=1:ncpus=16:mem=1GB"}, 16),
+        ("pbs", {"resource_spec": "nodes=2:ppn=8"}, 16),
+        ("lsf", {}, 3),
+        ("lsf", {"ncpus": 16}, 16),
+        ("oar", {"memory_per_core_property_name": "m"}, 3),
+        ("oar", {"memory_per_core_property_name": "m", "resource_spec": "/nodes=1/core=16"}, 16),
+        ("sge", {"job_extra_directives": ["-pe smp 16"]}, 16),
+        ("htcondor", {"disk": "1 GiB"}, 3),
+        ("htcondor", {"disk": "1 GiB", "job_extra_directives": {"RequestCpus": 16}}, 16),
+    ],
+)
+def test_what_a_job_holds_is_counted_and_not_its_workers_threads(lab, name, arguments, cores):
+    cls = getattr(dask_hpc, schedulers.get(name).cluster_class)
+    options = {"dashboard_address": ":0", "interface": "lo"}
+    with cls(cores=3, processes=1, memory="1 GiB", scheduler_options=options, **arguments) as made:
+        assert made.meter.usage.cores == cores

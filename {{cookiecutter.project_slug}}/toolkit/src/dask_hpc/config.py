@@ -249,6 +249,7 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
             kwargs[_argument(key)] = None
     settings = profiles.Settings(batch, profile, frozenset(nulls))
     found = settings.all()
+    doubts.about_old_names(profiles.renamed(batch), {section, profile})
     given = {name for name, value in kwargs.items() if value is not None}
     # Whatever dask-jobqueue's cluster class reads itself is an argument; this section is there.
     kwargs |= {"config_name": section, "settings": settings}
@@ -341,8 +342,9 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
             shared = kwargs.get("log_directory") or "."
         kwargs["shared_temp_directory"] = os.path.abspath(shared)  # noqa: PTH100 - a str
     if setting("local_directory") is not None:
+        where = key("local_directory").partition(" (")[0]  # the job says it; without a file's name
         kwargs["local_directory"], lines = folders.on_the_node(
-            str(setting("local_directory")), key("local_directory"), str(setting("shebang"))
+            str(setting("local_directory")), where, str(setting("shebang"))
         )
         # The lab's own may set what the folder names.
         kwargs["job_script_prologue"] += lines
@@ -418,7 +420,14 @@ def origin(path: Path) -> Path:
 
 def files() -> list[tuple[Path, dict[str, Any]]]:
     """The files that Dask reads here and what they say; a later one goes before an earlier one."""
-    return list(dask.config.collect_yaml(dask.config.paths, return_paths=True))
+    return _files(tuple(dask.config.paths))
+
+
+@cache
+def _files(paths: tuple[str, ...]) -> list[tuple[Path, dict[str, Any]]]:
+    # Kept, since reading them takes as long as the rest of making a cluster; an edit counts from
+    # the next start of Python on in any case.
+    return list(dask.config.collect_yaml(list(paths), return_paths=True))
 
 
 def summary() -> list[str]:
@@ -427,6 +436,7 @@ def summary() -> list[str]:
     Reads the files anew, so that it holds for the Python that starts next.
     """
     dask.config.refresh()
+    _files.cache_clear()
     dask.config.update_defaults({"jobqueue": packaged()})
     batch = scheduler()
     if batch.cluster_class is None:
@@ -513,6 +523,7 @@ def check() -> list[str]:
     """
     from . import config_check, hiding  # they read this module
 
+    _files.cache_clear()
     named = [(origin(path), content) for path, content in files()]
     hidden = hiding.lines()
     return [*hidden.values(), *config_check.findings(named, set(hidden))]

@@ -200,8 +200,11 @@ def sections(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     found = content.get("jobqueue")
     for name, keys in (found if isinstance(found, dict) else {}).items():
         if isinstance(keys, dict):
-            # Dask takes - and _ in keys for the same.
-            yield str(name), {str(key).replace("_", "-"): value for key, value in keys.items()}
+            plain: dict[str, Any] = {}
+            for key, value in keys.items():
+                # Dask takes - and _ for the same, and of both in one file the first.
+                plain.setdefault(str(key).replace("_", "-"), value)
+            yield str(name), plain
 
 
 def _scheduler_of(section: str) -> schedulers.Scheduler | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Collection
-from functools import cache
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,7 @@ def _depth() -> int:
 
 def about_keys(files: list[tuple[Path, dict[str, Any]]], sections: Collection[str] = ()) -> None:
     """Warn of what nobody reads in these files, as far as a cluster of these sections goes."""
-    hidden = hiding.lines(sections)
-    for line in [*hidden.values(), *config_check.about_keys(files, sections, set(hidden))]:
+    for line in config_check.about_keys(files, sections, set(hiding.lines(sections))):
         warn(line)
 
 
@@ -45,10 +43,12 @@ def about_values(
     sections: Collection[str],
     arguments: Collection[str] = (),
 ) -> None:
-    """The same of doubtful values, but for those that are not in force.
+    """The same of files that hide others, and of doubtful values, if they are in force.
 
     An argument may stand before them, or `dask.config.set`, or a variable of the environment.
     """
+    for line in hiding.lines(sections, arguments).values():
+        warn(line)
     for path, section, key, line in config_check.about_values(files, sections):
         name = f"jobqueue.{section}.{key}"
         written = dask.config.merge(*(content for _, content in files))
@@ -57,13 +57,24 @@ def about_values(
             warn(f"{path}: {name}: {line}")
 
 
+def about_old_names(renamed: Mapping[str, str], sections: Collection[str]) -> None:
+    """Warn of old names of keys that are in force and stand in no file, as set by a program.
+
+    dask-jobqueue itself does not get to see old names.
+    """
+    in_files = {
+        (section, key)
+        for _, content in files()
+        for section, keys in config_check.sections(content)
+        for key in keys
+    }
+    for section in sections:
+        for old, new in renamed.items():
+            value = dask.config.get(f"jobqueue.{section}.{old}", None)
+            if value and (section, old) not in in_files:
+                warn(f"jobqueue.{section}.{old}: its name is now {new}")
+
+
 def files() -> list[tuple[Path, dict[str, Any]]]:
     """The files that Dask reads here, each by the name under which people edit it."""
-    return _read(tuple(dask.config.paths))
-
-
-@cache
-def _read(_: tuple[str, ...]) -> list[tuple[Path, dict[str, Any]]]:
-    # Kept, since reading them takes as long as the rest of making a cluster; an edit counts from
-    # the next start of Python on in any case.
     return [(config.origin(path), content) for path, content in config.files()]

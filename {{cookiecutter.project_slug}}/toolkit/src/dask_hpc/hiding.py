@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +20,36 @@ from . import config, config_check
 MOST = 8
 
 
-def lines(sections: Collection[str] | None = None) -> dict[Path, str]:
+def lines(
+    sections: Collection[str] | None = None, arguments: Collection[str] = ()
+) -> dict[Path, str]:
     """The files that hide keys of the lab's, and what to do about each in one line.
 
     Parameters
     ----------
     sections : collection of str, optional
         The sections of ``jobqueue`` that matter; default: all.
+    arguments : collection of str
+        Arguments that go before all files.
     """
+
+    def counts(section: str, key: str) -> bool:
+        told = sections is None or section in sections
+        return told and key.replace("-", "_") not in arguments
+
     found = {}
     for path, labs, keys in _hidden():
-        counts = {k: pair for k, pair in keys.items() if sections is None or k[0] in sections}
-        if counts:
-            found[path] = f"{path} goes before {labs}, {_words(counts)}. {_remedy(path)}"
-    return found | _variables(sections)
+        if keys := {name: pair for name, pair in keys.items() if counts(*name)}:
+            found[path] = f"{path} goes before {labs}, {_words(keys)}. {_remedy(path)}"
+    return found | _variables(counts)
 
 
-def _variables(sections: Collection[str] | None) -> dict[Path, str]:
+def _variables(counts: Callable[[str, str], bool]) -> dict[Path, str]:
     """The same of variables of the environment; for the sake of one form, as if they were files."""
     found = {}
     for path, content in config.files():
         for (section, key), there in _keys(content).items() if config.is_labs(path) else ():
-            if sections is not None and section not in sections:
+            if not counts(section, key):
                 continue
             name = config.variable(section, key)
             here = dask.config.get(f"jobqueue.{section}.{key}", None)
@@ -93,7 +101,7 @@ def _words(keys: dict[tuple[str, str], tuple[Any, Any]]) -> str:
         f"{key if one else f'{section}.{key}'} is {_shown(here)} (there {_shown(there)})"
         for (section, key), (here, there) in keys.items()
     ]
-    rest = f" and {len(shown) - MOST} keys more" if len(shown) > MOST else ""
+    rest = f" and {len(shown) - MOST} more" if len(shown) > MOST else ""
     return f"{f'jobqueue.{first[0]}: ' if one else ''}{', '.join(shown[:MOST])}{rest}"
 
 

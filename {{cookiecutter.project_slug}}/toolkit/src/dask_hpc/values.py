@@ -26,7 +26,6 @@ MOST_CORES = 8192
 # may use.
 LEAST_MEMORY = 100 * 2**20
 MOST_MEMORY = 2**52  # bytes: what a processor can address (x86-64)
-BARE = re.compile(r"\s*[0-9]+(?:\.[0-9]*)?\s*")  # an amount without a unit: bytes
 # As Linux allows (15 bytes, no white space, no slash), and a shell leaves alone: the name is a word
 # of the worker's command.
 INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,14}")
@@ -122,7 +121,7 @@ def unreadable_memory(value: Any) -> str:
             return f"{value} is no memory at all; give more than nothing"
     except (ValueError, TypeError, OverflowError, AttributeError):
         return f'{value!r} can\'t be read; say for example "16 GiB"'
-    if size < LEAST_MEMORY and (not isinstance(value, str) or BARE.fullmatch(value)):
+    if size < LEAST_MEMORY and (not isinstance(value, str) or not re.search("[A-Za-z]", value)):
         # A number alone is bytes, and nobody means 16 of them.
         return f'{value!r} has no unit; say for example "16 GiB"'
     return ""

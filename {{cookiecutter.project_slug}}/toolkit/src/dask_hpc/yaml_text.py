@@ -43,7 +43,7 @@ def _of(
     if only is not None and where[:1] == ("jobqueue",) and len(where) > 1 and where[1] not in only:
         return
     seen.add(id(node))  # an anchor, which may be used several times
-    lines: dict[str, int] = {}
+    lines: dict[str, tuple[int, str]] = {}
     for key, value in node.value:
         # Dask takes - and _ for the same.
         name = str(key.value).replace("_", "-")
@@ -51,10 +51,13 @@ def _of(
         dotted = ".".join((*where, str(key.value)))
         if name in lines and name != "<<":
             yield (
-                f"line {line}: {dotted} stands in line {lines[name]}, too, and only line {line} "
-                "counts; delete one of them"
+                f"line {line}: {dotted} stands in line {lines[name][0]}, too, and only line "
+                f"{line if lines[name][1] == key.value else lines[name][0]} counts; delete one of "
+                "them"
             )
-        lines[name] = line
+        # Of two spellings Dask takes the first.
+        if name not in lines or lines[name][1] == key.value:
+            lines[name] = line, key.value
         if where[:1] == ("jobqueue",) and len(where) == 2:
             yield from _misread(name, dotted, value)
         yield from _of(value, (*where, str(key.value)), only, seen)

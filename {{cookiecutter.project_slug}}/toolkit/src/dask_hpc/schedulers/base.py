@@ -453,7 +453,7 @@ class Scheduler:
         """
         if self.directives_type is dict:
             return dict(directives)
-        mark = re.compile(rf"\s*{re.escape(self.directive)}\s+")
+        mark = re.compile(rf"\A\s*{re.escape(self.directive)}\s+")
         return [mark.sub("", it, count=1) if isinstance(it, str) else it for it in directives]
 
     def comment_in(self, directives: Sequence | Mapping) -> str:

@@ -1,0 +1,121 @@
+"""What a YAML file says that is gone once it has been read."""
+
+import pytest
+import yaml
+
+from dask_hpc import yaml_text
+from dask_hpc.config_check import findings
+
+
+def said(tmp_path, text: str, only=None) -> list[str]:
+    path = tmp_path / "jobqueue.yaml"
+    path.write_text(text)
+    return yaml_text.doubts(path, only)
+
+
+def section(*lines: str) -> str:
+    return "jobqueue:\n  slurm:\n" + "".join(f"    {line}\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        ("account: 00123", 'account: 00123 is the number 83 to YAML; put it in quotes: "00123"'),
+        ("account: 1_000", "account: 1_000 is the number 1000 to YAML; put it in quotes"),
+        ("account: 1.0e+5", "account: 1.0e+5 is the number 100000.0 to YAML; put it in quotes"),
+        ("account: 0x1F", "account: 0x1F is the number 31 to YAML; put it in quotes"),
+        ("queue: on", 'queue: on is the truth value True to YAML; put it in quotes: "on"'),
+        ("queue: no", 'queue: no is the truth value False to YAML; put it in quotes: "no"'),
+        (
+            "name: 2026-11-28T10:00:00Z",
+            "name: 2026-11-28T10:00:00Z is the date 2026-11-28 10:00:00+00:00 to YAML; put",
+        ),
+        ("walltime: 10:00:00", "walltime: 10:00:00 is the number 36000 to YAML; put it in quotes"),
+        (
+            "job-extra-directives: [1:30]",
+            "job-extra-directives: 1:30 is the number 90 to YAML; put",
+        ),
+        ("cores: 010", "cores: 010 is the number 8 to YAML, since it begins with 0"),
+    ],
+)
+def test_text_that_yaml_takes_for_something_else_is_named_with_its_line(tmp_path, written, line):
+    [only] = said(tmp_path, section("shebang: '#!/bin/sh'", written))
+    assert only.startswith(f"line 4: jobqueue.slurm.{line}")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("account", "00123"), ("queue", "on"), ("walltime", "10:00:00")]
+)
+def test_in_quotes_as_said_it_is_what_was_written(tmp_path, key, value):
+    text = section(f'{key}: "{value}"')
+    assert said(tmp_path, text) == []
+    assert yaml.safe_load(text)["jobqueue"]["slurm"][key] == value
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "account: 123",  # the same in the job script
+        "account: 2026-11-28",
+        "walltime: 90",
+        "walltime: 00:30:00",  # text, since it begins with 0
+        "account: 1e5",
+        "queue: null",
+        "job-mem: 0",
+        "use-stdin: no",
+        "cores: 16",
+        "job-extra-directives: [--nodes=1, -c 4]",
+        "scheduler-options: {port: 0x10, dashboard: off}",
+    ],
+)
+def test_nothing_is_said_of_what_arrives_as_it_is_written(tmp_path, written):
+    assert said(tmp_path, section(written)) == []
+
+
+def test_a_key_that_stands_twice_is_named_with_both_lines(tmp_path):
+    [only] = said(tmp_path, section("cores: 4", "queue: short", "cores: 8"))
+    assert only == (
+        "line 5: jobqueue.slurm.cores stands in line 3, too, and only line 5 counts; delete one of "
+        "them"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("jobqueue: {}\ndistributed: {}\njobqueue: {}\n", ["line 3: jobqueue stands in line 1"]),
+        ("jobqueue:\n  slurm: {}\n  slurm: {}\n", ["line 3: jobqueue.slurm stands in line 2"]),
+        ("a: {b: 1, c: {b: 1}}\nd: {b: 1}\n", []),
+        ("x: &x {b: 1}\ny: *x\nz: {<<: *x, c: 2}\n", []),
+        ("", []),
+        ("a: [", []),
+    ],
+)
+def test_keys_of_all_depths_are_looked_at(tmp_path, text, lines):
+    found = said(tmp_path, text)
+    assert len(found) == len(lines)
+    assert all(one.startswith(line) for one, line in zip(found, lines, strict=True))
+
+
+def test_of_two_spellings_dask_takes_the_first_and_so_it_is_said(tmp_path):
+    text = section("log-directory: a", "log_directory: b")
+    [only] = said(tmp_path, text)
+    assert "log_directory stands in line 3, too, and only line 3 counts" in only
+    import dask.config
+
+    assert dask.config.update({}, yaml.safe_load(text), priority="old")["jobqueue"]["slurm"] == {
+        "log-directory": "a"
+    }
+
+
+def test_sections_that_do_not_matter_are_passed_over(tmp_path):
+    text = section("account: 00123")
+    assert said(tmp_path, text, only={"pbs"}) == []
+    assert len(said(tmp_path, text, only={"slurm"})) == 1
+
+
+def test_setup_says_it_with_the_file(tmp_path):
+    path = tmp_path / "jobqueue.yaml"
+    path.write_text(section("walltime: 10:00:00"))
+    [only] = findings([(path, yaml.safe_load(path.read_text()))])
+    assert only.startswith(f"{path}, line 3: jobqueue.slurm.walltime: 10:00:00 is the number 36000")
