@@ -186,3 +186,27 @@ def test_a_task_that_may_run_on_others_is_forgotten_where_its_worker_is_gone():
                 assert await future == 1
 
     asyncio.run(forgotten())
+
+
+def test_a_job_script_is_made_of_script_template(lab):
+    # job_script.WaitsForWorker adds lines after the worker's command in it.
+    template = dask_jobqueue.core.Job._script_template
+    assert template.count("%(worker_command)s") == 1
+    assert "_script_template" in names_in(dask_jobqueue.core.Job.job_script)
+
+
+def test_a_worker_whose_close_was_cancelled_never_finishes():
+    # Where this fails, upstream has mended docs/upstream/distributed-worker-close.md: say so there.
+    async def close_and_cancel():
+        async with distributed.Scheduler(port=0, dashboard=False) as scheduler:
+            worker = await distributed.Worker(scheduler.address, dashboard=False)
+            closing = asyncio.create_task(worker.close())
+            await asyncio.sleep(0)
+            closing.cancel()
+            await asyncio.wait([closing])
+            finished = worker._event_finished.is_set()
+            worker.status = Status.running
+            await worker.close()
+        return finished
+
+    assert not asyncio.run(close_and_cancel())
