@@ -19,7 +19,7 @@ PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-honest lint clean \
-	bench-asv bench-rounds bench-faults bench-connections bench-plain bench-start \
+	bench-asv bench-rounds bench-leftovers bench-faults bench-connections bench-plain bench-start \
 	testbed-up testbed-scale testbed-shell testbed-status testbed-logs \
 	testbed-chaos testbed-mend testbed-down
 
@@ -62,6 +62,9 @@ test-honest: .venv/test-ready ## what happens to a cluster, ours and plain dask-
 
 bench-rounds: .venv/test-ready ## 100 rounds of create, scale, compute, close: nothing fails, nothing grows
 	@$(PY) benchmarks/rounds.py $(BENCH_ARGS)
+
+bench-leftovers: .venv/test-ready ## 200 jobs cancelled at random moments: no process of theirs is left
+	@$(PY) benchmarks/leftovers.py $(BENCH_ARGS)
 
 bench-faults: .venv/test-ready ## 12 faults, 10 times each, while 500 tasks run (hours)
 	@$(PY) benchmarks/faults_soak.py $(BENCH_ARGS)

@@ -117,3 +117,25 @@ def test_the_table_of_faults_tells_how_often_something_came_back():
         "| `kill-node` | 1 of 2 | 2 s, at most 3 s | 8 s, at most 8 s (1 times) "
         "| 20 s, at most 20 s (1 times) |"
     )
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+def test_leftovers(lab, tmp_path):
+    file = tmp_path / "record.json"
+    printed = run("leftovers.py", "--jobs", 12, "--home", lab.home, "--json", file, **on(lab))
+    assert "0 of 12 jobs left a process" in printed
+    assert [len(row["jobs"]) for row in json.loads(file.read_text())["rounds"]] == [10, 2]
+
+
+def test_jobs_that_left_processes_are_counted_by_job():
+    one = {"job": "7", "process": "alice on node1: `python` (pid 3)"}
+    found = [
+        {"way": "closing", "nanny": False, "jobs": ["6", "7"], "left": [one, one]},
+        {"way": "closing", "nanny": True, "jobs": ["8"], "left": []},
+    ]
+    leftovers = runpy.run_path(str(HERE / "leftovers.py"))
+    assert leftovers["table"](found).splitlines()[2:] == [
+        "| closing | no | 2 | 1 |",
+        "| closing | yes | 1 | 0 |",
+    ]

@@ -192,6 +192,23 @@ def test_a_test_that_leaves_a_node_out_of_service_fails_and_the_next_finds_it_we
     assert f"the test left the testbed unwell: {NODE} is drain" in outcome
 
 
+def test_a_test_that_leaves_a_process_on_a_node_fails_and_the_next_finds_none(
+    testbed, pytester_like
+):
+    outcome = pytester_like(
+        f"""
+        def test_leaves_it(testbed):
+            command = "setsid sleep 4321 &> /dev/null < /dev/null &"
+            testbed.run(command, user="bob", service={NODE!r})
+
+        def test_next(testbed):
+            assert testbed.processes() == []
+        """
+    )
+    assert "2 passed, 1 error" in outcome
+    assert f"unwell: a process is left, bob on {NODE}: `sleep 4321` (pid " in outcome
+
+
 @pytest.fixture
 def pytester_like(testbed, tmp_path):
     """Return a function that runs pytest on a text, on this testbed; it returns what was said."""

@@ -11,6 +11,7 @@ import pytest
 
 from hpc_testbed.engine import NoEngine, TestbedError
 from hpc_testbed.lock import locked
+from hpc_testbed.processes import kill, left
 from hpc_testbed.testbed import SUITES, TARGETS, Testbed, checkout_name
 
 _OPTIONS = {
@@ -19,6 +20,9 @@ _OPTIONS = {
     "dockerfile": ("a Dockerfile that adds packages to its image", {}),
     "nodes": ("compute nodes (4)", {"type": int}),
 }
+
+# The processes of a job that has just ended may be there for some seconds (KillWait in slurm.conf).
+_ENDING = 10.0
 
 _PROBLEM = pytest.StashKey[str]()
 
@@ -94,20 +98,27 @@ def testbed_session(request: pytest.FixtureRequest):
 
 @pytest.fixture
 def testbed(testbed_session: Testbed):
-    """The session's testbed. A test must leave it as it was: no job, every node in service."""
+    """The session's testbed. A test must leave it as it was.
+
+    That is: every node in service, no job, and no process of a user on a node.
+    """
     yield testbed_session
     wrong = testbed_session.problems()
     if wrong:
         testbed_session.mend()
-    left = testbed_session.jobs()
-    if left:
-        testbed_session.run(f"scancel {' '.join(left)}", user="root")
+    jobs = testbed_session.jobs()
+    if jobs:
+        testbed_session.run(f"scancel {' '.join(jobs)}", user="root")
         # The next test must not find them still completing.
         gone = "while [[ $(squeue --noheader) ]]; do sleep 0.2; done"
         testbed_session.run(gone, user="root", timeout=60, check=False)
         wrong.append(
-            f"job {left[0]} is there" if len(left) == 1 else f"jobs {', '.join(left)} are there"
+            f"job {jobs[0]} is there" if len(jobs) == 1 else f"jobs {', '.join(jobs)} are there"
         )
+    processes = left(testbed_session, _ENDING)
+    if processes:
+        kill(testbed_session, processes)
+        wrong += [f"a process is left, {process}" for process in processes]
     if wrong:
         pytest.fail(f"the test left the testbed unwell: {'; '.join(wrong)}", pytrace=False)
 

@@ -14,7 +14,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO
 
-from hpc_testbed import faults
+from hpc_testbed import faults, processes
 from hpc_testbed.compose import FOLDER, MAX_NODES, ComposeProject
 from hpc_testbed.engine import (
     TEXT,
@@ -29,6 +29,7 @@ from hpc_testbed.engine import (
 from hpc_testbed.faults import Fault
 from hpc_testbed.lock import locked
 from hpc_testbed.phases import in_words, startup_phases
+from hpc_testbed.processes import Process
 
 SUITES = {"trixie": "Slurm 24.11", "bookworm": "Slurm 22.05"}
 TARGETS = ("slurm", "lab")
@@ -369,6 +370,11 @@ class Testbed:
     def jobs(self) -> list[str]:
         """Return the ids of all jobs that are pending, running or completing."""
         return self.run("squeue --noheader --format=%i", user="root").stdout.split()
+
+    def processes(self) -> list[Process]:
+        """Return what users run on the compute nodes, whether Slurm knows of it or not."""
+        numbers = self._node_numbers()
+        return processes.listed({f"node{number}": numbers[number] for number in sorted(numbers)})
 
     def node_states(self) -> dict[str, str]:
         """Return Slurm's state of each node it knows: ``{"node1": "idle", …}``."""

@@ -240,3 +240,27 @@ def test_a_job_reads_its_section_while_it_is_made_and_again_where_an_argument_is
     assert "#SBATCH -t" not in job.job_header
     assert "--interface" not in job.job_script()  # an empty interface is none, and not read again
     assert dask.config.get(f"jobqueue.{name}", None) is None
+
+
+def test_a_job_script_is_made_of_script_template(lab):
+    # job_script.WaitsForWorker adds lines after the worker's command in it.
+    template = dask_jobqueue.core.Job._script_template
+    assert template.count("%(worker_command)s") == 1
+    assert "_script_template" in names_in(dask_jobqueue.core.Job.job_script)
+
+
+def test_a_worker_whose_close_was_cancelled_never_finishes():
+    # Where this fails, upstream has mended docs/upstream/distributed-worker-close.md: say so there.
+    async def close_and_cancel():
+        async with distributed.Scheduler(port=0, dashboard=False) as scheduler:
+            worker = await distributed.Worker(scheduler.address, dashboard=False)
+            closing = asyncio.create_task(worker.close())
+            await asyncio.sleep(0)
+            closing.cancel()
+            await asyncio.wait([closing])
+            finished = worker._event_finished.is_set()
+            worker.status = Status.running
+            await worker.close()
+        return finished
+
+    assert not asyncio.run(close_and_cancel())

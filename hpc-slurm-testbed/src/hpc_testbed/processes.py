@@ -1,0 +1,62 @@
+"""What users run on the compute nodes, whether Slurm knows of it or not."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from hpc_testbed.engine import docker, shortened
+
+# Users' ids begin with 2000 (see the Dockerfile); 65534 is nobody. A process without a command is
+# one that has ended, or is just being made.
+_LIST = r"""
+for p in $(find /proc -maxdepth 1 -uid +1999 -not -uid 65534 -name '[0-9]*' -printf '%f\n'); do
+  command=$(tr '\0\n' '  ' < /proc/$p/cmdline) && [ "$command" ] &&
+    echo "$(stat -c %U /proc/$p) $p $command"
+done 2> /dev/null
+"""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A user's process on a compute node."""
+
+    user: str
+    node: str
+    pid: int  # in the node's container
+    command: str
+
+    def __str__(self) -> str:
+        return f"{self.user} on {self.node}: `{shortened(self.command)}` (pid {self.pid})"
+
+
+def listed(containers: dict[str, str]) -> list[Process]:
+    """Return the users' processes on nodes, given as ``{name: container}``."""
+    if not containers:
+        return []
+    with ThreadPoolExecutor(len(containers)) as pool:
+        found = pool.map(lambda item: _on(*item), containers.items())
+    return [process for processes in found for process in processes]
+
+
+def left(testbed, seconds: float) -> list[Process]:
+    """Wait that long at most until users run nothing on the nodes; return what they still run."""
+    end = time.monotonic() + seconds
+    while found := testbed.processes():
+        if time.monotonic() > end:
+            break
+        time.sleep(0.2)
+    return found
+
+
+def kill(testbed, processes: list[Process]) -> None:
+    """End processes; those that have ended meanwhile are passed over."""
+    for node in sorted({process.node for process in processes}):
+        pids = " ".join(str(process.pid) for process in processes if process.node == node)
+        testbed.run(f"kill -KILL {pids}", user="root", service=node, check=False)
+
+
+def _on(node: str, container: str) -> list[Process]:
+    # A node that is gone or frozen runs nothing that could be looked at.
+    listing = docker("exec", container, "timeout", "10", "sh", "-c", _LIST, check=False).stdout
+    rows = [line.split(maxsplit=2) for line in listing.splitlines()]
+    return [Process(user, node, int(pid), command.strip()) for user, pid, command in rows]

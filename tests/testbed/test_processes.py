@@ -1,0 +1,27 @@
+"""Processes on the nodes: listed by the driver, and ended with their jobs."""
+
+import pytest
+
+from hpc_testbed.processes import left
+
+# A job's shell that dies of SIGTERM, and its child that does not.
+DEAF = "#!/bin/bash\nbash -c \"trap '' TERM; touch deaf; while :; do sleep 0.5; done\"\ntrue\n"
+
+
+@pytest.fixture
+def job(testbed):
+    """A running job of alice's whose child ignores SIGTERM."""
+    testbed.run(f"rm -f deaf; cat > deaf.sh <<'END'\n{DEAF}END")
+    job = testbed.run("sbatch --parsable --output=/dev/null deaf.sh").stdout.strip()
+    testbed.run("until [ -e deaf ]; do sleep 0.1; done", timeout=60)
+    yield job
+    testbed.run("rm deaf deaf.sh")
+
+
+def test_what_users_run_on_nodes_is_listed_and_ends_with_the_job(testbed, job):
+    node = testbed.run(f"squeue --noheader --jobs={job} --format=%N").stdout.strip()
+    found = testbed.processes()
+    assert {(process.user, process.node) for process in found} == {("alice", node)}
+    assert any("trap '' TERM" in process.command for process in found)
+    testbed.run(f"scancel {job}")
+    assert [str(process) for process in left(testbed, 15)] == []
