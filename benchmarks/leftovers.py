@@ -3,11 +3,10 @@
     python benchmarks/leftovers.py [--jobs 200] [--load 0]
 
 Each round makes a cluster with ten jobs on the testbed, of one worker each, in every fourth round
-with a nanny. They are cancelled while they start, while they wait for tasks, or by closing the
-cluster at the moment of a `scancel`, so that the end of the scheduler and SIGTERM reach the workers
-together. Once Slurm says that they are over, the nodes are looked at. Prints how many jobs left a
-process, and which; exit code 0: none did. `--load` busy processes run meanwhile on the testbed's
-host. TESTBED_SUITE=bookworm: on Slurm 22.05.
+with a nanny. They are cancelled while they start, while they wait for tasks, or while the scheduler
+closes, so that its end and SIGTERM reach the workers together. Once Slurm says that they are over,
+the nodes are looked at. Prints how many jobs left a process, and which; exit code 0: none did.
+`--load` busy processes run meanwhile on the testbed's host. TESTBED_SUITE=bookworm: on Slurm 22.05.
 """
 
 import json
@@ -28,8 +27,6 @@ GRACE = 3.0
 
 def inside(way: str, nanny: bool, jobs: int, seed: int) -> None:
     """Do a round and print its jobs as a JSON line; runs on the login node."""
-    import threading
-
     from dask_hpc import SLURMCluster
 
     chance = random.Random(seed)
@@ -44,15 +41,13 @@ def inside(way: str, nanny: bool, jobs: int, seed: int) -> None:
             time.sleep(chance.uniform(0, 8))
         else:
             cluster.wait_for_workers(jobs, timeout=120)
+        cancelling = subprocess.Popen(scancel)
         if way == "closing":
-            # Before or after close() sends its own, and the scheduler ends.
-            timer = threading.Timer(chance.uniform(0, 0.3), subprocess.run, [scancel])
-            timer.start()
-        else:
-            subprocess.run(scancel, check=True)
-            time.sleep(chance.uniform(0, 2))
-    if way == "closing":
-        timer.join()
+            # SIGTERM reaches the workers some 0.1 s after scancel was called.
+            time.sleep(chance.uniform(0, 0.2))
+            cluster.sync(cluster.scheduler.close)
+        cancelling.wait()
+        time.sleep(chance.uniform(0, 2))
     print(json.dumps({"way": way, "nanny": nanny, "jobs": ids}), flush=True)
 
 
