@@ -34,7 +34,7 @@ TAKEN |= {"jupyterlab", "matplotlib", "numpy", "pytest", "rich", "tornado", "yam
 TAKEN |= {"test", "tests", "toolkit"}  # Python's own tests, and folders of the project
 # A job is on one node, and Linux does not count further (CONFIG_NR_CPUS of the kernel).
 MOST_CORES = 8192
-MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)[ \t]*([KMGTP])(iB|B)?", re.IGNORECASE)
+MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)[ \t]*(?:([KMGTP])(iB|B)?|B)?", re.IGNORECASE)
 # A worker takes 75 MiB before it has done anything, and pauses at 80 % of what it may use.
 LEAST_MEMORY = 100 * 2**20  # bytes, a process
 MOST_MEMORY = 2**52  # bytes: what a processor can address (x86-64)
@@ -153,9 +153,11 @@ def check_memory(text, processes=1):
     if not match:
         return "give a number and a unit, for instance 16 GiB"
     number, prefix, rest = match.groups()
-    # As Dask reads it: 16 GB and 16G are 16 * 10^9 bytes, 16 GiB are 16 * 2^30.
+    # As Dask reads it: 16 GB and 16G are 16 * 10^9 bytes, 16 GiB are 16 * 2^30; a number is bytes.
     base = 1024 if rest and rest.lower() == "ib" else 1000
-    size = float(number) * base ** ("KMGTP".index(prefix.upper()) + 1)
+    size = float(number) * base ** (" KMGTP".index((prefix or " ").upper()))
+    if not prefix and not rest and size < LEAST_MEMORY:
+        return "give a number and a unit, for instance 16 GiB"
     if size == 0:
         return "give more than nothing, for instance 16 GiB"
     if size < processes * LEAST_MEMORY:

@@ -80,7 +80,7 @@ def test_a_doubtful_key_is_named_with_its_file_and_what_to_write(change, line):
     assert only.startswith("config/jobqueue.yaml: jobqueue.slurm.")
 
 
-@pytest.mark.parametrize("memory", ["128GB", "40G", "500 mb", "4e9", "17179869184 B", "1.5 TiB"])
+@pytest.mark.parametrize("memory", ["128GB", "40G", "500 mb", "17179869184 B", "1.5 TiB"])
 def test_nothing_is_said_of_memory_in_a_unit_that_dask_reads(memory):
     assert said(f"memory: {memory}") == []
     assert said(f"memory: {memory!r}") == []

@@ -26,6 +26,7 @@ MOST_CORES = 8192
 # may use.
 LEAST_MEMORY = 100 * 2**20
 MOST_MEMORY = 2**52  # bytes: what a processor can address (x86-64)
+AMOUNT = re.compile(r"[0-9]+(?:\.[0-9]+)?[ \t]*(?:[KMGTP](?:iB|B)?|B)?", re.IGNORECASE)
 # As Linux allows (15 bytes, no white space, no slash), and a shell leaves alone: the name is a word
 # of the worker's command.
 INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,14}")
@@ -101,6 +102,8 @@ def memory(value: Any, processes: int = 1) -> str:
     """What is doubtful about the memory of a job of so many processes."""
     if line := unreadable_memory(value):
         return line
+    if isinstance(value, str) and not AMOUNT.fullmatch(value):
+        return f'{value!r}: write a number and a unit, for example "16 GiB"'
     size = parse_bytes(memory_text(value))
     if size < processes * LEAST_MEMORY:
         return (
