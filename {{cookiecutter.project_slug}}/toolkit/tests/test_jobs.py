@@ -482,6 +482,10 @@ def test_a_commands_words_are_one_line_without_its_name(slurm):
     with pytest.raises(jobs.CommandError) as error:
         asyncio.run(jobs.run(["squeue"]))
     assert error.value.words == "one thing; another"
+    slurm.says("sbatch", "sbatch: fatal: --mem and --mem-per-cpu are mutually exclusive.")
+    with pytest.raises(jobs.CommandError) as error:
+        asyncio.run(jobs.run(["sbatch"]))
+    assert error.value.words == "--mem and --mem-per-cpu are mutually exclusive."
 
 
 def test_a_command_is_told_the_folder_where_python_is(tmp_path, monkeypatch):

@@ -140,7 +140,7 @@ def _lines(command: str, text: str) -> list[str]:
     lines = {}
     for raw in text.splitlines():
         line = raw.strip().removeprefix(f"{command}:").strip()
-        line = re.sub(r"(?i)^(?:error\s*:|\[error\])\s*", "", line)
+        line = re.sub(r"(?i)^(?:(?:error|fatal)\s*:|\[error\])\s*", "", line)
         # "…, attempt number -4": again and again with another number.
         if line:
             lines.setdefault(re.sub(r"-?\b\d+$", "", line), line)
