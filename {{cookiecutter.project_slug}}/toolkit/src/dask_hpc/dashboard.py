@@ -33,7 +33,7 @@ TIMEOUT = 2.0  # seconds that a server may take to answer
 async def dask_setup(scheduler_or_client) -> None:
     """Dask's hook: called in every scheduler and client when it starts."""
     if not is_set():
-        # In a thread: the server that is asked may be this very process. It is one of our own: a loop
+        # In a thread: the server that is asked may be this very process. In one of our own: a loop
         # with a default executor starts one more thread when it is closed, which Python 3.12.0 to
         # 3.12.2 refuses while it ends, with a traceback.
         pool = ThreadPoolExecutor(1)
