@@ -153,8 +153,8 @@ NO_PROGRAMS = {
     ),
     "run.sh": (
         "#!/bin/bash\nsrun python program.py\n",
-        "run.sh begins with #!/bin/bash and is no Python program. `sbatch run.sh` submits a script; "
-        "here, name the Python file that it runs.",
+        "run.sh begins with #!/bin/bash and is no Python program. `sbatch run.sh` submits a "
+        "script; here, name the Python file that it runs.",
     ),
     "run": ("cd there && ls\n", "run, line 1: Python can't read it as a program (invalid syntax)."),
     "data.bin": ("\0\1", "data.bin: Python can't read it as a program"),
