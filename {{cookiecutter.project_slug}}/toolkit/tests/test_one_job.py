@@ -1,6 +1,9 @@
 """`dask hpc run`: the job script of a program that has its scheduler and workers in its own job."""
 
 import functools
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import dask
@@ -138,8 +141,8 @@ def test_with_another_batch_system_one_line_says_that_it_is_for_slurm(run, sched
     )
 
 
-@pytest.mark.parametrize("arguments", [["none.py"], ["--jobs", "0", "program.py"], []])
-def test_a_program_that_is_not_there_or_no_nodes_are_refused(run, lab, arguments):
+@pytest.mark.parametrize("arguments", [["--jobs", "0", "program.py"], []])
+def test_no_program_or_no_nodes_are_refused(run, lab, arguments):
     assert run(*arguments).exit_code == 2
     assert lab.calls("sbatch") == []
 
@@ -176,3 +179,57 @@ def test_a_folder_that_nodes_may_not_see_is_warned_of(
     said = run("program.py").output
     assert (f"Warning: {tmp_path} is on a disk of this computer's own" in said) is warned
     assert "Submitted batch job" in said
+
+
+NO_PROGRAMS = {
+    "analysis.ipynb": (
+        '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5, "x": null}',
+        "analysis.ipynb is a notebook, and a program is needed. To make one: "
+        "jupyter nbconvert --to script analysis.ipynb; then dask hpc run analysis.py",
+    ),
+    "run.sh": (
+        "#!/bin/bash\nsrun python program.py\n",
+        "run.sh begins with #!/bin/bash and is no Python program. `sbatch run.sh` submits a "
+        "script; here, name the Python file that it runs.",
+    ),
+    "run": ("cd there && ls\n", "run, line 1: Python can't read it as a program (invalid syntax)."),
+    "data.bin": ("\0\1", "data.bin: Python can't read it as a program"),
+}
+
+
+@pytest.mark.parametrize("name", NO_PROGRAMS)
+def test_what_is_no_program_is_refused_before_it_waits_in_the_queue(lab, tmp_path, name):
+    content, line = NO_PROGRAMS[name]
+    (tmp_path / name).write_text(content)
+    result = CliRunner().invoke(cli.main, ["run", name])
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: {line}")
+    assert result.output.count("\n") == 1
+    assert not lab.calls("sbatch")
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("program", "There is no file program; did you mean program.py?"),
+        ("nothing", "There is no file nothing."),
+        ("folder", "folder is a folder: name the Python file in it."),
+    ],
+)
+def test_a_program_that_is_not_there(lab, tmp_path, name, line):
+    (tmp_path / "program.py").touch()
+    (tmp_path / "folder").mkdir()
+    result = CliRunner().invoke(cli.main, ["run", name])
+    assert (result.exit_code, result.output) == (1, f"Error: {line}\n")
+
+
+def test_the_remedy_for_a_notebook_makes_a_program(lab, tmp_path):
+    pytest.importorskip("nbconvert")
+    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None, "id": "a"}
+    notebook = {"cells": [cell | {"source": "print(1)"}], "metadata": {}, "nbformat": 4}
+    (tmp_path / "a.ipynb").write_text(json.dumps(notebook | {"nbformat_minor": 5}))
+    command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "script", "a.ipynb"]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    # Without a kernel's name in it, nbconvert does not know that it is Python.
+    [made] = [path.name for path in tmp_path.glob("a.*") if path.suffix != ".ipynb"]
+    one_job.check_program(made)

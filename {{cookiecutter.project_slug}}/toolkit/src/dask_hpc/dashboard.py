@@ -44,9 +44,9 @@ ON_A_NODE = (
 async def dask_setup(scheduler_or_client) -> None:
     """Dask's hook: called in every scheduler and client when it starts."""
     if not is_set():
-        # In a thread: the server that is asked may be this very process. It is one of our own: a
-        # loop with a default executor starts one more thread when it is closed, which Python 3.12.0
-        # to 3.12.2 refuses while it ends, with a traceback.
+        # In a thread: the server that is asked may be this very process. In one of our own: a loop
+        # with a default executor starts one more thread when it is closed, which Python 3.12.0 to
+        # 3.12.2 refuses while it ends, with a traceback.
         pool = ThreadPoolExecutor(1)
         try:
             link = await asyncio.get_running_loop().run_in_executor(pool, find_link)
