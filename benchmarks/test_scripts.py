@@ -57,6 +57,17 @@ def test_plain_beside_ours(lab, tmp_path):
 
 
 @pytest.mark.full
+def test_start_goes_on_where_it_was_ended(lab, tmp_path):
+    file = tmp_path / "record.jsonl"
+    arguments = ["--rounds", 1, "--home", lab.home, "--json", file]
+    first = run("start.py", *arguments, **on(lab))
+    record = file.read_text()
+    assert [json.loads(line)["program"] for line in record.splitlines()] == ["workers", "map"]
+    assert run("start.py", *arguments, **on(lab)) == first
+    assert file.read_text() == record
+
+
+@pytest.mark.full
 def test_connections(tmp_path):
     pytest.importorskip("cryptography")
     printed = run("connections.py", "--count", 3, DASK_CONFIG=str(tmp_path))

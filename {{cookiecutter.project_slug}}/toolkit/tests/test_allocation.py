@@ -332,8 +332,10 @@ def test_outside_the_jobs_nodes_there_is_no_scheduler(job, monkeypatch):
 def test_the_end_of_the_walltime_is_said_before(job, said):
     job.slurm.row("77", "RUNNING|None|node1|9:45|0:15")
     with dask_hpc.get_cluster():
-        until(said)
-    assert said() == [
+        until(lambda: any("walltime" in line for line in said()))
+    dashboard, *others = said()
+    assert dashboard.startswith("Dashboard: http://127.0.0.1:")
+    assert others == [
         "This job's walltime is over in 15 s: what the program has not saved by then is lost."
     ]
 
