@@ -76,7 +76,7 @@ class Job:
     def wait(self, seconds=240):
         """Wait until the job is over."""
         end = time.monotonic() + seconds
-        while self.id in self.lab.testbed.jobs():
+        while self.id in self.lab.testbed.jobs(completing=True):
             assert time.monotonic() < end, f"it hangs: {self.printed!r}, {self.said!r}"
             time.sleep(0.3)
         return self

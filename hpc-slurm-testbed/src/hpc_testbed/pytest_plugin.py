@@ -109,9 +109,6 @@ def testbed(testbed_session: Testbed):
     jobs = testbed_session.jobs()
     if jobs:
         testbed_session.run(f"scancel {' '.join(jobs)}", user="root")
-        # The next test must not find them still completing.
-        gone = "while [[ $(squeue --noheader) ]]; do sleep 0.2; done"
-        testbed_session.run(gone, user="root", timeout=60, check=False)
         wrong.append(
             f"job {jobs[0]} is there" if len(jobs) == 1 else f"jobs {', '.join(jobs)} are there"
         )
@@ -119,6 +116,10 @@ def testbed(testbed_session: Testbed):
     if processes:
         kill(testbed_session, processes)
         wrong += [f"a process is left, {process}" for process in processes]
+    # The next test must not find jobs that are still completing.
+    gone = "while [[ $(squeue --noheader) ]]; do sleep 0.1; done"
+    if testbed_session.run(gone, user="root", timeout=60, check=False).returncode != 0:
+        wrong.append(f"jobs {', '.join(testbed_session.jobs(completing=True))} do not end")
     if wrong:
         pytest.fail(f"the test left the testbed unwell: {'; '.join(wrong)}", pytrace=False)
 

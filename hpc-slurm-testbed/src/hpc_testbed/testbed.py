@@ -367,9 +367,17 @@ class Testbed:
             user=user,
         )
 
-    def jobs(self) -> list[str]:
-        """Return the ids of all jobs that are pending, running or completing."""
-        return self.run("squeue --noheader --format=%i", user="root").stdout.split()
+    def jobs(self, *, completing: bool = False) -> list[str]:
+        """Return the ids of all jobs that wait or run.
+
+        Parameters
+        ----------
+        completing : bool
+            With those that have ended, or were cancelled, while their processes still end.
+        """
+        listing = self.run("squeue --noheader --format='%i %t'", user="root").stdout
+        rows = [line.split() for line in listing.splitlines()]
+        return [job for job, state in rows if completing or state != "CG"]
 
     def processes(self) -> list[Process]:
         """Return what users run on the compute nodes, whether Slurm knows of it or not."""
