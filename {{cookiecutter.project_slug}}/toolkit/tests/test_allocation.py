@@ -109,14 +109,9 @@ def cluster(job):
 
 @pytest.fixture
 def said(caplog):
-    """The lines that the user is told, but for where the dashboard is."""
+    """The lines that the user is told."""
     caplog.set_level("INFO", "dask_hpc")
-
-    def lines():
-        told = [r.getMessage() for r in caplog.records if r.name == "dask_hpc"]
-        return [line for line in told if not line.startswith("Dashboard: ")]
-
-    return lines
+    return lambda: [r.getMessage() for r in caplog.records if r.name == "dask_hpc"]
 
 
 def names(cluster):

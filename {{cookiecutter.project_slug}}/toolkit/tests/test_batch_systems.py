@@ -71,7 +71,7 @@ def test_jobs_that_end_by_themselves_end_the_waiting_whatever_the_list_says_of_t
         with pytest.raises(dask_hpc.JobsEnded, match=r"jobs 100, 101 (over|ended)") as error:
             cluster.wait_for_workers(4, timeout=60)
         assert cluster.job_ids == []
-    assert ("Their output is in logs." in str(error.value)) == bool(site.batch.log_key)
+    assert ("/logs/" in str(error.value)) == bool(site.batch.log_key)
     assert not site.calls(site.dialect.commands[2])
 
 

@@ -176,7 +176,7 @@ def test_waiting_ends_when_all_jobs_are_over(lab, cluster):
     with pytest.raises(dask_hpc.JobsEnded) as error:
         cluster.wait_for_workers(4, timeout=60)
     assert "jobs 100, 101 ended on node1, failed: its command failed" in str(error.value)
-    assert "Their output is in logs." in str(error.value)
+    assert re.search(r"Its output should be in \S+/logs/", str(error.value))
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, None])
@@ -287,9 +287,9 @@ def test_after_adapt_is_stopped_scaling_is_by_hand_again(lab, cluster):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"jobs": -1}, r"scale\(jobs=...\) must be a whole number, 0 or more, not -1"),
-        ({"jobs": "two"}, r"scale\(jobs=...\) must be a whole number"),
-        ({"cores": "many"}, r"scale\(cores=...\) must be a whole number"),
+        ({"jobs": -1}, r"scale\(jobs=...\) must be a number, 0 or more, not -1"),
+        ({"jobs": "two"}, r"scale\(jobs=...\) must be a number"),
+        ({"cores": "many"}, r"scale\(cores=...\) must be a number"),
         ({"memory": "much"}, r"scale\(memory=...\): 'much' can't be read"),
     ],
 )
@@ -301,7 +301,7 @@ def test_an_impossible_scale_is_refused_in_one_line(cluster, arguments, words):
 @pytest.mark.parametrize(
     ("bounds", "words"),
     [
-        ({"maximum_jobs": "x"}, r"adapt\(maximum_jobs=...\) must be a whole number"),
+        ({"maximum_jobs": "x"}, r"adapt\(maximum_jobs=...\) must be a number"),
         ({"minimum": 5, "maximum": 2}, "from 3 jobs to 1: the minimum is above the maximum"),
         ({"maximum_memory": 4}, "4 has no unit"),
     ],

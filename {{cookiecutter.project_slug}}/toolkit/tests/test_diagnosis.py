@@ -174,10 +174,13 @@ def test_a_python_that_is_named_by_a_variable_is_any(lab, python, known):
 
 
 NOTHING = {
-    "no file": ({}, r"Its output is to be in .*/logs/dask-worker-7\.err, and no such file is here"),
+    "no file": (
+        {},
+        r"Its output should be in .*/dask-worker-7\.err, but there is no such file",
+    ),
     "of one's own": (
         {"job_extra_directives": ["--output=own-%j.out"], "job_directives_skip": ["-e ", "-o "]},
-        r"Its output is to be in .*/own-7\.out, and no such file is here",
+        r"Its output should be in .*/own-7\.out, but there is no such file",
     ),
     "thrown away": (
         {"job_extra_directives": ["-o /dev/null", "-e /dev/null"]},

@@ -64,7 +64,7 @@ NULLS = {
     "death-timeout": (60, "--death-timeout"),
     "job-cpu": (16, "--cpus-per-task=16"),
     "job-mem": ("7G", "--mem=7G"),
-    "worker-extra-args": (["--no-dashboard"], "--no-dashboard"),
+    "worker-extra-args": (["--lifetime=1h"], "--lifetime=1h"),
     "job-extra-directives": (["--exclusive"], "--exclusive"),
     "job-script-prologue": (["module load x"], "module load x"),
 }

@@ -11,7 +11,8 @@ from dask.distributed import Client
 from distributed.utils import get_mp_context
 
 import dask_hpc
-from dask_hpc import ConfigError, one_job
+from dask_hpc import ConfigError, one_job, schedulers
+from dask_hpc.profiles import Settings
 from dask_hpc.worker_start import METHOD_VARIABLE, add_worker_start, nanny_variables
 
 SERVER = f"export {METHOD_VARIABLE}=forkserver"
@@ -19,7 +20,8 @@ SERVER = f"export {METHOD_VARIABLE}=forkserver"
 
 def filled_in(**kwargs):
     """The options and the prologue that a cluster with these arguments has."""
-    added = add_worker_start({"config_name": "slurm", **kwargs})
+    settings = Settings(schedulers.get("slurm"), "slurm")
+    added = add_worker_start({"config_name": "slurm", "settings": settings, **kwargs})
     return added["worker_extra_args"], added["job_script_prologue"]
 
 
@@ -40,7 +42,7 @@ def test_a_job_script_says_how_its_workers_start(lab):
     with dask_hpc.SLURMCluster() as cluster:
         script = cluster.job_script()
     assert f"\n{SERVER}\n" in script
-    assert " --no-dashboard" in script.splitlines()[-1]
+    assert " --no-dashboard" in next(line for line in script.splitlines() if "dask_worker" in line)
 
 
 def test_by_keys_of_ours_each_worker_starts_as_with_dask_itself(lab):

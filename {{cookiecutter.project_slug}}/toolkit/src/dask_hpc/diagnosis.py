@@ -263,4 +263,4 @@ def _without_text(job: str, forms: list[str], paths: list[str]) -> str:
         return f"Its output goes to {outputs.NOWHERE}, as job-extra-directives in jobqueue.yaml say"
     if there:
         return f"It has printed nothing ({there[-1]})"
-    return f"Its output is to be in {outputs.shown(forms[-1], job)}, and no such file is here"
+    return f"Its output should be in {outputs.shown(forms[-1], job)}, but there is no such file"

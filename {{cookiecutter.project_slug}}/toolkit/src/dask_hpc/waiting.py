@@ -111,12 +111,12 @@ class Waiting:
                 if self.all_over():
                     raise JobsEnded(
                         f"All jobs are over, and {arrived} of {n_workers} workers are there: "
-                        f"{self._ended_words()}.{cluster.log_hint()}"
+                        f"{self._ended_words()}."
                     )
                 if cluster.recovery.given_up and self.no_more(n_workers):
                     raise JobsEnded(
                         f"{arrived} of {n_workers} workers are there, and no more come: "
-                        f"{self._ended_words()}.{cluster.log_hint()}"
+                        f"{self._ended_words()}."
                     )
                 if limit is not None and now - begun > limit:
                     await cluster.watcher.poll()  # the reason of this moment
@@ -185,8 +185,9 @@ class Waiting:
             if status.state.ended and status.reason != "by us"
         ]
         words = describe_ends(self._cluster.batch, ended)
-        causes = self._cluster.diagnosis.causes
-        return ". ".join([words, *causes]) if causes else words
+        # A cause says itself where the output is.
+        causes = self._cluster.diagnosis.causes or [self._cluster.log_hint()]
+        return ". ".join(part.strip().rstrip(".") for part in [words, *causes] if part)
 
     def _timeout_words(self, n_workers: int, limit: float) -> str:
         message = f"{len(self.arrived())} of {n_workers} workers came within {limit:g} s"
