@@ -74,7 +74,10 @@ def test_where_htcondors_jobs_are_is_told_to_every_command():
 WRAPPER = '#!/bin/sh\necho "$@" >> {log}\nexec "$@"\n'
 
 
-def test_a_class_of_ones_own_submits_lists_and_cancels_through_its_program(lab, tmp_path):
+def test_a_class_of_ones_own_submits_lists_and_cancels_through_its_program(
+    lab, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))  # no other cluster's file
     log, wrapper = tmp_path / "log", tmp_path / "wrapper"
     wrapper.write_text(WRAPPER.format(log=log))
     wrapper.chmod(0o755)
