@@ -102,6 +102,22 @@ def test_a_class_of_ones_own_submits_lists_and_cancels_through_its_program(
     assert lab.calls("scancel") == [["--quiet", "100"]]
 
 
+def test_the_job_id_is_found_by_a_job_classs_own_pattern(lab, tmp_path):
+    program = tmp_path / "send"
+    program.write_text("#!/bin/sh\nsbatch \"$@\" | sed 's/.* /queue 7 has taken no. /'\n")
+    program.chmod(0o755)
+
+    class Job(dask_jobqueue.slurm.SLURMJob):
+        submit_command = str(program)
+        job_id_regexp = r"taken no\. (?P<job_id>\d+)"
+
+    lab.hold()
+    with dask_hpc.SLURMCluster(job_cls=Job) as cluster:
+        cluster.scale(jobs=1)
+        until(lambda: cluster.job_ids == ["100"])
+    assert lab.calls("scancel") == [["--quiet", "100"]]
+
+
 def test_a_cancel_program_of_ones_own_gets_each_job_alone(lab, tmp_path):
     log, program = tmp_path / "log", tmp_path / "end-job"
     program.write_text(f'#!/bin/sh\necho "$@" >> {log}\nexec scancel "$1"\n')

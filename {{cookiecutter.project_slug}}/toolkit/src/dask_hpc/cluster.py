@@ -176,7 +176,7 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
             "one_by_one": not commands.is_known(self.batch, own),
             "environment": self.batch.reading(os.environ),
             "over": list(self.batch.not_there),
-            "pattern": self.batch.job_id_pattern,
+            "pattern": self._dummy_job.job_id_regexp,
         }
 
     def _setting(self, kwargs: dict, key: str):

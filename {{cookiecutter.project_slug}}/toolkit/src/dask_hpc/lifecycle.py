@@ -118,9 +118,17 @@ def bound_to(cluster, job_cls: type, memory_limit: str | None = None, settings=N
         "_memory_limit": memory_limit,
         "_job_id_line": cluster.batch.job_id_line,
         "_settings": settings,
-        "job_id_regexp": cluster.batch.job_id_pattern,
     }
+    # dask-jobqueue's own takes the first number, which may be one of a site's banner.
+    if job_cls.job_id_regexp in _dask_jobqueues(job_cls):
+        body["job_id_regexp"] = cluster.batch.job_id_pattern
     return type(job_cls.__name__, (OwnedJob, job_cls), body)
+
+
+def _dask_jobqueues(job_cls: type) -> set[str]:
+    """The patterns of a job's id that dask-jobqueue's own classes have."""
+    own = [base for base in job_cls.__mro__ if base.__module__.startswith("dask_jobqueue.")]
+    return {base.job_id_regexp for base in own if hasattr(base, "job_id_regexp")}
 
 
 def refused(scheduler: Scheduler, error: Exception) -> SubmitError:
