@@ -289,7 +289,8 @@ def test_where_all_workers_die_again_and_again_the_job_ends_with_a_line(submit, 
                 futures = client.map(node, range(40), seconds=10, pure=False)
                 for n in range(4):
                     cluster.wait_for_workers(2, timeout=120)
-                    nannies = {psutil.Process(pid).ppid() for pid in client.run(os.getpid).values()}
+                    workers = map(psutil.Process, client.run(os.getpid).values())
+                    nannies = {worker.parent().ppid() for worker in workers}
                     for nanny in nannies:
                         os.kill(nanny, signal.SIGKILL)
                     while cluster.scheduler.workers:

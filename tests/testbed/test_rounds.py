@@ -98,7 +98,7 @@ def test_a_round_that_fails_is_counted_and_leaves_nothing(
     printed = capsys.readouterr().out
     assert printed.count("FAILED: ") == 2
     assert "not running" in printed
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("*.log"))) == 2
     assert "0 of 2 rounds were clean." in printed
 
 
