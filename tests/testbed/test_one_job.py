@@ -282,6 +282,9 @@ def test_scancel_ends_everything_at_once(submit, lab):
 def test_where_all_workers_die_again_and_again_the_job_ends_with_a_line(submit, lab):
     job = submit(
         """
+        import dask
+        # The workers are what ends, not the tasks.
+        dask.config.set({"distributed.scheduler.allowed-failures": 10})
         if __name__ == "__main__":
             with get_cluster() as cluster, Client(cluster) as client:
                 cluster.scale(jobs=1)
