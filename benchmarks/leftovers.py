@@ -3,9 +3,10 @@
     python benchmarks/leftovers.py [--jobs 200] [--load 0]
 
 Each round makes a cluster with ten jobs on the testbed, of one worker each, in every fourth round
-with a nanny. They are cancelled while they start, while they wait for tasks, or while the scheduler
-closes, so that its end and SIGTERM reach the workers together. Once Slurm says that they are over,
-the nodes are looked at. Prints how many jobs left a process, and which; exit code 0: none did.
+with a nanny. They are cancelled while they start, after their tasks, or by their cluster when it
+closes, so that its scheduler's end and SIGTERM reach the workers together. Once Slurm says that
+they are over, the nodes are looked at. Prints how many jobs left a process, and which; exit code 0:
+none did.
 `--load` busy processes run meanwhile on the testbed's host. TESTBED_SUITE=bookworm: on Slurm 22.05.
 """
 
@@ -21,33 +22,37 @@ from pathlib import Path
 WAYS = ("starting", "running", "closing")
 BATCH = 10  # jobs a round
 NANNY = 4  # every fourth round has them
+THREADS = 8  # of a worker
 # Seconds that a process may be there after its job: Slurm tells of its end a moment before.
 GRACE = 3.0
 
 
 def inside(way: str, nanny: bool, jobs: int, seed: int) -> None:
     """Do a round and print its jobs as a JSON line; runs on the login node."""
+    from distributed import Client
+
     from dask_hpc import SLURMCluster
 
     chance = random.Random(seed)
-    arguments = {"cores": 1, "processes": 1, "memory": "512 MiB", "nanny": nanny}
-    with SLURMCluster(**arguments, worker_extra_args=["--no-dashboard"]) as cluster:
+    arguments = {"cores": THREADS, "processes": 1, "memory": "512 MiB", "nanny": nanny}
+    with (
+        SLURMCluster(**arguments, worker_extra_args=["--no-dashboard"]) as cluster,
+        Client(cluster) as client,
+    ):
         cluster.scale(jobs=jobs)
         while len(cluster.job_ids) < jobs:
             time.sleep(0.05)
         ids = list(cluster.job_ids)
-        scancel = ["scancel", *ids]
         if way == "starting":
             time.sleep(chance.uniform(0, 8))
         else:
             cluster.wait_for_workers(jobs, timeout=120)
-        cancelling = subprocess.Popen(scancel)
-        if way == "closing":
-            # SIGTERM reaches the workers some 0.1 s after scancel was called.
-            time.sleep(chance.uniform(0, 0.2))
-            cluster.sync(cluster.scheduler.close)
-        cancelling.wait()
-        time.sleep(chance.uniform(0, 2))
+            # Every thread of every worker has been at work.
+            client.gather(client.map(time.sleep, [0.2] * THREADS * jobs, pure=False))
+        if way != "closing":
+            subprocess.run(["scancel", *ids], check=True)
+            time.sleep(chance.uniform(0, 2))
+        # Otherwise the cluster cancels them, and closes its scheduler at the same time.
     print(json.dumps({"way": way, "nanny": nanny, "jobs": ids}), flush=True)
 
 

@@ -117,3 +117,17 @@ def test_a_name_that_is_changed_is_said(lab, monkeypatch, arguments, line):
 def test_a_clusters_name_that_works_is_left_alone(lab, name):
     with SLURMCluster(name=name) as cluster:
         assert cluster.name == name
+
+
+@pytest.mark.parametrize(
+    ("given", "becomes"),
+    [
+        ("run-${SLURM_ARRAY_TASK_ID}", "run-${SLURM_ARRAY_TASK_ID}"),
+        ("run-$(date +%s)", "run-$(date +%s)"),
+        ("my run", "my-run"),
+        ("a;b 'c'", "a-b-c-"),
+        ("(a)", "-a-"),
+    ],
+)
+def test_a_clusters_name_is_one_word_in_which_the_jobs_shell_fills_in_variables(given, becomes):
+    assert values.cluster_name(given) == becomes

@@ -388,7 +388,7 @@ def _name_for_jobs(
     if (cluster := kwargs.get("name")) is not None:
         name = values.cluster_name(str(cluster)) or None
         if name != str(cluster):
-            no = "its workers' names can't hold blanks and what means something to a shell"
+            no = "its workers' names can't hold blanks, quotes and what ends a command"
             doubts.warn(f"argument name {cluster!r}: the cluster is called {name}, since {no}.")
             kwargs["name"] = name
 

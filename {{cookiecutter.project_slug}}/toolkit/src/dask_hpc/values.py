@@ -175,8 +175,12 @@ def job_name(name: str) -> str:
 
 
 def cluster_name(name: str) -> str:
-    """A name for a cluster: its workers' names begin with it, as words of a command line."""
-    return re.sub(r"[\s|&;<>()$`'\"\\]+", "-", name.strip())
+    """A name for a cluster: its workers' names begin with it, as words of a command line.
+
+    Variables and commands stay, for the job's shell to fill in: ``run-${SLURM_ARRAY_TASK_ID}``.
+    """
+    filled_in, other = r"\$\([^()]*\)|\$", r"[\s|&;<>()`'\"\\]+"
+    return re.sub(f"({filled_in})|{other}", lambda match: match[1] or "-", name.strip())
 
 
 def folder(value: Any) -> str:

@@ -184,6 +184,8 @@ class Waiting:
             for status in self._cluster.watcher.jobs.values()
             if status.state.ended and status.reason != "by us"
         ]
+        if not ended:
+            return ""
         words = describe_ends(self._cluster.batch, ended)
         # A cause says itself where the output is.
         causes = self._cluster.diagnosis.causes or [self._cluster.log_hint()]
