@@ -7,7 +7,7 @@ with a nanny. They are cancelled while they start, after their tasks, or by thei
 closes, so that its scheduler's end and SIGTERM reach the workers together. Once Slurm says that
 they are over, the nodes are looked at. Prints how many jobs left a process, and which; exit code 0:
 none did.
-`--load` busy processes run meanwhile on the testbed's host. TESTBED_SUITE=bookworm: on Slurm 22.05.
+`--load` busy processes run meanwhile for each core of the host. TESTBED_SUITE=bookworm: Slurm 22.05.
 """
 
 import json
@@ -54,19 +54,6 @@ def inside(way: str, nanny: bool, jobs: int, seed: int) -> None:
             time.sleep(chance.uniform(0, 2))
         # Otherwise the cluster cancels them, and closes its scheduler at the same time.
     print(json.dumps({"way": way, "nanny": nanny, "jobs": ids}), flush=True)
-
-
-@contextmanager
-def busy(count: int) -> Iterator[None]:
-    """Run that many processes that only compute."""
-    spin = [sys.executable, "-c", "while True: pass"]
-    processes = [subprocess.Popen(spin) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
 
 
 @contextmanager
@@ -117,18 +104,19 @@ def leaving(row: dict) -> int:
 
 def main() -> int:
     """Run the rounds on the testbed and print what came of them; return the exit code."""
+    from connections import busy_cores
     from on_testbed import options, project, records
 
     parser = options(__doc__)
     parser.add_argument("--jobs", type=int, default=200)
-    parser.add_argument("--load", type=int, default=0, help="busy processes meanwhile (0)")
+    parser.add_argument("--load", type=int, default=0, help="busy processes for each core (0)")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments")
     chosen = parser.parse_args()
     rounds, begin = [], time.monotonic()
     with (
         project("bench-leftovers", chosen.home) as lab,
         looked_at(lab.testbed) as look,
-        busy(chosen.load),
+        busy_cores(chosen.load),
     ):
         for number in range(-(-chosen.jobs // BATCH)):
             jobs = min(BATCH, chosen.jobs - number * BATCH)
