@@ -7,7 +7,7 @@ with a nanny. They are cancelled while they start, after their tasks, or by thei
 closes, so that its scheduler's end and SIGTERM reach the workers together. Once Slurm says that
 they are over, the nodes are looked at. Prints how many jobs left a process, and which; exit code 0:
 none did.
-`--load` busy processes run meanwhile for each core of the host. TESTBED_SUITE=bookworm: Slurm 22.05.
+`--load` busy processes run meanwhile for each core here. TESTBED_SUITE=bookworm: on Slurm 22.05.
 """
 
 import json
