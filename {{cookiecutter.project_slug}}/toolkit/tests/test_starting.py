@@ -72,10 +72,11 @@ def busy():
 @pytest.fixture(autouse=True)
 def nothing_left():
     """No thread of an event loop, and no cluster to be closed when Python ends."""
-    before = set(threading.enumerate())
+    before, clusters = set(threading.enumerate()), set(distributed.SpecCluster._instances)
     yield
     assert not {thread.name for thread in set(threading.enumerate()) - before}
-    open_ = [c for c in distributed.SpecCluster._instances if c.status.name != "closed"]
+    made = set(distributed.SpecCluster._instances) - clusters
+    open_ = [cluster for cluster in made if cluster.status.name != "closed"]
     assert not open_
 
 
