@@ -58,7 +58,8 @@ def install(testbed: Testbed, repository: Path = REPOSITORY, name: str = "demo-l
         command = [sys.executable, "-m", "cookiecutter", "--no-input", "--config-file", ANSWERS]
         command += ["--output-dir", folder, repository, f"project_slug={name}"]
         subprocess.run(command, check=True, capture_output=True)
-        home = install_project(testbed, Path(folder) / name)
+        # Older projects do not bring the toolkit along themselves.
+        home = install_project(testbed, Path(folder) / name, packages=("./toolkit", "."))
     testbed.run(f"cd {home} && .venv/bin/dask hpc setup")
     return Project(testbed, home)
 
