@@ -322,8 +322,8 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
         kwargs["scheduler_options"] = {"interface": None, **kwargs["scheduler_options"]}
     if setting("log_directory") is not None:
         text = str(setting("log_directory"))
-        if batch.name == "slurm":  # which fills it in, and makes no folders
-            text = text.replace("%u", getpass.getuser())
+        if batch.log_user:  # the batch system fills it in, and makes no folders
+            text = text.replace(batch.log_user, getpass.getuser())
         kwargs["log_directory"] = folders.made(text, key("log_directory"))
     _name_for_jobs(batch, kwargs, setting("job_name"), key("job_name"))
     if kwargs.get("security") is True and importlib.util.find_spec("cryptography") is None:

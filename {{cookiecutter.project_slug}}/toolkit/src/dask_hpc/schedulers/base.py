@@ -239,6 +239,8 @@ class Scheduler:
     log_names : tuple of str
         Names of a job's files there, as dask-jobqueue has the batch system write them, with
         ``{name}`` (the job's) and ``{job}`` (its id). A ``*`` is what can't be known before.
+    log_user : str
+        What stands for the user's name in paths of a job's output; empty: nothing does.
     submit, see_jobs, see_queues, see_reason, cancel : str
         What people type to submit a job script, see their jobs, the queues (empty: there is no such
         command) and what a job waits for (empty: the list says it), and to cancel a job. The last
@@ -315,6 +317,7 @@ class Scheduler:
     unasked: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     log_key: str | None = "log-directory"
     log_names: tuple[str, ...] = ()
+    log_user: str = ""
     directive: str = ""
     directives_type: type = list
     submit: str = ""

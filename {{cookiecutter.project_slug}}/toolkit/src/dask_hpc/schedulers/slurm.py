@@ -462,6 +462,7 @@ SLURM = Scheduler(
     queue_word="partition",
     directive="#SBATCH",
     log_names=("{name}-{job}.out", "{name}-{job}.err"),
+    log_user="%u",
     submit="sbatch",
     see_jobs="squeue --me",
     see_queues="sinfo",
