@@ -425,16 +425,10 @@ class Scheduler:
         if not directory:
             return []
         name = job_name or "worker"
-        if any("*" in form for form in self.log_names):  # it can't be known before
-            return self._logs(directory, glob.escape(name), job_id)
-        return [f"{directory}/{form.format(name=name, job=job_id)}" for form in self.log_names]
-
-    def find_logs(self, directory: str, job_id: str | None = None) -> list[str]:
-        """Files of that job, or of any, in a folder of logs, whatever the job is called."""
-        return self._logs(directory, "*", job_id)
-
-    def _logs(self, directory: str, name: str, job_id: str | None) -> list[str]:
-        job = "*" if job_id is None else glob.escape(job_id)
+        if not any("*" in form for form in self.log_names):
+            return [f"{directory}/{form.format(name=name, job=job_id)}" for form in self.log_names]
+        # It can't be known before.
+        name, job = glob.escape(name), glob.escape(job_id)
         patterns = [form.format(name=name, job=job) for form in self.log_names]
         found = [sorted(glob.glob(p, root_dir=directory)) for p in patterns]  # noqa: PTH207
         return [f"{directory}/{file}" for files in found for file in files]
