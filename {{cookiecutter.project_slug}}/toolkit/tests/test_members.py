@@ -226,6 +226,7 @@ def once():
     def once(i):
         worker = get_worker()
         worker.loop.add_callback(end_worker, worker)
+        time.sleep(0.05)  # so that no two workers come to the end of all tasks
         return i
 
     return once
@@ -271,23 +272,43 @@ def test_jobs_that_end_without_a_worker_are_given_up_although_they_say_that_all_
 # --- nannies --------------------------------------------------------------------------------------
 
 
-SLOW = "import time; time.sleep(6)"
+@pytest.fixture
+def slow(tmp_path):
+    """Return what makes workers start slowly from the moment on when its file is there."""
+    file = tmp_path / "slow"
+    text = f'import os, time; time.sleep(4 * os.path.exists("{file}"))'  # Dask runs this twice
+    return SimpleNamespace(now=file.touch, preload=f"--preload '{text}'")
+
+
+def worker_under_a_nanny(client):
+    """Wait until the job's nanny is through its start and return its worker's process.
+
+    A nanny whose worker dies right after it has registered, before the nanny itself knows that the
+    worker runs, gives up (`Nanny failed to start worker process`).
+    """
+
+    def state(dask_worker):
+        return dask_worker.status.name, dask_worker.pid
+
+    until(lambda: [s for s, _ in client.run(state, nanny=True).values()] == ["running"])
+    [(_, pid)] = client.run(state, nanny=True).values()
+    return pid
 
 
 @pytest.mark.parametrize("how", ["killed", "restart"])
 def test_a_job_whose_nanny_starts_its_worker_slowly_is_left_alone(
-    lab, cluster_of, monkeypatch, how
+    lab, cluster_of, monkeypatch, slow, how
 ):
     monkeypatch.setattr(recovery, "LOST", 1.0)
-    cluster = cluster_of(f"--preload '{SLOW}'", nanny=True)
+    cluster = cluster_of(slow.preload, nanny=True)
     cluster.scale(jobs=1)
     cluster.wait_for_workers(1, timeout=60)
+    slow.now()
     with Client(cluster) as client:
         if how == "restart":
             client.restart(timeout=60)
         else:
-            [pid] = client.run(os.getpid).values()
-            os.kill(pid, signal.SIGKILL)
+            os.kill(worker_under_a_nanny(client), signal.SIGKILL)
             until(lambda: not cluster.scheduler.workers)
         cluster.wait_for_workers(1, timeout=60)
         assert client.submit(abs, -1).result(timeout=30) == 1
@@ -296,16 +317,16 @@ def test_a_job_whose_nanny_starts_its_worker_slowly_is_left_alone(
 
 
 def test_a_nanny_whose_worker_never_comes_back_loses_its_job_in_the_end(
-    lab, cluster_of, monkeypatch
+    lab, cluster_of, monkeypatch, slow
 ):
     monkeypatch.setattr(recovery, "LOST", 0.5)
     monkeypatch.setattr(recovery, "RESTARTING", 2.0)
-    cluster = cluster_of(f"--preload '{SLOW}'", nanny=True)
+    cluster = cluster_of(slow.preload, nanny=True)
     cluster.scale(jobs=1)
     cluster.wait_for_workers(1, timeout=60)
+    slow.now()
     with Client(cluster) as client:
-        [pid] = client.run(os.getpid).values()
-        os.kill(pid, signal.SIGKILL)
+        os.kill(worker_under_a_nanny(client), signal.SIGKILL)
         until(lambda: cluster.recovery.said, 20)
     assert cluster.recovery.said[0].startswith(
         "Job 100: its workers did not start again, so it was cancelled."

@@ -112,7 +112,7 @@ def test_a_name_that_is_changed_is_said(lab, monkeypatch, arguments, line):
         SLURMCluster(**arguments).close()
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::dask_hpc.ConfigWarning")
 @pytest.mark.parametrize("name", ["a/b", "Jürgen", "run#1", "50%done", "a:b"])
 def test_a_clusters_name_that_works_is_left_alone(lab, name):
     with SLURMCluster(name=name) as cluster:
