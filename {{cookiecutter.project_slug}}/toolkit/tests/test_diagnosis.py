@@ -112,6 +112,18 @@ LOGS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("shebang", "cause"),
+    [
+        ("#!/usr/bin/env zsh", "the compute node has no zsh (shebang in jobqueue.yaml)"),
+        ("#!/usr/bin/env bash", "a line of job-script-prologue in jobqueue.yaml fails"),
+    ],
+)
+def test_a_shell_that_the_node_does_not_have_is_told_by_its_key(shebang, cause):
+    log = "env: 'zsh': No such file or directory\n"
+    assert likely_cause(log, ADDRESS, PYTHON, shebang) == cause
+
+
 @pytest.mark.parametrize("log", LOGS)
 def test_what_matters_in_a_log_is_shown_and_a_cause_only_if_it_is_known(log):
     shown, cause = LOGS[log]

@@ -30,7 +30,7 @@ def test_who_awaits_scale_is_told_of_a_refusal_and_can_try_again(lab):
     assert lab.all_gone()
 
 
-# A coroutine that is dropped warns; not `error` alone, which would count what other tests left open.
+# A coroutine that is dropped warns. `error` alone would count what other tests left open, too.
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_scale_need_not_be_awaited(lab):

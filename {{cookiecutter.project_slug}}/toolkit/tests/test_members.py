@@ -6,6 +6,7 @@ import signal
 import time
 from types import SimpleNamespace
 
+import dask
 import pytest
 from dask.distributed import Client, Worker, fire_and_forget, get_worker
 
@@ -243,6 +244,19 @@ def test_workers_that_end_in_order_after_each_task_are_replaced_for_ever_and_tol
         until(lambda: submissions(lab) >= 4)
     [said] = cluster.recovery.said
     assert said == "Job 100 ended on node1, done. Another one is submitted."
+
+
+def test_a_task_is_not_blamed_for_workers_that_end_in_order_with_the_only_copy_of_a_result(
+    lab, cluster_of
+):
+    with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
+        cluster = cluster_of("--lifetime", "2s")
+        cluster.scale(jobs=1)
+        with Client(cluster) as client:
+            held = client.submit(abs, -1)  # noqa: F841 - nobody else can take it
+            long = client.submit(time.sleep, 5)
+            until(lambda: submissions(lab) >= 3)
+            assert long.status == "pending"
 
 
 def test_workers_that_end_in_order_before_they_did_anything_are_replaced_more_and_more_slowly(

@@ -122,7 +122,7 @@ def _program(line: str) -> str:
     return next((m["what"] for pattern in SHELLS if (m := re.match(pattern, line))), "")
 
 
-def likely_cause(log: str, address: str, python: str = "") -> str:
+def likely_cause(log: str, address: str, python: str = "", shebang: str = "") -> str:
     """What the end of a job's log means, in words; empty if that is not known.
 
     Parameters
@@ -132,6 +132,8 @@ def likely_cause(log: str, address: str, python: str = "") -> str:
         Of the scheduler.
     python : str, optional
         As the workers' command names it; empty: any Python is taken for it.
+    shebang : str, optional
+        The job script's first line.
     """
     line = error_line(log)
     if not line:
@@ -142,6 +144,8 @@ def likely_cause(log: str, address: str, python: str = "") -> str:
                 "the workers' Python is not there on the compute node: it has to lie on a file "
                 "system that the nodes see too (python in jobqueue.yaml)"
             )
+        if program in shebang.removeprefix("#!").split():
+            return f"the compute node has no {program} (shebang in jobqueue.yaml)"
         return "a line of job-script-prologue in jobqueue.yaml fails"
     if re.match(MODULES, line):
         return "a line of job-script-prologue in jobqueue.yaml fails"
@@ -246,7 +250,8 @@ class Diagnosis:
                 break
         if text:
             line = f"Its log {path} ends with: {last_lines(text)}"
-            if cause := likely_cause(text, cluster.scheduler_address, self._python()):
+            shebang = getattr(cluster._dummy_job, "shebang", None) or ""
+            if cause := likely_cause(text, cluster.scheduler_address, self._python(), shebang):
                 line += f" - likely, {cause}"
         else:
             line = _without_text(member.job_id, forms, paths)

@@ -1,4 +1,4 @@
-"""Tasks of workers that died run on others next, and wait for none of them in vain."""
+"""Tasks of workers that are gone run on others next, and wait for none of them in vain."""
 
 from __future__ import annotations
 
@@ -69,6 +69,19 @@ def send_elsewhere(scheduler, keys: Iterable[str], away: set[str]) -> None:
     scheduler.transitions(
         dict.fromkeys(again, "released"), stimulus_id=f"dask-hpc-elsewhere-{time.time()}"
     )
+
+
+def forgive(scheduler, keys: Iterable[str]) -> None:
+    """Take back that tasks are blamed for the end of a worker that left in order.
+
+    A worker closes at the end of its lifetime also where nobody could take its results; Dask then
+    counts its end against the tasks that it had, as if one of them had killed it.
+    """
+    for key in keys:
+        task = scheduler.tasks.get(key)
+        if task is not None and task.suspicious:
+            task.suspicious -= 1
+            task.prefix.suspicious -= 1
 
 
 def _is_placed_by_others(task) -> bool:

@@ -17,7 +17,7 @@ from . import jobs, news
 from .errors import SubmitError
 from .members import History, Kind, Member, Members, here
 from .nodes import Nodes
-from .placing import send_elsewhere, start_left_over
+from .placing import forgive, send_elsewhere, start_left_over
 from .retiring import close_to_new_tasks, give_up, retire
 from .schedulers import JobState, JobStatus, Scheduler
 from .tasks import Tasks
@@ -153,6 +153,9 @@ class Recovery:
             member.alone = time.monotonic()
             self._cluster.watcher.expedite()
         if not tasks or member.lost:
+            return
+        if member.ended_in_order:
+            forgive(self._cluster.scheduler, tasks)
             return
         member.died = member.died or not closing
         # If one of them is what killed it, it shows elsewhere; if not, it is safe there. Dask gives
