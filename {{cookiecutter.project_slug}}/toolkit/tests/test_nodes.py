@@ -264,12 +264,12 @@ def test_what_workers_of_a_deadly_node_hold_goes_to_others_first(lab, cluster):
 def test_what_somebody_cancels_meanwhile_is_not_the_nodes_fault(lab, cluster):
     on_two_nodes(lab, cluster)
     with Client(cluster) as client:
-        futures = client.map(lambda i: time.sleep(0.2) or i, range(100), pure=False)
+        futures = client.map(lambda i: time.sleep(0.2) or i, range(200), pure=False)
         kill_a_busy_worker(cluster, client, "100")
         time.sleep(nodes.AT_ONCE)
         lab.state("100", "CANCELLED", "None", "bad")
         kill_a_busy_worker(cluster, client, "100")
-        assert client.gather(futures) == list(range(100))
+        assert client.gather(futures) == list(range(200))
     [said] = cluster.recovery.said
     assert "Cancelled by somebody else" in said
     assert cluster.recovery.nodes.left_out == []
