@@ -197,6 +197,11 @@ def test_every_job_is_in_one_list_call_and_in_one_cancel_call():
     assert SLURM.cancel_command(["1", "2", "3"])[-3:] == ["1", "2", "3"]
 
 
+def test_a_value_with_a_blank_is_told_as_the_reason_of_an_invalid_directive():
+    said = SLURM.advice("sbatch: error: Invalid directive found in batch script: such")
+    assert "account or queue, has a blank" in said
+
+
 @pytest.mark.parametrize(
     ("words", "skip"),
     [

@@ -36,8 +36,6 @@ LONGEST_FILE = 255
 START_METHODS = ("forkserver", "spawn")
 # Keys that hold lines of shell; every other key's value is a part of one line of the job script.
 SHELL_LINES = {"job-script-prologue", "env-extra"}
-# Keys whose value is one word of a directive.
-WORDS = {"queue", "account", "project"}
 
 
 def number(value: Any) -> float | int | None:
@@ -229,9 +227,6 @@ def one_line(key: str, value: Any) -> str:
     for text in _texts(value):
         if any(map(_breaks_a_line, text)):
             return f"{text!r} has a line break or control character; write it as one plain line"
-    # A second option, as in `short --exclusive`, is what some write, and works.
-    if key in WORDS and isinstance(value, str) and re.search(r"^[^'\"]*\S\s+[^\s'\"-]", value):
-        return f"{value!r} has a blank; it is one word of a line of the job script"
     return ""
 
 

@@ -429,6 +429,8 @@ REFUSALS = MappingProxyType(
         "--mem-per-gpu are mutually exclusive": _SKIP.format("memory", "--mem"),
         "--cpus-per-gpu are mutually exclusive": _SKIP.format("cores", "--cpus-per-task"),
         "--tres-per-task=cpu= and --cpus-per-task": _SKIP.format("cores", "--cpus-per-task"),
+        "invalid directive found": "It is no option of sbatch's: a value in jobqueue.yaml, such as "
+        "account or queue, has a blank, or job-extra-directives a slip.",
         "invalid account": "Check account and queue: `sacctmgr show associations user=$USER` "
         "lists yours.",
         "invalid partition": "Check queue: `sinfo` lists the partitions.",
