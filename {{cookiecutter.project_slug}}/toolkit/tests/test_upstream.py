@@ -4,6 +4,8 @@ Where one fails after an update, the part that it names has changed, and so must
 """
 
 import asyncio
+import inspect
+import multiprocessing.spawn
 import subprocess
 import sys
 import textwrap
@@ -12,7 +14,10 @@ from pathlib import Path
 
 import dask
 import distributed
+import distributed.nanny
+import distributed.worker
 from distributed import SpecCluster, core
+from distributed.cli import dask_worker
 from distributed.core import Status
 from distributed.deploy import Cluster
 
@@ -247,6 +252,51 @@ def test_a_job_script_is_made_of_script_template(lab):
     template = dask_jobqueue.core.Job._script_template
     assert template.count("%(worker_command)s") == 1
     assert "_script_template" in names_in(dask_jobqueue.core.Job.job_script)
+
+
+def test_a_job_keeps_its_header_and_its_workers_command(lab):
+    # cluster looks for directives in the header, HTCondor's are a mapping; one_job writes them
+    # anew. lifecycle puts a line before the command, and diagnosis reads the Python in it.
+    with dask_hpc.SLURMCluster() as cluster:
+        job = cluster._dummy_job
+        assert "#SBATCH --mem=" in job.job_header
+        assert job._command_template in job.job_script()
+    assert (
+        "job_header_dict" in names_in(dask_jobqueue.htcondor.HTCondorJob.__init__)
+    )
+
+
+def test_a_cluster_has_the_thread_of_its_loop_in_loop_runner(lab):
+    # starting.TellsWhy stops it where the scheduler does not start.
+    with dask_hpc.SLURMCluster() as cluster:
+        assert callable(cluster._loop_runner.stop)
+
+
+def test_a_nanny_hears_of_its_workers_end_in_on_worker_exit_sync():
+    # local.Nanny keeps the exit code.
+    assert list(inspect.signature(distributed.Nanny._on_worker_exit_sync).parameters) == [
+        "self",
+        "exitcode",
+    ]
+    assert "_on_worker_exit_sync" in names_in(distributed.Nanny.instantiate)
+
+
+def test_a_process_knows_that_it_imports_the_script_by_inheriting():
+    # main_guard.check asks a process whether it is one that multiprocessing starts.
+    source = inspect.getsource(multiprocessing.spawn._main)
+    assert source.index("_inheriting = True") < source.index("prepare(")
+    assert "_inheriting" in inspect.getsource(multiprocessing.spawn._check_not_importing_main)
+
+
+def test_what_workers_and_nannies_write_in_their_logs():
+    # diagnosis tells by these lines how far a job's workers came.
+    for module, words in (
+        (distributed.worker, "Registered to: "),
+        (distributed.nanny, "Start Nanny at: "),
+        (distributed.nanny, "Timed out connecting Nanny "),
+        (dask_worker, "Timed out starting worker"),
+    ):
+        assert words in inspect.getsource(module)
 
 
 def test_a_worker_whose_close_was_cancelled_never_finishes():
