@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from hpc_testbed.engine import docker, shortened
 
 # Users' ids begin with 2000 (see the Dockerfile); 65534 is nobody. A process without a command is
-# one that has ended, or is just being made.
+# one that has ended, or is just being made; any may end while it is looked at.
 _LIST = r"""
 for p in $(find /proc -maxdepth 1 -uid +1999 -not -uid 65534 -name '[0-9]*' -printf '%f\n'); do
   command=$(tr '\0\n' '  ' < /proc/$p/cmdline) && [ "$command" ] &&
-    echo "$(stat -c %U /proc/$p) $p $command"
+    user=$(stat -c %U /proc/$p) && echo "$user $p $command"
 done 2> /dev/null
 """
 

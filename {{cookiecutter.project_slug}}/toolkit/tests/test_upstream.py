@@ -261,9 +261,7 @@ def test_a_job_keeps_its_header_and_its_workers_command(lab):
         job = cluster._dummy_job
         assert "#SBATCH --mem=" in job.job_header
         assert job._command_template in job.job_script()
-    assert (
-        "job_header_dict" in names_in(dask_jobqueue.htcondor.HTCondorJob.__init__)
-    )
+    assert "job_header_dict" in names_in(dask_jobqueue.htcondor.HTCondorJob.__init__)
 
 
 def test_a_cluster_has_the_thread_of_its_loop_in_loop_runner(lab):
