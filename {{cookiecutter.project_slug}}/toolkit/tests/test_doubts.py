@@ -257,3 +257,17 @@ def test_arguments_of_a_job_class_of_the_users_own_are_known(lab):
 
     with SLURMCluster(job_cls=Job, flavour="sweet") as cluster:
         assert "--comment=sweet" in cluster.job_script()
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [({}, "sbatch is here, but no configuration names"), ({"scheduler": None}, ""), (None, "")],
+)
+def test_a_batch_system_without_a_configuration_is_told(lab, monkeypatch, section, words):
+    monkeypatch.setattr(doubts, "_said", set())
+    if section is None:  # neither the one nor the other
+        monkeypatch.setenv("PATH", "")
+    with dask.config.set({"dask-hpc": section or {}}), warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        doubts.about_no_configuration()
+    assert [str(one.message)[: len(words)] for one in told] == ([words] if words else [])

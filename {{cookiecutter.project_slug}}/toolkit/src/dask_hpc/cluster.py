@@ -738,5 +738,6 @@ def get_cluster(*args, **kwargs):
     scheduler = config.scheduler()
     if scheduler.cluster_class is None:
         doubts.about_keys(doubts.files())  # a batch system may have been meant
+        doubts.about_no_configuration()
         return LocalCluster(**local_arguments(kwargs))
     return globals()[scheduler.cluster_class](**kwargs)

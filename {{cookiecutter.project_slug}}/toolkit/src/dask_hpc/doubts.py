@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shutil
 import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import dask.config
 
-from . import config, config_check, hiding
+from . import config, config_check, hiding, schedulers
 from .errors import ConfigWarning
 
 PACKAGE = str(Path(__file__).parent)
@@ -73,6 +74,18 @@ def about_old_names(renamed: Mapping[str, str], sections: Collection[str]) -> No
             value = dask.config.get(f"jobqueue.{section}.{old}", None)
             if value and (section, old) not in in_files:
                 warn(f"jobqueue.{section}.{old}: its name is now {new}")
+
+
+def about_no_configuration() -> None:
+    """Warn where a batch system is at hand, and no file says that this computer is meant."""
+    if "scheduler" in (dask.config.get(config.SECTION, None) or {}):
+        return
+    commands = {scheduler.submit for scheduler in schedulers.SCHEDULERS.values()}
+    if found := sorted(filter(shutil.which, commands - {""})):
+        warn(
+            f"{found[0]} is here, but no configuration names a batch system: the cluster is this "
+            "computer's cores. `dask hpc setup` in the project puts its config/ in force."
+        )
 
 
 def files() -> list[tuple[Path, dict[str, Any]]]:

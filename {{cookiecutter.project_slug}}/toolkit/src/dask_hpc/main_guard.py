@@ -42,7 +42,7 @@ def check() -> None:
     if (script := _script()) is not None and not script.exists():  # "<stdin>", for instance
         raise StartError(
             f"Worker processes of this computer import the script, and {script.name} is no file: "
-            "write it into one. (get_cluster(processes=False) has threads instead.)"
+            "write it into one. (Only on this computer: get_cluster(processes=False) has threads.)"
         )
     if (line := _line_of_script()) is not None and not _is_conditional(line):
         raise StartError(words(line))
@@ -54,8 +54,8 @@ def words(line: int | None = None) -> str:
     where = f"{script}, line {line}" if line is not None else script
     return (
         f"{where}: worker processes of this computer import the script, so what it does must stand "
-        'below `if __name__ == "__main__":`, indented. (get_cluster(processes=False) has threads '
-        "instead, and needs no such line.)"
+        'below `if __name__ == "__main__":`, indented. (Only on this computer: '
+        "get_cluster(processes=False) has threads instead, and needs no such line.)"
     )
 
 

@@ -36,6 +36,10 @@ LONGEST_FILE = 255
 START_METHODS = ("forkserver", "spawn")
 # Keys that hold lines of shell; every other key's value is a part of one line of the job script.
 SHELL_LINES = {"job-script-prologue", "env-extra"}
+# Keys that hold one text; as a list it would stand in the job script with its brackets.
+ONE_TEXT = {"queue", "account", "project", "name", "job-name", "python", "shebang", "job-mem"}
+# Keys that hold a list of texts.
+TEXTS = SHELL_LINES | {"worker-extra-args", "job-extra-directives", "job-directives-skip"}
 
 
 def number(value: Any) -> float | int | None:
@@ -222,6 +226,16 @@ def one_line(key: str, value: Any) -> str:
 
     A line break in it would begin a line of its own, which the shell on the compute node runs.
     """
+    if key in ONE_TEXT and value and isinstance(value, list | tuple | set | dict):
+        return f"{value!r} is more than one text"
+    if key in TEXTS and isinstance(value, list | tuple):
+        for item in value:
+            if not isinstance(item, str):
+                return f"{item!r} is no text; put it in quotes"
+    if key == "job-cpu" and value is not None and count(value):
+        return count(value)
+    if key == "job-mem" and number(value):
+        return f'{value!r} has no unit; say for example "16G"'
     if key in SHELL_LINES:
         return ""
     for text in _texts(value):
