@@ -224,7 +224,8 @@ def _parameters(cls: type) -> Iterator[str]:
 def one_line(key: str, value: Any) -> str:
     """Why this value can't be in a line of a job script.
 
-    A line break in it would begin a line of its own, which the shell on the compute node runs.
+    A line break in it would begin a line of its own, which the shell on the compute node runs; a
+    list or mapping, where one text belongs, would stand there with its brackets.
     """
     if key in ONE_TEXT and value and isinstance(value, list | tuple | set | dict):
         return f"{value!r} is more than one text"
@@ -232,8 +233,8 @@ def one_line(key: str, value: Any) -> str:
         for item in value:
             if not isinstance(item, str):
                 return f"{item!r} is no text; put it in quotes"
-    if key == "job-cpu" and value is not None and count(value):
-        return count(value)
+    if key == "job-cpu" and value is not None and (line := count(value)):
+        return line
     if key == "job-mem" and number(value):
         return f'{value!r} has no unit; say for example "16G"'
     if key in SHELL_LINES:
