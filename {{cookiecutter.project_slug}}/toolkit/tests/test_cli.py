@@ -101,6 +101,24 @@ def test_setup_says_what_is_linked_what_a_cluster_means_and_what_is_doubtful(tmp
     assert "etc/dask" not in done.stderr
 
 
+def test_setup_of_another_project_says_whose_configuration_counted_before(tmp_path, monkeypatch):
+    for name in ("old", "new"):
+        (tmp_path / name / "config").mkdir(parents=True)
+        (tmp_path / name / "config/jobqueue.yaml").write_text("dask-hpc: {scheduler: none}\n")
+    monkeypatch.chdir(tmp_path / "new")
+    prefix = tmp_path / "venv"
+    assert config.linked(prefix) is None
+    config.link("../old", prefix)
+    assert config.linked(prefix) == tmp_path / "old"
+    # Without the dots, which would say less and less as folders move.
+    assert (prefix / "etc/dask/jobqueue.yaml").readlink() == tmp_path / "old/config/jobqueue.yaml"
+    monkeypatch.setattr(config.link, "__defaults__", (None, prefix))
+    monkeypatch.setattr(config.linked, "__defaults__", (prefix,))
+    done = CliRunner().invoke(cli.main, ["setup"])
+    assert f"this environment had the configuration of {tmp_path / 'old'}." in done.output
+    assert "had the configuration" not in CliRunner().invoke(cli.main, ["setup"]).output
+
+
 def test_summary_names_the_file_of_a_setting_that_is_not_the_labs(tmp_path):
     import dask
 

@@ -47,6 +47,9 @@ def test_nothing_is_said_of_a_good_file():
         ("project: x", "project: its name is now account"),
         ("job-extra: [x]", "job-extra: its name is now job-extra-directives"),
         ("env_extra: [x]", "env-extra: its name is now job-script-prologue"),
+        ("worker-extra-args: --lifetime 1h", "worker-extra-args: must be a list, not '--lif"),
+        ("job-script-prologue: module load x", "job-script-prologue: must be a list, not 'm"),
+        ("walltime: soon", "walltime: 'soon' is not one that Slurm reads: "),
         ("memory: 16", 'memory: 16 has no unit; say for example "16 GiB"'),
         ("memory: much", "memory: 'much' can't be read; say for example \"16 GiB\""),
         ("cores: 0", "cores: must be a whole number, 1 or more, not 0"),
@@ -62,7 +65,7 @@ def test_nothing_is_said_of_a_good_file():
         (
             "scheduler-options: {interfase: ib0}",
             "scheduler-options: interfase: Dask's scheduler has no such argument, and does not "
-            "start; did you mean interface?",
+            "start (did you mean interface?)",
         ),
         ("scheduler-options: [port]", "scheduler-options: must be a mapping, like"),
         ("log-directory: 5", "log-directory: must be the name of a folder, not 5"),
@@ -211,7 +214,7 @@ def test_nothing_is_said_of_profiles_and_of_other_packages_sections(content):
 @pytest.mark.parametrize(
     ("profile", "line"),
     [
-        ("{walltime: 1h}", "walltime: walltime '1h' is not one that Slurm reads"),
+        ("{walltime: 1h}", "walltime: '1h' is not one that Slurm reads"),
         ("{processes: 5}", "processes: does not divide cores: 3 of 8 cores stay idle"),
         ("{cores: 2}", "processes: 4 processes can't share 2 cores"),  # those of the section itself
         ("{memory: 99MB}", "memory: 99MB is too little"),

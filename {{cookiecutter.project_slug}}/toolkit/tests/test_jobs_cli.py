@@ -294,6 +294,12 @@ def test_where_there_is_no_log_one_line_says_where_it_looked(run, folder, argume
     assert result.output.count("\n") == 1
 
 
+@pytest.mark.parametrize("job", ["../../etc/passwd", "", "*"])
+def test_what_is_no_jobs_id_is_refused(run, folder, job):
+    result = run("logs", job)
+    assert result.output == f"Error: {job!r} is no job's id; `dask hpc jobs` lists yours.\n"
+
+
 def test_logs_of_clusters_are_found_from_any_folder_also_when_they_are_closed(
     run, cluster, state, tmp_path
 ):

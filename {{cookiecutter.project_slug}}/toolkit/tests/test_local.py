@@ -2,6 +2,7 @@
 
 import pytest
 
+from dask_hpc import ConfigError
 from dask_hpc.local import local_arguments
 
 
@@ -29,3 +30,24 @@ from dask_hpc.local import local_arguments
 )
 def test_arguments_are_translated_or_left_aside(given, expected):
     assert local_arguments(given) == expected
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"n_workers": "two"},
+        {"n_workers": -1},
+        {"threads_per_worker": 1.5},
+        {"cores": "four"},
+        {"processes": 0},
+        {"memory": "lots"},
+    ],
+)
+def test_numbers_that_are_none_are_refused_by_the_name_of_their_argument(given):
+    (name,) = given
+    with pytest.raises(ConfigError, match=rf"^argument {name}: .*\.$"):
+        local_arguments(given)
+
+
+def test_whole_numbers_of_other_types_are_taken():
+    assert local_arguments({"n_workers": 2.0}) == {"n_workers": 2}

@@ -223,6 +223,16 @@ def test_a_program_that_is_not_there(lab, tmp_path, name, line):
     assert (result.exit_code, result.output) == (1, f"Error: {line}\n")
 
 
+def test_our_own_option_after_the_program_is_the_programs_and_that_is_said(lab, tmp_path):
+    (tmp_path / "program.py").touch()
+    words = ["run", "--jobs", "2", "program.py", "--dry-run", "--jobs=3", "--other"]
+    done = CliRunner().invoke(cli.main, words)
+    notes = [line for line in done.output.splitlines() if line.startswith("Note: ")]
+    assert [note.split()[1] for note in notes] == ["--dry-run", "--jobs"]
+    assert "is for program.py, since it comes after that" in notes[0]
+    assert len(lab.calls("sbatch")) == 1
+
+
 def test_the_remedy_for_a_notebook_makes_a_program(lab, tmp_path):
     pytest.importorskip("nbconvert")
     cell = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None, "id": "a"}

@@ -22,10 +22,13 @@ KEYS = Security(
     require_encryption=True,
 )
 CASES = {
-    "an interface that is not here": ({"interface": "ib7"}, r"'ib7' is not a valid network"),
+    "an interface that is not here": (
+        {"interface": "ib7"},
+        r"this computer has no network interface ib7 \(it has: ",
+    ),
     "of the scheduler alone": (
         {"scheduler_options": {**ANY, "interface": "ib7"}},
-        r"'ib7' is not .* See `interface` \(interface and scheduler-options in jobqueue\.yaml",
+        r"no network interface ib7 .*out \(interface and scheduler-options in jobqueue\.yaml",
     ),
     "a host that is not this one": (
         {"scheduler_options": {**ANY, "host": "192.0.2.7"}},
@@ -167,3 +170,14 @@ def test_a_misspelt_argument_there():
 def test_a_wrong_number_of_workers_leaves_no_cluster(lab):
     with pytest.raises((ValueError, TypeError)):
         dask_hpc.SLURMCluster(n_workers=-1)
+
+
+def test_interfaces_of_containers_are_named_last(monkeypatch):
+    there = ["veth0a1", "lo", "docker0", "eth1", "ib0"]
+    monkeypatch.setattr("psutil.net_if_addrs", lambda: dict.fromkeys(there))
+    error = ValueError(f"'ib7' is not a valid network interface. Valid ones are: {there}")
+    what, remedy = starting.explain(error, {})
+    assert (
+        what == "this computer has no network interface ib7 (it has: eth1, ib0, docker0, veth0a1)"
+    )
+    assert remedy.startswith("Set `interface` to one that `ip address` shows")

@@ -390,7 +390,7 @@ class AllocationCluster(
         # Those of a silent node are still taken for alive, their connections for open.
         for worker in self._workers_of(node):
             await give_up(self.scheduler, worker.address, f"step-ended-{node}")
-        why = _words(said) or (f"exit code {code}" if code >= 0 else f"signal {-code}")
+        why = _words(said) or jobs.exit_words(code)
         if time.monotonic() - step.began > STEADY:
             self._restarts[node] = 0
         step.status = Status.failed

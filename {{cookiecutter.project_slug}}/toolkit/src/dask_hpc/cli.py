@@ -97,7 +97,7 @@ def main():
     """Dask on the lab's batch system."""
 
 
-@main.command()
+@main.command(short_help="Make the lab's configuration count here.")
 @click.argument("project", required=False, type=click.Path(file_okay=False, path_type=Path))
 def setup(project):
     """Make the lab's configuration count in this environment.
@@ -107,17 +107,24 @@ def setup(project):
     """
     from . import config
 
-    for path in config.link(project):
+    before = config.linked()
+    paths = config.link(project)
+    for path in paths:
         how = "is linked to" if path.is_symlink() else "is a copy (links are not allowed here) of"
         aim = path.readlink() if path.is_symlink() else "the project's; repeat this after each edit"
         click.echo(f"{path} {how} {aim}")
+    if before not in (None, config.linked()):
+        click.echo(f"Until now this environment had the configuration of {before}.")
     for line in config.summary():
         click.echo(line)
     for line in config.check():
         click.secho(f"Warning: {line}", fg="yellow", err=True)
 
 
-@main.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@main.command(
+    short_help="Run a program and its workers in one job.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
 @click.option(
     "--jobs",
     default=1,
@@ -140,6 +147,14 @@ def run(jobs, config_name, dry_run, program, arguments):
     from . import one_job
 
     one_job.check_program(program)
+    ours = {name for option in click.get_current_context().command.params for name in option.opts}
+    for word in arguments:
+        if (name := word.partition("=")[0]) in ours:
+            click.echo(
+                f"Note: {name} is for {program}, since it comes after that; before it, it would be "
+                "for `dask hpc run`.",
+                err=True,
+            )
     text = one_job.script([program, *arguments], jobs, config_name)
     if dry_run:
         click.echo(text, nl=False)

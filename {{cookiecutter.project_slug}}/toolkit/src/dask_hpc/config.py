@@ -99,6 +99,8 @@ def find_project(start: Path | str | None = None) -> Path:
         There is none.
     """
     start = Path.cwd() if start is None else Path(start).expanduser().absolute()
+    if ".." in start.parts:
+        start = start.resolve()
     for folder in (start, *start.parents):
         if (folder / "config" / "jobqueue.yaml").is_file():
             return folder
@@ -155,6 +157,13 @@ def link(project: Path | str | None = None, prefix: Path | str = sys.prefix) -> 
             "environment of your own."
         ) from None
     return targets
+
+
+def linked(prefix: Path | str = sys.prefix) -> Path | None:
+    """The project whose ``config/`` counts in the environment at `prefix`, if there is one."""
+    target = Path(prefix) / "etc" / "dask" / "jobqueue.yaml"
+    source = origin(target)
+    return None if source == target else source.parent.parent
 
 
 def _ours(target: Path) -> bool:
@@ -278,7 +287,7 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
         # The worker's command wants a word, and others here a number.
         number = values.number(timeout)
         kwargs["death_timeout"] = parse_timedelta(timeout if number is None else number, "s")
-    for name in ("worker_extra_args", "job_script_prologue", "job_directives_skip"):
+    for name in map(_argument, config_check.LISTS):
         if isinstance(setting(name), str):
             raise ConfigError(f"{key(name)} must be a list, not {setting(name)!r}.")
         kwargs[name] = list(setting(name) or [])

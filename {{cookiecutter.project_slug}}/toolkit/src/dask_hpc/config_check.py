@@ -25,6 +25,8 @@ RENAMED = {
 # Keys whose text is written into a line of the job script as it is: empty, the line would be wrong.
 MAY_BE_BLANK = {"queue", "account", "project", "name", "resource-spec", "interface", "job-mem"}
 FOLDERS = ("log-directory", "local-directory", "shared-temp-directory")
+# Keys of which dask-jobqueue would take a text for a list of letters.
+LISTS = ("worker-extra-args", "job-script-prologue", "job-directives-skip")
 # What the batch systems' own options are called, where a key of another name stands for it.
 THEIRS = {
     "partition": "queue",
@@ -287,11 +289,14 @@ def _values(
         try:
             scheduler.parse_walltime(str(walltime))
         except ValueError as error:
-            yield "walltime", str(error)
+            yield "walltime", str(error).removeprefix("walltime ")
 
 
 def _job(scheduler: schedulers.Scheduler, settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What a job of this batch system lacks, or has in a form that it does not take."""
+    for key in LISTS:
+        if isinstance(settings.get(key), str):
+            yield key, f"must be a list, not {settings[key]!r}"
     directives = settings.get("job-extra-directives")
     if directives is not None:
         line = scheduler.directives_problem(directives)

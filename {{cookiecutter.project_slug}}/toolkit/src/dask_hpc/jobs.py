@@ -131,8 +131,18 @@ async def run(
     printed, said = out.decode(errors="replace"), err.decode(errors="replace")
     if process.returncode:
         lines = _lines(command, said) or _lines(command, printed)
-        raise CommandError(command, *(lines or [f"exit code {process.returncode}"]), out=printed)
+        raise CommandError(command, *(lines or [exit_words(process.returncode)]), out=printed)
     return printed
+
+
+def exit_words(code: int) -> str:
+    """How a process ended: its exit code, or the signal that ended it."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"ended by signal {-code}"
 
 
 def _lines(command: str, text: str) -> list[str]:
@@ -299,6 +309,8 @@ class Watcher:
         All so far, oldest first.
     own : list of str
         The words of the job class's cancel command, see `commands`.
+    failure : CommandError or None
+        Why the jobs could not be listed, the last time.
     has_workers : callable or None
         Tells of a job, by its id, whether a worker of it is there.
     """
@@ -320,7 +332,7 @@ class Watcher:
         self._task: asyncio.Task | None = None
         self._wake: asyncio.Event | None = None
         self._lock: asyncio.Lock | None = None
-        self._failing = False
+        self.failure: CommandError | None = None
         self._quiet = 0
         self._delay = FIRST
         self._due = 0.0
@@ -389,11 +401,11 @@ class Watcher:
             try:
                 listed = await ask(self.scheduler, asked, self.own)
             except CommandError as error:
-                if not self._failing:
+                if self.failure is None:
                     logger.warning("The state of jobs can't be read at present: %s", error)
-                self._failing = True
+                self.failure = error
                 return False
-            self._failing = False
+            self.failure = None
             self.asked = time.monotonic()
             known, now = len(self.events), self._clock()
             working = {job for job in asked if self._works(job)}

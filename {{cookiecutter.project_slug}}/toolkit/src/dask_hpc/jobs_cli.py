@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import glob
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -21,6 +22,7 @@ from .errors import UserError
 from .registry import Entry
 from .schedulers import JobState, JobStatus, Scheduler
 
+JOB_ID = re.compile(r"\w[\w.\[\]-]*")  # 12, 12_3, 12[3], 12.0, 12.server
 QUIET = 20.0  # seconds of silence, two signs of life, that are worth a word
 Key = tuple[str, tuple[str, ...]]  # a batch system and its cancel command: one call for each
 
@@ -250,6 +252,8 @@ def logs(job, lines):
     Looks where your clusters of this computer have put their logs, and where jobs of the
     configuration put theirs, seen from this folder.
     """
+    if job is not None and not JOB_ID.fullmatch(job):
+        raise UserError(f"{job!r} is no job's id; `dask hpc jobs` lists yours.")
     places = _places()
     if job is None:
         found = [file for form in places for file in outputs.files(form, None) if _size(file)]

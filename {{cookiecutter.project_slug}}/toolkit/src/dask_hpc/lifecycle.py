@@ -71,6 +71,8 @@ class OwnedJob(FromSettings, WaitsForWorker):
         match = re.search(self.job_id_regexp, out)
         if match is None:
             said = " ".join(out.split())
+            if not said:
+                raise ValueError(f"{self.submit_command.split()[0]} printed nothing, not a job id")
             raise ValueError(f"there is no job id in its answer, {said!r}")
         return match["job_id"]
 
@@ -138,6 +140,8 @@ def refused(scheduler: Scheduler, error: Exception) -> SubmitError:
             f"{error.command} was not found: jobs can be submitted only where "
             f"{scheduler.label}'s commands are, usually the cluster's login node."
         )
+    if isinstance(error.__cause__, OSError):
+        return SubmitError(f"{error.command} can't be run: {error.__cause__.strerror}.")
     words = error.words if isinstance(error, jobs.CommandError) else " ".join(str(error).split())
     line = f"{scheduler.label} did not take the job: {words.rstrip('.')}."
     advice = scheduler.advice(words)

@@ -104,6 +104,21 @@ def _check_names(given: dict, worker_class: type) -> None:
         raise ConfigError(f"LocalCluster({name}=...): there is no such argument{meant}")
 
 
+def _check_values(given: dict) -> None:
+    """Refuse numbers and amounts that are none, which LocalCluster would fail on later."""
+    checks = {"cores": values.count, "processes": values.count, "memory": values.unreadable_memory}
+    checks |= dict.fromkeys(("n_workers", "threads_per_worker"), values.times)
+    for name, check in checks.items():
+        value = given.get(name)
+        if value is None or (name == "processes" and isinstance(value, bool)):
+            continue
+        if line := check(value):
+            raise ConfigError(f"argument {name}: {line}.")
+    for name in ("n_workers", "threads_per_worker"):
+        if given.get(name) is not None:
+            given[name] = values.whole(given[name])
+
+
 def local_arguments(kwargs: dict) -> dict:
     """Arguments of a batch cluster as those of a LocalCluster.
 
@@ -112,6 +127,7 @@ def local_arguments(kwargs: dict) -> dict:
     else is LocalCluster's own.
     """
     kwargs = dict(kwargs)
+    _check_values(kwargs)
     cores, memory = kwargs.pop("cores", None), kwargs.pop("memory", None)
     processes = kwargs.pop("processes", None)
     if isinstance(processes, bool):  # LocalCluster's own meaning: False for threads alone

@@ -10,11 +10,13 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dask.config
+import psutil
 from distributed.core import Status
 from distributed.node import clean_dashboard_address
 
@@ -23,6 +25,8 @@ from .errors import StartError, UserError
 PRELOAD = "distributed.scheduler.preload"
 PRIVILEGED = 1024  # ports below are the system's
 MOST = 65535
+_NO_INTERFACE = re.compile(r"['\"](?P<name>[^'\"]+)['\"] is not a valid network interface")
+_OF_CONTAINERS = ("veth", "docker", "br-", "virbr", "cni", "flannel", "cali")
 SAID_BESIDE = {"Cluster closed without starting up", "Worker failed to connect"}
 
 
@@ -176,11 +180,21 @@ def explain(error: BaseException, options: Mapping[str, Any]) -> tuple[str, str]
     if (address := options.get("dashboard_address")) is not None and not _is_readable(address):
         what = f"{address!r} is no address for its web page"
         return what, 'Set `dashboard_address` to one like ":8787" or "localhost:8787" ({where})'
+    if match := _NO_INTERFACE.match(str(error)):
+        there = ", ".join(_interfaces()) or "none but the loopback"
+        what = f"this computer has no network interface {match['name']} (it has: {there})"
+        return what, "Set `interface` to one that `ip address` shows, or leave it out ({where})"
     said = text(error)
     # Whatever it complains of may be the value of an option.
     values = [(name, value) for name, value in options.items() if isinstance(value, str)]
     named = [f"`{name}`" for name, value in values if len(value) > 1 and value in said]
     return said, f"See {' and '.join(named)} ({{where}})" if named else ""
+
+
+def _interfaces() -> list[str]:
+    """Names of this computer's network interfaces but the loopback; containers' own come last."""
+    names = sorted(set(psutil.net_if_addrs()) - {"lo"})
+    return sorted(names, key=lambda name: name.startswith(_OF_CONTAINERS))
 
 
 def _missing_keys(security: Any) -> str:

@@ -204,7 +204,7 @@ def scheduler_options(value: Any) -> str:
     for name in value:
         if name not in known:
             close = difflib.get_close_matches(str(name), known, n=1)
-            meant = f"; did you mean {close[0]}?" if close else ""
+            meant = f" (did you mean {close[0]}?)" if close else ""
             return f"{name}: Dask's scheduler has no such argument, and does not start{meant}"
     return ""
 

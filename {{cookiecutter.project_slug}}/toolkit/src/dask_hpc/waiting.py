@@ -196,6 +196,8 @@ class Waiting:
         if missing := self.missing() or self._ended_words():
             message += f": {missing}"
         planned = sum(self._cluster.kind(name).workers for name in self._cluster.worker_spec)
+        if failure := self._cluster.watcher.failure:
+            message += f" (the jobs can't be asked about: {failure})"
         if planned < n_workers:
             message += f" (the cluster is scaled to {planned} workers only)"
         return f"{message}."
