@@ -397,7 +397,7 @@ def test_a_profile_without_its_arguments_name_is_explained(lab):
         ({"log_directory": 5}, "argument log_directory must be the name of a folder, not 5"),
         (
             {"scheduler_options": {"dashboard-address": ":0"}},
-            r"argument scheduler_options: dashboard-address: .* \(did you mean dashboard_address\?\)\.",
+            r"argument scheduler_options: dashboard-address: .* \(did you mean dashboard_address\?",
         ),
     ],
 )
