@@ -208,6 +208,22 @@ def test_a_silent_worker_is_noticed_soon_after_worker_ttl_and_left_without_compl
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_silent_worker_is_given_up_early_only_if_its_node_does_not_answer(
+    lab, cluster, monkeypatch, cut
+):
+    cluster.scale(jobs=1)
+    cluster.wait_for_workers(2, timeout=90)
+    monkeypatch.setattr(recovery, "unanswered", lambda *_: 60.0 if cut else 0.1)
+    with dask.config.set({"distributed.comm.timeouts.tcp": "1s"}):
+        os.killpg(int((lab.folder / "100.pid").read_text()), signal.SIGSTOP)
+        if cut:
+            until(lambda: not cluster.scheduler.workers)
+        else:
+            time.sleep(4)  # four looks
+            assert len(cluster.scheduler.workers) == 2
+
+
 def test_what_we_end_ourselves_is_not_told(lab, held):
     held.scale(jobs=1)
     until(lambda: len(held.job_ids) == 1)

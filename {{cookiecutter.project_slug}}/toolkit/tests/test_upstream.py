@@ -25,6 +25,7 @@ import dask_hpc
 from dask_hpc import config, profiles
 from dask_hpc._jobqueue import dask_jobqueue
 from dask_hpc.placing import BARRIER, start_left_over
+from dask_hpc.retiring import unanswered
 
 
 def test_whether_a_handler_takes_a_comm_is_cached_in_expects_comm():
@@ -227,6 +228,19 @@ def test_the_scheduler_has_the_address_of_each_workers_nanny():
             assert worker.nanny == nanny.address
 
     asyncio.run(nanny())
+
+
+def test_a_workers_connection_tells_when_its_node_has_last_answered():
+    # retiring.unanswered reads it from the socket of the scheduler's stream.
+    options = {"dashboard_address": None, "processes": False, "protocol": "tcp"}
+    with distributed.LocalCluster(n_workers=1, host="127.0.0.1", **options) as cluster:
+        [address] = cluster.scheduler.workers
+        assert cluster.scheduler.stream_comms[address].comm.stream.socket.fileno() > 0
+        assert unanswered(cluster.scheduler, "tcp://127.0.0.1:1") == 0
+        # Its heartbeats go another way; this is what the last message on the stream brought.
+        before = unanswered(cluster.scheduler, address)
+        time.sleep(0.5)
+        assert 0.3 < unanswered(cluster.scheduler, address) - before < 5
 
 
 def test_a_cluster_can_be_closed_without_its_scheduler():

@@ -104,6 +104,10 @@ def test_without_a_nanny_there_is_nothing_to_start(lab, how):
     assert lines == ["export PYTHONUNBUFFERED=${PYTHONUNBUFFERED-1}"]
 
 
+def test_a_bash_in_a_folder_of_another_name_is_bash(lab):
+    assert len(filled_in(shebang="#!/home/mcsherry/bin/bash")[1]) > 1
+
+
 def test_a_script_of_csh_is_left_as_it_is(lab):
     assert filled_in(shebang="#!/bin/tcsh", job_script_prologue=["setenv A 1"])[1] == ["setenv A 1"]
 

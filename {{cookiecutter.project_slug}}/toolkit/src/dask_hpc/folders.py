@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from .errors import ConfigError
+from .job_script import is_c_shell
 
 VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 HOME = re.compile(r"~[\w.-]*(?=/|$)")
@@ -84,7 +85,7 @@ def on_the_node(text: str, where: str, shebang: str = "") -> tuple[str, list[str
         The first line of the job script.
     """
     others = VARIABLE.sub("", text)
-    if "csh" in shebang or "$" in others or "`" in others:
+    if is_c_shell(shebang) or "$" in others or "`" in others:
         return text, []
     home = HOME.match(text)
     word = start = home[0] if home else ""

@@ -27,6 +27,7 @@ stop_worker() {
 trap stop_worker INT TERM
 wait "$worker" || code=${code:-$?}
 exit "${code:-0}\""""
+C_SHELLS = {"csh", "tcsh"}
 SHELLS = {"sh", "ash", "bash", "dash", "ksh", "ksh93", "mksh", "zsh"}
 
 
@@ -47,8 +48,18 @@ class WaitsForWorker:
 
 def is_bourne(shebang: str | None) -> bool:
     """Whether the first line of a script names a shell with the syntax of the Bourne shell."""
+    return _program(shebang) in SHELLS
+
+
+def is_c_shell(shebang: str | None) -> bool:
+    """Whether the first line of a script names a C shell."""
+    return _program(shebang) in C_SHELLS
+
+
+def _program(shebang: str | None) -> str:
+    """The name of the program in the first line of a script; empty: there is none."""
     words = (shebang or "").removeprefix("#!").split()
     if words and PurePosixPath(words[0]).name == "env":
         # Not its options and variables, as in `env -S FOO=1 bash`.
         words = [word for word in words[1:] if not re.match(r"-|\w+=", word)]
-    return bool(words) and PurePosixPath(words[0]).name in SHELLS
+    return PurePosixPath(words[0]).name if words else ""

@@ -140,7 +140,7 @@ def refused(scheduler: Scheduler, error: Exception) -> SubmitError:
             f"{error.command} was not found: jobs can be submitted only where "
             f"{scheduler.label}'s commands are, usually the cluster's login node."
         )
-    if isinstance(error.__cause__, OSError):
+    if isinstance(error, jobs.CommandError) and isinstance(error.__cause__, OSError):
         return SubmitError(f"{error.command} can't be run: {error.__cause__.strerror}.")
     words = error.words if isinstance(error, jobs.CommandError) else " ".join(str(error).split())
     line = f"{scheduler.label} did not take the job: {words.rstrip('.')}."

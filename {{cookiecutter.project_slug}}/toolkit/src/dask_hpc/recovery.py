@@ -6,9 +6,12 @@ import asyncio
 import dataclasses
 import itertools
 import logging
+import math
 import time
 from collections.abc import Iterable, Sequence
 
+import dask.config
+from dask.utils import parse_timedelta
 from distributed.comm import connect
 from distributed.core import Status
 from distributed.scheduler import heartbeat_interval
@@ -18,7 +21,7 @@ from .errors import SubmitError
 from .members import History, Kind, Member, Members, here
 from .nodes import Nodes
 from .placing import forgive, send_elsewhere, start_left_over
-from .retiring import close_to_new_tasks, give_up, retire
+from .retiring import close_to_new_tasks, give_up, retire, unanswered
 from .schedulers import JobState, JobStatus, Scheduler
 from .tasks import Tasks
 
@@ -207,18 +210,25 @@ class Recovery:
         scheduler, now = self._cluster.scheduler, time.monotonic()
         # distributed itself looks every worker-ttl only, so that up to twice as much may pass. Ours
         # comes before: it would ask the silent node to restart its workers, and complain at close.
+        patience = math.inf
         if ttl := getattr(scheduler, "worker_ttl", None):
             patience = max(ttl - EARLY, ttl / 2, 10 * heartbeat_interval(len(scheduler.workers)))
-            for worker in list(scheduler.workers.values()):
-                # What came while this process was stopped or busy has yet to be read.
-                silent = time.time() - max(worker.last_seen, self._resumed)
-                if silent > patience and (member := self.members.of(worker.address)) is not None:
-                    logger.info("Nothing was heard from worker %s for %.0f s", worker.name, silent)
-                    # Its task may be the reason, so that death counts: it is not to kill them all.
-                    await give_up(scheduler, worker.address, "silent", expected=False)
-                    member.silent = True
-                    if not member.addresses:
-                        member.alone = now - LOST  # the wait is over already
+        # The system breaks an idle connection to a node that it can't reach; but it begins to count
+        # anew when something is sent, as Dask does to take tasks from a slow worker.
+        broken = parse_timedelta(dask.config.get("distributed.comm.timeouts.tcp"), "s")
+        for worker in list(scheduler.workers.values()):
+            # What came while this process was stopped or busy has yet to be read.
+            silent = time.time() - max(worker.last_seen, self._resumed)
+            if silent > broken and unanswered(scheduler, worker.address) > broken:
+                logger.info("The node of worker %s does not answer", worker.name)
+                await give_up(scheduler, worker.address, "unreachable", expected=False)
+            elif silent > patience and (member := self.members.of(worker.address)) is not None:
+                logger.info("Nothing was heard from worker %s for %.0f s", worker.name, silent)
+                # Its task may be the reason, so that death counts: it is not to kill them all.
+                await give_up(scheduler, worker.address, "silent", expected=False)
+                member.silent = True
+                if not member.addresses:
+                    member.alone = now - LOST  # the wait is over already
         self._ask_workers()
         self.members.settle()
         self._look_for_tasks_without_jobs()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
+import sys
 import time
 from collections.abc import Collection
 
@@ -17,6 +20,9 @@ from .members import here
 LOOK = 0.2
 # Workers tell what they execute with their heartbeats, every half second to some seconds.
 HEARTBEAT = 3.0
+# tcpi_last_ack_recv of Linux's struct tcp_info (linux/tcp.h), milliseconds: after 8 bytes and 12
+# numbers of 4.
+LAST_ANSWER = struct.Struct("=56xI")
 
 
 def close_to_new_tasks(scheduler, workers) -> None:
@@ -54,6 +60,23 @@ async def give_up(scheduler, address: str, why: str, expected: bool = True) -> N
     await scheduler.remove_worker(
         address, expected=expected, stimulus_id=f"dask-hpc-{why}-{time.time()}"
     )
+
+
+def unanswered(scheduler, address: str) -> float:
+    """Return for how many seconds a worker's node has acknowledged nothing; 0 if that is unknown.
+
+    A node does so, and answers the system's own probes of an idle connection, whatever its
+    processes are busy with.
+    """
+    comm = getattr(scheduler.stream_comms.get(address), "comm", None)
+    connection = getattr(getattr(comm, "stream", None), "socket", None)
+    if connection is None or not sys.platform.startswith("linux"):
+        return 0.0
+    try:
+        found = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, LAST_ANSWER.size)
+    except OSError:  # it is closed
+        return 0.0
+    return LAST_ANSWER.unpack(found)[0] / 1000
 
 
 def take_back(scheduler, worker) -> None:

@@ -21,6 +21,7 @@ import dask.config
 from . import doubts, values
 from .config import SECTION
 from .errors import ConfigError
+from .job_script import is_c_shell
 
 # Where Dask itself looks for the method.
 DASKS_OWN = "distributed.worker.multiprocessing-method"
@@ -64,7 +65,7 @@ def add_worker_start(kwargs: dict[str, Any]) -> dict[str, Any]:
     if is_dask_worker and not dashboards and not any("-dashboard" in name for name in names):
         options = ["--no-dashboard", *options]
     lines = []
-    if "csh" not in str(setting("shebang")):
+    if not is_c_shell(setting("shebang")):
         # Otherwise Python holds output back, and what it holds is lost when the job is cancelled.
         lines.append(_export("PYTHONUNBUFFERED", 1))
         chosen = is_chosen_elsewhere() or any(METHOD_VARIABLE in line for line in prologue)
