@@ -17,6 +17,8 @@ import shlex
 import subprocess
 import time
 import weakref
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from dask.utils import format_bytes, parse_bytes, parse_timedelta
@@ -35,6 +37,9 @@ from .tasks import EndsItself, Tasks
 from .tls import ConnectsApart
 from .waiting import until_shown
 from .worker_start import add_worker_start
+
+if TYPE_CHECKING:
+    from distributed.scheduler import WorkerState
 
 # Set by the job script to the job's own id: a job that is submitted from within inherits the
 # variable, but has another id.
@@ -69,23 +74,23 @@ exec 9> >(
 
 
 def inside() -> bool:
-    """Whether this process runs in a job of `dask hpc run`."""
+    """Return whether this process runs in a job of `dask hpc run`."""
     mark = os.environ.get(MARK)
     return bool(mark) and mark == os.environ.get("SLURM_JOB_ID")
 
 
 def profile() -> str | None:
-    """The profile that the job was submitted with; None for the batch system's own section."""
+    """Return the profile that the job was submitted with; None for the batch system's section."""
     return os.environ.get(PROFILE) or None
 
 
 def nodes() -> list[str]:
-    """The job's nodes, that of this process first.
+    """Return the job's nodes, starting with the node of this process.
 
     Raises
     ------
     ConfigError
-        This process is on none of them: there Dask's scheduler has no business.
+        This process is on none of them, where Dask's scheduler should not run.
     """
     here = os.environ.get("SLURMD_NODENAME")
     command = ["scontrol", "show", "hostnames", os.environ.get("SLURM_JOB_NODELIST", "")]
@@ -95,7 +100,7 @@ def nodes() -> list[str]:
         said = getattr(error, "stderr", None) or str(error)
         raise ConfigError(f"The job's nodes are not known: {' '.join(said.split())}") from None
     found = done.stdout.split()
-    if here not in found:
+    if here is None or here not in found:
         raise ConfigError(
             "This program does not run on a node of its job: submit it with `dask hpc run`."
         )
@@ -105,20 +110,22 @@ def nodes() -> list[str]:
 class Step(FromSettings, dask_jobqueue.slurm.SLURMJob):
     """The workers of one node, as a step of the job.
 
-    Takes the arguments of dask-jobqueue's class, of which it uses the worker's part, and the node.
+    Takes the node, and the arguments of dask-jobqueue's class, of which it uses the worker's part.
     """
+
+    status: Status  # ProcessInterface's
 
     def __init__(
         self,
-        scheduler=None,
-        name=None,
+        scheduler: str | None = None,
+        name: str | None = None,
         *,
-        node=None,
-        place=("", 0),
-        owner=None,
-        memory_limit=None,
-        **kwargs,
-    ):
+        node: str = "",
+        place: tuple[str, int] = ("", 0),
+        owner: weakref.ref[AllocationCluster] | None = None,
+        memory_limit: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         self._place = place  # the first node, and this one's number
         self._limit = memory_limit  # the lab's own; dask-jobqueue's __init__ asks for it
         # `dask worker` numbers several processes, node1-0, node1-1 …, but not a single one.
@@ -127,11 +134,11 @@ class Step(FromSettings, dask_jobqueue.slurm.SLURMJob):
         self.node = node
         self._owner = owner
         self._process: asyncio.subprocess.Process | None = None
-        self._watch: asyncio.Task | None = None
+        self._watch: asyncio.Task[None] | None = None
         self.began = 0.0
 
     @property
-    def worker_process_memory(self):
+    def worker_process_memory(self) -> str:
         limit = SHARE * self.worker_memory / self.worker_processes
         return self._limit or format_bytes(limit).replace(" ", "")
 
@@ -145,11 +152,12 @@ class Step(FromSettings, dask_jobqueue.slurm.SLURMJob):
         return [*command, "--input=none", "bash", "-c", self._guard() + self.job_script()]
 
     def _guard(self) -> str:
-        """Lines of shell that end the job once Slurm has taken the program's node from it.
+        """Return lines of shell that end the job once Slurm has taken the program's node from it.
 
-        With --no-kill it would leave the other nodes' steps there until the walltime is over, and
-        workers do not notice a scheduler whose node is silent. The second node looks once a
-        minute, the third every other, and so on: one of them is there, and Slurm is asked rarely.
+        With --no-kill Slurm would leave the steps on the other nodes running until the walltime is
+        over, and workers do not notice when the scheduler's node is silent. The second node looks
+        once a minute, the third every other minute, and so on: one of them is there, and Slurm is
+        asked rarely.
         """
         first, number = self._place
         if number == 0:
@@ -162,12 +170,12 @@ class Step(FromSettings, dask_jobqueue.slurm.SLURMJob):
 
     @property
     def log(self) -> str:
-        """The file for what the workers print."""
+        """The file with the workers' output."""
         return f"{self.log_directory}/{self.job_name}-{os.environ['SLURM_JOB_ID']}-{self.node}.out"
 
-    async def start(self):
+    async def start(self) -> None:
         self.began = time.monotonic()
-        self._process = await asyncio.create_subprocess_exec(
+        process = self._process = await asyncio.create_subprocess_exec(
             *self.command(),
             stdin=subprocess.DEVNULL,
             # Without a log directory the workers print where the program does.
@@ -176,27 +184,33 @@ class Step(FromSettings, dask_jobqueue.slurm.SLURMJob):
             start_new_session=True,  # Ctrl-C is for the program, which then closes its cluster
         )
         await ProcessInterface.start(self)
-        self._watch = asyncio.create_task(self._until_it_ends())
+        self._watch = asyncio.create_task(self._until_it_ends(process))
 
-    async def _until_it_ends(self):
-        said = (await self._process.stderr.read()).decode(errors="replace")
-        code = await self._process.wait()
+    def _cluster(self) -> AllocationCluster | None:
+        return None if self._owner is None else self._owner()
+
+    async def _until_it_ends(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stderr is not None  # it is a pipe
+        said = (await process.stderr.read()).decode(errors="replace")
+        code = await process.wait()
         if self.status is Status.running:
-            await self._owner()._step_ended(self, code, said)
+            cluster = self._cluster()
+            assert cluster is not None  # it ends its steps before it closes
+            await cluster._step_ended(self, code, said)
 
-    async def close(self):
+    async def close(self) -> None:
         was, self.status = self.status, Status.closing
-        cluster = self._owner()
+        cluster, process = self._cluster(), self._process
         if was is Status.running and cluster is not None and cluster.status is Status.running:
             # One node less, and the others go on: they take over what this one's workers hold.
             leaving = [worker.address for worker in cluster._workers_of(self.node)]
             await cluster.scheduler.retire_workers(leaving, close_workers=True)
-        if was is Status.running and self._process.returncode is None:
-            for end in (self._process.terminate, self._process.kill):
+        if was is Status.running and process is not None and process.returncode is None:
+            for end in (process.terminate, process.kill):
                 with contextlib.suppress(ProcessLookupError):
                     end()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._process.wait(), STOPPING)
+                    await asyncio.wait_for(process.wait(), STOPPING)
                     break
         await ProcessInterface.close(self)
 
@@ -206,18 +220,20 @@ class AllocationCluster(
 ):
     """The nodes of the Slurm job in which this program runs, as a cluster.
 
-    Takes the arguments of `SLURMCluster`. What only a job's submission needs (`queue`, `walltime`
-    and so on) is left aside; a "job" of `scale` is one of the nodes.
+    Takes the arguments of `SLURMCluster`. Those that only the submission of a job needs (`queue`,
+    `walltime` and so on) are ignored; a "job" of `scale` is one of the nodes.
 
     * The first node's memory is shared, in equal parts, by its workers and the program.
-    * Workers that end are started again a few times; those of a node that is lost are not, and
-      the others do their tasks. Without any left, the cluster closes and says why.
+    * Workers that end are started again a few times. Those of a lost node are not, and the other
+      workers do their tasks. When no node has workers any more, the cluster closes and says why.
     * Some time before the job's walltime is over, a line says so.
     """
 
     job_cls = Step
 
-    def __init__(self, n_workers=0, job_cls=None, **kwargs):
+    def __init__(
+        self, n_workers: float = 0, job_cls: type[Any] | None = None, **kwargs: Any
+    ) -> None:
         self._nodes = nodes()
         self._first = self._nodes[0]
         self._place = f"on {self._first}"
@@ -235,12 +251,18 @@ class AllocationCluster(
         self._section = kwargs["config_name"]
         body = {"_settings": kwargs.pop("settings")}
         super().__init__(job_cls=type("Step", (job_cls or Step,), body), **kwargs)
-        self._job_kwargs = {**self._job_kwargs, "owner": weakref.ref(self)}
+        self._job_kwargs: dict[str, Any] = {**self._job_kwargs, "owner": weakref.ref(self)}
         if n_workers:
             self.scale(n_workers)
 
-    def scale(self, n=None, jobs=0, memory=None, cores=None):
-        """Have workers on more or fewer of the job's nodes, at most on all.
+    def scale(
+        self,
+        n: float | None = None,
+        jobs: float = 0,
+        memory: str | None = None,
+        cores: float | None = None,
+    ) -> Any:
+        """Run workers on more or fewer of the job's nodes, at most on all of them.
 
         Parameters
         ----------
@@ -282,12 +304,12 @@ class AllocationCluster(
         # The base of the base: what is asked for is settled, and is now to become so.
         return SpecCluster.scale(self, len(self.worker_spec))
 
-    def adapt(self, *args, **kwargs):
-        """Have workers on all of the job's nodes: they are there and paid for."""
+    def adapt(self, *_: Any, **__: Any) -> Any:
+        """Run workers on all of the job's nodes, which are there and paid for in any case."""
         return self.scale(jobs=len(self._nodes))
 
-    def wait_for_workers(self, n_workers, timeout=None):
-        """Wait until that many workers (processes) are there.
+    def wait_for_workers(self, n_workers: int, timeout: float | str | None = None) -> Any:
+        """Wait until this number of workers (processes) has arrived.
 
         Parameters
         ----------
@@ -299,7 +321,7 @@ class AllocationCluster(
         Raises
         ------
         WorkersTimeout
-            They were not there in time, or there is no room for so many in this job.
+            They did not arrive in time, or this job has no room for so many.
         JobsEnded
             No node has workers any more.
         """
@@ -307,7 +329,7 @@ class AllocationCluster(
             raise ValueError(f"n_workers must be a whole number, 1 or more, not {n_workers!r}")
         return self.sync(self._wait, number, timeout)
 
-    async def _wait(self, n_workers, timeout):
+    async def _wait(self, n_workers: int, timeout: float | str | None) -> None:
         limit = None if timeout is None else parse_timedelta(timeout, "s")
         deadline = None if limit is None else time.monotonic() + limit
         while (arrived := self._arrived()) < n_workers:
@@ -335,13 +357,13 @@ class AllocationCluster(
     def _arrived(self) -> int:
         return sum(worker.status == Status.running for worker in self._workers_of(None))
 
-    def _workers_of(self, node: str | None) -> list:
+    def _workers_of(self, node: str | None) -> list[WorkerState]:
         if self.scheduler is None:
             return []
         found = list(self.scheduler.workers.values())
         return [w for w in found if node is None or str(w.name).rpartition("-")[0] == node]
 
-    def _spec(self, node: str) -> dict:
+    def _spec(self, node: str) -> dict[str, Any]:
         place = (self._first, self._nodes.index(node))
         options = {**self._job_kwargs, "node": node, "place": place}
         processes = options["processes"]
@@ -358,13 +380,13 @@ class AllocationCluster(
     def _options_are_in(self) -> str:
         return f"interface and scheduler-options in jobqueue.yaml, section jobqueue.{self._section}"
 
-    async def _start(self):
+    async def _start(self) -> None:
         await super()._start()
         self._tell_dashboard()
         self._minding.spawn(self._mind_the_time())
 
     def _tell_dashboard(self) -> None:
-        """Say where the dashboard is: which node the job gets is not known before."""
+        """Say where the dashboard is, since the job's node is not known beforehand."""
         address = urlsplit(self.dashboard_link)
         if "dashboard" not in self.scheduler.services or not address.port:
             return  # there is none, or the link leads through a Jupyter server
@@ -375,13 +397,13 @@ class AllocationCluster(
             f"{address.scheme}://localhost:{address.port}{address.path})"
         )
 
-    async def _end(self, close):
+    async def _end(self, close: Callable[[], Awaitable[None]]) -> None:
         self._minding.cancel()
         await close()
         await self._minding.over()  # the event loop may be closed next
 
     async def _step_ended(self, step: Step, code: int, said: str) -> None:
-        """The workers of a node have ended, and nobody asked for it."""
+        """Restart the workers of a node that ended unexpectedly, or go on without them."""
         node = step.node
         if self.status is not Status.running or self.workers.get(node) is not step:
             return
@@ -422,7 +444,7 @@ class AllocationCluster(
         self.end_itself()
 
     async def _mind_the_time(self) -> None:
-        """Say it once when little is left of the job's walltime."""
+        """Warn once when little is left of the job's walltime."""
         batch, job = schedulers.get("slurm"), os.environ["SLURM_JOB_ID"]
         left, notice = math.inf, None
         while notice is None or left > notice:
@@ -448,15 +470,15 @@ class AllocationCluster(
             news.say(line)
 
 
-def _setting(kwargs: dict, name: str):
-    """An argument, or what jobqueue.yaml says instead."""
+def _setting(kwargs: dict[str, Any], name: str) -> Any:
+    """Return an argument, or what jobqueue.yaml says instead."""
     if kwargs.get(name) is not None:
         return kwargs[name]
     return kwargs["settings"].get(name)
 
 
-def _scheduler_options(kwargs: dict) -> dict:
-    """The scheduler's options, for a compute node."""
+def _scheduler_options(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the scheduler's options for a compute node."""
     options = dict(_setting(kwargs, "scheduler_options") or {})
     interface = _setting(kwargs, "interface")
     if not interface:
@@ -478,11 +500,12 @@ _ADDRESS = (
 )
 
 
-def _workers_own_network(kwargs: dict) -> dict:
-    """Arguments by which the workers' web servers are on their interface, too.
+def _workers_own_network(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments that put the workers' web servers on the workers' interface, too.
 
-    There is one without a dashboard, too, for metrics. `dask worker` takes an address for it, which
-    differs from node to node, and no interface; without one it is on every network of the node.
+    A worker without a dashboard also has a web server, for metrics. `dask worker` takes an address
+    for it, which differs from node to node, but no interface; without an address it is on every
+    network of the node.
     """
     interface, options = _setting(kwargs, "interface"), _setting(kwargs, "worker_extra_args") or []
     if not interface or any("dashboard-address" in option for option in options):
@@ -495,8 +518,8 @@ def _workers_own_network(kwargs: dict) -> dict:
     }
 
 
-def _check_size(kwargs: dict) -> None:
-    """Refuse workers that are larger than the job's part on a node."""
+def _check_size(kwargs: dict[str, Any]) -> None:
+    """Raise an error for workers that are larger than the job's part of a node."""
     cores, memory = kwargs["cores"], parse_bytes(kwargs["memory"])
     given_cores = os.environ.get("SLURM_CPUS_PER_TASK")
     given_memory = os.environ.get("SLURM_MEM_PER_NODE")  # MiB
@@ -513,7 +536,7 @@ def _check_size(kwargs: dict) -> None:
 
 
 def _is_lost(said: str) -> bool:
-    """Whether srun said that the node is no longer one of the job's, or gone."""
+    """Return whether srun said that the node is gone, or no longer belongs to the job."""
     return bool(
         re.search(
             r"(?i)node failure|requested node configuration|unable to create step"
@@ -524,7 +547,7 @@ def _is_lost(said: str) -> bool:
 
 
 def _words(said: str) -> str:
-    """srun's own words, the last ones, without its name."""
+    """Return the last line that srun printed, without its name."""
     lines = [re.sub(r"^srun: (?:error: )?", "", line).strip() for line in said.splitlines()]
     lines = [
         line for line in lines if line and not line.startswith(("Job step aborted", "forcing"))

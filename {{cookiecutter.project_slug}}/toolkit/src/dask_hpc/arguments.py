@@ -26,24 +26,24 @@ MOVED = {
 
 
 def rightly_named(
-    batch: Scheduler, cluster_class: type, job_class: type | None, kwargs: dict[str, Any]
+    batch: Scheduler, cluster_class: type[Any], job_class: type[Any] | None, kwargs: dict[str, Any]
 ) -> dict[str, Any]:
-    """The same arguments, by the names that dask-jobqueue has for them now.
+    """Return the arguments under the names that dask-jobqueue has for them now.
 
-    Old names that it still takes are translated, with a `ConfigWarning`.
+    Old names that it still accepts are translated, with a `ConfigWarning`.
 
     Parameters
     ----------
     batch : Scheduler
     cluster_class : type
     job_class : type or None
-        As given by the user; None: the class's own.
+        As given by the user; None for the class's own.
     kwargs : dict
 
     Raises
     ------
     ConfigError
-        There is no such argument; one line with the one that was probably meant.
+        There is no such argument. The message names the one that was probably meant.
     """
     known = _parameters(cluster_class) | _parameters(job_class or cluster_class.job_cls)
     renamed = {old.replace("-", "_"): new.replace("-", "_") for old, new in RENAMED.items()}
@@ -80,8 +80,8 @@ def _meant(batch: Scheduler, name: str, known: set[str]) -> str:
 
 
 def _parameters(cls: type) -> set[str]:
-    """Names of the arguments that a class takes, by itself or by handing them to its bases."""
-    found = set()
+    """Return the names of the arguments that a class takes, itself or for its bases."""
+    found: set[str] = set()
     for base in inspect.getmro(cls):
         if "__init__" in vars(base):
             parameters = inspect.signature(vars(base)["__init__"]).parameters

@@ -19,7 +19,7 @@ _REMOTE = {"ssh", "gsissh", "rsh", "slogin"}
 
 
 def words(command: str | None) -> list[str]:
-    """A command's words; a program that is named by a relative path is found from any folder."""
+    """Split a command into its words; a relative path to its program becomes absolute."""
     found = shlex.split(command or "")
     if found and "/" in found[0]:
         found[0] = os.path.abspath(found[0])  # noqa: PTH100 - a str
@@ -27,21 +27,21 @@ def words(command: str | None) -> list[str]:
 
 
 def is_known(scheduler: Scheduler, own: Sequence[str]) -> bool:
-    """Whether these words run the batch system's own cancel command, or there are none."""
+    """Return whether these words run the batch system's own cancel command, or are empty."""
     return not own or _place(scheduler, own) is not None
 
 
 def cancelling(
     scheduler: Scheduler, job_ids: Sequence[str], own: Sequence[str] = ()
 ) -> list[list[str]]:
-    """The commands that cancel jobs: one, or with an unknown program one for each job.
+    """Return the commands that cancel jobs: one, or with an unknown program one for each job.
 
     Parameters
     ----------
     scheduler : Scheduler
     job_ids : sequence of str
     own : sequence of str
-        The cancel command's words; none: the batch system's command as it is.
+        The cancel command's words; if empty, the batch system's command is used as it is.
     """
     if not is_known(scheduler, own):
         return [[*own, job] for job in job_ids]
@@ -49,7 +49,7 @@ def cancelling(
 
 
 def asking(scheduler: Scheduler, command: Sequence[str], own: Sequence[str] = ()) -> list[str]:
-    """A command of the batch system's in the same words as the cancel command.
+    """Return a command of the batch system with the same words around it as the cancel command.
 
     Parameters
     ----------
@@ -72,12 +72,12 @@ def asking(scheduler: Scheduler, command: Sequence[str], own: Sequence[str] = ()
 
 
 def _place(scheduler: Scheduler, own: Sequence[str]) -> int | None:
-    """Where in the words the batch system's cancel command stands."""
+    """Return the position of the batch system's cancel command among the words, if it is there."""
     names = [PurePosixPath(word).name for word in own]
     return names.index(scheduler.cancel) if scheduler.cancel in names else None
 
 
 def _beside(program: str, name: str, here: bool) -> str:
-    """The path of another command in the same folder."""
+    """Return the path of another command in the same folder."""
     path = Path(program).with_name(name)
     return name if path.name == str(path) or (here and not path.exists()) else str(path)

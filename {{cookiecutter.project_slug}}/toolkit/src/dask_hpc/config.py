@@ -34,7 +34,7 @@ COPIED_HINT = "; run it again after an edit there."
 
 
 def scheduler() -> schedulers.Scheduler:
-    """The batch system that the configuration names; "none" where it names none.
+    """Return the batch system that the configuration names; "none" if it names none.
 
     Raises
     ------
@@ -49,17 +49,17 @@ def scheduler() -> schedulers.Scheduler:
 
 
 def idle_timeout(asked: Any = None) -> float | None:
-    """Seconds without anything to do after which a cluster is closed; None: never.
+    """Return the seconds without work after which a cluster is closed; None means never.
 
     Parameters
     ----------
     asked : number or str, optional
-        The argument of the class; None: what the configuration says.
+        The argument of the class; None for what the configuration says.
 
     Raises
     ------
     ConfigError
-        It is no time.
+        It is not a time.
     """
     where, value = "idle_timeout=", asked
     if asked is None:
@@ -75,28 +75,29 @@ def idle_timeout(asked: Any = None) -> float | None:
 
 
 def resubmit() -> int:
-    """How often in a row a job that ended unasked is submitted again; 0: never.
+    """Return how often in a row a job that ended unexpectedly is submitted again; 0 means never.
 
     Raises
     ------
     ConfigError
-        It is no whole number.
+        It is not a whole number.
     """
     value = dask.config.get(f"{SECTION}.resubmit", None)
     if value is None:
         return RESUBMIT
-    if line := values.times(value):
+    line, number = values.times(value), values.whole(value)
+    if line or number is None:
         raise ConfigError(f"{SECTION}.resubmit {line}.")
-    return values.whole(value)
+    return number
 
 
 def find_project(start: Path | str | None = None) -> Path:
-    """The project's folder: the nearest one, from `start` upward, with ``config/jobqueue.yaml``.
+    """Return the project's folder: the nearest, from `start` up, with ``config/jobqueue.yaml``.
 
     Raises
     ------
     ConfigError
-        There is none.
+        There is no such folder.
     """
     start = Path.cwd() if start is None else Path(start).expanduser().absolute()
     if ".." in start.parts:
@@ -120,19 +121,19 @@ def link(project: Path | str | None = None, prefix: Path | str = sys.prefix) -> 
     Parameters
     ----------
     project : path, optional
-        A folder in the project; default: the present one.
+        A folder in the project; default: the current one.
     prefix : path
         Default: the environment of this Python.
 
     Returns
     -------
     list of Path
-        What is there now, in ``etc/dask``; a copy where ``is_symlink()`` is false.
+        The files that are now in ``etc/dask``; one is a copy if its ``is_symlink()`` is false.
 
     Raises
     ------
     ConfigError
-        A file is no YAML, the environment can't be written to, or another file of the same name
+        A file is not YAML, the environment can't be written to, or another file of the same name
         is there.
     """
     project = find_project(project)
@@ -160,14 +161,14 @@ def link(project: Path | str | None = None, prefix: Path | str = sys.prefix) -> 
 
 
 def linked(prefix: Path | str = sys.prefix) -> Path | None:
-    """The project whose ``config/`` counts in the environment at `prefix`, if there is one."""
+    """Return the project whose ``config/`` counts in the environment at `prefix`, if any."""
     target = Path(prefix) / "etc" / "dask" / "jobqueue.yaml"
     source = origin(target)
     return None if source == target else source.parent.parent
 
 
 def _ours(target: Path) -> bool:
-    """Whether a file of ``etc/dask`` is absent, or was put there by `link`."""
+    """Return whether a file of ``etc/dask`` is absent, or was put there by `link`."""
     if target.is_symlink():
         aim = target.parent / target.readlink()
         # Ours point to a file of the same name in a project's config/; the project may have gone.
@@ -196,12 +197,12 @@ def _place(source: Path, target: Path) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """One YAML file of Dask's configuration.
+    """Read one YAML file of Dask's configuration.
 
     Raises
     ------
     ConfigError
-        It can't be read, or is not a mapping at its top; says where in the file.
+        It can't be read, or is not a mapping at its top; the message says where in the file.
     """
     try:
         content = yaml.safe_load(path.read_text())
@@ -219,25 +220,30 @@ def read(path: Path) -> dict[str, Any]:
 
 @cache
 def packaged() -> dict[str, dict[str, Any]]:
-    """The sections and keys that dask-jobqueue itself ships: those that it reads."""
+    """Return the sections and keys of dask-jobqueue's own file: those that it reads."""
     # Not imported for this: see _jobqueue.
-    folder = Path(importlib.util.find_spec("dask_jobqueue").origin).parent
-    return yaml.safe_load((folder / "jobqueue.yaml").read_text())["jobqueue"]
+    spec = importlib.util.find_spec("dask_jobqueue")
+    assert spec is not None  # it is a dependency
+    assert spec.origin is not None
+    text = (Path(spec.origin).parent / "jobqueue.yaml").read_text()
+    sections: dict[str, dict[str, Any]] = yaml.safe_load(text)["jobqueue"]
+    return sections
 
 
 def batch_arguments() -> set[str]:
-    """Names of the arguments that dask-jobqueue's classes read from ``jobqueue.yaml``."""
+    """Return the names of the arguments that dask-jobqueue reads from ``jobqueue.yaml``."""
     return {key.replace("-", "_") for section in packaged().values() for key in section}
 
 
 def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """A cluster's arguments with those filled in that dask-jobqueue wants to be told, not to read.
+    """Return a cluster's arguments, completed with what dask-jobqueue must be given explicitly.
 
     Its `scale(cores=…)`, `scale(memory=…)` and the grouping of workers by job look at arguments
-    alone. All else is in `settings`, beside the arguments: the keys of a profile (``config_name``),
-    and of the batch system's section what it leaves out.
-    Folders are expanded, and those that are shared with the nodes made. A ``--memory-limit`` among
-    the worker's options becomes `memory_limit`, which dask-jobqueue does not know.
+    alone. Everything else is in `settings`, beside the arguments: the keys of a profile
+    (``config_name``), and for those that it leaves out, the keys of the batch system's section.
+    Folders are expanded, and those that are shared with the nodes are created. A
+    ``--memory-limit`` among the worker's options becomes `memory_limit`, which dask-jobqueue does
+    not know.
 
     Raises
     ------
@@ -248,14 +254,15 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
 
     kwargs = dict(kwargs)
     section = batch.section
+    assert section is not None  # or there would be no such cluster
     profile = kwargs.pop("config_name", None) or section
     if kwargs.get("name") == "":  # the cluster's, not the jobs'
         kwargs["name"] = None
     nulls = set()
-    for key, value in [(_key(name), value) for name, value in kwargs.items() if name != "name"]:
-        if config_check.is_blank(key, value):
-            nulls.add(key)
-            kwargs[_argument(key)] = None
+    for known, value in [(_key(name), value) for name, value in kwargs.items() if name != "name"]:
+        if config_check.is_blank(known, value):
+            nulls.add(known)
+            kwargs[_argument(known)] = None
     settings = profiles.Settings(batch, profile, frozenset(nulls))
     found = settings.all()
     doubts.about_old_names(profiles.renamed(batch), {section, profile})
@@ -278,6 +285,7 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
         if setting(name) is not None and (line := values.count(setting(name))):
             raise ConfigError(f"{key(name)} {line}.")
     cores = values.whole(setting("cores"))
+    assert cores is not None  # as count says
     processes = values.whole(setting("processes")) or default_processes(cores)
     if line := values.unreadable_memory(setting("memory")):
         raise ConfigError(f"{key('memory')}: {line}.")
@@ -377,7 +385,7 @@ def _argument(key: str) -> str:
 def _name_for_jobs(
     batch: schedulers.Scheduler, kwargs: dict[str, Any], job_name: Any, where: str
 ) -> None:
-    """Replace in the names of a cluster and its jobs what a job script can't hold, and say so."""
+    """Replace what a job script can't hold in the names of cluster and jobs, with a warning."""
     from . import doubts  # it reads this module
 
     if job_name is not None:
@@ -395,26 +403,26 @@ def _name_for_jobs(
                 f"output, which are called after it; give {longest} at most."
             )
     if (cluster := kwargs.get("name")) is not None:
-        name = values.cluster_name(str(cluster)) or None
-        if name != str(cluster):
+        plain = values.cluster_name(str(cluster)) or None
+        if plain != str(cluster):
             no = "its workers' names can't hold blanks, quotes and what ends a command"
-            doubts.warn(f"argument name {cluster!r}: the cluster is called {name}, since {no}.")
-            kwargs["name"] = name
+            doubts.warn(f"argument name {cluster!r}: the cluster is called {plain}, since {no}.")
+            kwargs["name"] = plain
 
 
 def default_processes(cores: int) -> int:
-    """Processes of a job where nothing is said: the largest number up to 8 that divides its cores.
+    """Return the default number of processes of a job: the largest up to 8 that divides its cores.
 
     A pure-Python loop is held to one core per process, so that threads alone would not speed it up.
     """
-    if values.count(cores):
+    number = values.whole(cores)
+    if number is None or values.count(cores):
         return 1
-    cores = values.whole(cores)
-    return max(n for n in range(1, 9) if cores % n == 0)
+    return max(n for n in range(1, 9) if number % n == 0)
 
 
 def origin(path: Path) -> Path:
-    """The file to edit for what Dask reads at `path`: the project's, where `link` put this one."""
+    """Return the file to edit for what Dask reads at `path`: the project's if `link` made it."""
     if path.is_symlink() and _ours(path):
         return path.resolve()
     try:
@@ -428,7 +436,7 @@ def origin(path: Path) -> Path:
 
 
 def files() -> list[tuple[Path, dict[str, Any]]]:
-    """The files that Dask reads here and what they say; a later one goes before an earlier one."""
+    """Return the files that Dask reads here and what they say; later ones take precedence."""
     return _files(tuple(dask.config.paths))
 
 
@@ -440,15 +448,15 @@ def _files(paths: tuple[str, ...]) -> list[tuple[Path, dict[str, Any]]]:
 
 
 def summary() -> list[str]:
-    """What a cluster without arguments now means here, line by line, for people.
+    """Describe line by line, for people, what a cluster without arguments now means here.
 
-    Reads the files anew, so that it holds for the Python that starts next.
+    Reads the files anew, so that it is true for the next Python that starts.
     """
     dask.config.refresh()
     _files.cache_clear()
     dask.config.update_defaults({"jobqueue": packaged()})
     batch = scheduler()
-    if batch.cluster_class is None:
+    if batch.cluster_class is None or batch.section is None:
         return [
             "",
             "get_cluster() now means a LocalCluster: workers on the computer where Python runs.",
@@ -466,13 +474,13 @@ def summary() -> list[str]:
 
 
 def _elsewhere(section: str, key: str) -> str:
-    """Where a setting comes from, if from another place than the lab's file."""
+    """Return where a setting comes from, in words, or an empty text for the lab's file."""
     place = source(section, key)
     return f"   from {place}" if place else ""
 
 
 def source(section: str, key: str) -> str:
-    """The file or variable that a setting is from; empty: the lab's file, or none of them."""
+    """Return the file or variable that a setting is from; empty for the lab's file, or none."""
     name = f"jobqueue.{section}.{key}"
     if found := variable(section, key):
         return f"the variable {found}"
@@ -483,7 +491,7 @@ def source(section: str, key: str) -> str:
 
 
 def variable(section: str, key: str) -> str:
-    """The variable of the environment that sets a key, as ``DASK_JOBQUEUE__SLURM__CORES`` does."""
+    """Return the environment variable that sets a key, such as ``DASK_JOBQUEUE__SLURM__CORES``."""
     name = f"jobqueue.{section}.{key}".replace("-", "_")
     for found in os.environ:
         if found.startswith("DASK_"):
@@ -497,12 +505,12 @@ _ABSENT = object()
 
 
 def is_labs(path: Path) -> bool:
-    """Whether this is a file that `link` puts into the environment, or would."""
+    """Return whether this is a file that `link` puts into the environment, or would."""
     return path.parent == Path(sys.prefix) / "etc" / "dask"
 
 
 def named(section: str, profile: str, key: str) -> str:
-    """A key for a message: in the section that says it, and the file if it is not the lab's."""
+    """Name a key in a message: with the section that has it, and the file if not the lab's."""
     keys = dask.config.get(f"jobqueue.{profile}", None) or {}
     own = {str(name).replace("_", "-") for name in keys}
     section = profile if key in own else section
@@ -511,7 +519,7 @@ def named(section: str, profile: str, key: str) -> str:
 
 
 def not_set(section: str, key: str) -> str:
-    """What to do about a key that a job can't do without."""
+    """Return what to do about a key that is not set and that a job can't do without."""
     from . import hiding  # it reads this module
 
     if found := variable(section, key):
@@ -526,9 +534,9 @@ def not_set(section: str, key: str) -> str:
 
 
 def check() -> list[str]:
-    """What is doubtful in the files that Dask reads here, one line each; empty if nothing is.
+    """Return what is doubtful in the files that Dask reads here, one line each.
 
-    A line names the file to edit, and the key. Nothing is asked of the batch system.
+    A line names the file to edit, and the key. The batch system is not asked.
     """
     from . import config_check, hiding  # they read this module
 

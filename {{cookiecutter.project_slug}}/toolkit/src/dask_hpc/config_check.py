@@ -42,7 +42,7 @@ UNLISTED = {"job-extra", "header-skip", "env-extra", "extra"}
 
 
 def is_blank(key: str, value: Any) -> bool:
-    """Whether this is an empty text, as good as null."""
+    """Return whether this is an empty text, which means the same as null."""
     if key not in MAY_BE_BLANK or not isinstance(value, str):
         return False
     return not (value if key == "interface" else value.strip())
@@ -51,7 +51,7 @@ def is_blank(key: str, value: Any) -> bool:
 def findings(
     files: list[tuple[Path, dict[str, Any]]], in_the_way: Collection[Path] = ()
 ) -> list[str]:
-    """What is doubtful in these files, of which a later one goes before an earlier one."""
+    """Return what is doubtful in these files, of which later ones take precedence."""
     values = [f"{path}: jobqueue.{s}.{key}: {line}" for path, s, key, line in about_values(files)]
     return [*about_keys(files, in_the_way=in_the_way), *values]
 
@@ -61,16 +61,16 @@ def about_keys(
     only: Collection[str] | None = None,
     in_the_way: Collection[Path] = (),
 ) -> list[str]:
-    """The keys and sections of these files that nobody reads, one line each.
+    """Return the keys and sections of these files that nobody reads, one line each.
 
     Parameters
     ----------
     files : list of (Path, dict)
     only : collection of str, optional
-        The sections of ``jobqueue`` that matter; default: all. Those whose name looks like a slip
-        are told in any case.
+        The sections of ``jobqueue`` that matter; default: all. Those whose name looks like a typo
+        are reported in any case.
     in_the_way : collection of Path
-        Files that had better be moved away: their old names are not told.
+        Files that should be moved away anyway: old names of keys in them are not reported.
     """
     lines = []
     named = {section for _, content in files for section, _ in sections(content)}
@@ -93,11 +93,11 @@ def about_keys(
 def about_values(
     files: list[tuple[Path, dict[str, Any]]], only: Collection[str] | None = None
 ) -> list[tuple[Path, str, str, str]]:
-    """File, section, key and what is doubtful about the key's value; `only` as for `about_keys`."""
+    """Return file, section, key and what is doubtful about its value; `only` as in `about_keys`."""
     found = []
     merged = _merged(files)
     own = _named_scheduler(files)
-    base = merged.get(own.section, {}) if own else {}
+    base = merged.get(own.section, {}) if own and own.section else {}
     said = list(_values(own, base)) if base else []
     for section, settings in merged.items():
         if only is not None and section not in only:
@@ -112,8 +112,8 @@ def about_values(
     return found
 
 
-def _named_scheduler(files) -> schedulers.Scheduler | None:
-    """The batch system that the files name, if there is one of that name."""
+def _named_scheduler(files: list[tuple[Path, dict[str, Any]]]) -> schedulers.Scheduler | None:
+    """Return the batch system that the files name, if there is one of that name."""
     name = None
     for _, content in files:
         section = _section(content, SECTION)
@@ -122,7 +122,7 @@ def _named_scheduler(files) -> schedulers.Scheduler | None:
 
 
 def _section(content: dict[str, Any], name: str) -> Any:
-    """A section at the top of a file; Dask takes - and _ for the same."""
+    """Return a section at the top of a file; Dask does not distinguish - and _."""
     found = [value for key, value in content.items() if str(key).replace("_", "-") == name]
     return found[-1] if found else {}
 
@@ -144,7 +144,7 @@ def _top(content: dict[str, Any]) -> Iterator[str]:
 
 
 def _no_section(content: dict[str, Any]) -> Iterator[str]:
-    """Sections that hold no keys, and keys that stand where sections should."""
+    """Report sections that hold no keys, and keys that are in the place of sections."""
     jobqueue = content.get("jobqueue")
     if jobqueue is not None and not isinstance(jobqueue, dict):
         yield "jobqueue: holds no sections; it should begin like `slurm:`, indented"
@@ -162,7 +162,7 @@ def _no_section(content: dict[str, Any]) -> Iterator[str]:
 
 
 def _mistaken(section: str, named: set[str]) -> str:
-    """Why a section that dask-jobqueue does not know is more likely a slip than a lab's profile."""
+    """Return why an unknown section is likely a typo, not a lab's profile, or an empty text."""
     known = [name for name in packaged() if name != "local"]
     if set(re.split("[-_.]", section)) & set(known):  # slurm-gpu
         return ""
@@ -189,16 +189,16 @@ def _ours(section: Any) -> Iterator[str]:
             yield f"{SECTION}.{key} {line}"
         if name == "worker-dashboards" and value is not None and (line := values.flag(value)):
             yield f"{SECTION}.{key} {line}"
-    name = section.get("scheduler")
-    if name is not None:
+    batch = section.get("scheduler")
+    if batch is not None:
         try:
-            schedulers.get(name)
+            schedulers.get(batch)
         except KeyError as error:
             yield f"{SECTION}.scheduler: {error.args[0]}"
 
 
 def sections(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The sections of ``jobqueue`` in a file, with the names of their keys as in the docs."""
+    """Yield the sections of ``jobqueue`` in a file, the names of their keys as in the docs."""
     found = content.get("jobqueue")
     for name, keys in (found if isinstance(found, dict) else {}).items():
         if isinstance(keys, dict):
@@ -242,8 +242,10 @@ def _meant(key: str, known: set[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _merged(files) -> dict[str, dict[str, tuple[Any, Path]]]:
-    """Section → key → the value that counts, and the file it is from."""
+def _merged(
+    files: list[tuple[Path, dict[str, Any]]],
+) -> dict[str, dict[str, tuple[Any, Path]]]:
+    """Return section → key → the value that counts, and the file that it comes from."""
     merged: dict[str, dict[str, tuple[Any, Path]]] = {}
     for path, content in files:
         for section, keys in sections(content):
@@ -254,7 +256,7 @@ def _merged(files) -> dict[str, dict[str, tuple[Any, Path]]]:
 def _values(
     scheduler: schedulers.Scheduler | None, found: dict[str, tuple[Any, Path]]
 ) -> Iterator[tuple[str, str]]:
-    """Key and what is doubtful about its value, in the settings of one kind of job."""
+    """Yield each key with a doubtful value in the settings of one kind of job, and the doubt."""
     settings = {k: None if is_blank(k, value) else value for k, (value, _) in found.items()}
     for key, value in settings.items():
         if line := values.one_line(key, value):
@@ -293,7 +295,7 @@ def _values(
 
 
 def _job(scheduler: schedulers.Scheduler, settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What a job of this batch system lacks, or has in a form that it does not take."""
+    """Yield what a job of this batch system lacks, or has in a form that is not accepted."""
     for key in LISTS:
         if isinstance(settings.get(key), str):
             yield key, f"must be a list, not {settings[key]!r}"

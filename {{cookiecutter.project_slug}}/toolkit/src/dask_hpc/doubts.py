@@ -19,22 +19,23 @@ _said: set[str] = set()
 
 
 def warn(text: str) -> None:
-    """Warn of it, if that has not been done yet, at the line of the user's that led here."""
+    """Warn once, with the user's line of code that led here."""
     if text not in _said:
         _said.add(text)
         warnings.warn(text, ConfigWarning, stacklevel=_depth())
 
 
 def _depth() -> int:
-    """How far above `warn` the first frame is that is not the toolkit's."""
-    frame, depth = inspect.currentframe().f_back, 1
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+    """Return how far above `warn` the first frame outside the toolkit is."""
+    here = inspect.currentframe()
+    frame, depth = None if here is None else here.f_back, 1
+    while frame and frame.f_back and frame.f_code.co_filename.startswith(PACKAGE):
         frame, depth = frame.f_back, depth + 1
     return depth
 
 
 def about_keys(files: list[tuple[Path, dict[str, Any]]], sections: Collection[str] = ()) -> None:
-    """Warn of what nobody reads in these files, as far as a cluster of these sections goes."""
+    """Warn of what nobody reads in these files, if it concerns a cluster of these sections."""
     for line in config_check.about_keys(files, sections, set(hiding.lines(sections))):
         warn(line)
 
@@ -44,9 +45,9 @@ def about_values(
     sections: Collection[str],
     arguments: Collection[str] = (),
 ) -> None:
-    """The same of files that hide others, and of doubtful values, if they are in force.
+    """Warn of files that hide others, and of doubtful values, if they are in force.
 
-    An argument may stand before them, or `dask.config.set`, or a variable of the environment.
+    An argument may override them, or `dask.config.set`, or an environment variable.
     """
     for line in hiding.lines(sections, arguments).values():
         warn(line)
@@ -59,9 +60,9 @@ def about_values(
 
 
 def about_old_names(renamed: Mapping[str, str], sections: Collection[str]) -> None:
-    """Warn of old names of keys that are in force and stand in no file, as set by a program.
+    """Warn of old names of keys that are in force but in no file, such as those set by a program.
 
-    dask-jobqueue itself does not get to see old names.
+    dask-jobqueue itself does not see old names.
     """
     in_files = {
         (section, key)
@@ -77,7 +78,7 @@ def about_old_names(renamed: Mapping[str, str], sections: Collection[str]) -> No
 
 
 def about_no_configuration() -> None:
-    """Warn where a batch system is at hand, and no file says that this computer is meant."""
+    """Warn if there is a batch system, and no file says that this computer is to be used."""
     if "scheduler" in (dask.config.get(config.SECTION, None) or {}):
         return
     commands = {scheduler.submit for scheduler in schedulers.SCHEDULERS.values()}
@@ -89,5 +90,5 @@ def about_no_configuration() -> None:
 
 
 def files() -> list[tuple[Path, dict[str, Any]]]:
-    """The files that Dask reads here, each by the name under which people edit it."""
+    """Return the files that Dask reads here, each by the name under which people edit it."""
     return [(config.origin(path), content) for path, content in config.files()]

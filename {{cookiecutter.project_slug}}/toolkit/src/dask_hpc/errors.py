@@ -1,12 +1,12 @@
 """Errors that the user can do something about.
 
-Each one's message is a single line: what is wrong, where, and what to do. The command line shows
-that line and nothing else; in a notebook it is the last line of the traceback.
+Each message is a single line: what is wrong, where, and what to do. The command line shows only
+that line; in a notebook it is the last line of the traceback.
 """
 
 
 class UserError(Exception):
-    """Base of all errors here. Its text is one line, made for the user."""
+    """Base class of all errors here. The message is one line, written for the user."""
 
 
 class ConfigError(UserError, ValueError):
@@ -20,7 +20,7 @@ class StartError(ConfigError, RuntimeError):
 class ConfigWarning(UserWarning):
     """Something in the lab's configuration has no effect, or not the one that was meant.
 
-    Said once in a process, when a cluster is made. To hear nothing of it:
+    Each warning is given once in a process, when a cluster is created. To turn them off:
     ``warnings.simplefilter("ignore", dask_hpc.ConfigWarning)``.
     """
 
@@ -30,23 +30,23 @@ class SubmitError(UserError):
 
 
 class ClusterClosed(UserError):
-    """The cluster is closed; a new one has to be made."""
+    """The cluster is closed; create a new one."""
 
 
 class JobsEnded(UserError):
-    """All jobs are over before the workers asked for have come: waiting longer does not help."""
+    """All jobs ended before the requested workers arrived: waiting longer does not help."""
 
 
 class WorkersTimeout(UserError, TimeoutError):
-    """The workers asked for were not there in time.
+    """The requested workers did not arrive in time.
 
     Attributes
     ----------
     arrived, wanted : int
-        Workers (processes) there at the end, and asked for.
+        Numbers of workers (processes) that had arrived at the end, and that were requested.
     """
 
-    def __init__(self, message: str, arrived: int = 0, wanted: int = 0):
+    def __init__(self, message: str, arrived: int = 0, wanted: int = 0) -> None:
         super().__init__(message)
         self.arrived = arrived
         self.wanted = wanted

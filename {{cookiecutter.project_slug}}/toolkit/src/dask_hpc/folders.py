@@ -21,7 +21,7 @@ PEOPLE = {"USER", "LOGNAME"}
 
 
 def made(text: str, where: str) -> str:
-    """The path of a folder that this computer and the nodes share, made if it is missing.
+    """Return the path of a folder that this computer and the nodes share; create it if missing.
 
     ``~`` and variables such as ``$USER`` are filled in here, since the batch system does not.
 
@@ -53,7 +53,7 @@ def made(text: str, where: str) -> str:
 
 
 def _why(path: str, error: OSError) -> str:
-    """What is known of the reason why a file can't be made in a folder."""
+    """Return what is known about the reason why a file can't be created in a folder."""
     if not isinstance(error, PermissionError):
         return error.strerror or str(error)  # a disk quota, a file system that is read-only
     status = Path(path).stat()
@@ -69,12 +69,13 @@ def _why(path: str, error: OSError) -> str:
 
 
 def on_the_node(text: str, where: str, shebang: str = "") -> tuple[str, list[str]]:
-    """A folder of the node's own as a word of the job script, and lines that make sure of it.
+    """Return a folder of the node's own as a word of the job script, and lines that check it.
 
-    ``~`` and variables are for the node's shell to fill in: what ``$TMPDIR`` is may be known there
-    alone. Left to themselves, one that is not set there would vanish from the worker's command, and
-    a folder that can't be made be a traceback of Dask's; the lines say it in plain words and end
-    the job. Text with more of a shell's syntax than that, and scripts of csh, are left as they are.
+    ``~`` and variables are for the node's shell to fill in: the value of ``$TMPDIR`` may be known
+    only there. Without these lines, a variable that is not set there would vanish from the worker's
+    command, and a folder that can't be created would end in a traceback from Dask; the lines say so
+    in plain words and end the job. Text with more shell syntax than that, and scripts of csh, are
+    left as they are.
 
     Parameters
     ----------

@@ -23,14 +23,14 @@ MOST = 8
 def lines(
     sections: Collection[str] | None = None, arguments: Collection[str] = ()
 ) -> dict[Path, str]:
-    """The files that hide keys of the lab's, and what to do about each in one line.
+    """Return the files that hide keys of the lab's file, and one line on what to do about each.
 
     Parameters
     ----------
     sections : collection of str, optional
         The sections of ``jobqueue`` that matter; default: all.
     arguments : collection of str
-        Arguments that go before all files.
+        Arguments that take precedence over all files.
     """
 
     def counts(section: str, key: str) -> bool:
@@ -45,7 +45,7 @@ def lines(
 
 
 def _variables(counts: Callable[[str, str], bool]) -> dict[Path, str]:
-    """The same of variables of the environment; for the sake of one form, as if they were files."""
+    """Return the environment variables that hide keys of the lab's file, as if they were files."""
     found = {}
     for path, content in config.files():
         for (section, key), there in _keys(content).items() if config.is_labs(path) else ():
@@ -63,7 +63,7 @@ def _variables(counts: Callable[[str, str], bool]) -> dict[Path, str]:
 
 
 def of_key(section: str, key: str) -> str:
-    """What to do about a key that is null, if that is so since a file hides the lab's value."""
+    """Return what to do about a key that is null because a file hides the lab's value."""
     for path, labs, keys in _hidden():
         if (pair := keys.get((section, key))) and pair[0] is None:
             return f"{path} says null, and goes before {labs} with {pair[1]!r}. {_remedy(path)}"
@@ -71,7 +71,7 @@ def of_key(section: str, key: str) -> str:
 
 
 def _hidden() -> Iterator[tuple[Path, Path, dict[tuple[str, str], tuple[Any, Any]]]]:
-    """File, the lab's file, and section and key → (value in the file, in the lab's)."""
+    """Yield file, lab's file, and section and key → (value in the file, value in the lab's)."""
     files = config.files()
     labs = [(at, path) for at, (path, _) in enumerate(files) if config.is_labs(path)]
     for at, (path, content) in enumerate(files):
@@ -88,7 +88,7 @@ def _hidden() -> Iterator[tuple[Path, Path, dict[tuple[str, str], tuple[Any, Any
 
 
 def _keys(content: dict[str, Any]) -> dict[tuple[str, str], Any]:
-    found = {}
+    found: dict[tuple[str, str], Any] = {}
     for section, keys in config_check.sections(content):
         found |= {(section, key): value for key, value in keys.items()}
     return found
@@ -111,7 +111,7 @@ def _shown(value: Any) -> str:
 
 
 def _remedy(path: Path) -> str:
-    """How to have the lab's file count."""
+    """Return how to make the lab's file count."""
     if (named := os.environ.get("DASK_CONFIG")) and (
         Path(named) in (path, path.parent)  # a file, or a folder of them
     ):

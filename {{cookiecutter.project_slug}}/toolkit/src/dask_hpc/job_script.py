@@ -9,6 +9,12 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    Job: Any  # dask-jobqueue's class, for mixins; it has no types
+else:
+    Job = object
 
 # What dask-jobqueue puts the worker's command in place of.
 COMMAND = "%(worker_command)s"
@@ -31,33 +37,33 @@ C_SHELLS = {"csh", "tcsh"}
 SHELLS = {"sh", "ash", "bash", "dash", "ksh", "ksh93", "mksh", "zsh"}
 
 
-class WaitsForWorker:
+class WaitsForWorker(Job):
     """Mixed into dask-jobqueue's Job class: its job script waits for the worker, as above.
 
-    A script that is none of a Bourne shell's is left as it is: HTCondor's, which has no shell of
-    its own, and those of csh.
+    A script that is not for a Bourne shell is left as it is: HTCondor's, which has no shell of its
+    own, and those for csh.
     """
 
     @property
     def _script_template(self) -> str:
-        template = super()._script_template
+        template: str = super()._script_template
         if is_bourne(self.shebang):
             return template.replace(COMMAND, COMMAND + WAITING)
         return template
 
 
 def is_bourne(shebang: str | None) -> bool:
-    """Whether the first line of a script names a shell with the syntax of the Bourne shell."""
+    """Return whether the first line of a script names a shell with the Bourne shell's syntax."""
     return _program(shebang) in SHELLS
 
 
 def is_c_shell(shebang: str | None) -> bool:
-    """Whether the first line of a script names a C shell."""
+    """Return whether the first line of a script names a C shell."""
     return _program(shebang) in C_SHELLS
 
 
 def _program(shebang: str | None) -> str:
-    """The name of the program in the first line of a script; empty: there is none."""
+    """Return the name of the program in a script's first line; empty if there is none."""
     words = (shebang or "").removeprefix("#!").split()
     if words and PurePosixPath(words[0]).name == "env":
         # Not its options and variables, as in `env -S FOO=1 bash`.

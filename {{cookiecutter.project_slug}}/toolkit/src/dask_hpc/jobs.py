@@ -51,7 +51,7 @@ class CommandError(RuntimeError):
     missing : bool
         There is no such command here.
     out : str
-        What it printed nevertheless.
+        What it printed on standard output all the same.
     """
 
     def __init__(self, command: str, *lines: str, missing: bool = False, out: str = ""):
@@ -80,10 +80,10 @@ async def run(
     stdin : path
         What it reads.
     timeout : float, optional
-        Seconds after which it is ended. Without one it is not ended even if nobody waits for it
-        any more: it may be a submission.
+        Seconds after which it is killed. Without a timeout it runs on even if nobody waits for it
+        any more, as it may be a submission.
     answer : file, optional
-        Into which it prints, for somebody who reads it if this process is killed before.
+        The file that it prints to, from which its output can be read if this process is killed.
     env : mapping, optional
         Its environment. Default: this process's.
 
@@ -136,7 +136,7 @@ async def run(
 
 
 def exit_words(code: int) -> str:
-    """How a process ended: its exit code, or the signal that ended it."""
+    """Return how a process ended, in words: its exit code, or the signal that ended it."""
     if code >= 0:
         return f"exit code {code}"
     try:
@@ -146,8 +146,8 @@ def exit_words(code: int) -> str:
 
 
 def _lines(command: str, text: str) -> list[str]:
-    """What a command said, without its own name before every line, each once."""
-    lines = {}
+    """Return the distinct lines that a command printed, without its name before each."""
+    lines: dict[str, str] = {}
     for raw in text.splitlines():
         line = raw.strip().removeprefix(f"{command}:").strip()
         line = re.sub(r"(?i)^(?:(?:error|fatal)\s*:|\[error\])\s*", "", line)
@@ -160,7 +160,7 @@ def _lines(command: str, text: str) -> list[str]:
 async def ask(
     scheduler: Scheduler, job_ids: Sequence[str], own: Sequence[str] = ()
 ) -> dict[str, JobStatus]:
-    """Those of these jobs that the batch system lists, by their ids; one call for all.
+    """Return the status of those jobs that the batch system lists, by id, with one call.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ async def ask(
 async def account(
     scheduler: Scheduler, job_ids: Sequence[str], own: Sequence[str] = ()
 ) -> dict[str, JobStatus]:
-    """Those of these jobs that the batch system's accounting knows, by their ids.
+    """Return the status of those jobs that the batch system's accounting knows, by id.
 
     Parameters
     ----------
@@ -194,9 +194,11 @@ async def account(
     Raises
     ------
     CommandError
-        There is no accounting here, or it does not answer, or it knows none of them.
+        There is no accounting here, or it does not answer, or it knows none of the jobs.
     """
-    found, failure, begun = {}, None, time.monotonic()
+    found: dict[str, JobStatus] = {}
+    failure: CommandError | None = None
+    begun = time.monotonic()
     for command in scheduler.accounting_commands(job_ids):
         # Where each job is a command, a long file may be read for each.
         if time.monotonic() - begun > LIST_TIMEOUT:
@@ -213,7 +215,7 @@ async def account(
 
 
 async def _read(scheduler: Scheduler, command: Sequence[str]) -> str:
-    """What a command says about jobs."""
+    """Return what a command prints about jobs, even if it fails because some are over."""
     try:
         return await run(command, timeout=LIST_TIMEOUT, env=scheduler.reading(os.environ))
     except CommandError as error:
@@ -223,7 +225,7 @@ async def _read(scheduler: Scheduler, command: Sequence[str]) -> str:
 
 
 async def cancel(scheduler: Scheduler, job_ids: Iterable[str], own: Sequence[str] = ()) -> None:
-    """Cancel these jobs with one call; jobs that are over already are no error.
+    """Cancel these jobs with one call; it is not an error if some are over already.
 
     Parameters
     ----------
@@ -249,7 +251,7 @@ async def cancel(scheduler: Scheduler, job_ids: Iterable[str], own: Sequence[str
 
 
 def cancel_words(scheduler: Scheduler, job_ids: Iterable[str], own: Sequence[str] = ()) -> str:
-    """What to type to cancel these jobs."""
+    """Return the command line that cancels these jobs."""
     job_ids = list(dict.fromkeys(job_ids))
     return "; ".join(map(shlex.join, commands.cancelling(scheduler, job_ids, own)))
 
@@ -266,7 +268,7 @@ class JobEvent:
         The job's id.
     state : JobState
     reason : str
-        In the batch system's own word; `Scheduler.explain` puts it in plain ones.
+        The batch system's own word; `Scheduler.explain` puts it in plain words.
     node : str
     """
 
@@ -279,7 +281,7 @@ class JobEvent:
 
 @dataclass
 class _Miss:
-    """A job that is not in the list."""
+    """A job that is missing from the list."""
 
     since: float  # by the watcher's clock; or since when it has no worker any more
     looks: int = 0  # since then
@@ -288,12 +290,12 @@ class _Miss:
 
 
 class Watcher:
-    """Asks the batch system about all our jobs, in one call, and tells who wants to know.
+    """Asks the batch system about all our jobs, with one call, and tells its subscribers.
 
     It lives on the event loop where `add` is called first (a cluster's own) and never blocks it.
-    When the list can't be had it says so once and keeps trying. A job is over when the list or the
-    accounting says so. That it is not listed is no such word, nor is anything that the list says
-    of a job against a worker of it that is there.
+    When the list is not available it says so once and keeps trying. A job is over when the list or
+    the accounting says so. That a job is not listed does not mean that it is over, and while a
+    worker of it is there, the list is not believed if it says that the job is still pending.
 
     Parameters
     ----------
@@ -306,13 +308,13 @@ class Watcher:
     Attributes
     ----------
     events : list of JobEvent
-        All so far, oldest first.
+        All events so far, oldest first.
     own : list of str
         The words of the job class's cancel command, see `commands`.
     failure : CommandError or None
         Why the jobs could not be listed, the last time.
     has_workers : callable or None
-        Tells of a job, by its id, whether a worker of it is there.
+        Takes a job's id and returns whether the job has a worker.
     """
 
     def __init__(
@@ -329,8 +331,8 @@ class Watcher:
         self._accounting = bool(scheduler.accounting_commands(["1"]))
         self._accounted = -math.inf  # when it was asked last, by the clock
         self._callbacks: list[Callable[[JobEvent], None]] = []
-        self._task: asyncio.Task | None = None
-        self._wake: asyncio.Event | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()  # a new one at each start, which may be on another loop
         self._lock: asyncio.Lock | None = None
         self.failure: CommandError | None = None
         self._quiet = 0
@@ -340,7 +342,7 @@ class Watcher:
 
     @property
     def jobs(self) -> dict[str, JobStatus]:
-        """The last that is known of every job, by its id, in the order of their answers."""
+        """The last known status of every job, by id, in the order in which they became known."""
         return dict(self._jobs)
 
     @property
@@ -353,7 +355,7 @@ class Watcher:
         self._callbacks.append(callback)
 
     def add(self, job_id: str) -> None:
-        """A job was submitted just now. To be called on the event loop."""
+        """Watch a job that was submitted just now. To be called on the event loop."""
         self._note(JobStatus(job_id, JobState.SUBMITTED))
         self._quiet, self._delay = 0, FIRST
         soon = time.monotonic() + FIRST
@@ -368,16 +370,15 @@ class Watcher:
         self._wake.set()
 
     def expedite(self) -> None:
-        """Something has happened to our jobs: ask soon. To be called on the event loop."""
+        """Ask soon, since something has happened to our jobs. To be called on the event loop."""
         self._quiet, self._delay = 0, FIRST
         # Workers may go one by one: a site is not asked more often than every other second.
         soon = max(time.monotonic() + FIRST, self.asked + AGAIN)
         self._due = min(self._due, soon)
-        if self._wake is not None:
-            self._wake.set()
+        self._wake.set()
 
     async def stop(self) -> None:
-        """End watching; what is known stays readable."""
+        """Stop watching; what is known stays readable."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -385,13 +386,13 @@ class Watcher:
                 await task
 
     def ended(self, job_ids: Iterable[str], state: JobState, reason: str = "") -> None:
-        """These jobs are over by our own doing: no need to ask about them any more."""
+        """Note that we have ended these jobs ourselves, and stop asking about them."""
         for job in job_ids:
             if job in self._jobs and not self._jobs[job].state.ended:
                 self._note(JobStatus(job, state, reason, self._jobs[job].node))
 
     async def poll(self) -> bool:
-        """Ask now; returns whether anything has changed."""
+        """Ask now, and return whether anything has changed."""
         if self._lock is None:
             self._lock = asyncio.Lock()
         async with self._lock:
@@ -432,7 +433,7 @@ class Watcher:
             return len(self.events) > known
 
     async def _account(self, doubtful: Sequence[str], now: float) -> None:
-        """Ask the accounting about jobs of which the list may know too little."""
+        """Ask the accounting about jobs about which the list may know too little."""
         live = set(self.live)
         doubtful = [job for job in doubtful if job in live]
         soon = now - self._accounted < ACCOUNT_PAUSE
@@ -452,7 +453,7 @@ class Watcher:
                 self._note(status)
 
     def _forgotten(self, now: float) -> list[str]:
-        """Jobs that have not been listed for so long that they are taken for over."""
+        """Return the jobs that have been missing for so long that they are considered over."""
         self._missing = {job: self._missing[job] for job in self.live if job in self._missing}
         return [
             job
@@ -485,7 +486,7 @@ class Watcher:
             self._due = time.monotonic() + self._delay
 
     def _note(self, status: JobStatus) -> bool:
-        """Remember a status; where it is new, make it an event."""
+        """Remember a status; if it is new, make it an event and return True."""
         known = self._jobs.get(status.job)
         if known is not None and known.state.ended:
             return False
@@ -510,9 +511,9 @@ _BEFORE = {
 
 
 def describe(scheduler: Scheduler, jobs: Iterable[JobStatus]) -> str:
-    """In plain words, one line, what these jobs wait for or how they ended.
+    """Describe in plain words, on one line, what these jobs wait for or how they ended.
 
-    Jobs with the same to say are named together.
+    Jobs for which the same is true are named together.
     """
     groups: dict[str, list[str]] = {}
     for status in sorted(jobs, key=lambda status: (len(status.job), status.job)):  # 9 before 10
@@ -541,13 +542,13 @@ def _phrase(scheduler: Scheduler, status: JobStatus) -> str:
 
 
 def names(ids: list[str]) -> str:
-    """Jobs by their ids, the first four of them: "jobs 12, 13"."""
+    """Name jobs by their ids, of which at most four are shown: "jobs 12, 13"."""
     shown = ", ".join(ids[:4]) + (f" and {len(ids) - 4} more" if len(ids) > 4 else "")
     return f"{'job' if len(ids) == 1 else 'jobs'} {shown}"
 
 
 def duration(seconds: float) -> str:
-    """A time in words: "40 s", "12 min", "3 h 20 min"."""
+    """Return a time in words: "40 s", "12 min", "3 h 20 min"."""
     seconds = round(seconds)
     if seconds < 120:
         return f"{seconds} s"

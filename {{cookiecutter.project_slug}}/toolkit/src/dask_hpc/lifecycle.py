@@ -8,6 +8,8 @@ import re
 import shlex
 import time
 import weakref
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dask.utils import format_bytes
 from distributed.core import Status
@@ -20,6 +22,11 @@ from .profiles import FromSettings
 from .schedulers import JobState, Scheduler
 from .tasks import Tasks
 
+if TYPE_CHECKING:
+    from .cluster import ClusterMixin
+    from .nodes import Nodes
+    from .profiles import Settings
+
 # Seconds in which a job that could not be cancelled is not tried again.
 JUST_NOW = 10.0
 
@@ -27,46 +34,54 @@ JUST_NOW = 10.0
 class OwnedJob(FromSettings, WaitsForWorker):
     """Mixed into dask-jobqueue's Job class: reports to the cluster that the job belongs to.
 
-    `bound_to` makes a class of it for one cluster, which dask-jobqueue takes as its ``job_cls``.
+    `bound_to` makes a class of it for one cluster, to be dask-jobqueue's ``job_cls``.
     """
 
-    _owner = None  # a weak reference to the cluster, set in the class that bound_to makes
-    _answer = None  # the file into which a submission prints, see Guard.submission
-    _memory_limit = None  # what the user wants instead of ours, likewise
-    _job_id_line = ""  # Scheduler.job_id_line, likewise
+    _owner: weakref.ref[ClusterMixin]  # set in the class that bound_to makes
+    _answer: BinaryIO | None = None  # the file that a submission prints to, see Guard.submission
+    _memory_limit: str | None = None  # what the user wants instead of ours, set like _owner
+    _command_template: str  # dask-jobqueue's, like the next
+    submit_command: str
+    _job_id_line = ""  # Scheduler.job_id_line, set like _owner
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self._job_id_line:
             self._command_template = f"{self._job_id_line}; {self._command_template}"
 
     @property
-    def worker_process_memory(self):
+    def worker_process_memory(self) -> str:
         if self._memory_limit is not None:
             return self._memory_limit
         limit = limits.SHARE * self.worker_memory / self.worker_processes
         return format_bytes(limit).replace(" ", "")
 
-    async def _call(self, cmd, *, shell=False, **_):
+    async def _call(self, cmd: Sequence[str], *, shell: bool = False, **_: Any) -> str:
         # dask-jobqueue runs every command through this; here that is the submission. Ours outlives
         # Ctrl-C, and its errors hold what the command said.
         argv = ["sh", "-c", " ".join(cmd)] if shell else cmd
         return await jobs.run(argv, answer=self._answer, env=self._environment())
 
-    def _environment(self):
-        # Of the submission, which becomes the job's own where the batch system hands it on.
-        return self._owner().batch.submitting(os.environ)
+    def _cluster(self) -> ClusterMixin:
+        owner = self._owner()
+        assert owner is not None  # it waits for its submissions
+        return owner
 
-    async def _submit_job(self, script):
+    def _environment(self) -> dict[str, str]:
+        # Of the submission, which becomes the job's own where the batch system hands it on.
+        return self._cluster().batch.submitting(os.environ)
+
+    async def _submit_job(self, script: str) -> str:
         if getattr(self, "use_stdin", False):
             # dask-jobqueue's LSF class goes through the shell here, and throws away what bsub says.
             command = shlex.split(self.submit_command)
             return await jobs.run(
                 command, stdin=script, answer=self._answer, env=self._environment()
             )
-        return await super()._submit_job(script)
+        said: str = await super()._submit_job(script)
+        return said
 
-    def _job_id_from_submit_output(self, out):
+    def _job_id_from_submit_output(self, out: str) -> str:
         # For every class the same, which HTCondor's would do in a way of its own.
         match = re.search(self.job_id_regexp, out)
         if match is None:
@@ -76,8 +91,8 @@ class OwnedJob(FromSettings, WaitsForWorker):
             raise ValueError(f"there is no job id in its answer, {said!r}")
         return match["job_id"]
 
-    async def start(self):
-        owner = self._owner()
+    async def start(self) -> None:
+        owner = self._cluster()
         with owner._guard.submission() as self._answer:
             try:
                 await self._start_elsewhere(owner.recovery.nodes)
@@ -88,12 +103,13 @@ class OwnedJob(FromSettings, WaitsForWorker):
                 raise refused(owner.batch, error) from None
             owner._note_submitted(self.name, self.job_id)
 
-    async def _start_elsewhere(self, nodes):
-        """Submit it, to none of the bad nodes where that is possible."""
-        batch = self._owner().batch
+    async def _start_elsewhere(self, nodes: Nodes) -> None:
+        """Submit the job, away from the bad nodes if that is possible."""
+        batch = self._cluster().batch
         options = batch.leave_out(nodes.left_out, self.job_extra_directives)
         if not options:
-            return await super().start()
+            await super().start()
+            return
         plain = self.submit_command
         self.submit_command = shlex.join([*shlex.split(plain), *options])
         try:
@@ -105,7 +121,7 @@ class OwnedJob(FromSettings, WaitsForWorker):
             self.submit_command = plain
             await super().start()
 
-    async def close(self):
+    async def close(self) -> None:
         owner = self._owner()
         if self.job_id and owner is not None:
             await owner._canceller.cancel(self.job_id)
@@ -113,9 +129,14 @@ class OwnedJob(FromSettings, WaitsForWorker):
         await ProcessInterface.close(self)
 
 
-def bound_to(cluster, job_cls: type, memory_limit: str | None = None, settings=None) -> type:
-    """The job class of this one cluster; it keeps its name, which dask-jobqueue's messages use."""
-    body = {
+def bound_to(
+    cluster: ClusterMixin,
+    job_cls: type[Any],
+    memory_limit: str | None = None,
+    settings: Settings | None = None,
+) -> type[Any]:
+    """Return the job class of this one cluster, with its old name, for dask-jobqueue's messages."""
+    body: dict[str, Any] = {
         "_owner": weakref.ref(cluster),
         "_memory_limit": memory_limit,
         "_job_id_line": cluster.batch.job_id_line,
@@ -127,14 +148,14 @@ def bound_to(cluster, job_cls: type, memory_limit: str | None = None, settings=N
     return type(job_cls.__name__, (OwnedJob, job_cls), body)
 
 
-def _dask_jobqueues(job_cls: type) -> set[str]:
-    """The patterns of a job's id that dask-jobqueue's own classes have."""
+def _dask_jobqueues(job_cls: type[Any]) -> set[str]:
+    """Return the patterns of a job's id that dask-jobqueue's own classes have."""
     own = [base for base in job_cls.__mro__ if base.__module__.startswith("dask_jobqueue.")]
     return {base.job_id_regexp for base in own if hasattr(base, "job_id_regexp")}
 
 
 def refused(scheduler: Scheduler, error: Exception) -> SubmitError:
-    """A failed submission as one line: the batch system's own words, and what to change."""
+    """Describe a failed submission in one line: the batch system's own words, what to change."""
     if isinstance(error, jobs.CommandError) and error.missing:
         return SubmitError(
             f"{error.command} was not found: jobs can be submitted only where "
@@ -149,31 +170,31 @@ def refused(scheduler: Scheduler, error: Exception) -> SubmitError:
 
 
 class Submissions:
-    """What scale returns on an event loop: awaited, it raises the refusal, if there was one.
+    """What `scale` returns on an event loop: awaiting it raises the refusal, if there was one.
 
-    No coroutine, about which Python would complain where nobody awaits it.
+    It is not a coroutine, as Python complains about a coroutine that is never awaited.
     """
 
-    def __init__(self, cluster):
+    def __init__(self, cluster: ClusterMixin) -> None:
         self._cluster = cluster
 
-    def __await__(self):
+    def __await__(self) -> Generator[Any, None, None]:
         return self._cluster._submitted_or_refused().__await__()
 
 
 class Canceller:
     """Collects the jobs that are to end at the same moment and cancels them with one call.
 
-    A job that is taken for over since nobody has heard of it for long is cancelled, too: then it
-    is over, whatever was wrong with the list.
+    A job that is considered over because it has been missing for long is cancelled, too, so that it
+    is over even if the list was wrong.
     """
 
-    def __init__(self, scheduler: Scheduler, watcher: jobs.Watcher):
+    def __init__(self, scheduler: Scheduler, watcher: jobs.Watcher) -> None:
         self.own: list[str] = []  # the words of the job class's cancel command
         self._scheduler = scheduler
         self._watcher = watcher
         self._waiting: list[str] = []
-        self._task: asyncio.Task | None = None
+        self._task: asyncio.Task[None] | None = None
         self._tried: dict[str, float] = {}  # in vain, when (time.monotonic); that was said
         self._flushes = Tasks("Cancelling jobs")
         watcher.subscribe(self._on_event)
@@ -183,17 +204,17 @@ class Canceller:
             self._waiting.append(event.job)
             self._begin()
 
-    def _begin(self) -> asyncio.Task:
+    def _begin(self) -> asyncio.Task[None]:
         if self._task is None:
             self._task = self._flushes.spawn(self._flush())
         return self._task
 
     async def over(self) -> None:
-        """Return when nothing is being cancelled any more."""
+        """Wait until nothing is being cancelled any more."""
         await self._flushes.over()
 
     async def cancel(self, *job_ids: str) -> None:
-        """Returns when the batch system has been told; jobs known to be over are left out."""
+        """Cancel jobs that are not known to be over; return when the batch system was told."""
         # Closing asks for each job once more; not again for what was just tried for a minute.
         now = time.monotonic()
         self._tried = {job: at for job, at in self._tried.items() if now - at < JUST_NOW}

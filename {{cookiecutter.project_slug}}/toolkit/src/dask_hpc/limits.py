@@ -12,7 +12,7 @@ OPTION = "--memory-limit"
 
 
 def taken_out(options: Sequence[str]) -> tuple[str | None, list[str]]:
-    """A ``--memory-limit`` of the user's own among a worker's options, and the other options.
+    """Split a worker's options into the value of ``--memory-limit``, if given, and the others.
 
     The last one counts, as on the command line.
     """

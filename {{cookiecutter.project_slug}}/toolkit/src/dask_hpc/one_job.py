@@ -34,7 +34,7 @@ _NOT_OF_A_JOB = ("scheduler_options", "shared_temp_directory", "config_name", "m
 
 
 def script(program: Sequence[str], nodes: int, config_name: str | None = None) -> str:
-    """The job script.
+    """Return the job script.
 
     Parameters
     ----------
@@ -88,12 +88,12 @@ def script(program: Sequence[str], nodes: int, config_name: str | None = None) -
 
 
 def check_program(path: str) -> None:
-    """Refuse what Python can't run, before it waits in the queue.
+    """Raise an error for what Python can't run, before it waits in the queue.
 
     Raises
     ------
     ConfigError
-        It is not there, or no Python program; one line with what to do.
+        It is not there, or is not a Python program. The message is one line with what to do.
     """
     program = Path(path)
     if program.is_dir():
@@ -128,15 +128,17 @@ def check_program(path: str) -> None:
                 warnings.simplefilter("ignore")
                 compile(head, path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
-        line = f", line {error.lineno}" if getattr(error, "lineno", None) else ""
+        number = getattr(error, "lineno", None)
+        line = f", line {number}" if number else ""
         what = getattr(error, "msg", None) or str(error)
         raise ConfigError(f"{path}{line}: Python can't read it as a program ({what}).") from None
 
 
 def of_this_computer(folder: Path) -> bool:
-    """Whether a folder is likely on a disk of this computer's own, which nodes do not see.
+    """Return whether a folder is probably on a local disk, which the nodes do not see.
 
-    It is where ``/tmp`` or the system is, and the home, which is shared at most sites, is not.
+    That is so if ``/tmp`` or the system is on the same file system, and the home directory, which
+    is shared at most sites, is not.
     """
     own = {_device(Path(name)) for name in ("/", "/tmp", "/dev/shm")}
     return _device(folder) in own and _device(Path.home()) not in own

@@ -15,6 +15,10 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .schedulers import Scheduler
 
 JOB = "{job}"
 NOWHERE = "/dev/null"
@@ -31,12 +35,12 @@ class _Dialect:
     own_out: tuple[str, ...] = ()  # the names that it gives itself; none: there is no file
     own_err: tuple[str, ...] = ()  # none: errors go where the rest goes
     folder: tuple[str, ...] = ()  # options for the folder that relative names are of
-    join: Callable[[Sequence[str]], bool] = lambda words: False  # whether both go into one file
+    join: Callable[[Sequence[str]], bool] = lambda _: False  # whether both go into one file
     hosts: bool = False  # names may begin with "host:"
 
 
 def _follows(words: Sequence[str], option: str, value: str) -> bool:
-    """Whether the last of such options has a value that begins so."""
+    """Return whether the last value given to the option begins with `value`."""
     given = _values(words, (option,))
     return bool(given) and given[-1].startswith(value)
 
@@ -92,9 +96,12 @@ _DIALECTS = {
 
 
 def forms(
-    batch, header: str | Mapping[str, object], name: str | None, folder: str | None = None
+    batch: Scheduler,
+    header: str | Mapping[str, object],
+    name: str | None,
+    folder: str | None = None,
 ) -> list[str]:
-    """Forms of the files that hold what a job prints, errors last; empty if there are none.
+    """Return forms of the files with a job's output, errors last; empty if there are none.
 
     Parameters
     ----------
@@ -102,9 +109,9 @@ def forms(
     header : str or mapping
         The job script's lines for the batch system; for HTCondor, its keys and values.
     name : str or None
-        The job's.
+        The job's name.
     folder : str, optional
-        Where the job is submitted; default: the present folder.
+        Where the job is submitted; default: the current folder.
     """
     folder = folder or os.getcwd()  # noqa: PTH109 - a str
     if not isinstance(header, str):
@@ -133,14 +140,14 @@ def _named(own: tuple[str, ...], folder: str, name: str | None) -> list[str]:
     return [f"{folder}/{form.format(name=name, job=JOB)}" for form in own]
 
 
-def has_own(batch, header: str) -> bool:
-    """Whether directives say themselves where output goes."""
+def has_own(batch: Scheduler, header: str) -> bool:
+    """Return whether the directives themselves say where output goes."""
     dialect, words = _DIALECTS[batch.name], _words(header, batch.directive)
     return bool(_values(words, (*dialect.out, *dialect.err)))
 
 
 def _words(header: str, mark: str) -> list[str]:
-    """All words of the directives."""
+    """Return all words of the directives."""
     found: list[str] = []
     for line in header.splitlines():
         if not line.startswith(mark):
@@ -153,7 +160,7 @@ def _words(header: str, mark: str) -> list[str]:
 
 
 def _values(words: Sequence[str], options: Iterable[str]) -> list[str]:
-    """The values of these options, in their order."""
+    """Return the values of these options, in the order in which they were given."""
     found = []
     for number, word in enumerate(words):
         for option in options:
@@ -221,14 +228,14 @@ def _of_condor(header: Mapping[str, object], folder: str) -> list[str]:
 
 
 def _plain(form: str) -> str:
-    """A form without wildcards as the path that it stands for."""
+    """Return the path that a form without wildcards stands for."""
     return re.sub(r"\[([*?[])\]", r"\1", form)
 
 
 def files(form: str, job: str | None) -> list[str]:
-    """The files of a job, or of any, that a form stands for; the newest last.
+    """Return the files that a form stands for, of one job or of any; the newest last.
 
-    Where it stands for a single one, that one, whether it is there or not.
+    A form that stands for a single file gives that one, whether it exists or not.
     """
     pattern = form.replace(JOB, "*" if job is None else glob.escape(job))
     if "*" not in re.sub(r"\[[*?[]\]", "", pattern):
@@ -238,5 +245,5 @@ def files(form: str, job: str | None) -> list[str]:
 
 
 def shown(form: str, job: str) -> str:
-    """A form for people."""
+    """Return a form as it is shown to people."""
     return _plain(form.replace(JOB, job))

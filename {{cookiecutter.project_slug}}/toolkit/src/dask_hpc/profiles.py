@@ -21,6 +21,7 @@ import dask.config
 from .config import packaged
 from .config_check import NO_KEYS, RENAMED, is_blank
 from .errors import ConfigError
+from .job_script import Job
 from .schedulers import Scheduler
 
 # A job can't be without; null in a profile counts as left out.
@@ -32,7 +33,7 @@ _temporary = itertools.count()
 
 
 def names() -> list[str]:
-    """The profiles that the configuration has, by name."""
+    """Return the names of the profiles that the configuration has."""
     sections = dask.config.get("jobqueue", None)
     return sorted(
         str(name)
@@ -43,7 +44,7 @@ def names() -> list[str]:
 
 @dataclass(frozen=True)
 class Settings:
-    """What ``jobqueue.yaml`` says of one kind of jobs; read at each look, as by dask-jobqueue.
+    """What ``jobqueue.yaml`` says about one kind of job; read anew each time, as by dask-jobqueue.
 
     Attributes
     ----------
@@ -59,21 +60,21 @@ class Settings:
     nulls: frozenset[str] = frozenset()
 
     def all(self) -> dict[str, Any]:
-        """Key → value, for all keys."""
+        """Return the values of all keys, by key."""
         return merged(self.batch, self.name, self.nulls)
 
     def get(self, argument: str) -> Any:
-        """The value for an argument of this name that is not given."""
+        """Return the value for an argument of this name that is not given."""
         key = {"job_name": "name"}.get(argument, argument.replace("_", "-"))
         return self.all().get(key)
 
 
-class FromSettings:
+class FromSettings(Job):
     """Mixed into dask-jobqueue's Job classes: what is not an argument comes from `Settings`."""
 
     _settings: Settings | None = None
 
-    def __init__(self, *args, config_name=None, **kwargs):
+    def __init__(self, *args: Any, config_name: str | None = None, **kwargs: Any) -> None:
         if self._settings is None:
             super().__init__(*args, config_name=config_name, **kwargs)
             return
@@ -83,7 +84,7 @@ class FromSettings:
 
 
 def merged(batch: Scheduler, name: str, nulls: Collection[str] = ()) -> dict[str, Any]:
-    """All keys of a profile, with those of the batch system's section where it has none.
+    """Return all keys of a profile; the batch system's section has those that the profile lacks.
 
     Lists replace those of the batch system's section; mappings, such as ``scheduler-options``, are
     completed from it. dask-jobqueue's old names of keys become the new ones.
@@ -99,8 +100,9 @@ def merged(batch: Scheduler, name: str, nulls: Collection[str] = ()) -> dict[str
     Raises
     ------
     ConfigError
-        There is no such profile (one line with those that there are), or it holds no keys.
+        There is no such profile (the message lists the known ones), or it holds no keys.
     """
+    assert batch.section is not None  # or there would be no such jobs
     if name != batch.section and name not in names():
         known = ", ".join([batch.section, *names()])
         raise ConfigError(
@@ -125,7 +127,7 @@ def merged(batch: Scheduler, name: str, nulls: Collection[str] = ()) -> dict[str
 
 
 def _section(batch: Scheduler, name: str) -> dict[str, Any]:
-    """A section as it is in force, its keys by their present names."""
+    """Return a section as it is in force, its keys by their current names."""
     keys = dask.config.get(f"jobqueue.{name}", None)
     if keys is not None and not isinstance(keys, dict):
         raise ConfigError(f"jobqueue.{name} in jobqueue.yaml {NO_KEYS}.")
@@ -138,15 +140,15 @@ def _section(batch: Scheduler, name: str) -> dict[str, Any]:
 
 
 def renamed(batch: Scheduler) -> dict[str, str]:
-    """dask-jobqueue's old names of keys, and the new ones."""
+    """Return dask-jobqueue's old names of keys, and the new ones."""
     return RENAMED | ({"project": "account"} if batch.account_key == "account" else {})
 
 
 @contextlib.contextmanager
 def read_as(keys: dict[str, Any]) -> Iterator[str]:
-    """A section of the configuration with these keys, as long as something is made from it.
+    """Keep a section with these keys in the configuration while something is made from it.
 
-    Yields its name, which nobody else has: clusters of several threads do not see each other's.
+    Yields its name, which is unique: clusters in several threads do not see each other's.
     """
     name = f"{_PRIVATE}{next(_temporary)}"
     with dask.config.set({f"jobqueue.{name}": keys}):

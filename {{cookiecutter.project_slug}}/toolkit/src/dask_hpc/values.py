@@ -43,7 +43,7 @@ TEXTS = SHELL_LINES | {"worker-extra-args", "job-extra-directives", "job-directi
 
 
 def number(value: Any) -> float | int | None:
-    """A number as one of Python's own, whichever library it is from; None: it is none."""
+    """Return a number of any library as one of Python's own; None if it is not a number."""
     if isinstance(value, bool) or type(value).__name__ == "bool_":  # NumPy's
         return None
     try:
@@ -54,13 +54,13 @@ def number(value: Any) -> float | int | None:
 
 
 def whole(value: Any) -> int | None:
-    """A whole number, also one that is the result of a division (``2.0``); None: it is none."""
+    """Return a whole number, which may be written as ``2.0``; None if it is not one."""
     found = number(value)
     return int(found) if found is not None and float(found).is_integer() else None
 
 
 def count(value: Any) -> str:
-    """What is wrong with a number of cores or processes of one job."""
+    """Return what is wrong with the number of cores or processes of one job."""
     found = whole(value)
     if found is None or found < 1:
         return f"must be a whole number, 1 or more, not {value!r}"
@@ -70,14 +70,14 @@ def count(value: Any) -> str:
 
 
 def idle_cores(cores: int, processes: int) -> str:
-    """What is doubtful about a number of processes that are to share a job's cores."""
+    """Return what is doubtful about the number of processes that share a job's cores."""
     if left := cores % processes:
         return f"does not divide cores: {left} of {cores} cores stay idle"
     return ""
 
 
 def times(value: Any) -> str:
-    """What is wrong with how often something is done."""
+    """Return what is wrong with a number of times."""
     found = whole(value)
     if found is None or found < 0:
         return f"must be a whole number, 0 or more, not {value!r}"
@@ -85,7 +85,7 @@ def times(value: Any) -> str:
 
 
 def amount(value: Any) -> str:
-    """What is wrong with a number of workers, jobs or cores that is rounded to whole jobs."""
+    """Return what is wrong with a number of workers, jobs or cores, to be rounded to whole jobs."""
     found = number(value)
     if found is None or not 0 <= found < math.inf:
         return f"must be a number, 0 or more, not {value!r}"
@@ -93,17 +93,17 @@ def amount(value: Any) -> str:
 
 
 def method(value: Any) -> str:
-    """What is wrong with a start method of worker processes."""
+    """Return what is wrong with a start method of worker processes."""
     return "" if value in START_METHODS else f"must be forkserver or spawn, not {value!r}"
 
 
 def flag(value: Any) -> str:
-    """What is wrong with a yes or no."""
+    """Return what is wrong with a truth value."""
     return "" if isinstance(value, bool) else f"must be true or false, not {value!r}"
 
 
 def memory(value: Any, processes: int = 1) -> str:
-    """What is doubtful about the memory of a job of so many processes."""
+    """Return what is doubtful about the memory of a job with this number of processes."""
     if line := unreadable_memory(value):
         return line
     if isinstance(value, str) and not AMOUNT.fullmatch(value):
@@ -120,7 +120,7 @@ def memory(value: Any, processes: int = 1) -> str:
 
 
 def unreadable_memory(value: Any) -> str:
-    """Why Dask can't take this for an amount of memory."""
+    """Return why Dask can't read this as an amount of memory."""
     text = memory_text(value)
     try:
         size = parse_bytes(text)
@@ -135,7 +135,7 @@ def unreadable_memory(value: Any) -> str:
 
 
 def memory_text(value: Any) -> Any:
-    """An amount of memory as text, if it is a number (of bytes); else as it is."""
+    """Return an amount of memory as text if it is a number (of bytes), else as it is."""
     size = number(value)
     if size is None or not math.isfinite(size):
         return value
@@ -144,11 +144,11 @@ def memory_text(value: Any) -> Any:
 
 
 def duration(value: Any) -> str:
-    """What is wrong with a time such as "30 minutes"; 0 stands for never."""
+    """Return what is wrong with a time such as "30 minutes"; 0 stands for never."""
     if number(value) == 0:
         return ""
     try:
-        if isinstance(value, str) and parse_timedelta(value, None) >= 0:
+        if isinstance(value, str) and parse_timedelta(value, False) >= 0:
             return ""
     except (ValueError, TypeError, LookupError):
         pass
@@ -156,7 +156,7 @@ def duration(value: Any) -> str:
 
 
 def seconds(value: Any) -> str:
-    """What is wrong with a time that may be a bare number, of seconds."""
+    """Return what is wrong with a time, which may be a number of seconds without a unit."""
     size = number(value)
     try:
         if parse_timedelta(value if size is None else size, "s") > 0:
@@ -167,19 +167,19 @@ def seconds(value: Any) -> str:
 
 
 def interface(value: Any) -> str:
-    """What is wrong with the name of a network interface."""
+    """Return what is wrong with the name of a network interface."""
     if isinstance(value, str) and INTERFACE.fullmatch(value):
         return ""
     return f"must be a name as `ip address` shows it, such as ib0 or eth0, not {value!r}"
 
 
 def job_name(name: str) -> str:
-    """A name for jobs, without what breaks a line of a job script or the name of a file."""
+    """Return a name for jobs, without what would break a job script's line or a file's name."""
     return re.sub(r"[\s/\\'\"]+", "-", name.strip())
 
 
 def cluster_name(name: str) -> str:
-    """A name for a cluster: its workers' names begin with it, as words of a command line.
+    """Return a name for a cluster, fit to be a part of its workers' names on a command line.
 
     Variables and commands stay, for the job's shell to fill in: ``run-${SLURM_ARRAY_TASK_ID}``.
     """
@@ -188,14 +188,14 @@ def cluster_name(name: str) -> str:
 
 
 def folder(value: Any) -> str:
-    """What is wrong with the name of a folder."""
+    """Return what is wrong with the name of a folder."""
     if isinstance(value, str | os.PathLike) and str(value).strip():
         return ""
     return f"must be the name of a folder, not {value!r}"
 
 
 def scheduler_options(value: Any) -> str:
-    """What is wrong with the arguments that Dask's scheduler is to be started with."""
+    """Return what is wrong with the arguments for Dask's scheduler."""
     if not isinstance(value, dict):
         return f'must be a mapping, like {{"dashboard_address": ":8787"}}, not {value!r}'
     if value.get("interface") is not None and (line := interface(value["interface"])):
@@ -222,10 +222,10 @@ def _parameters(cls: type) -> Iterator[str]:
 
 
 def one_line(key: str, value: Any) -> str:
-    """Why this value can't be in a line of a job script.
+    """Return why this value can't be in a line of a job script.
 
-    A line break in it would begin a line of its own, which the shell on the compute node runs; a
-    list or mapping, where one text belongs, would stand there with its brackets.
+    A line break in it would begin another line, which the shell on the compute node would run; a
+    list or mapping in the place of a text would be written there with its brackets.
     """
     if key in ONE_TEXT and value and isinstance(value, list | tuple | set | dict):
         return f"{value!r} is more than one text"
@@ -251,7 +251,7 @@ def _breaks_a_line(character: str) -> bool:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All texts in a value, which may be a list or a mapping of them."""
+    """Yield all texts in a value, which may be a list or a mapping of them."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

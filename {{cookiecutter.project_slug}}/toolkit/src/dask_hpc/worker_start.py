@@ -34,10 +34,10 @@ _PLAIN = re.compile(r"[\w.,:/+-]*", re.ASCII)
 
 
 def add_worker_start(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """A cluster's arguments with those filled in that decide how its workers start.
+    """Return a cluster's arguments, completed with those that decide how its workers start.
 
-    What the user says for workers goes first: options in `worker_extra_args`, variables that the
-    prologue or the submitting shell sets, and a start method in Dask's own configuration.
+    What the user says about workers takes precedence: options in `worker_extra_args`, variables
+    that the prologue or the submitting shell sets, and a start method in Dask's own configuration.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def add_worker_start(kwargs: dict[str, Any]) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        A key of ours has a value that it can't have.
+        One of our keys has an invalid value.
     """
 
     def setting(name: str) -> Any:
@@ -76,14 +76,14 @@ def add_worker_start(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def start_method() -> str:
-    """How a nanny starts its worker, as the configuration says: forkserver by default.
+    """Return how a nanny starts its worker, as the configuration says; default: forkserver.
 
     Raises
     ------
     ConfigError
-        It is no such method.
+        There is no such method.
     """
-    value = dask.config.get(f"{SECTION}.worker-start-method", None)
+    value: str | None = dask.config.get(f"{SECTION}.worker-start-method", None)
     if value is None:
         return "forkserver"
     if line := values.method(value):
@@ -92,7 +92,7 @@ def start_method() -> str:
 
 
 def worker_dashboards() -> bool:
-    """Whether each worker has web pages of its own, as the configuration says: no by default.
+    """Return whether each worker has its own web pages, as the configuration says; default: no.
 
     Raises
     ------
@@ -106,23 +106,23 @@ def worker_dashboards() -> bool:
 
 
 def is_chosen_elsewhere() -> bool:
-    """Whether somebody has set Dask's own key for the start method."""
+    """Return whether somebody has set Dask's own key for the start method."""
     written = dask.config.merge(
         *(content for _, content in doubts.files()), dask.config.collect_env()
     )
     if dask.config.get(DASKS_OWN, None, config=written) is not None:
         return True
     default = dask.config.get(DASKS_OWN, None, config=dask.config.merge(*dask.config.defaults))
-    return dask.config.get(DASKS_OWN, default) != default
+    return bool(dask.config.get(DASKS_OWN, default) != default)
 
 
 def nanny_variables() -> dict[str, Any]:
-    """The variables that a nanny sets for its worker, as Dask's configuration says.
+    """Return the variables that a nanny sets for its worker, as Dask's configuration says.
 
     A forkserver has imported NumPy before the nanny sets ``nanny.environ``, so that variables such
     as ``OMP_NUM_THREADS`` would be read too early.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for key in ("pre-spawn-environ", "environ"):
         found |= dask.config.get(f"distributed.nanny.{key}", None) or {}
     return {
@@ -131,12 +131,12 @@ def nanny_variables() -> dict[str, Any]:
 
 
 def _fits(name: Any, value: Any) -> bool:
-    """Whether a variable can be set in a line of shell."""
+    """Return whether a variable can be set in a line of shell."""
     return bool(_NAME.fullmatch(str(name))) and str(value).isprintable()
 
 
 def _export(name: str, value: Any) -> str:
-    """A line of shell that sets a variable unless it is set, also to nothing."""
+    """Return a line of shell that sets a variable unless it is set, even if to an empty text."""
     text = str(value)
     if _PLAIN.fullmatch(text):
         return f"export {name}=${{{name}-{text}}}"

@@ -20,7 +20,7 @@ NUMBERS = {"cores", "processes", "job-cpu", "ncpus", "mem"}
 
 
 def doubts(path: Path, only: Collection[str] | None = None) -> list[str]:
-    """What is doubtful in this file, one line each, which begins with the line's number.
+    """Return what is doubtful in this file, each in one line that begins with the line's number.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def _of(
 
 
 def _misread(key: str, dotted: str, value: yaml.Node) -> Iterator[str]:
-    """A value that YAML takes for something else than what is written."""
+    """Report a value that YAML reads as something else than what is written."""
     if isinstance(value, yaml.SequenceNode):
         for item in value.value:
             yield from _misread(key, dotted, item)

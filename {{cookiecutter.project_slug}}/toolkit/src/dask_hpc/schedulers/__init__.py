@@ -17,7 +17,7 @@ __all__ = ["SCHEDULERS", "JobState", "JobStatus", "Scheduler", "get"]
 
 
 def get(name: str) -> Scheduler:
-    """The description of the batch system of that name.
+    """Return the description of the batch system of that name.
 
     Raises
     ------

@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
+from typing import Any
 
 
 class JobState(enum.StrEnum):
-    """Where a job is in its life, in one vocabulary for all batch systems."""
+    """The state of a job, in one vocabulary for all batch systems."""
 
     SUBMITTED = "submitted"  # the batch system took it; nothing else is known yet
     PENDING = "pending"
@@ -59,15 +60,15 @@ class JobStatus:
         Its id.
     state : JobState
     reason : str
-        Why it is in that state, in the batch system's own word; empty if it gives none.
+        Why it is in that state, in the batch system's own word; empty if there is none.
     node : str
         Where it runs or ran; empty before it starts.
     elapsed, left : float or None
-        Seconds that it has run and may still run, when it was listed; None: the list does not say,
-        or there is no limit.
+        Seconds that it had run and could still run when it was listed; None if the list does not
+        say, or there is no limit.
     name : str
-        The job's; empty: the list does not say. Two statuses that differ only in this or in the
-        times are the same.
+        The job's name; empty if the list does not say. Two statuses that differ only in their name
+        or times are equal.
     """
 
     job: str
@@ -92,9 +93,9 @@ _COUNTS = (
 
 
 def merged(parts: Iterable[JobStatus]) -> list[JobStatus]:
-    """One status for each job; parts of a job, such as an array's tasks, have its id.
+    """Merge the parts of each job, such as an array's tasks, into one status per job.
 
-    The times are those of the part that ends first.
+    Parts of a job have the same id. The times are those of the part that ends first.
     """
     jobs: dict[str, list[JobStatus]] = {}
     for part in parts:
@@ -143,8 +144,8 @@ def _no_walltime(text: str) -> float:
 LONGEST = 2**31 - 1
 
 
-def read_walltime(text: str, patterns: Sequence[re.Pattern], label: str, forms: str) -> float:
-    """Seconds in a walltime that one of the patterns matches as a whole.
+def read_walltime(text: str, patterns: Sequence[re.Pattern[str]], label: str, forms: str) -> float:
+    """Return the seconds in a walltime that one of the patterns matches as a whole.
 
     Parameters
     ----------
@@ -157,7 +158,7 @@ def read_walltime(text: str, patterns: Sequence[re.Pattern], label: str, forms: 
     Raises
     ------
     ValueError
-        None of them matches, or it is no time at all, or more than 68 years; one line.
+        No pattern matches, or the walltime is zero or more than 68 years. The message is one line.
     """
     text = str(text).strip()
     match = next(filter(None, (pattern.fullmatch(text) for pattern in patterns)), None)
@@ -178,7 +179,7 @@ _DURATION = re.compile(r"(?:(?:(?P<d>\d+)-)?(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d+)",
 
 
 def read_duration(text: str) -> float | None:
-    """Seconds in a time that a list shows, ``D-HH:MM:SS`` or its end; None if it is no time."""
+    """Return the seconds in a time from a list, ``D-HH:MM:SS`` or its end, or None."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         return None
@@ -187,9 +188,9 @@ def read_duration(text: str) -> float | None:
 
 
 def since(text: str, form: str) -> float | None:
-    """Seconds since a moment that a list shows; None if it is no time, or not yet.
+    """Return the seconds since a time from a list; None if it is not a time, or in the future.
 
-    The list has no time zone: it is this computer's, as people read it.
+    The list does not name a time zone; the time is taken as this computer's local time.
     """
     try:
         passed = time.time() - time.mktime(time.strptime(text.strip(), form))
@@ -217,7 +218,7 @@ class Scheduler:
     label : str
         As people write it.
     cluster_class : str or None
-        Name of the class in `dask_hpc` (the same as in dask-jobqueue); None: workers run here.
+        Name of the class in `dask_hpc` (the same as in dask-jobqueue); None if workers run here.
     section : str or None
         Its section of ``jobqueue.yaml``.
     account_key, queue_key : str or None
@@ -227,46 +228,46 @@ class Scheduler:
     required : tuple of str
         Keys of that section, beside cores and memory, that a job can't do without.
     unasked : mapping
-        What dask-jobqueue does not ask for by itself and each job needs: key that asks → "cores" or
-        "memory", a comma, and how it is written.
+        What each job needs and dask-jobqueue does not request by itself: the key that requests it
+        → "cores" or "memory", a comma, and how the key is written.
     directive : str
-        What a line of the job script for the batch system begins with. Empty: there are no such
-        lines; the script is a list of ``key = value``.
+        What a line of the job script for the batch system begins with; empty if there are no such
+        lines and the script is a list of ``key = value``.
     directives_type : type
         What the key ``job-extra-directives`` holds: list, or dict.
     log_key : str or None
-        The key there for the folder where jobs' output goes; None: dask-jobqueue uses none.
+        The key there for the folder where jobs' output goes; None if dask-jobqueue has none.
     log_names : tuple of str
         Names of a job's files there, as dask-jobqueue has the batch system write them, with
-        ``{name}`` (the job's) and ``{job}`` (its id). A ``*`` is what can't be known before.
+        ``{name}`` (the job's) and ``{job}`` (its id). A ``*`` is what can't be known beforehand.
     log_user : str
-        What stands for the user's name in paths of a job's output; empty: nothing does.
+        What stands for the user's name in paths of a job's output; empty if nothing does.
     submit, see_jobs, see_queues, see_reason, cancel : str
-        What people type to submit a job script, see their jobs, the queues (empty: there is no such
-        command) and what a job waits for (empty: the list says it), and to cancel a job. The last
-        two want a job's id after them.
+        What people type to submit a job script, to see their jobs, the queues (empty if there is no
+        such command) and what a job waits for (empty if the list says it), and to cancel a job. The
+        last two take a job's id.
     cores_in_script : tuple of str
-        Regular expressions, each with a group that is a number; the job's cores are their product,
-        of those that are in its script.
+        Regular expressions, each with a group that is a number; a job's cores are the product of
+        the numbers that its script has.
     job_id_pattern : str
         Regular expression with a group ``job_id`` that finds the id in what `submit` prints.
     job_id_variables : tuple of str
         Variables that hold the job's id in the environment of each of its processes; the first that
         is set counts.
     job_id_line : str
-        What the job has to run so that one of them is set, in its shell; empty: the batch system
-        itself sets it.
+        What the job's shell has to run so that one of them is set; empty if the batch system itself
+        sets it.
     walltime_key : str or None
-        The key there for how long a job may run; None: jobs have no such limit.
+        The key there for how long a job may run; None if jobs have no such limit.
     walltime_forms, walltime_example : str
-        How one is written, in one line, and one hour as most people write it.
+        How a walltime is written, in one line, and one hour as most people write it.
     parse_walltime : callable
-        Text → seconds; ValueError, one line, for what this batch system can't read.
+        Text → seconds; raises ValueError, with one line, for what this batch system can't read.
     list_command, cancel_command : callable
         Job ids → the command's argument list, for all of them in one call.
     accounting_commands : callable
-        Job ids → argument lists of commands that know how ended jobs ended, which `list_command`
-        may have forgotten; empty: there are none.
+        Job ids → argument lists of commands that know how jobs ended, which `list_command` may have
+        forgotten; empty if there are none.
     list_extra : callable
         Arguments that a site adds to the cancel command → those that the list command needs, too.
     where : callable
@@ -274,22 +275,22 @@ class Scheduler:
         arguments that tell the cancel command, and by `list_extra` the others, to which of several
         clusters jobs are submitted.
     reading_variables : tuple of str
-        Patterns of environment variables that change what the commands that list and cancel say or
-        do. They are not for the commands that are run here.
+        Patterns of environment variables that change what the commands that list and cancel jobs
+        say or do. The commands that are run here do not get them.
     job_variables : tuple of str
         Patterns of those that a job has, and that change jobs submitted from within it.
     inside_variables : tuple of str
-        Those that tell that a process is in a job.
+        Those that are set if a process is in a job.
     name_options, name_variables : tuple of str
-        Options and environment variables of the submit command that name a job otherwise than
+        Options and environment variables of the submit command that give a job another name than
         dask-jobqueue does.
     leave_out : callable
-        Nodes' names, and the value of ``job-extra-directives`` → arguments of the submit command
-        with which a job runs on none of the nodes; empty: there is no such thing.
+        Names of nodes, and the value of ``job-extra-directives`` → arguments of the submit command
+        that keep a job off these nodes; empty if there are none.
     capacity_command : callable
         Queue's name, or None for the default one → argument list.
     settings_command : tuple of str
-        Shows how the site has set it up; empty: there is no such command.
+        Shows how the site has set it up; empty if there is no such command.
     parse_list, parse_accounting, parse_capacity, parse_settings : callable
         What these commands print → list of `JobStatus` (twice), number of CPUs of the queue, and
         the version, with those settings that decide how soon a job starts.
@@ -301,9 +302,9 @@ class Scheduler:
     refusals : mapping
         Part of what it says when it refuses a job → what to change.
     not_there : tuple of str
-        Parts of the messages by which it says that a job is over or forgotten; no failure.
+        Parts of the messages which say that a job is over or forgotten, and are not failures.
     nowhere : tuple of str
-        Parts of those by which it refuses a job that would not run on any node.
+        Parts of the messages which refuse a job that could not run on any node.
     """
 
     name: str
@@ -357,25 +358,26 @@ class Scheduler:
     nowhere: tuple[str, ...] = ()
 
     def reading(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """The environment of commands that list and cancel: what they say is not the user's choice.
+        """Return the environment of the commands that list and cancel jobs.
 
-        Nor is their language, in which errors are told, and of which Perl complains where the
-        computer does not have it.
+        It lacks the variables by which users change what these commands print. Their language is
+        fixed as well: error messages are translated into it, and Perl complains about a language
+        that the computer does not have.
         """
         kept = _without(environ, (*self.reading_variables, "LANGUAGE", "LC_*"))
         return {**kept, "LC_ALL": "C"}
 
     def submitting(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """The environment of the submit command: the user's, without what an outer job has set.
+        """Return the environment of the submit command: the user's, without that of an outer job.
 
-        It may become the job's own, and what the outer job has asked for would be asked for there.
+        The new job may inherit it, and would then request what the outer job had requested.
         """
         if not any(environ.get(name) for name in self.inside_variables):
             return dict(environ)
         return _without(environ, self.job_variables)
 
     def own_names(self, words: Iterable[str], environ: Mapping[str, str]) -> list[str]:
-        """Names that a user gives to jobs, among the words of directives and submit command."""
+        """Return the names that a user gives to jobs in directives or in the submit command."""
         text = " ".join(map(str, words))
         found = [environ[name] for name in self.name_variables if environ.get(name)]
         for option in self.name_options:
@@ -384,9 +386,9 @@ class Scheduler:
         return found
 
     def explain(self, reason: str) -> str:
-        """A job's reason in plain words, the batch system's own word after them.
+        """Return a job's reason in plain words, followed by the batch system's own word.
 
-        Words that the description does not know are returned as they are.
+        A reason that the description does not know is returned as it is.
         """
         # "ReqNodeNotAvail, UnavailableNodes:node[1-3]": the word, then details.
         word, _, details = reason.partition(",")
@@ -397,22 +399,22 @@ class Scheduler:
         return reason
 
     def advice(self, refusal: str) -> str:
-        """What to change when a job was refused with these words; empty if not known."""
+        """Return what to change when a job was refused with these words; empty if not known."""
         for words, advice in self.refusals.items():
             if words.lower() in refusal.lower():
                 return advice
         return ""
 
     def says_nowhere(self, refusal: str) -> bool:
-        """Whether it refuses a job since there is no node for it."""
+        """Return whether these words refuse a job because no node could run it."""
         return any(part in refusal.lower() for part in self.nowhere)
 
     def says_over(self, lines: Sequence[str]) -> bool:
-        """Whether a command failed only because jobs are over: each line says so."""
+        """Return whether a command failed only because jobs are over: each line says so."""
         return bool(lines) and all(any(part in line for part in self.not_there) for line in lines)
 
     def log_files(self, directory: str | None, job_name: str | None, job_id: str) -> list[str]:
-        """Paths of the files that hold what a job prints, errors last; empty if not known.
+        """Return the paths of the files with a job's output, errors last; empty if not known.
 
         Parameters
         ----------
@@ -434,7 +436,7 @@ class Scheduler:
         return [f"{directory}/{file}" for files in found for file in files]
 
     def directives_problem(self, value: object) -> str:
-        """What is wrong with a value of the key ``job-extra-directives``; empty if nothing is."""
+        """Return what is wrong with a value of ``job-extra-directives``, or an empty text."""
         listed = self.directives_type is list and isinstance(value, tuple | set)
         if listed or isinstance(value, self.directives_type):
             return ""
@@ -443,8 +445,8 @@ class Scheduler:
         )
         return f"must be {form} for {self.label}, not {value!r}"
 
-    def unmarked(self, directives: Sequence | Mapping) -> list | dict:
-        """Further directives without the mark that the job script puts before each.
+    def unmarked(self, directives: Sequence[Any] | Mapping[str, Any]) -> list[Any] | dict[str, Any]:
+        """Return extra directives without the mark that the job script puts before each.
 
         ``#SBATCH --exclusive`` is a line of a job script; after another mark it would be a comment.
         """
@@ -453,8 +455,8 @@ class Scheduler:
         mark = re.compile(rf"\A\s*{re.escape(self.directive)}\s+")
         return [mark.sub("", it, count=1) if isinstance(it, str) else it for it in directives]
 
-    def comment_in(self, directives: Sequence | Mapping) -> str:
-        """What is doubtful about further directives of which one is a comment; empty: none is."""
+    def comment_in(self, directives: Sequence[Any] | Mapping[str, Any]) -> str:
+        """Return a warning if one of the extra directives is a comment, or an empty text."""
         for it in self.unmarked(directives) if self.directive else []:
             if str(it).lstrip().startswith("#"):
                 return f"{str(it)!r} is a comment to {self.label}, which does not read it"

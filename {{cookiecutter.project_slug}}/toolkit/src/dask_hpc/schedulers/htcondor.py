@@ -63,18 +63,18 @@ def cancel_command(job_ids: Sequence[str]) -> list[str]:
 
 
 def list_extra(extra: Sequence[str]) -> list[str]:
-    """Where the jobs are, out of ``cancel-command-extra``: condor_q needs to be told that, too."""
+    """Return the options of ``cancel-command-extra`` that say where jobs are, for condor_q."""
     pairs = [pair for pair in pairwise(extra) if pair[0] in ("-name", "-pool")]
     return [word for pair in pairs for word in pair]
 
 
-def capacity_command(queue: str | None) -> list[str]:
+def capacity_command(_queue: str | None) -> list[str]:
     # A slot's total counts what it has lent to the dynamic ones that were made of it.
     return ["condor_status", "-constraint", 'SlotType =!= "Dynamic"', "-af", "TotalSlotCpus"]
 
 
 def parse_capacity(stdout: str) -> int:
-    """Number of CPUs of the whole pool.
+    """Return the number of CPUs of the whole pool.
 
     Raises
     ------

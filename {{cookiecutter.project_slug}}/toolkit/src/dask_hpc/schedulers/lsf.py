@@ -20,12 +20,12 @@ _RUN_LIMIT = re.compile(r"(?:(?P<h>\d+):)?(?P<m>\d+)(?:/[^\s/]+)?")
 
 
 def parse_walltime(text: str) -> float:
-    """Seconds in a walltime (the run limit) as bsub reads it.
+    """Return the seconds in a walltime (the run limit) as bsub reads it.
 
     Raises
     ------
     ValueError
-        bsub would not read it, or it is zero.
+        bsub would not accept it, or it is zero.
     """
     return read_walltime(text, (_RUN_LIMIT,), "LSF", WALLTIME_FORMS)
 

@@ -21,12 +21,12 @@ _CLOCK = re.compile(r"(?P<h>\d+)(?::(?P<m>\d+)(?::(?P<s>\d+))?)?")
 
 
 def parse_walltime(text: str) -> float:
-    """Seconds in a walltime as oarsub reads it.
+    """Return the seconds in a walltime as oarsub reads it.
 
     Raises
     ------
     ValueError
-        oarsub would not read it, or it is zero.
+        oarsub would not accept it, or it is zero.
     """
     return read_walltime(text, (_CLOCK,), "OAR", WALLTIME_FORMS)
 

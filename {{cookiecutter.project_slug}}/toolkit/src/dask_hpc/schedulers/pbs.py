@@ -21,12 +21,12 @@ _DURATION = re.compile(r"(?:(?:(?P<h>\d+):)?(?P<m>\d+):)?(?P<s>\d+)")
 
 
 def parse_walltime(text: str) -> float:
-    """Seconds in a walltime as PBS reads it.
+    """Return the seconds in a walltime as PBS reads it.
 
     Raises
     ------
     ValueError
-        PBS would not read it, or it is zero.
+        PBS would not accept it, or it is zero.
     """
     return read_walltime(text, (_DURATION,), "PBS", WALLTIME_FORMS)
 
@@ -40,7 +40,7 @@ def parse_list(stdout: str) -> list[JobStatus]:
 
 
 def _jobs(stdout: str) -> list[dict[str, str]]:
-    """The jobs of `qstat -f`, each with its attributes; what is before the first is left out."""
+    """Return the attributes of each job that `qstat -f` prints; skip what precedes the first."""
     jobs: list[dict[str, str]] = []
     key = ""
     for line in stdout.splitlines():

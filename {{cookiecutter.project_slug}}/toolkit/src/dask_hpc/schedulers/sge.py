@@ -25,17 +25,17 @@ _SECONDS = re.compile(r"(?P<s>[1-9]\d*)")
 
 
 def parse_walltime(text: str) -> float:
-    """Seconds in a walltime (the resource h_rt) as Grid Engine reads it.
+    """Return the seconds in a walltime (the resource h_rt) as Grid Engine reads it.
 
     Raises
     ------
     ValueError
-        Grid Engine would not read it as meant, or it is zero.
+        Grid Engine would not read it as intended, or it is zero.
     """
     return read_walltime(text, (_CLOCK, _SECONDS), "SGE", WALLTIME_FORMS)
 
 
-def list_command(job_ids: Sequence[str]) -> list[str]:
+def list_command(_job_ids: Sequence[str]) -> list[str]:
     # All of the user's jobs: there is no list of some of them (-j prints everything about each).
     # As XML, since the table cuts names short. A user's ~/.sge_qstat may name other states (-s).
     return ["qstat", "-xml", "-s", "psr", "-u", getpass.getuser()]
@@ -99,7 +99,7 @@ def capacity_command(queue: str | None) -> list[str]:
 
 
 def parse_capacity(stdout: str) -> int:
-    """Number of slots of the queue asked for, whether they are up or not.
+    """Return the number of slots of the requested queue, whether they are up or not.
 
     Raises
     ------

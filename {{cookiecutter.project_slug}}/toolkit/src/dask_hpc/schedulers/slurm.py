@@ -19,12 +19,12 @@ _PLAIN = re.compile(r"(?:(?P<h>\d+):(?=\d+:\d+$))?(?P<m>\d+)(?::(?P<s>\d+))?")
 
 
 def parse_walltime(text: str) -> float:
-    """Seconds in a walltime as sbatch reads it; infinite for UNLIMITED.
+    """Return the seconds in a walltime as sbatch reads it; infinite for UNLIMITED.
 
     Raises
     ------
     ValueError
-        sbatch would not read it, or it is zero (which Slurm takes for "no limit").
+        sbatch would not accept it, or it is zero (which means "no limit" to Slurm).
     """
     text = str(text).strip()
     if text.upper() in ("UNLIMITED", "INFINITE"):
@@ -45,7 +45,7 @@ _PART = re.compile(r"(\d+)(?:_(?:\d+|\[.*\])|\+\d+)")
 
 
 def _whole(job: str) -> str:
-    """The id that a job was submitted under."""
+    """Return the id under which a job was submitted."""
     part = _PART.fullmatch(job)
     return part[1] if part else job
 
@@ -145,7 +145,7 @@ def capacity_command(queue: str | None) -> list[str]:
 
 
 def parse_capacity(stdout: str) -> int:
-    """Total number of CPUs of the partition asked for, or of the default one.
+    """Return the total number of CPUs of the requested partition, or of the default one.
 
     Raises
     ------
@@ -326,9 +326,9 @@ _ALSO = {"--cpus-per-task": "--tres-per-task", "--ntasks-per-node": "--ntasks"}
 
 
 def leftovers(directives: Sequence[str]) -> list[str]:
-    """Variables that srun reads in a job and that none of its directives has set.
+    """Return the variables that srun reads in a job and that none of its directives sets.
 
-    Whatever they hold is another job's, from within which this one was submitted.
+    Their values come from another job, from within which this one was submitted.
 
     Parameters
     ----------
