@@ -100,6 +100,8 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand, _Base
     if TYPE_CHECKING:
         scheduler: Scheduler  # None until it starts
 
+        def _correct_state(self) -> asyncio.Future[None]: ...
+
     def __init__(self, n_workers=0, job_cls=None, idle_timeout=None, **kwargs):
         # First of all, since leaving __init__ through an error still runs __del__ and close.
         self.watcher = jobs.Watcher(self.batch)

@@ -163,7 +163,7 @@ def likely_cause(log: str, address: str, python: str = "", shebang: str = "") ->
 
 
 def _without_error(log: str, address: str) -> str:
-    """Explain likewise a log in which the worker itself says that it gave up."""
+    """Explain a log in which the worker itself says that it gave up."""
     said = list(_TIMED_OUT.finditer(log))
     if not said:
         return ""
