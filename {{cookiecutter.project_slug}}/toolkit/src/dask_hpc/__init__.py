@@ -1,7 +1,7 @@
-"""Dask on a batch system, from a lab's own configuration.
+"""Run Dask on a batch system, with a lab's own configuration.
 
-`get_cluster` gives the cluster that the configuration names. `SLURMCluster`, `PBSCluster` and so on
-are dask-jobqueue's classes of the same names, which tell what their jobs wait for.
+`get_cluster` returns the cluster that the configuration names. `SLURMCluster`, `PBSCluster` and so
+on are dask-jobqueue's classes of the same names that also report what their jobs are waiting for.
 """
 
 from __future__ import annotations

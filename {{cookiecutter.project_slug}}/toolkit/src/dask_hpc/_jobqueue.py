@@ -1,7 +1,7 @@
-"""Imports dask-jobqueue without what its import does to the process.
+"""Import dask-jobqueue without the side effects of its import.
 
 dask-jobqueue 0.9.0 replaces the handler of SIGINT while it is imported: Ctrl-C would become a quiet
-exit with code 0, and in any thread but the main one the import would fail.
+exit with code 0, and the import would fail in any thread except the main one.
 """
 
 from __future__ import annotations

@@ -1,28 +1,37 @@
-"""Dask's adaptive scaling, in whole jobs."""
+"""Scale adaptively, as Dask does, but in whole jobs."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
 
 import distributed
 
 from .members import here
 from .retiring import retire
 
+if TYPE_CHECKING:
+    from .cluster import ClusterMixin
+    from .errors import SubmitError
+
 # Seconds between tries where jobs are refused: doubled each time.
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 
 
 class Adaptive(distributed.Adaptive):
-    """`distributed.Adaptive`, which adds and removes jobs and not single workers.
+    """Adaptive scaling that adds and removes whole jobs instead of single workers.
 
-    A job ends as a whole, and with it whatever its workers hold. So only a job none of whose
-    workers is busy is let go, after their results have gone to others; and jobs that are about to
-    be submitted again, or were given up, count as there.
+    A job ends as a whole, together with everything that its workers hold. It is therefore let go
+    only when none of its workers is busy, after their results have been moved to other workers.
+    Jobs that are about to be submitted again, or that were given up, count as present.
     """
 
-    _refusal = None  # the one that was told last
+    cluster: ClusterMixin
+    close_counts: defaultdict[Any, int]  # by names of jobs, where distributed's has workers
+
+    _refusal: SubmitError | None = None  # the one that was told last
     _pause = 0.0
     _not_before = 0.0  # time.monotonic
 
@@ -60,7 +69,7 @@ class Adaptive(distributed.Adaptive):
         return {"status": "down", "workers": ripe} if ripe else {"status": "same"}
 
     def _is_refused(self) -> bool:
-        """Whether the batch system has refused jobs, so that it is asked again later only."""
+        """Return whether the batch system has refused jobs, so that the next try has to wait."""
         cluster, now = self.cluster, time.monotonic()
         refusal = cluster.refusal
         if refusal is None:
@@ -75,7 +84,7 @@ class Adaptive(distributed.Adaptive):
         return now < self._not_before
 
     def _dispensable(self, names: list[str], number: int) -> list[str]:
-        """Jobs to let go: those without a worker first, then idle ones that hold the least."""
+        """Return the jobs to let go: those without workers, then idle ones that hold the least."""
         scheduler, members = self.cluster.scheduler, self.cluster.recovery.members
         free = []
         for name in names:
@@ -95,7 +104,8 @@ class Adaptive(distributed.Adaptive):
             chosen.pop()
         return [name for _, _, name in chosen]
 
-    async def scale_up(self, n: int) -> None:
+    # n: int. distributed's own types of this and the next one are interchanged.
+    async def scale_up(self, n) -> None:
         self.cluster.scale_adaptively(math.ceil(n / self.cluster.workers_per_job))
 
     async def scale_down(self, workers) -> None:

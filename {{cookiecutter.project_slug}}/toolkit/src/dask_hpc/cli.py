@@ -63,14 +63,14 @@ class Group(click.Group):
 
 
 def one_line(error: BaseException) -> str:
-    """An error's text as a single line; a file's error names the file first."""
+    """Return an error's text as a single line; for a file's error, the file comes first."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def fail(message: str | None, code: int) -> None:
-    """End the command: one line on stderr, and the exit code."""
+    """End the command with one line on stderr and this exit code."""
     click.echo(f"Error: {message}" if message else "Interrupted.", err=True)
     sys.exit(code)
 

@@ -1,4 +1,4 @@
-"""dask-jobqueue's cluster classes, which tell what happens to their jobs, and `get_cluster`."""
+"""dask-jobqueue's cluster classes, which report what happens to their jobs, and `get_cluster`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dask.utils import format_bytes, parse_bytes
 from distributed import SchedulerPlugin, SpecCluster
@@ -50,6 +50,12 @@ from .waiting import Waiting
 from .walltime import Walltime
 from .worker_start import add_worker_start
 
+if TYPE_CHECKING:
+    from dask_jobqueue.core import JobQueueCluster as _Base
+    from distributed import Scheduler
+else:
+    _Base = object
+
 logger = logging.getLogger(__name__)
 
 # Seconds between two looks at what nobody tells: silent workers, ends that come near.
@@ -60,15 +66,15 @@ UNASKED = 3.0
 CLOSING = Status.closing_gracefully, Status.closing
 
 
-class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
-    """What every class here adds to dask-jobqueue's one of the same name.
+class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand, _Base):
+    """What every class here adds to dask-jobqueue's class of the same name.
 
-    * Cores, memory and processes may stand in ``jobqueue.yaml`` alone, and ``scale`` and ``adapt``
+    * Cores, memory and processes may be set in ``jobqueue.yaml`` alone, and ``scale`` and ``adapt``
       work, in whole jobs.
     * A refused job is raised as `SubmitError`, at `wait_for_workers` and at the next `scale`.
     * `wait_for_workers` says what the jobs wait for.
-    * Jobs that end unasked are noticed, told and submitted again; jobs near their walltime are
-      left in order.
+    * Jobs that end unexpectedly are noticed, reported and submitted again; jobs near their walltime
+      are left in order.
     * All jobs are cancelled with one call, before anything else is taken down.
 
     Attributes
@@ -78,19 +84,23 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
     watcher : Watcher
         What it says about this cluster's jobs, as events.
     recovery : Recovery
-        What becomes of jobs that end.
+        What follows when jobs end.
     meter : Meter
-        What they have used, and whether there is anything to do; see `idle_timeout`.
+        What the jobs have used, and whether there is anything to do; see `idle_timeout`.
 
     Parameters
     ----------
     idle_timeout : number or str, optional
-        Beside those of dask-jobqueue's class: close the cluster when its workers have had nothing
-        to do for so long, in seconds or as ``"30 minutes"``; 0: never. Default: what the
-        configuration has as ``dask-hpc: idle-timeout:``.
+        In addition to those of dask-jobqueue's class: close the cluster when its workers have had
+        nothing to do for so long, in seconds or as ``"30 minutes"``; 0 for never. By default it is
+        the configuration's ``dask-hpc: idle-timeout:``.
     """
 
     batch: ClassVar[schedulers.Scheduler]
+    if TYPE_CHECKING:
+        scheduler: Scheduler  # None until it starts
+
+        def _correct_state(self) -> asyncio.Future[None]: ...
 
     def __init__(self, n_workers=0, job_cls=None, idle_timeout=None, **kwargs):
         # First of all, since leaving __init__ through an error still runs __del__ and close.
@@ -145,7 +155,7 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
             doubts.warn(f"{name}: processes {line}")
 
     def _own_cancel_command(self) -> list[str]:
-        """The words of the job class's cancel command, and where its jobs are."""
+        """Return the words of the job class's cancel command, and of where its jobs are."""
         job = self._dummy_job
         own = commands.words(job.cancel_command)
         if not commands.is_known(self.batch, own):
@@ -184,7 +194,7 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
         return self._settings.get(key) if value is None else value
 
     def _asked_seconds(self, kwargs: dict) -> float | None:
-        """The walltime asked for; None where there is none, or none that can be read."""
+        """Return the walltime asked for; None without one, or if it can't be read."""
         key = self.batch.walltime_key
         asked = self._setting(kwargs, key) if key else None
         try:
@@ -198,7 +208,7 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
         return self.watcher.live
 
     def scale(self, n=None, jobs=0, memory=None, cores=None):
-        """Ask for more or fewer workers; returns before they are there.
+        """Ask for more or fewer workers; return before they are there.
 
         Parameters
         ----------
@@ -214,15 +224,16 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
         Returns
         -------
         awaitable or None
-            With ``asynchronous=True``, to be awaited by who wants to know that the batch system
-            took the jobs; JupyterLab's Dask panel does, and shows what is raised.
+            With ``asynchronous=True``, an object to await for knowing that the batch system took
+            the jobs; JupyterLab's Dask panel does so, and shows the error that is raised.
 
         Raises
         ------
         SubmitError
-            An earlier job was refused, and nobody has been told yet; awaited, also one of these.
+            An earlier job was refused, and nobody has been told yet; or, when awaited, one of
+            these jobs.
         ValueError
-            It is no number of workers, jobs or cores, or no amount of memory.
+            An argument is not a number of workers, jobs or cores, or not an amount of memory.
         """
         for name, value in {"n": n, "jobs": jobs, "cores": cores}.items():
             if value is not None and (line := values.amount(value)):
@@ -257,7 +268,7 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
         return Submissions(self) if asked else None
 
     def scale_adaptively(self, target: int) -> None:
-        """Ask for so many jobs, beside those that are about to be submitted again."""
+        """Ask for this many jobs, in addition to those that are about to be submitted again."""
         self._refusal, self._refusal_shown = None, False
         self._wanted = target + self.recovery.pending
         self._scale_to(target)
@@ -267,7 +278,7 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
         super().scale(jobs=target)
 
     def _let_go(self, number: int) -> None:
-        """So many jobs are too many: those without workers go first, then the youngest."""
+        """Let this many jobs go: those without workers first, then the youngest."""
         members, scheduler = self.recovery.members, self.scheduler
 
         def has_workers(name) -> bool:
@@ -296,8 +307,8 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
     ):
         """Let the number of jobs follow the work.
 
-        Bounds may be given in several ways; the narrowest count. They are rounded to whole jobs:
-        a minimum up, a maximum down, but to one job at least.
+        Bounds may be given in several ways; the narrowest ones count. They are rounded to whole
+        jobs: a minimum up, and a maximum down, but to one job at least.
 
         Parameters
         ----------
@@ -319,7 +330,7 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
         Raises
         ------
         ValueError
-            A bound is no number, or the minimum is above the maximum.
+            A bound is not a number, or the minimum is above the maximum.
         """
         numbers = {"minimum": minimum, "minimum_jobs": minimum_jobs, "minimum_cores": minimum_cores}
         numbers |= {
@@ -355,23 +366,24 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
         )
 
     def wait_for_workers(self, n_workers, timeout=None):
-        """Wait until that many workers (processes, not jobs) are there; says what for.
+        """Wait until this many workers (processes, not jobs) are there, and report the progress.
 
         Parameters
         ----------
         n_workers : int
             At least 1.
         timeout : number or str, optional
-            Seconds, or text such as ``"2 minutes"``. By default there is none: queues may be long.
+            Seconds, or text such as ``"2 minutes"``. By default there is no timeout, since queues
+            may be long.
 
         Raises
         ------
         SubmitError
             A job was refused.
         WorkersTimeout
-            They were not there in time; says what each job waits for.
+            They were not there in time; the message says what each job waits for.
         JobsEnded
-            All jobs are over before.
+            All jobs were over before that.
         """
         if (number := values.whole(n_workers)) is None or number < 1:
             raise ValueError(f"n_workers must be a whole number, 1 or more, not {n_workers!r}")
@@ -380,7 +392,7 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
     # --- what the parts of the cluster ask ------------------------------------------------------
 
     def kind(self, name=None) -> Kind:
-        """What is known of jobs like the one of this name, or like those submitted next."""
+        """Return what is known of jobs like the one of this name, or like those submitted next."""
         if name is not None and (known := self._kind_of.get(str(name))) is not None:
             return known
         spec = self.new_spec if name is None else self.worker_spec.get(name, self.new_spec)
@@ -394,21 +406,21 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
         return kind
 
     def memory_words(self) -> str:
-        """What a worker may use, and its job, in words."""
-        share = format_bytes(parse_bytes(self._memory) / self.workers_per_job)
+        """Describe the memory that a worker, and its job, may use."""
+        share = format_bytes(parse_bytes(self._memory) // self.workers_per_job)
         if self.workers_per_job == 1:
             return f"all of its job's {self._memory}"
         return f"{share} of its job's {self._memory}, shared by {self.workers_per_job}"
 
     @property
     def log_forms(self) -> list[str]:
-        """Where jobs print to, as forms of `outputs`; errors last."""
+        """The files that jobs print to, as forms of `outputs`; those of errors last."""
         job = self._dummy_job
         header = getattr(job, "job_header_dict", None) or job.job_header or ""
         return outputs.forms(self.batch, header, job.job_name, self._folder)
 
     def log_files(self, job_id: str) -> list[str]:
-        """Where a job prints to; errors last."""
+        """Return the files that a job prints to; that of errors last."""
         return [file for form in self.log_forms for file in outputs.files(form, job_id)]
 
     def log_hint(self) -> str:
@@ -433,20 +445,19 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
         return self._refusal
 
     def take_refusal(self) -> SubmitError | None:
-        """The refusal that nobody has been told yet; whoever takes it tells it."""
+        """Return the refusal that nobody has been told yet; the caller is to tell it."""
         refusal = None if self._refusal_shown else self._refusal
         self._refusal, self._refusal_shown = None, False
         return refusal
 
     def scheduler_closes(self) -> None:
-        """Dask's scheduler closes, and it is not this cluster that closes it."""
+        """Close the cluster, since somebody else closes its scheduler."""
         if self.status is not Status.running or self._ends:
             return
         scheduler, why = self.scheduler, "by a client's shutdown() or its own close()"
-        idle = scheduler.idle_timeout and scheduler.idle_since
-        if idle and time.time() > scheduler.idle_since + scheduler.idle_timeout:
-            timeout = jobs.duration(scheduler.idle_timeout)
-            why = f"after {timeout} without a task, Dask's own idle-timeout"
+        timeout, since = scheduler.idle_timeout, scheduler.idle_since
+        if timeout and since and time.time() > since + timeout:
+            why = f"after {jobs.duration(timeout)} without a task, Dask's own idle-timeout"
         self.meter.closed_because = f"its scheduler was closed ({why})"
         news.warn(
             f"{type(self).__name__} is closed and its jobs are cancelled, since "
@@ -457,18 +468,20 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
         self.end_itself()
 
     def replace(self, member, end: float) -> tuple[object | None, bool]:
-        """A job's workers leave: it does not count any more, and another is submitted.
+        """Stop counting a job whose workers leave, and submit another one, if it is needed.
 
         Parameters
         ----------
         member : Member
+            The job.
         end : float
             When it ends (`time.monotonic`).
 
         Returns
         -------
         job, bool
-            The job, to be closed when they have left, and whether there will be another.
+            dask-jobqueue's job, to be closed when the workers have left, and whether another one
+            follows.
         """
         self.worker_spec.pop(member.name, None)
         if (job := self.workers.pop(member.name, None)) is not None:
@@ -494,7 +507,7 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
         return {name: kind.spec}
 
     async def scale_down(self, workers):
-        """Let jobs go, by the names of jobs or of workers; a job goes with all of its workers."""
+        """Let jobs go, by the names of jobs or workers; a job goes with all of its workers."""
         going = {str(worker) for worker in workers}
         for name in list(self.worker_spec):
             member = self.recovery.members.named(name)
@@ -571,7 +584,7 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
             self._refused_at = time.monotonic()
 
     def _tell_refusal(self) -> None:
-        """Say it where nobody asks: a program may wait for results, in silence and for ever."""
+        """Report a refusal that nobody asks about: a program may wait for results forever."""
         refusal, at = self._refusal, self._refused_at
         if refusal is None or at is None or self._refusal_shown or self.adapting:
             self._refused_at = None
@@ -580,7 +593,7 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
             self.recovery.tell(str(refusal))
 
     def _let_leave(self, name) -> None:
-        """A job that is not wanted any more ends once its results have gone to others."""
+        """End a job that is no longer wanted, once its results have been moved to others."""
         job = self.workers.pop(name)
         self._leaving.add(job)
         self._departures.spawn(self._leave(name, job))
@@ -628,7 +641,7 @@ class ClusterMixin(TellsWhy, EndsItself, ConnectsApart, DashboardOnDemand):
 
 
 class Comings(SchedulerPlugin):
-    """Tells the cluster which workers come and go, and that its scheduler closes."""
+    """Tells the cluster which workers come and go, and when its scheduler closes."""
 
     name = "dask-hpc"
 
@@ -640,7 +653,7 @@ class Comings(SchedulerPlugin):
     def add_worker(self, scheduler, worker):
         self._recovery.worker_came(scheduler.workers[worker])
 
-    def transition(self, key, start, finish, *args, **kwargs):
+    def transition(self, key, start, finish, *_, **kwargs):
         if finish in ("memory", "forgotten") and self._reruns.counts:
             self._reruns.counts.pop(key, None)  # it came through
         if finish == "memory" and key in self._recovery.nodes.suspects:
@@ -670,64 +683,77 @@ def _copied(options: dict[str, Any]) -> dict[str, Any]:
 
 
 class SLURMCluster(ClusterMixin, dask_jobqueue.SLURMCluster):
+    """dask-jobqueue's class for Slurm, with what `ClusterMixin` adds."""
+
     __doc__ = dask_jobqueue.SLURMCluster.__doc__
 
     batch = schedulers.get("slurm")
 
 
 class PBSCluster(ClusterMixin, dask_jobqueue.PBSCluster):
+    """dask-jobqueue's class for PBS, with what `ClusterMixin` adds."""
+
     __doc__ = dask_jobqueue.PBSCluster.__doc__
 
     batch = schedulers.get("pbs")
 
 
 class SGECluster(ClusterMixin, dask_jobqueue.SGECluster):
+    """dask-jobqueue's class for SGE, with what `ClusterMixin` adds."""
+
     __doc__ = dask_jobqueue.SGECluster.__doc__
 
     batch = schedulers.get("sge")
 
 
 class OARCluster(ClusterMixin, dask_jobqueue.OARCluster):
+    """dask-jobqueue's class for OAR, with what `ClusterMixin` adds."""
+
     __doc__ = dask_jobqueue.OARCluster.__doc__
 
     batch = schedulers.get("oar")
 
 
 class LSFCluster(ClusterMixin, dask_jobqueue.LSFCluster):
+    """dask-jobqueue's class for LSF, with what `ClusterMixin` adds."""
+
     __doc__ = dask_jobqueue.LSFCluster.__doc__
 
     batch = schedulers.get("lsf")
 
 
 class HTCondorCluster(ClusterMixin, dask_jobqueue.HTCondorCluster):
+    """dask-jobqueue's class for HTCondor, with what `ClusterMixin` adds."""
+
     __doc__ = dask_jobqueue.HTCondorCluster.__doc__
 
     batch = schedulers.get("htcondor")
 
 
 def get_cluster(*args, **kwargs):
-    """The cluster that the lab's configuration names.
+    """Create the cluster that the lab's configuration names.
 
-    That is the class of the batch system under ``dask-hpc: scheduler:``, or a
-    `dask.distributed.LocalCluster` of this computer's cores where it names none. In a job of
-    ``dask hpc run`` it is an `AllocationCluster`, of the job's own nodes.
+    It is of the class for the batch system under ``dask-hpc: scheduler:``. Where the configuration
+    names no batch system, it is a `dask.distributed.LocalCluster` with this computer's cores. In a
+    job of ``dask hpc run``, it is an `AllocationCluster` with the job's own nodes.
 
     Parameters
     ----------
     **kwargs
-        As for that class. Where there is no batch system, `cores`, `processes` and `memory` shape
-        the workers of this computer, and whatever only a batch system has (`queue`, `walltime`,
-        `interface` and so on) is left aside, so that the same line works in both places.
+        Arguments of that class. Without a batch system, `cores`, `processes` and `memory` shape
+        the workers on this computer, and arguments that only a batch system has (`queue`,
+        `walltime`, `interface` and so on) are ignored, so that the same line works in both places.
 
     Returns
     -------
     cluster
-        With a batch system it has no workers before ``scale``; without, they are there at once.
+        With a batch system, it has no workers before ``scale``; without one, they are there at
+        once.
 
     Raises
     ------
     ConfigError
-        The configuration names a batch system that is not known, or says too little.
+        The configuration names an unknown batch system, or is incomplete.
     """
     if args:
         raise TypeError(

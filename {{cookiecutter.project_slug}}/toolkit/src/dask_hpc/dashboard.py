@@ -1,9 +1,9 @@
-"""The link to Dask's dashboard, right for the place where this Python runs.
+"""Set the link to Dask's dashboard that suits the place where this Python runs.
 
-Dask shows ``distributed.dashboard.link``, one text for all places. In a notebook it has to lead
-through the notebook's own server, whose address only that server knows; anywhere else it must not.
-Dask loads this module in each scheduler and client (``preload`` in the project's
-``config/distributed.yaml``). It fills in the link where nobody else has set one.
+Dask shows ``distributed.dashboard.link``, one text for all places. In a notebook, the link has to
+lead through the notebook's own server, whose address only that server knows; anywhere else it must
+not. Dask loads this module in each scheduler and client (``preload`` in the project's
+``config/distributed.yaml``). The module fills in the link where nobody else has set one.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ ON_A_NODE = (
 )
 
 
-async def dask_setup(scheduler_or_client) -> None:
-    """Dask's hook: called in every scheduler and client when it starts."""
+async def dask_setup(_scheduler_or_client) -> None:
+    """Set the link. This is Dask's hook, called in every scheduler and client when it starts."""
     if not is_set():
         # In a thread: the server that is asked may be this very process. In one of our own: a loop
         # with a default executor starts one more thread when it is closed, which Python 3.12.0 to
@@ -56,7 +56,7 @@ async def dask_setup(scheduler_or_client) -> None:
 
 
 def is_set() -> bool:
-    """Whether somebody has set the link: in a file, a variable or by `dask.config.set`."""
+    """Return whether somebody has set the link: in a file, a variable or by `dask.config.set`."""
     shown = dask.config.get(KEY, None)
     if find_link.cache_info().currsize and shown == find_link():
         return True
@@ -67,23 +67,22 @@ def is_set() -> bool:
 
 @cache
 def find_link() -> str:
-    """The link for this process, as a template that Dask fills in.
+    """Return the link for this process, as a template that Dask fills in.
 
     Returns
     -------
     str
         ``{base_url}proxy/{port}/status`` in a notebook, and for clusters of JupyterLab's Dask
-        panel; the same behind the server's whole address in a terminal of JupyterLab;
-        ``{scheme}://{host}:{port}/status`` in a batch job, whose node is another computer than
-        the one that people are on; ``{scheme}://localhost:{port}/status`` elsewhere. The last two
-        also where the Jupyter server has no jupyter-server-proxy.
+        panel; the same after the server's full address in a terminal of JupyterLab;
+        ``{scheme}://{host}:{port}/status`` in a batch job, since people are on a computer other
+        than its node; ``{scheme}://localhost:{port}/status`` elsewhere. The last two also apply
+        where the Jupyter server has no jupyter-server-proxy.
     """
     prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX")
     in_a_job = any(name in os.environ for name in ON_A_NODE)
     direct = OF_THE_NODE if in_a_job else DIRECT
     server = server_above()
-    proxies = None if server is None else has_proxy(server["url"])
-    if proxies is None:
+    if server is None or (proxies := has_proxy(server["url"])) is None:
         # No server that we see; a hub's may be on another computer. A job has the hub's variable
         # from the shell that submitted it.
         return _escaped(prefix) + PROXIED if prefix and not in_a_job else direct
@@ -100,10 +99,11 @@ def _escaped(text: str) -> str:
 
 
 def server_above() -> dict | None:
-    """What the Jupyter server that this process belongs to has written about itself.
+    """Return what the Jupyter server that this process belongs to has written about itself.
 
-    That is this process, or the nearest of those that started it: a kernel's server, or the one
-    whose terminal this is. Variables would not tell: batch jobs inherit them, on other computers.
+    The server is this process, or the nearest one of those that started it: a kernel's server, or
+    the one whose terminal this is. Environment variables would not tell, since batch jobs inherit
+    them on other computers.
     """
     try:
         from jupyter_core.paths import jupyter_runtime_dir
@@ -121,12 +121,13 @@ def server_above() -> dict | None:
 
 
 def has_proxy(url: str) -> bool | None:
-    """Whether a Jupyter server can pass requests on to other ports; None: no server is there.
+    """Return whether a Jupyter server can pass requests on to other ports; None without a server.
 
-    It is asked, since its Python need not be ours. The question needs no token: what a server does
-    not know is "not found" for everybody.
+    The server is asked, since its Python need not be ours. The request needs no token: a page that
+    a server does not have is "not found" for everybody.
     """
     address = urlsplit(url)
+    connection: http.client.HTTPConnection
     if address.scheme == "https":
         # Often self-signed, and nothing secret is sent or received.
         context = ssl._create_unverified_context()

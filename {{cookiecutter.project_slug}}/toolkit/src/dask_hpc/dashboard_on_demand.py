@@ -1,7 +1,7 @@
-"""Dask's dashboard, loaded when somebody first looks at it.
+"""Load Dask's dashboard when somebody first looks at it.
 
-Loading it takes most of a second of a program's start and 20 MiB, and most programs end before
-anybody has looked. Its web server and its link are there from the beginning; the first page takes
+Loading it takes most of a second at a program's start and 20 MiB, and most programs end before
+anybody has looked. The web server and the link are there from the beginning; the first page takes
 that second longer.
 """
 
@@ -24,7 +24,7 @@ PARTS = r"/individual-plots.json"
 
 
 class DashboardOnDemand:
-    """Mixed into a `SpecCluster` class: its scheduler's dashboard is loaded at the first look."""
+    """Mixin for `SpecCluster` classes that loads the scheduler's dashboard at the first look."""
 
     async def _start(self):
         options = self.scheduler_spec.get("options", {})
@@ -37,7 +37,7 @@ class DashboardOnDemand:
 
 
 class Scheduler(distributed.Scheduler):
-    """distributed's scheduler, which loads its dashboard at the first request for a page of it."""
+    """A `distributed.Scheduler` that loads its dashboard at the first request for a page of it."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, dashboard=False, **kwargs)
@@ -56,7 +56,7 @@ class Scheduler(distributed.Scheduler):
         return self._without_pages not in self.http_application.applications
 
     async def load_dashboard(self) -> None:
-        """Load the dashboard, unless that has been done, or the scheduler is not running."""
+        """Load the dashboard, unless it has been loaded or the scheduler is not running."""
         async with self._loading:
             if self.has_dashboard:
                 return

@@ -1,4 +1,4 @@
-"""Why a job runs whose workers never come: what matters in its log, and what it means if known."""
+"""Find out from its log why a job runs whose workers never come, and what to change, if known."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import re
 import shlex
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import jobs, news, outputs
-from .recovery import Member
-from .schedulers import JobStatus
+from .members import Member
+
+if TYPE_CHECKING:
+    from .cluster import ClusterMixin
 
 # Of death-timeout, after which a worker without a scheduler gives up: when we speak of it.
 PATIENCE = 0.7
@@ -68,9 +71,9 @@ _TIMED_OUT = re.compile(
 
 
 def _exception(lines: list[str]) -> tuple[str, int]:
-    """The error that the last traceback began with, and the number of the line after it.
+    """Return the error that the last traceback began with, and the number of the line after it.
 
-    An error at the end of a chain of causes often says only that something did not start.
+    The error at the end of a chain of causes often says only that something did not start.
     """
     start = max((n for n, line in enumerate(lines) if line.strip() == _TRACEBACK), default=None)
     if start is None:
@@ -91,10 +94,10 @@ def _meaningful(lines: list[str]) -> list[str]:
 
 
 def error_line(log: str) -> str:
-    """The error that a job's log ends with, in a line; empty if it does not end with one.
+    """Return the error that a job's log ends with, in a line; empty if it ends otherwise.
 
     That is the innermost error of the last traceback, or the complaint of a shell or of Python
-    about what it was to run, where nothing of the workers follows.
+    about what it should run, provided that no output of the workers follows.
     """
     lines = log.splitlines()
     found, after = _exception(lines)
@@ -118,20 +121,21 @@ def error_line(log: str) -> str:
 
 
 def _program(line: str) -> str:
-    """What a shell could not run; empty if the line is no such complaint."""
+    """Return the program that a shell could not run; empty if the line is no such complaint."""
     return next((m["what"] for pattern in SHELLS if (m := re.match(pattern, line))), "")
 
 
 def likely_cause(log: str, address: str, python: str = "", shebang: str = "") -> str:
-    """What the end of a job's log means, in words; empty if that is not known.
+    """Explain what the end of a job's log means; empty if that is not known.
 
     Parameters
     ----------
     log : str
+        The text of the log.
     address : str
-        Of the scheduler.
+        The scheduler's address.
     python : str, optional
-        As the workers' command names it; empty: any Python is taken for it.
+        The workers' Python, as their command names it; empty if any Python may be it.
     shebang : str, optional
         The job script's first line.
     """
@@ -159,7 +163,7 @@ def likely_cause(log: str, address: str, python: str = "", shebang: str = "") ->
 
 
 def _without_error(log: str, address: str) -> str:
-    """The same of a log in which the worker itself says that it gave up."""
+    """Explain a log in which the worker itself says that it gave up."""
     said = list(_TIMED_OUT.finditer(log))
     if not said:
         return ""
@@ -172,7 +176,7 @@ def _without_error(log: str, address: str) -> str:
 
 
 def tail(path: str, most: int = LOOKED_AT) -> str:
-    """The end of a file as text; empty if it can't be read."""
+    """Return the end of a file as text; empty if it can't be read."""
     try:
         with Path(path).open("rb") as file:
             file.seek(0, 2)
@@ -183,7 +187,7 @@ def tail(path: str, most: int = LOOKED_AT) -> str:
 
 
 def last_lines(text: str, number: int = LINES) -> str:
-    """What matters of a log, in a line: its last error, or the last lines that say something."""
+    """Return what matters of a log, in a line: its last error, or its last meaningful lines."""
     if line := error_line(text):
         return line[:LONGEST]
     lines = _meaningful(text.splitlines())
@@ -191,7 +195,7 @@ def last_lines(text: str, number: int = LINES) -> str:
 
 
 class Diagnosis:
-    """Looks after jobs that run without any of their workers coming.
+    """Examines jobs that run although none of their workers comes.
 
     Parameters
     ----------
@@ -200,16 +204,16 @@ class Diagnosis:
         Seconds after which a worker that finds no scheduler gives up.
     """
 
-    def __init__(self, cluster, death_timeout: float | None):
+    def __init__(self, cluster: ClusterMixin, death_timeout: float | None):
         self.causes: list[str] = []  # what was found, the last time that a job had no worker
         self._cluster = cluster
         self._patience = PATIENCE * (death_timeout or 60.0)
         self._seen: set[str] = set()
 
     def tend(self) -> None:
-        """To be called now and then: speaks of jobs that have run for long without a worker."""
+        """Report jobs that have run for long without a worker. To be called now and then."""
         late = [
-            member
+            (member, member.begun)
             for member in self._cluster.recovery.members
             if member.came is None
             and member.begun is not None
@@ -218,28 +222,29 @@ class Diagnosis:
         ]
         if not late:
             return
-        self._seen.update(member.job_id for member in late)
-        status = self._cluster.watcher.jobs.get(late[0].job_id)
-        ran = jobs.duration(time.monotonic() - late[0].begun)
-        ids = jobs.names([member.job_id for member in late])
+        self._seen.update(member.job_id for member, _ in late)
+        first, begun = late[0]
+        status = self._cluster.watcher.jobs.get(first.job_id)
+        ran = jobs.duration(time.monotonic() - begun)
+        ids = jobs.names([member.job_id for member, _ in late])
         on = f" on {status.node}" if status and status.node else ""
         run = "runs" if len(late) == 1 else "run"
-        found = self.examine(late[0])
+        found = self.examine(first)
         words = f"{ids[0].upper()}{ids[1:]} {run}{on} since {ran}, and no worker of it has come"
         news.warn(f"{words}. {found}")
 
-    def ended(self, member: Member, status: JobStatus) -> str:
-        """What the log of an ended job says, if none of its workers ever came."""
+    def ended(self, member: Member) -> str:
+        """Return what the log of an ended job says, if none of its workers ever came."""
         return "" if member.came is not None else self.examine(member)
 
     def _python(self) -> str:
-        """The workers' Python, if the shell on the node knows it by the same name."""
+        """Return the workers' Python, if the shell on the node knows it by the same name."""
         # dask-jobqueue keeps it only at the beginning of the command.
         words = shlex.split(getattr(self._cluster._dummy_job, "_command_template", ""))
         return words[0] if words and "$" not in words[0] else ""
 
     def examine(self, member: Member) -> str:
-        """In a line: what matters in a job's log, where it is, and what it means if known."""
+        """Return a line: what matters in a job's log, where it is, and what it means, if known."""
         cluster = self._cluster
         forms = cluster.log_forms
         paths = cluster.log_files(member.job_id)
@@ -260,7 +265,7 @@ class Diagnosis:
 
 
 def _without_text(job: str, forms: list[str], paths: list[str]) -> str:
-    """Why nothing of a job's output is shown."""
+    """Explain why nothing of a job's output is shown."""
     if not forms:
         return "Its output is kept nowhere: log-directory is not set in jobqueue.yaml"
     there = [path for path in paths if os.path.exists(path)]  # noqa: PTH110 - a str

@@ -1,4 +1,4 @@
-"""The cluster's side of the watchdog: starts it, and tells it of every job."""
+"""Start the watchdog from the cluster's side, and tell it of every job."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ STARTS = 3  # how often in all it is started, where something ends it
 
 
 class Guard:
-    """A cluster's end of the pair. All of it is to be called on the cluster's event loop.
+    """A cluster's end of the pair. All methods are to be called on the cluster's event loop.
 
-    It is never in the way: what goes wrong is said once, and the cluster works without it.
+    It never gets in the way: if something goes wrong, it says so once, and the cluster works
+    without it.
 
     Parameters
     ----------
     describe : callable
-        Returns what the child needs to know, see `watchdog.Child`, and its ``environment``; called
-        when it is started.
+        Returns what the child needs to know (see `watchdog.Child`), and its ``environment``;
+        called when the child is started.
     warn : callable
         Takes one line for the user.
     """
@@ -44,15 +45,15 @@ class Guard:
         self._about: dict[str, Any] | None = None
         self._environment: dict[str, str] | None = None
         self._count = 0
-        self._process: subprocess.Popen | None = None
-        self._socket: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket  # ours, where there is a process
         self._unsent = bytearray()
         self._starts = 0
         self._given_up = False
-        self._task: asyncio.Task | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def note(self, job: str, ended: bool) -> None:
-        """A job was submitted, or is over."""
+        """Note that a job was submitted, or is over."""
         if ended and job in self._jobs:
             del self._jobs[job]
             self._tell(f"- {job}")
@@ -62,10 +63,10 @@ class Guard:
 
     @contextlib.contextmanager
     def submission(self) -> Iterator[BinaryIO | None]:
-        """Around a submission, until its job is noted.
+        """Accompany a submission, until its job is noted.
 
-        Gives the file into which it should print, so that the job's id can still be read if Python
-        is killed before it has read it; None where there is no such file.
+        Yields the file into which it should print, so that the job's id can still be read if
+        Python is killed before it has read it; None where there is no such file.
         """
         if self._process is None and not self._given_up:
             self._start()
@@ -89,7 +90,7 @@ class Guard:
                 answer.unlink()
 
     async def close(self) -> None:
-        """The cluster is closed. Jobs that are not over nevertheless, the child still cancels."""
+        """Let the child go: the cluster is closed. It cancels jobs that are still not over."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -106,7 +107,7 @@ class Guard:
         self._clear_up()
 
     def look(self) -> None:
-        """Say what the child has to say, and start it again if it is gone."""
+        """Pass on what the child has to say, and start it again if it is gone."""
         if self._process is None:
             return
         self._send()
@@ -136,7 +137,7 @@ class Guard:
                 self._process = subprocess.Popen(
                     # -I -S: what variables and files tell the user's Python is not for it.
                     [sys.executable, "-I", "-S", watchdog.__file__, str(os.getpid())],
-                    stdin=other,
+                    stdin=other.fileno(),
                     # A pipe that somebody reads to its end must not wait for it.
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

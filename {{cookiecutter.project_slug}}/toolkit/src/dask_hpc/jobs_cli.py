@@ -59,7 +59,7 @@ def jobs(cancel, yes):
 
 
 def _ask(entries: Iterable[Entry]) -> dict[Path, list[JobStatus]]:
-    """What the batch system says about the jobs of each entry; one call for all."""
+    """Return what the batch system says about the jobs of each entry; one call for all."""
     groups: dict[Key, list[Entry]] = {}
     for entry in entries:
         groups.setdefault((entry.batch, entry.cancel), []).append(entry)
@@ -84,7 +84,7 @@ def _ask(entries: Iterable[Entry]) -> dict[Path, list[JobStatus]]:
 
 
 async def _known(batch: Scheduler, ids: Sequence[str], own: Sequence[str]) -> dict[str, JobStatus]:
-    """What the list says of jobs, or the accounting of those that it has not."""
+    """Return what the list says about jobs, or the accounting about those not listed."""
     listed = await batch_jobs.ask(batch, ids, own)
     told = {}
     if missing := [job for job in ids if job not in listed]:
@@ -105,7 +105,7 @@ def _living(rows: Iterable[JobStatus]) -> list[str]:
 
 
 def _is_past(entry: Entry) -> bool:
-    """Whether that none of its jobs is listed here means that they are over."""
+    """Return whether its jobs are over if none of them is listed here."""
     return entry.host == registry.socket.gethostname() or entry.silent > registry.OLD
 
 
@@ -151,7 +151,7 @@ def _wrapped(text: str, width: int | None) -> str:
 
 
 def _log(batch: Scheduler, entry: Entry, job: str) -> str:
-    """The file of a job where something stands; dask's workers write to what is for errors."""
+    """Return a job's file that is not empty; Dask's workers write to the one for errors."""
     if entry.logs:
         files = [file for form in entry.logs for file in outputs.files(form, job)]
     else:
@@ -282,7 +282,7 @@ def _looked_in(form: str, job: str | None) -> str:
 
 
 def _places() -> list[str]:
-    """Forms of the files where logs may be, the likeliest first."""
+    """Return the forms of the files where logs may be, the likeliest first."""
     import dask.config
 
     from . import config
@@ -308,7 +308,7 @@ def _places() -> list[str]:
 
 
 def _in_folder(batch_name: str, directory: str | None) -> list[str]:
-    """The files that jobs of any name have in a folder of logs."""
+    """Return the forms of the files that jobs of any name have in a folder of logs."""
     if not directory:
         return []
     names = _scheduler(batch_name).log_names

@@ -1,9 +1,10 @@
-"""This computer as a cluster, for labs or laptops without a batch system."""
+"""Use this computer as a cluster, for labs or laptops without a batch system."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Mapping
 from typing import ClassVar
 
 import distributed
@@ -22,7 +23,7 @@ LOCAL_TOO = {"name", "local_directory", "processes"}
 
 
 class Nanny(distributed.Nanny):
-    """distributed's Nanny, which remembers how its worker process ended."""
+    """A `distributed.Nanny` that remembers how its worker process ended."""
 
     exit_code: int | None = None
 
@@ -32,9 +33,9 @@ class Nanny(distributed.Nanny):
 
 
 class LocalCluster(TellsWhy, ConnectsApart, distributed.LocalCluster):
-    """distributed's LocalCluster, with the few calls that notebooks make on a batch cluster."""
+    """A `distributed.LocalCluster` with the calls that notebooks make on a batch cluster."""
 
-    _option_names: ClassVar = {"port": "scheduler_port"}
+    _option_names: ClassVar[Mapping[str, str]] = {"port": "scheduler_port"}
 
     def __init__(self, *args, **kwargs):
         arguments = inspect.signature(distributed.LocalCluster).bind(*args, **kwargs).arguments
@@ -60,18 +61,18 @@ class LocalCluster(TellsWhy, ConnectsApart, distributed.LocalCluster):
                 raise StartError(f"Dask's workers can't start here: {reason}.") from None
 
     def scale(self, n=0, jobs=None, memory=None, cores=None):
-        """As for a batch cluster. There is one job at most, this computer, with all its workers."""
+        """Scale as a batch cluster does. The only job is this computer, with all its workers."""
         if jobs is not None:
             n = self._most if jobs else 0
         return super().scale(n, memory=memory, cores=cores)
 
     def wait_for_workers(self, n_workers, timeout=None):
-        """As for a batch cluster.
+        """Wait as a batch cluster does.
 
         Raises
         ------
         WorkersTimeout
-            They were not there in time.
+            The workers were not there in time.
         """
         return self.sync(self._wait, n_workers, timeout)
 
@@ -105,7 +106,7 @@ def _check_names(given: dict, worker_class: type) -> None:
 
 
 def _check_values(given: dict) -> None:
-    """Refuse numbers and amounts that are none, which LocalCluster would fail on later."""
+    """Refuse values that are not numbers or amounts, on which LocalCluster would fail later."""
     checks = {"cores": values.count, "processes": values.count, "memory": values.unreadable_memory}
     checks |= dict.fromkeys(("n_workers", "threads_per_worker"), values.times)
     for name, check in checks.items():
@@ -120,11 +121,11 @@ def _check_values(given: dict) -> None:
 
 
 def local_arguments(kwargs: dict) -> dict:
-    """Arguments of a batch cluster as those of a LocalCluster.
+    """Turn arguments of a batch cluster into arguments of a LocalCluster.
 
     `cores`, `processes` and `memory` (of one job) become `n_workers`, `threads_per_worker` and
-    `memory_limit` unless these are given; what only a batch system has is left out. Everything
-    else is LocalCluster's own.
+    `memory_limit` unless these are given. Arguments that only a batch system has are left out.
+    All other arguments are passed to LocalCluster.
     """
     kwargs = dict(kwargs)
     _check_values(kwargs)
@@ -140,7 +141,7 @@ def local_arguments(kwargs: dict) -> dict:
     if (found := values.whole(processes)) is not None:
         processes = found
     if cores is not None:
-        cores = cores if values.whole(cores) is None else values.whole(cores)
+        cores = cores if (whole := values.whole(cores)) is None else whole
         processes = processes or config.default_processes(cores)
         kwargs.setdefault("threads_per_worker", max(1, cores // processes))
     if processes is not None:

@@ -1,8 +1,8 @@
-"""Finds scripts without ``if __name__ == "__main__":`` where it is needed.
+"""Find scripts that lack ``if __name__ == "__main__":`` where it is needed.
 
-Worker processes of this computer begin by importing the script that started them, under another
-name. What stands there without the guard is done again by each of them, and a cluster made in a
-worker that is just starting can't start processes of its own.
+Worker processes on this computer begin by importing the script that started them, under another
+name. Each of them repeats whatever the script does outside of that guard, and a cluster created in
+a worker that is just starting can't start processes of its own.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _GUARDED = (ast.If, ast.Try, ast.TryStar, ast.While, ast.Match)
 
 
 def check() -> None:
-    """Refuse to make local worker processes where they would make their own ones.
+    """Refuse to start local worker processes that would in turn start their own.
 
     Raises
     ------
     StartError
-        The line in the script that led here has no guard.
+        The line of the script that led here has no guard.
     SystemExit
-        This is such a worker process: the one that started it will say so.
+        This process is such a worker: the process that started it will report it.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         if multiprocessing.current_process().name.startswith("Dask Worker process"):
@@ -49,7 +49,7 @@ def check() -> None:
 
 
 def words(line: int | None = None) -> str:
-    """What to do, in one line."""
+    """Return what to do, in one line."""
     script = getattr(sys.modules.get("__main__"), "__file__", None) or "the script"
     where = f"{script}, line {line}" if line is not None else script
     return (
@@ -60,18 +60,18 @@ def words(line: int | None = None) -> str:
 
 
 def _script() -> Path | None:
-    """The script that worker processes import; None if there is none, or a module by its name."""
+    """Return the script that worker processes import; None without one, or with ``python -m``."""
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)
     if file is None or getattr(main, "__spec__", None) is not None:
         return None
-    return Path(multiprocessing.process.ORIGINAL_DIR or "", file)
+    return Path(getattr(multiprocessing.process, "ORIGINAL_DIR", None) or "", file)
 
 
 def _line_of_script() -> int | None:
-    """The line of the script that runs now; None where there is no script to be imported again."""
+    """Return the line of the script that runs now; None without a script to import again."""
     main = sys.modules.get("__main__")
-    if getattr(main, "__file__", None) is None:
+    if main is None or getattr(main, "__file__", None) is None:
         return None  # a notebook, or a line typed in
     frame: FrameType | None = inspect.currentframe()
     while frame is not None:
@@ -82,14 +82,14 @@ def _line_of_script() -> int | None:
 
 
 def _is_conditional(line: int) -> bool:
-    """Whether the script comes to this line only if some condition holds, such as the guard."""
+    """Return whether the script reaches this line only on some condition, such as the guard."""
     try:
-        module = ast.parse(Path(sys.modules["__main__"].__file__).read_bytes())
+        module = ast.parse(Path(sys.modules["__main__"].__file__ or "").read_bytes())
     except (OSError, SyntaxError, ValueError):
         return True  # it can't be known
-    body = module.body
+    body: list[ast.stmt] = module.body
     while True:
-        around = [node for node in body if node.lineno <= line <= node.end_lineno]
+        around = [node for node in body if node.lineno <= line <= (node.end_lineno or 0)]
         if not around or isinstance(around[0], _GUARDED):
             return True
         if not isinstance(around[0], ast.With | ast.For):

@@ -1,4 +1,4 @@
-"""The jobs of a cluster that are not over, and the workers that belong to each of them."""
+"""Keep the jobs of a cluster that are not over, and the workers that belong to each of them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ import logging
 import os.path
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distributed.core import Status, rpc
 from distributed.protocol import pickle
 from distributed.scheduler import heartbeat_interval
+
+if TYPE_CHECKING:
+    from distributed import Scheduler
+    from distributed.scheduler import WorkerState
+
+    from .cluster import ClusterMixin
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +38,7 @@ class Kind:
     spec : dict
         Their entry in the cluster's ``worker_spec``.
     planned : int
-        Workers of a job, as the arguments say it.
+        Number of workers of a job, according to the arguments.
     """
 
     spec: dict[str, Any]
@@ -42,15 +48,15 @@ class Kind:
 
     @property
     def workers(self) -> int:
-        """Workers of a job, as far as it is known.
+        """Number of workers of a job, as far as it is known.
 
-        The arguments do not tell where a worker command starts one for each GPU, or where the
-        user's own options say how many.
+        The arguments do not tell it where a worker command starts one worker for each GPU, or
+        where the user's own options give the number.
         """
         return max(self._settled or self.planned, self._most)
 
     def saw(self, workers: int, settled: bool = False) -> None:
-        """One of these jobs has so many workers."""
+        """Note that one of these jobs has that many workers."""
         self._most = max(self._most, workers)
         if settled:
             self._settled = max(self._settled, workers)
@@ -58,7 +64,7 @@ class Kind:
 
 @dataclass
 class History:
-    """What became of a job and of those that it was submitted for, one after another."""
+    """What became of a job and of the jobs that it replaces, one after another."""
 
     failures: int = 0  # in a row
     out_of_memory: int = 0
@@ -99,18 +105,18 @@ class Member:
 
 
 class Members:
-    """The jobs that are not over, by their ids, and to which of them each worker belongs.
+    """The jobs that are not over, by their ids, and the job that each worker belongs to.
 
-    Most workers have the name that the job script gives them. Where the user's options, array or
-    worker command call them otherwise, the worker itself is asked: the batch system tells each
-    process of a job the job's id, in a variable of the environment.
+    Most workers have the name that the job script gives them. Where the user's options, job array
+    or worker command name them differently, the worker itself is asked: the batch system tells
+    each process of a job the job's id, in an environment variable.
 
     Parameters
     ----------
     cluster : ClusterMixin
     """
 
-    def __init__(self, cluster):
+    def __init__(self, cluster: ClusterMixin):
         self._cluster = cluster
         self._jobs: dict[str, Member] = {}
         self._by_name: dict[str, Member] = {}
@@ -121,7 +127,7 @@ class Members:
         self._asking: set[str] = set()
         self._numbers = itertools.count()
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Member]:
         return iter(list(self._jobs.values()))
 
     def __len__(self) -> int:
@@ -137,17 +143,17 @@ class Members:
         """Take out a job that is over; its workers stay known as its own until `forget`."""
         return self._jobs.pop(job_id, None)
 
-    def named(self, name) -> Member | None:
-        """The job of that name in the cluster's ``worker_spec``."""
+    def named(self, name: object) -> Member | None:
+        """Return the job of that name in the cluster's ``worker_spec``."""
         return self._by_name.get(str(name))
 
     def of(self, address: str) -> Member | None:
-        """The job that a worker belongs to."""
+        """Return the job that a worker belongs to."""
         return self._by_address.get(address)
 
     @property
     def unidentified(self) -> bool:
-        """Whether workers are there that may belong to any of the jobs."""
+        """Whether there are workers that may belong to any of the jobs."""
         return any(not jobs for jobs in self._others.values())
 
     def add(self, name: str, job_id: str, kind: Kind, history: History) -> Member:
@@ -163,8 +169,8 @@ class Members:
             if self._by_address.get(address) is member:
                 del self._by_address[address]
 
-    def came(self, worker) -> Member | None:
-        """A worker has registered; the job that it belongs to, if it is known already.
+    def came(self, worker: WorkerState) -> Member | None:
+        """Note that a worker has registered; return its job, if that is known already.
 
         Parameters
         ----------
@@ -184,27 +190,27 @@ class Members:
         return member
 
     def left(self, address: str) -> Member | None:
-        """A worker is gone; the job that it belonged to, if it is known."""
+        """Note that a worker is gone; return the job that it belonged to, if that is known."""
         self._others.pop(address, None)
         member = self._by_address.pop(address, None)
         if member is not None:
             member.addresses.discard(address)
         return member
 
-    def unknown(self) -> list:
-        """The workers whose job is not known."""
+    def unknown(self) -> list[WorkerState]:
+        """Return the workers whose job is not known."""
         workers = self._cluster.scheduler.workers
         return [workers[address] for address in list(self._others) if address in workers]
 
     def settle(self) -> None:
-        """To be called now and then: learn how many workers jobs have."""
+        """Learn how many workers jobs have. To be called now and then."""
         now = time.monotonic()
         for member in self._jobs.values():
             if member.addresses and now - member.last_came >= SETTLED:
                 member.kind.saw(len(member.addresses), settled=True)
 
     def alive(self, job_id: str) -> bool:
-        """Whether a worker of the job has been heard from just now."""
+        """Return whether a worker of the job has been heard from just now."""
         member, scheduler = self.get(job_id), self._cluster.scheduler
         if member is None or scheduler is None:
             return False
@@ -217,7 +223,7 @@ class Members:
         return bool(heard) and time.time() - max(heard) < patience
 
     def unasked(self) -> list[str]:
-        """Addresses of workers to `ask`: neither their names nor they have told their job."""
+        """Return the workers to `ask`: neither their names nor they have told their job."""
         expected = {str(name) for name in self._cluster.worker_spec}
         addresses = [
             worker.address
@@ -231,13 +237,13 @@ class Members:
         return addresses
 
     async def ask(self, address: str) -> bool:
-        """Have a worker say which job it belongs to, once it has started; whether it has.
+        """Ask a worker which job it belongs to, once it has started; return whether it answered.
 
-        One that can't be reached is among `unasked` again.
+        A worker that can't be reached is among `unasked` again.
         """
         text = " ".join(f"${name}" for name in self._cluster.batch.job_id_variables)
         arguments = self._cluster.scheduler.connection_args
-        answer = {}
+        answer: dict[str, Any] = {}
         try:
             async with rpc(address, connection_args=arguments) as worker:
                 # The function is there in any worker's Python; dask_hpc need not be.
@@ -256,7 +262,7 @@ class Members:
         self._others[address] = [number for word in words if (number := _number(word))]
         return True
 
-    def _find(self, worker) -> Member | None:
+    def _find(self, worker: WorkerState) -> Member | None:
         for name in _names(worker):
             if (member := self._by_name.get(name)) is not None:
                 return member
@@ -268,25 +274,25 @@ class Members:
         return next((numbers[number] for number in told if number in numbers), None)
 
 
-def here(scheduler, addresses: Iterable[str]) -> list:
-    """The workers at these addresses, as far as the scheduler has them."""
+def here(scheduler: Scheduler | None, addresses: Iterable[str]) -> list[WorkerState]:
+    """Return the workers at these addresses, as far as the scheduler has them."""
     if scheduler is None:
         return []
     return [scheduler.workers[a] for a in list(addresses) if a in scheduler.workers]
 
 
-def running(scheduler, addresses: Iterable[str]) -> int:
-    """How many workers at these addresses can be given tasks."""
+def running(scheduler: Scheduler | None, addresses: Iterable[str]) -> int:
+    """Return how many workers at these addresses can be given tasks."""
     return sum(worker.status is Status.running for worker in here(scheduler, addresses))
 
 
-def _names(worker) -> list[str]:
-    """A worker's name, and that without a number at its end: one of several in a job."""
+def _names(worker: WorkerState) -> list[str]:
+    """Return a worker's name, and the name without the number that tells a job's workers apart."""
     name = str(worker.name)
     return [name, re.sub(r"-\d+$", "", name)]
 
 
 def _number(text: str) -> str:
-    """The number in an id, without what names the server or an array's task: ``12[3].server``."""
+    """Return the number in an id, without the server or the array's task: ``12[3].server``."""
     match = re.match(r"\d+", text)
     return match[0] if match else ""

@@ -1,8 +1,7 @@
-"""What a cluster tells its user while it works: one line at a time, on the logger ``dask_hpc``.
+"""Tell the user what a cluster does: one line at a time, on the logger ``dask_hpc``.
 
 Where nobody has configured logging, as in a notebook or a plain script, the bare line goes to
-stderr. Otherwise it is a log record like others, and goes where these go. To hear of trouble only,
-or of nothing::
+stderr. Otherwise it is a log record like any other. To hear only of trouble, or of nothing::
 
     logging.getLogger("dask_hpc").setLevel("WARNING")   # or "CRITICAL"
 
@@ -28,7 +27,7 @@ def warn(text: str) -> None:
 
 
 class _LastResort(logging.Handler):
-    """Like `logging.lastResort`: at work only while nobody has configured logging."""
+    """Like `logging.lastResort`, active only while nobody has configured logging."""
 
     def handle(self, record):
         return super().handle(record) if _unconfigured() else False

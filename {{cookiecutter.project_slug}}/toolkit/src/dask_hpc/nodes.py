@@ -1,4 +1,4 @@
-"""Nodes on which workers die while the batch system takes them for healthy."""
+"""Find nodes on which workers die while the batch system takes them for healthy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ONE_IN = 4
 
 @dataclass
 class Death:
-    """A worker's, at work."""
+    """The death of a worker that had tasks."""
 
     moment: float  # time.monotonic
     job_id: str
@@ -26,13 +26,13 @@ class Death:
 
 
 class Nodes:
-    """Which nodes are bad for jobs, so that further ones had better run elsewhere.
+    """Knows which nodes are bad for jobs, so that further jobs had better run elsewhere.
 
-    A node that is short of memory or has lost its fast network ends a job's workers soon. Then it
+    A node that is short of memory or has lost its fast network soon ends a job's workers. Then it
     is free, and a batch system that sees nothing wrong starts the next job there.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._seen: set[str] = set()
         self._deaths: dict[str, list[Death]] = defaultdict(list)
         self._bad: dict[str, float] = {}  # since when, oldest first
@@ -46,11 +46,11 @@ class Nodes:
         return sorted(bad[-max(1, len(self._seen) // ONE_IN) :])
 
     def seen(self, node: str) -> None:
-        """A job runs there."""
+        """Note that a job runs there."""
         self._seen.add(node)
 
     def died(self, node: str, job_id: str, tasks: Iterable[str]) -> None:
-        """A worker died there at work."""
+        """Note that a worker with tasks died there."""
         now = time.monotonic()
         self._deaths[node].append(Death(now, job_id, set(tasks)))
         for deaths in self._deaths.values():
@@ -59,14 +59,14 @@ class Nodes:
         self.suspects = set().union(*everywhere)
 
     def came_through(self, task: str) -> None:
-        """A task that a worker had when it died has a result: it was not the reason."""
+        """Clear a task that a dead worker had: it has a result now, so it was not the reason."""
         self.suspects.discard(task)
         for deaths in self._deaths.values():
             for death in deaths:
                 death.tasks.discard(task)
 
     def is_deadly(self, node: str) -> bool:
-        """Whether workers die there again and again, nowhere else, and not of their tasks."""
+        """Return whether workers die repeatedly there, nowhere else, and not of their tasks."""
         if any(deaths for other, deaths in self._deaths.items() if other != node):
             return False
         moments: list[list[Death]] = []
@@ -80,16 +80,16 @@ class Nodes:
         return len(moments) > 1 and not explained
 
     def acquit(self, job_id: str) -> None:
-        """The end of this job explains why its workers died: its node is not to blame."""
+        """Clear the node of a job whose end explains why its workers died."""
         for deaths in self._deaths.values():
             deaths[:] = [death for death in deaths if death.job_id != job_id]
 
     def condemn(self, node: str) -> None:
-        """No job should run there for a while."""
+        """Keep further jobs off this node for a while."""
         self._deaths.pop(node, None)
         self._bad.pop(node, None)  # to the end
         self._bad[node] = time.monotonic()
 
     def pardon(self) -> None:
-        """The batch system takes no job without these nodes."""
+        """Allow all nodes again, since the batch system takes no job without these."""
         self._bad.clear()

@@ -1,23 +1,28 @@
-"""Tasks of workers that are gone run on others next, and wait for none of them in vain."""
+"""Have tasks of workers that are gone run on other workers, without waiting in vain."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distributed import Scheduler
+    from distributed.scheduler import TaskState
 
 # How the keys of tasks begin on which all outputs of a P2P shuffle or rechunk wait.
 BARRIER = "shuffle-barrier-"
 
 
-class Chosen(set):
-    """The address of the worker that a task is sent to by us, and not by the user.
+class Chosen(set[str]):
+    """The address of the worker that the toolkit, and not the user, sends a task to.
 
     Parameters
     ----------
     address : str
     away : set of str
-        Addresses of workers that it is not to run on, since it was on one of them when that died.
+        Addresses of workers that it must not run on, since it was on one of them when that died.
     """
 
     def __init__(self, address: str, away: set[str]):
@@ -25,21 +30,24 @@ class Chosen(set):
         self.away = away
 
 
-def send_elsewhere(scheduler, keys: Iterable[str], away: set[str]) -> None:
-    """Have tasks run on none of these workers, and on different ones, as long as there are others.
+def send_elsewhere(scheduler: Scheduler, keys: Iterable[str], away: set[str]) -> None:
+    """Have tasks run on workers other than these, each on a different one, as far as possible.
 
-    Dask blames all tasks that a worker has for its death, and gives each up after so many deaths.
-    On different workers, those that are innocent do not meet the one that kills again and again;
-    what they need is copied there. Where there are fewer workers, they are dealt out in turns.
+    Dask blames all tasks that a worker has for its death, and gives a task up after a number of
+    deaths. On different workers, innocent tasks do not meet the one that kills again and again;
+    the data that they need is copied there. Where there are fewer workers than tasks, the workers
+    take turns.
 
-    Tasks for which somebody else says where they run are left alone: the user, or a shuffle. One
-    that waits on a worker may still be stolen by an idle one, as Dask otherwise does it.
+    Tasks whose place somebody else has chosen, the user or a shuffle, are left alone. A task that
+    waits on a worker may still be stolen by an idle one, as is usual in Dask.
 
     Parameters
     ----------
+    scheduler : distributed.Scheduler
     keys : iterable of str
+        Keys of the tasks.
     away : set of str
-        Addresses of the workers.
+        Addresses of the workers to avoid.
     """
     others = [worker for worker in scheduler.running if worker.address not in away]
     if not others:
@@ -71,10 +79,10 @@ def send_elsewhere(scheduler, keys: Iterable[str], away: set[str]) -> None:
     )
 
 
-def forgive(scheduler, keys: Iterable[str]) -> None:
-    """Take back that tasks are blamed for the end of a worker that left in order.
+def forgive(scheduler: Scheduler, keys: Iterable[str]) -> None:
+    """Take back the blame that tasks got for the end of a worker that left in order.
 
-    A worker closes at the end of its lifetime also where nobody could take its results; Dask then
+    A worker closes at the end of its lifetime even where nobody could take its results. Dask then
     counts its end against the tasks that it had, as if one of them had killed it.
     """
     for key in keys:
@@ -84,7 +92,7 @@ def forgive(scheduler, keys: Iterable[str]) -> None:
             task.prefix.suspicious -= 1
 
 
-def _is_placed_by_others(task) -> bool:
+def _is_placed_by_others(task: TaskState) -> bool:
     if task.worker_restrictions and not isinstance(task.worker_restrictions, Chosen):
         return True
     if task.host_restrictions or task.resource_restrictions:
@@ -94,13 +102,13 @@ def _is_placed_by_others(task) -> bool:
     return task.actor or any(str(t.key).startswith(BARRIER) for t in (task, *task.dependencies))
 
 
-def start_left_over(scheduler) -> None:
-    """Have tasks run that wait for certain workers, may run on others, and could.
+def start_left_over(scheduler: Scheduler) -> None:
+    """Start tasks that wait for certain workers although they could run on others.
 
-    Where no worker at all was there for a moment, distributed (2026.8.0) leaves such tasks in the
-    state *no-worker*: whoever comes then is offered only tasks that prefer this very worker
-    (``bulk_schedule_unrunnable_after_adding_worker``), so that those whose workers are gone would
-    wait for ever. The same goes for a user's tasks with ``allow_other_workers``.
+    Where there was no worker at all for a moment, distributed (2026.8.0) leaves such tasks in the
+    state *no-worker*. It offers a worker that comes later only the tasks that prefer this very
+    worker (``bulk_schedule_unrunnable_after_adding_worker``), so that tasks whose workers are gone
+    would wait forever. The same is true of a user's tasks with ``allow_other_workers``.
     """
     if not scheduler.running:
         return

@@ -1,4 +1,4 @@
-"""Keeps a cluster at the jobs that it was scaled to, when jobs end that nobody wanted to end."""
+"""Keep a cluster at the jobs that it was scaled to, when jobs end that nobody wanted to end."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import dask.config
 from dask.utils import parse_timedelta
-from distributed.comm import connect
+from distributed.comm.core import connect
 from distributed.core import Status
 from distributed.scheduler import heartbeat_interval
 
@@ -24,6 +25,11 @@ from .placing import forgive, send_elsewhere, start_left_over
 from .retiring import close_to_new_tasks, give_up, retire, unanswered
 from .schedulers import JobState, JobStatus, Scheduler
 from .tasks import Tasks
+
+if TYPE_CHECKING:
+    from distributed.scheduler import WorkerState
+
+    from .cluster import ClusterMixin
 
 logger = logging.getLogger(__name__)
 
@@ -66,21 +72,21 @@ MOVING = 20.0
 
 
 class Recovery:
-    """Sees jobs of a cluster end, and has others submitted in their place.
+    """Notices when jobs of a cluster end, and submits others in their place.
 
-    What ended by our own doing is not its concern, nor what somebody else cancelled: that is told,
-    and the cluster stays smaller. All else is submitted again, under a new name, since a worker of
-    the old one might still be there; a bounded number of times in a row, with growing pauses.
-    It lives on the cluster's event loop.
+    It ignores jobs that the toolkit itself has ended. When somebody else cancels a job, it says so
+    and the cluster stays smaller. Every other job is submitted again, under a new name, since a
+    worker of the old job might still be there; a limited number of times in a row, with growing
+    pauses. All of it runs on the cluster's event loop.
 
     Parameters
     ----------
     cluster : ClusterMixin
     again : int
-        How often in a row a job is submitted again.
+        How many times in a row a job is submitted again.
     """
 
-    def __init__(self, cluster, again: int):
+    def __init__(self, cluster: ClusterMixin, again: int):
         self.again = again
         self.given_up = 0  # jobs that are not submitted again, since the last scale() or adapt()
         self.said: list[str] = []  # all that was told, oldest first
@@ -117,8 +123,8 @@ class Recovery:
         for worker in self.members.unknown():
             self.worker_came(worker)
 
-    def worker_came(self, worker) -> None:
-        """A worker has registered, or has said which job it belongs to.
+    def worker_came(self, worker: WorkerState) -> None:
+        """Note that a worker has registered, or has told which job it belongs to.
 
         Parameters
         ----------
@@ -139,15 +145,17 @@ class Recovery:
             self._cluster.watcher.expedite()  # since when it runs
 
     def worker_left(self, address: str, tasks: Sequence[str] = (), closing: str = "") -> None:
-        """A worker is gone.
+        """Note that a worker is gone.
 
         Parameters
         ----------
+        address : str
+            The worker's address.
         tasks : sequence of str
-            What it had to do, if nobody had asked it to leave.
+            Keys of the tasks that it had, if nobody had asked it to leave.
         closing : str
-            The last status that it had told, if it was one of those before its end; empty: it said
-            nothing, as when its process is killed or its connection breaks.
+            The last status that it reported, if that was one of those before its end; empty if it
+            reported none, as when its process is killed or its connection breaks.
         """
         if (member := self.members.left(address)) is None:
             return
@@ -173,12 +181,12 @@ class Recovery:
                 self._spawn(self._leave(node))
 
     def task_ended(self, address: str) -> None:
-        """A task has ended on a worker, well or not."""
+        """Note that a task has ended on a worker, successfully or not."""
         if (member := self.members.of(address)) is not None:
             member.useful = True
 
     def on_event(self, event: jobs.JobEvent) -> None:
-        """The batch system says something new about a job."""
+        """React to what the batch system newly says about a job."""
         if not event.state.ended:
             if (member := self.members.get(event.job)) is not None:
                 if event.state is JobState.PENDING:  # put back into the queue: it will come again
@@ -206,7 +214,7 @@ class Recovery:
             self._spawn(self._collect())
 
     async def tend(self) -> None:
-        """To be called now and then: sees what nobody tells."""
+        """Look for what nobody reports. To be called now and then."""
         scheduler, now = self._cluster.scheduler, time.monotonic()
         # distributed itself looks every worker-ttl only, so that up to twice as much may pass. Ours
         # comes before: it would ask the silent node to restart its workers, and complain at close.
@@ -240,7 +248,7 @@ class Recovery:
         start_left_over(scheduler)
 
     def _look_for_tasks_without_jobs(self) -> None:
-        """Say it, once, when tasks wait for workers and no job is there or to come."""
+        """Say, once, that tasks wait for workers while no job is there or about to come."""
         cluster, scheduler = self._cluster, self._cluster.scheduler
         over = not (len(self.members) or self.pending or cluster.worker_spec or scheduler.workers)
         waiting = len(scheduler.queued) + len(scheduler.unrunnable)
@@ -252,32 +260,32 @@ class Recovery:
             self.tell(f"No job is left, and {tasks}: cluster.scale(jobs=...) asks for new ones.")
 
     def resumed(self) -> None:
-        """The event loop was held up for longer than its timers ask for."""
+        """Note that the event loop was held up for longer than its timers ask for."""
         self._resumed = time.time()
 
     def close(self) -> None:
-        """The cluster is closing: nothing is told or submitted any more."""
+        """Stop reporting and submitting, since the cluster is closing."""
         self._closed = True
         self.tasks.cancel()
         self._ended.clear()
         self._returning = 0
 
     def forgive(self) -> None:
-        """The user asks for jobs anew: what failed before does not count any more."""
+        """Forget what failed before, since the user asks for jobs anew."""
         self.given_up = 0
 
     # --- what follows -----------------------------------------------------------------------------
 
     @staticmethod
     def _seems_lost(member: Member, now: float) -> bool:
-        """Whether a job has been without any worker for so long that it is to be looked after."""
+        """Return whether a job has been without workers for so long that it has to be checked."""
         if member.alone is None:
             return False
         wait = ENDING if member.ended_in_order else max(LOST - ANSWER, LOST / 2)
         return now - max(member.alone, member.asked) >= wait
 
     async def _check_lost(self, members: list[Member]) -> None:
-        """Cancel jobs without workers that the batch system, asked anew, takes for running."""
+        """Cancel jobs without workers that the batch system, asked again, reports as running."""
         cluster, watcher = self._cluster, self._cluster.watcher
         try:
             restarting = await asyncio.gather(*map(self._is_restarting, members))
@@ -300,7 +308,7 @@ class Recovery:
             await cluster._canceller.cancel(*lost)
 
     async def _is_restarting(self, member: Member) -> bool:
-        """Whether a nanny of the job is there, which starts its worker anew."""
+        """Return whether a nanny of the job is there, which starts its worker anew."""
         now = time.monotonic()
         if member.silent or member.alone is None or now - member.alone >= RESTARTING:
             return False
@@ -322,7 +330,7 @@ class Recovery:
         return True
 
     def _ask_workers(self) -> None:
-        """Have workers say to which job they belong, where their names do not."""
+        """Ask workers which job they belong to, where their names do not tell."""
         for address in self.members.unasked():
             self._spawn(self._ask_worker(address))
 
@@ -332,7 +340,7 @@ class Recovery:
                 self.worker_came(worker)
 
     async def _leave(self, node: str) -> None:
-        """Workers die there, and nowhere else: its jobs are submitted again, for other nodes."""
+        """Submit the jobs of a node again, for other nodes: workers die there and nowhere else."""
         cluster, watcher = self._cluster, self._cluster.watcher
         # The batch system may know why; or this was said already, by another death.
         if not await self._ask_anew() or not self.nodes.is_deadly(node):
@@ -341,9 +349,9 @@ class Recovery:
         lost = []
         for member in self.members:
             status = watcher.jobs.get(member.job_id)
-            running = status is not None and status.state is JobState.RUNNING
+            there = status is not None and (status.state, status.node) == (JobState.RUNNING, node)
             wanted = member.name in cluster.worker_spec and member.history.failures < self.again
-            if running and status.node == node and wanted and not member.lost:
+            if there and wanted and not member.lost:
                 member.lost = f"{{its}} workers die on {node}, and nowhere else"
                 lost.append(member)
         addresses = {address for member in lost for address in member.addresses}
@@ -360,19 +368,19 @@ class Recovery:
         await cluster._canceller.cancel(*(member.job_id for member in lost))
 
     async def _ask_anew(self) -> bool:
-        """Ask the batch system about the jobs, now; whether it has answered."""
+        """Ask the batch system about the jobs now; return whether it has answered."""
         watcher, before = self._cluster.watcher, time.monotonic()
         await watcher.poll()
         return watcher.asked >= before
 
     def _work_beside(self, node: str) -> bool:
-        """Whether workers are there on other nodes than this one, if it is known."""
+        """Return whether workers are on nodes other than this one, if that one is known."""
         return bool(node) and any(
             member.addresses and self._node_of(member) not in ("", node) for member in self.members
         )
 
     def _elsewhere(self, nodes: list[str]) -> bool:
-        """Whether jobs can be submitted so that they do not run on these nodes."""
+        """Return whether jobs can be submitted so that they do not run on these nodes."""
         if not nodes:
             return False
         cluster = self._cluster
@@ -383,7 +391,7 @@ class Recovery:
         return status.node if status is not None else ""
 
     def _node_failed(self, member: Member, state: JobState) -> bool:
-        """Whether workers of an ended job were lost, or none of them came although others' do."""
+        """Return whether an ended job's workers were lost, or never came although others did."""
         if member.lost or member.silent or (member.came is None and self._connected):
             return True
         # They ended in order, with work to do: they did not reach the scheduler any more.
@@ -394,7 +402,7 @@ class Recovery:
         ended, self._ended = self._ended, []
         if self._cluster.status is not Status.running:
             return
-        groups: dict[tuple, list[tuple[Member, JobStatus]]] = {}
+        groups: dict[tuple[float | None, str, bool, str], list[tuple[Member, JobStatus]]] = {}
         for member, status in ended:
             wanted = member.name in self._cluster.worker_spec
             await self._take_out(member)
@@ -405,7 +413,7 @@ class Recovery:
             self._act(again, words, unexplained, group)
 
     async def _take_out(self, member: Member) -> None:
-        """Leave no trace of an ended job in the cluster and its scheduler."""
+        """Remove every trace of an ended job from the cluster and its scheduler."""
         cluster = self._cluster
         cluster.worker_spec.pop(member.name, None)
         job = cluster.workers.pop(member.name, None)
@@ -416,16 +424,16 @@ class Recovery:
             await job.close()
 
     def _judge(self, member: Member, status: JobStatus) -> tuple[float | None, str, bool]:
-        """What follows from an end.
+        """Decide what follows from the end of a job.
 
         Returns
         -------
         float or None
-            Seconds until it is submitted again; None: it is not.
+            Seconds until it is submitted again; None if it is not.
         str
-            That in words; empty if it need not be told.
+            That decision in words; empty if the user need not hear of it.
         bool
-            Whether its log is to say why none of its workers came.
+            Whether to look in its log for the reason why none of its workers came.
         """
         cluster, history, state = self._cluster, member.history, status.state
         if member.worked > WORKED:
@@ -460,7 +468,7 @@ class Recovery:
 
     @staticmethod
     def _ended_in_order(member: Member, state: JobState) -> bool:
-        """Whether a job's workers came, and went as they were told, however soon."""
+        """Return whether a job's workers came and then left as they were told, however soon."""
         if member.came is None or member.lost or member.silent or member.died:
             return False
         if state is JobState.GONE:
@@ -469,7 +477,7 @@ class Recovery:
         return state in RENEWED
 
     def _renewed(self, member: Member) -> tuple[float, str]:
-        """Seconds until another job is there in place of one that ended in order; in words."""
+        """Return the seconds until a job that ended in order is replaced, and that in words."""
         history = member.history
         history.failures = 0
         # One that ends as soon as it has come, before it has done anything, is no failure, but the
@@ -482,7 +490,13 @@ class Recovery:
         told, history.told = history.told, True
         return FIRST_PAUSE, "" if told else "Another one is submitted"
 
-    def _act(self, again: float | None, words: str, unexplained: bool, group) -> None:
+    def _act(
+        self,
+        again: float | None,
+        words: str,
+        unexplained: bool,
+        group: list[tuple[Member, JobStatus]],
+    ) -> None:
         statuses = [status for _, status in group]
         member = group[0][0]
         if member.lost:
@@ -491,7 +505,7 @@ class Recovery:
             what = f"{names}: {member.lost.format(its=its)}, so {it} cancelled"
         else:
             what = describe_ends(self._cluster.batch, statuses)
-        found = self._cluster.diagnosis.ended(*group[0]) if unexplained else ""
+        found = self._cluster.diagnosis.ended(member) if unexplained else ""
         parts = [what, words, found] if again is None else [what, found, words]
         line = " ".join(f"{part.strip().rstrip('.')}." for part in parts if part.strip())
         line = f"{line[0].upper()}{line[1:]}"
@@ -505,7 +519,7 @@ class Recovery:
         self._spawn(self._return(again, histories))
 
     def renew(self, member: Member, end: float) -> None:
-        """Have another job in the place of one that ends by then (`time.monotonic`)."""
+        """Submit another job in place of one that ends by then (`time.monotonic`)."""
         member.history.before = end + LONGEST_PAUSE
         self._returning += 1
         self._spawn(self._return(0.0, [member.history]))
@@ -535,7 +549,7 @@ class Recovery:
             self._refused(self._refusal, refused)
 
     def _refused(self, refusal: SubmitError, histories: list[History]) -> None:
-        """The batch system did not take a job that was submitted again."""
+        """Handle the refusal of jobs that were submitted again."""
         now, later = time.monotonic(), []
         for history in histories:
             if now < history.before:  # its predecessor still counts for the site's limits
@@ -561,13 +575,13 @@ class Recovery:
 
     @staticmethod
     def _pause(failures: int) -> float:
-        return min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
+        return min(FIRST_PAUSE * 2.0 ** (failures - 1), LONGEST_PAUSE)
 
     def tell(self, line: str) -> None:
         self.said.append(line)
         news.warn(line)
 
-    def _spawn(self, coroutine) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, object]) -> None:
         if self._closed:
             coroutine.close()
             return
@@ -575,8 +589,8 @@ class Recovery:
 
 
 def describe_ends(batch: Scheduler, ended: Iterable[JobStatus]) -> str:
-    """As `jobs.describe`, in one phrase for jobs of many nodes that ended for one reason."""
-    groups: dict[tuple, list[JobStatus]] = {}
+    """Describe ended jobs, in one phrase for jobs of many nodes that ended for one reason."""
+    groups: dict[tuple[JobState, str], list[JobStatus]] = {}
     for status in ended:
         groups.setdefault((status.state, status.reason), []).append(status)
     for group in groups.values():

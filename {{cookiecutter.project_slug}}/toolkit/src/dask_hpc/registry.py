@@ -1,9 +1,9 @@
-"""Which clusters this user has, on whichever login node: one small file each, in the home.
+"""Keep a list of this user's clusters on all login nodes: one small file each, in the home.
 
 A cluster's watchdog writes the file, renews its time every 10 s, and removes it when no job is left
-(see `watchdog`). A file whose time stands still is of a cluster that is gone and whose jobs nobody
-has cancelled: it is *left*. Process ids decide nothing, since they mean nothing on another login
-node and are soon given to others.
+(see `watchdog`). A file whose time stands still belongs to a cluster that is gone and whose jobs
+nobody has cancelled: the cluster is *left*. Process ids decide nothing, since they mean nothing on
+another login node and are soon reused.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OLD = 7 * 86400.0
 
 @dataclass(frozen=True)
 class Entry:
-    """A cluster as its file tells of it.
+    """A cluster, as its file describes it.
 
     Attributes
     ----------
@@ -38,18 +38,18 @@ class Entry:
     host : str
         Where its Python runs or ran.
     pid : int
-        The process there; for people, nothing is decided by it.
+        The process there, for people to read; nothing depends on it.
     started : float
         Seconds since 1970, by that host's clock.
     batch : str
         Name of the batch system.
     cancel : tuple of str
-        The words of its job class's cancel command, see `commands`.
+        The words of its job class's cancel command (see `commands`).
     cluster : str
         Name of its class.
     job_name : str or None
     other_names : tuple of str
-        Under which the batch system may list its jobs, too: the user's directives say so.
+        Further names under which the batch system may list its jobs, from the user's directives.
     log_directory : str or None
         Where its jobs' output goes.
     logs : tuple of str
@@ -74,7 +74,7 @@ class Entry:
 
     @property
     def alive(self) -> bool:
-        """Whether the cluster is there, and cares for its jobs itself."""
+        """Whether the cluster is there, and looks after its jobs itself."""
         return self.silent < LIMIT
 
     def forget(self) -> None:
@@ -84,12 +84,12 @@ class Entry:
 
 
 def folder() -> Path:
-    """Where the files are: ``$XDG_STATE_HOME/dask-hpc``, in the home if there is no such variable.
+    """Return the files' folder: ``$XDG_STATE_HOME/dask-hpc``, in the home without that variable.
 
     Raises
     ------
     RuntimeError
-        There is no home.
+        There is no home directory.
     """
     state = os.environ.get("XDG_STATE_HOME", "")
     # The specification of XDG: what is no absolute path does not count.
@@ -98,7 +98,7 @@ def folder() -> Path:
 
 
 def new(**about: Any) -> dict[str, Any]:
-    """What a watchdog wants to know of a new cluster's file: its path and what it holds.
+    """Return what a watchdog needs to know about a new cluster's file: its path and content.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def new(**about: Any) -> dict[str, Any]:
 
 
 def entries() -> list[Entry]:
-    """All clusters of this user, oldest first; files that can't be read are left out."""
+    """Return all clusters of this user, oldest first; files that can't be read are left out."""
     try:
         where = folder()
         paths = sorted(where.glob("*.json"))
@@ -129,7 +129,7 @@ def entries() -> list[Entry]:
 
 
 def log_directories() -> list[tuple[str, str | None, tuple[str, ...]]]:
-    """Where logs of past clusters are, latest first: batch system, folder, and forms of files."""
+    """Return where logs of past clusters are, latest first: batch system, folder, file forms."""
     try:
         lines = (folder() / "log-directories").read_text().splitlines()
         found = [json.loads(line) for line in lines]
@@ -167,7 +167,7 @@ def _read(path: Path, now: float) -> Entry | None:
 
 
 def _now(where: Path) -> float:
-    """The time by the clock that the files' times are of: a file server's, if there is one."""
+    """Return the time by the clock that sets the files' times: a file server's, if there is one."""
     probe = where / f".now-{uuid.uuid4().hex}"
     try:
         with probe.open("x") as file:

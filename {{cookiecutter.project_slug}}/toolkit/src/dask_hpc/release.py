@@ -1,12 +1,12 @@
-"""Which release of the toolkit is this, and has somebody edited it?
+"""Tell which release of the toolkit this is, and whether somebody has edited it.
 
-The version is `dask_hpc.__version__` and stands nowhere else. When a project is made, the
-template's post_gen hook calls `write` of this file, which lists every file of the toolkit with its
-SHA-256 in `release.sha256`; ``sha256sum --check src/dask_hpc/release.sha256``, typed in the
-toolkit's folder, reads it as well. A toolkit without that list is the developers' own.
+The version is `dask_hpc.__version__` and is given nowhere else. When a project is created, the
+template's post_gen hook calls `write`, which lists every file of the toolkit with its SHA-256 in
+`release.sha256`. Run in the toolkit's folder, ``sha256sum --check src/dask_hpc/release.sha256``
+reads the list, too. A toolkit without that list is the developers' own.
 
-Nothing here asks the network. Whether the template has a newer release is known to its git
-repository alone: ``cruft check`` asks it.
+Nothing here uses the network. Only the template's git repository knows whether there is a newer
+release: ``cruft check`` asks it.
 
 The hook runs in whatever Python cookiecutter has, so this file keeps to the standard library and
 imports nothing of this package.
@@ -25,12 +25,12 @@ SHOWN = 5  # edits that are named; more are counted
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of a file, its line ends taken for Unix's: git may change them on Windows."""
+    """Return a file's SHA-256, with Unix line ends: git may change them on Windows."""
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
 def files(folder: Path) -> list[str]:
-    """Paths of all files below a folder, relative to it, but what Python and tools leave there."""
+    """Return the relative paths of all files below a folder, except what Python and tools leave."""
     paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return sorted(
         path.as_posix()
@@ -41,19 +41,19 @@ def files(folder: Path) -> list[str]:
 
 
 def write(toolkit: Path) -> None:
-    """List the files of a toolkit just unpacked; `toolkit` is the folder of its pyproject.toml."""
+    """Write the list of a new toolkit's files; `toolkit` is the folder of its pyproject.toml."""
     lines = [f"{digest(toolkit / name)}  {name}\n" for name in files(toolkit)]
     (toolkit / IN_TOOLKIT / MANIFEST).write_bytes("".join(lines).encode())
 
 
 def edits(package: Path = PACKAGE) -> list[str] | None:
-    """Say which files are not as they were released.
+    """Return which files are not as they were released.
 
     Parameters
     ----------
     package : Path
-        The folder of the package `dask_hpc`. In a project it lies in ``toolkit/src/``, and the
-        whole toolkit is looked at; installed as a wheel, the package only.
+        The folder of the package `dask_hpc`. In a project it is in ``toolkit/src/``, and the whole
+        toolkit is checked; where it was installed as a wheel, only the package is.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def edits(package: Path = PACKAGE) -> list[str] | None:
 
 
 def template(package: Path = PACKAGE) -> tuple[str, str] | None:
-    """Address and commit of the template that the project is linked to by cruft, or None."""
+    """Return address and commit of the template that cruft links the project to, or None."""
     try:
         text = (package.parents[2] / ".cruft.json").read_text(encoding="utf-8")
         state = json.loads(text)
@@ -93,7 +93,7 @@ def template(package: Path = PACKAGE) -> tuple[str, str] | None:
 
 
 def describe(version: str, package: Path = PACKAGE) -> str:
-    """What ``dask hpc --version`` prints: a line or two."""
+    """Return what ``dask hpc --version`` prints: a line or two."""
     changed = edits(package)
     first = f"dask-hpc {version}"
     if changed is None:

@@ -1,15 +1,21 @@
-"""Tasks that the end of their job stopped: how often each, and no more than three times."""
+"""Count how often the end of a job stopped each task, and allow it three times at most."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from distributed.protocol.pickle import dumps
 
 from . import news
 from .errors import TaskTooLong
+
+if TYPE_CHECKING:
+    from dask.typing import Key
+    from distributed import Scheduler
+    from distributed.scheduler import TaskState
 
 # A task is stopped by its job's end so often, then it fails.
 MOST = 3
@@ -18,20 +24,20 @@ MOST = 3
 class Reruns:
     """Counts, for each task, how often a job's end stopped it.
 
-    Dask runs such a task again on another worker, from its beginning. One that is longer than a
-    job would do so for ever.
+    Dask runs such a task again on another worker, from its beginning. A task that takes longer
+    than a job would start over forever.
 
     Parameters
     ----------
     scheduler : distributed.Scheduler
     """
 
-    def __init__(self, scheduler):
+    def __init__(self, scheduler: Scheduler):
         self._scheduler = scheduler
-        self.counts: Counter = Counter()
+        self.counts: Counter[Key] = Counter()
 
-    def stopped(self, tasks: Iterable, ran: str) -> None:
-        """These tasks are being stopped, on workers whose job ends.
+    def stopped(self, tasks: Iterable[TaskState], ran: str) -> None:
+        """Note that these tasks are being stopped, on workers whose job ends.
 
         Parameters
         ----------
@@ -40,7 +46,8 @@ class Reruns:
         ran : str
             How long such a job runs, in words.
         """
-        again, over = [], []
+        again: list[TaskState] = []
+        over: list[TaskState] = []
         for task in tasks:
             self.counts[task.key] += 1
             (over if self.counts[task.key] >= MOST else again).append(task)
@@ -57,7 +64,7 @@ class Reruns:
             news.warn(line)
             self._fail(task, TaskTooLong(line))
 
-    def _fail(self, task, error: Exception) -> None:
+    def _fail(self, task: TaskState, error: Exception) -> None:
         del self.counts[task.key]  # `Client.retry` is a new beginning
         stimulus = f"dask-hpc-too-long-{time.time()}"
         worker = task.processing_on.address if task.processing_on else None
@@ -72,7 +79,7 @@ class Reruns:
         self._scheduler.transitions(further, stimulus_id=stimulus)
 
 
-def _names(tasks) -> str:
+def _names(tasks: Sequence[TaskState]) -> str:
     shown = ", ".join(repr(task.key) for task in tasks[:3])
     more = f" and {len(tasks) - 3} more" if len(tasks) > 3 else ""
     return f"Task{'' if len(tasks) == 1 else 's'} {shown}{more}"

@@ -1,4 +1,4 @@
-"""Workers leave in order: no new tasks, the running ones end, their results go to others."""
+"""Let workers leave in order: no new tasks, running ones end, their results go to others."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 
-from distributed.comm import CommClosedError
+from distributed.comm.core import CommClosedError
 from distributed.core import Status
 from distributed.scheduler import heartbeat_interval
 
 from .members import here
+
+if TYPE_CHECKING:
+    from distributed import Scheduler
+    from distributed.scheduler import TaskState, WorkerState
 
 # Between two looks at what still runs, seconds.
 LOOK = 0.2
@@ -25,10 +30,10 @@ HEARTBEAT = 3.0
 LAST_ANSWER = struct.Struct("=56xI")
 
 
-def close_to_new_tasks(scheduler, workers) -> None:
-    """From now on these workers get no tasks; what they run goes on.
+def close_to_new_tasks(scheduler: Scheduler, workers: Iterable[WorkerState]) -> None:
+    """Give these workers no more tasks; the tasks that they run go on.
 
-    The same two steps with which `Scheduler.retire_workers` begins.
+    These are the two steps that `Scheduler.retire_workers` begins with.
     """
     stimulus = f"dask-hpc-drain-{time.time()}"
     for worker in workers:
@@ -45,13 +50,18 @@ def close_to_new_tasks(scheduler, workers) -> None:
             )
 
 
-async def give_up(scheduler, address: str, why: str, expected: bool = True) -> None:
-    """A worker is gone, although its connection may still seem open: its tasks go to others.
+async def give_up(scheduler: Scheduler, address: str, why: str, expected: bool = True) -> None:
+    """Give the tasks of a worker that is gone to others, even if its connection seems open.
 
     Parameters
     ----------
+    scheduler : distributed.Scheduler
+    address : str
+        The worker's address.
+    why : str
+        The reason as a word, for the scheduler's log.
     expected : bool
-        Whether its end is not to be held against the tasks that ran on it.
+        Whether its end does not count against the tasks that ran on it.
     """
     # Nobody reads at a silent node's end: the connection would stay until the scheduler closes,
     # which then complains about it with a traceback.
@@ -62,7 +72,7 @@ async def give_up(scheduler, address: str, why: str, expected: bool = True) -> N
     )
 
 
-def unanswered(scheduler, address: str) -> float:
+def unanswered(scheduler: Scheduler, address: str) -> float:
     """Return for how many seconds a worker's node has acknowledged nothing; 0 if that is unknown.
 
     A node does so, and answers the system's own probes of an idle connection, whatever its
@@ -79,8 +89,8 @@ def unanswered(scheduler, address: str) -> float:
     return LAST_ANSWER.unpack(found)[0] / 1000
 
 
-def take_back(scheduler, worker) -> None:
-    """Give tasks that wait on a worker, and will not start there, to others."""
+def take_back(scheduler: Scheduler, worker: WorkerState) -> None:
+    """Give tasks that wait on a worker, and will not start there, to other workers."""
     waiting = [task for task in worker.processing if task not in worker.executing]
     if waiting:
         scheduler.transitions(
@@ -90,21 +100,21 @@ def take_back(scheduler, worker) -> None:
         worker.actors.difference_update(waiting)
 
 
-async def drain(scheduler, addresses: Collection[str], until: float) -> list:
-    """Let workers end what they run.
+async def drain(scheduler: Scheduler, addresses: Collection[str], until: float) -> list[TaskState]:
+    """Let workers finish the tasks that they run.
 
     Parameters
     ----------
     scheduler : distributed.Scheduler
     addresses : collection of str
-        The workers'; what comes and goes there meanwhile counts (`Member.addresses`).
+        Addresses of the workers. Changes to it meanwhile count (`Member.addresses`).
     until : float
-        Moment (`time.monotonic`) after which they are waited for no longer.
+        Moment (`time.monotonic`) at which the wait for them ends.
 
     Returns
     -------
     list of distributed.scheduler.TaskState
-        What still runs on them.
+        The tasks that still run on them.
     """
     closed: dict[str, float] = {}  # by address: since when (time.time)
     while True:
@@ -123,16 +133,19 @@ async def drain(scheduler, addresses: Collection[str], until: float) -> list:
         await asyncio.sleep(LOOK)
 
 
-async def retire(scheduler, addresses: Collection[str], until: float | None = None) -> list[str]:
+async def retire(
+    scheduler: Scheduler, addresses: Collection[str], until: float | None = None
+) -> list[str]:
     """Move the results that only these workers have to others, and let the workers go.
 
     Parameters
     ----------
+    scheduler : distributed.Scheduler
     addresses : collection of str
         As for `drain`.
     until : float, optional
-        Moment (`time.monotonic`) until which it is tried again where there is no other worker to
-        take the results. By default it is tried once.
+        Moment (`time.monotonic`) until which to try again where there is no other worker to take
+        the results. By default, try once.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""A cluster that can't start says why in one line, and nothing of it is left.
+"""Tell in one line why a cluster can't start, and leave nothing of it behind.
 
-distributed wraps the reason in one or two errors that only say that something failed to start, and
-leaves the thread of its event loop behind.
+distributed wraps the reason in one or two errors that say only that something failed to start, and
+it leaves the thread of its event loop running.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dask.config
 import psutil
@@ -21,6 +21,11 @@ from distributed.core import Status
 from distributed.node import clean_dashboard_address
 
 from .errors import StartError, UserError
+
+if TYPE_CHECKING:
+    from distributed import SpecCluster as _Base
+else:
+    _Base = object
 
 PRELOAD = "distributed.scheduler.preload"
 PRIVILEGED = 1024  # ports below are the system's
@@ -30,11 +35,14 @@ _OF_CONTAINERS = ("veth", "docker", "br-", "virbr", "cni", "flannel", "cali")
 SAID_BESIDE = {"Cluster closed without starting up", "Worker failed to connect"}
 
 
-class TellsWhy:
-    """Mixed into a `SpecCluster` class, before all that starts something."""
+class TellsWhy(_Base):
+    """Mixin for `SpecCluster` classes that explains failed starts and cleans up after them.
+
+    It stands before all bases that start something.
+    """
 
     # What users call these options of the scheduler, where it differs, and where they set them.
-    _option_names: Mapping[str, str] = {}
+    _option_names: ClassVar[Mapping[str, str]] = {}
     _place = "here"
 
     @property
@@ -85,7 +93,7 @@ class TellsWhy:
 
 @contextlib.contextmanager
 def quiet(logger: str) -> Iterator[None]:
-    """Keep out of a log what distributed writes of a failed start, beside what it raises."""
+    """Suppress what distributed logs about a failed start in addition to its exception."""
     log = logging.getLogger(logger)
 
     def unraised(record: logging.LogRecord) -> bool:
@@ -111,7 +119,7 @@ def _check_port(port: Any) -> None:
 
 
 def innermost(error: BaseException) -> BaseException:
-    """The error at the beginning of a chain of causes."""
+    """Return the error at the beginning of a chain of causes."""
     # What fails while a failed start is cleared up has no cause, but comes after it.
     if error.__cause__ is None and "non-running" in str(error) and error.__context__ is not None:
         error = error.__context__
@@ -124,7 +132,7 @@ def innermost(error: BaseException) -> BaseException:
 
 
 def text(error: BaseException) -> str:
-    """What an error says, in one line; with its type if that is a single word, or nothing."""
+    """Return an error's text in one line, with its type if the text is one word or empty."""
     if isinstance(error, OSError) and error.strerror:
         said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     elif len(error.args) > 1 and isinstance(error.args[0], str):
@@ -137,20 +145,20 @@ def text(error: BaseException) -> str:
 
 
 def explain(error: BaseException, options: Mapping[str, Any]) -> tuple[str, str]:
-    """Why a scheduler with these options did not start, and what to change, if that is known.
+    """Explain why a scheduler with these options did not start, and what to change, if known.
 
     Parameters
     ----------
     error : exception
         What distributed raised.
     options : mapping
-        The scheduler's.
+        The scheduler's options.
 
     Returns
     -------
     what, remedy : str
-        Without a full stop. A remedy names options in backquotes, and ``{where}`` stands for the
-        place where users set them.
+        Without a final period. A remedy names options in backquotes, and ``{where}`` stands for
+        the place where users set them.
     """
     error = innermost(error)
     port, host = options.get("port"), options.get("host")
@@ -192,13 +200,13 @@ def explain(error: BaseException, options: Mapping[str, Any]) -> tuple[str, str]
 
 
 def _interfaces() -> list[str]:
-    """Names of this computer's network interfaces but the loopback; containers' own come last."""
+    """Return this computer's network interfaces except the loopback; containers' come last."""
     names = sorted(set(psutil.net_if_addrs()) - {"lo"})
     return sorted(names, key=lambda name: name.startswith(_OF_CONTAINERS))
 
 
 def _missing_keys(security: Any) -> str:
-    """The first file of the keys that can't be read; empty if all can, or are no files."""
+    """Return the first key file that can't be read; empty if there is no such file."""
     for name in ("tls_ca_file", "tls_scheduler_cert", "tls_scheduler_key"):
         path = getattr(security, name, None)
         # Temporary ones are no files, but hold the key itself.

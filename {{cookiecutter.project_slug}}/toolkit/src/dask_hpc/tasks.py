@@ -1,4 +1,4 @@
-"""What goes on beside, on an event loop, and a cluster that may end while it does."""
+"""Run tasks in the background of an event loop, and let a cluster close in one of them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ logger = logging.getLogger(__name__)
 
 
 class Tasks:
-    """Tasks that nobody waits for: kept while they run, and an error of theirs is logged.
+    """Tasks that nobody waits for: keeps them while they run, and logs their errors.
 
     Parameters
     ----------
     what : str
-        What they do, for the log.
+        What the tasks do, for the log.
     """
 
     def __init__(self, what: str):
@@ -29,12 +29,12 @@ class Tasks:
         return task
 
     def cancel(self) -> None:
-        """End all but the one that calls this."""
+        """Cancel all tasks except the one that calls this."""
         for task in self._running - {asyncio.current_task()}:
             task.cancel()
 
     async def over(self) -> None:
-        """Wait until all have ended."""
+        """Wait until all tasks have ended."""
         await asyncio.gather(*self._running, return_exceptions=True)
 
     def _done(self, task: asyncio.Task) -> None:
@@ -44,9 +44,9 @@ class Tasks:
 
 
 class EndsItself:
-    """Mixed into a cluster class: it may close while nobody has called `close`, once.
+    """Mixin for a cluster class that may close although nobody has called `close`, once.
 
-    Its own part of closing is in ``_end``.
+    The class has its own part of closing in ``_end``.
     """
 
     _ending: asyncio.Task | None = None

@@ -1,10 +1,10 @@
-"""TLS connections live on when another one breaks.
+"""Keep TLS connections alive when another one breaks.
 
-OpenSSL keeps what went wrong in a list of the thread's, until somebody empties it. Python does so
-for most errors, but not where the system refused to read or to write, since a peer is gone: then
-whatever is done next with *another* connection of this thread fails with the same error, and so
-does the next one (cpython#148594; Python since 3.11.12, 3.12.9 and 3.13.2, with OpenSSL since 3.4).
-Dask's scheduler has all of its connections in one thread, and the client is often there, too.
+OpenSSL keeps errors in a list for each thread until somebody empties it. Python does so for most
+errors, but not where the system refused to read or to write because a peer is gone. In that case
+the next operation on *another* connection of this thread fails with the same error, and so does the
+one after it (cpython#148594; Python since 3.11.12, 3.12.9 and 3.13.2, with OpenSSL since 3.4).
+Dask's scheduler has all of its connections in one thread, often together with the client's.
 """
 
 from __future__ import annotations
@@ -12,12 +12,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import ssl
+from typing import TYPE_CHECKING
 
 from distributed import Security
 
+if TYPE_CHECKING:
+    from distributed import SpecCluster as _Base
+else:
+    _Base = object
+
 
 def forget_errors() -> None:
-    """Empty OpenSSL's list of errors of this thread."""
+    """Empty OpenSSL's list of errors for this thread."""
     # This is refused, and Python empties the list after that.
     with contextlib.suppress(ssl.SSLError):
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers("none of them")
@@ -38,7 +44,7 @@ def _leaves_no_error(method):
 
 
 class Socket(ssl.SSLSocket):
-    """One whose errors are its own. These are the methods that Tornado's streams use."""
+    """A TLS socket whose errors affect no other. Tornado's streams use these methods."""
 
     do_handshake = _leaves_no_error(ssl.SSLSocket.do_handshake)
     recv_into = _leaves_no_error(ssl.SSLSocket.recv_into)
@@ -46,7 +52,7 @@ class Socket(ssl.SSLSocket):
 
 
 class ApartSecurity(Security):
-    """`distributed.Security` with such sockets."""
+    """A `distributed.Security` whose connections use `Socket`."""
 
     def get_connection_args(self, role):
         return _with_sockets(super().get_connection_args(role))
@@ -62,9 +68,9 @@ def _with_sockets(arguments: dict) -> dict:
 
 
 def apart(security: Security | None) -> Security | None:
-    """The same security, with connections that do not break together.
+    """Return the same security, with connections that do not break together.
 
-    One of a class of the user's own is left as it is.
+    An object of the user's own class is returned as it is.
     """
     if type(security) is not Security:
         return security
@@ -74,8 +80,8 @@ def apart(security: Security | None) -> Security | None:
     return other
 
 
-class ConnectsApart:
-    """Mixed into a `SpecCluster` class: its scheduler and the clients made of it connect so."""
+class ConnectsApart(_Base):
+    """Mixin for `SpecCluster` classes whose scheduler and clients connect in this way."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

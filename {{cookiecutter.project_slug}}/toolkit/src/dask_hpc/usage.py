@@ -1,8 +1,8 @@
-"""What a cluster costs, and how long it has had nothing to do.
+"""Measure what a cluster costs, and how long it has had nothing to do.
 
 Core-hours are the jobs' running time by the batch system's own clock, times their cores. How much
-of it was idle is sampled about once a second: a core is busy while its worker has a task for it.
-What a job needs until its workers have come is idle, too.
+of that was idle is sampled about once a second: a core is busy while its worker has a task for it.
+The time that a job needs until its workers have come counts as idle, too.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import random
 import re
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import distributed
 from dask.utils import format_time
@@ -22,15 +23,18 @@ from . import news
 from .jobs import JobEvent, Watcher
 from .schedulers import JobState, Scheduler
 
+if TYPE_CHECKING:
+    from .cluster import ClusterMixin
+
 # Seconds between two samples. Not always the same, since work has rhythms of its own, of which
 # regular looks might see the same moment again and again.
 SHORTEST, LONGEST = 0.5, 1.5
 
 
 def cores_held(batch: Scheduler, script: str) -> int | None:
-    """How many cores a job with this script holds; None where it does not say.
+    """Return how many cores a job with this script holds; None if the script does not say.
 
-    They may be more than its workers have threads, as with ``job_cpu``, or an option of the user's.
+    They may outnumber the threads of its workers, as with ``job_cpu`` or one of the user's options.
     """
     lines = [line for line in script.splitlines() if line.startswith(batch.directive)]
     text = "\n".join(lines)
@@ -45,9 +49,9 @@ class Usage:
     Parameters
     ----------
     cores : int
-        Of one job.
+        Cores of one job.
     clock : callable
-        Seconds since 1970.
+        Returns seconds since 1970.
     """
 
     def __init__(self, cores: int = 1, clock: Callable[[], float] = time.time):
@@ -59,11 +63,11 @@ class Usage:
         self._last = clock()
 
     def began(self, job: str, elapsed: float | None = None) -> None:
-        """A job runs, for so many seconds already; the first word of it counts."""
+        """Note that a job has been running for so many seconds; the first report counts."""
         self._started.setdefault(job, self._clock() - (elapsed or 0))
 
     def ended(self, job: str, elapsed: float | None = None) -> None:
-        """A job is over, after so many seconds, if that is known; after none, it never began."""
+        """Note that a job is over, after so many seconds, if known; after 0, it never began."""
         now = self._clock()
         if elapsed:
             self.began(job, elapsed)
@@ -72,14 +76,14 @@ class Usage:
             self._ended.setdefault(job, now)
 
     def sample(self, busy_cores: int) -> None:
-        """So many cores have had something to do since the last sample."""
+        """Note that so many cores have had something to do since the last sample."""
         now = self._clock()
         self._busy += busy_cores * max(0.0, now - self._last)
         self._last = now
 
     @property
     def jobs(self) -> int:
-        """Jobs that have run."""
+        """Number of jobs that have run."""
         return len(self._started)
 
     @property
@@ -102,12 +106,12 @@ class Usage:
 
 
 class Idleness:
-    """For how long a scheduler has had nothing to do.
+    """Tells for how long a scheduler has had nothing to do.
 
     Parameters
     ----------
     clock : callable
-        Seconds, from any start.
+        Returns seconds, from any start.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
@@ -116,10 +120,10 @@ class Idleness:
         self._transitions = -1
 
     def seconds(self, scheduler: distributed.Scheduler, *, awaited: bool = False) -> float:
-        """How long by now; to be asked often, since what went on between may not be seen.
+        """Return for how long by now. To be called often: it may miss what happens in between.
 
-        While nobody's cores are used, there being no worker, and while somebody waits for workers,
-        it is none.
+        The time is 0 while there is no worker, since then no cores are in use, and while somebody
+        waits for workers.
         """
         workers = scheduler.workers.values()
         active = (
@@ -142,22 +146,21 @@ class Meter:
 
     Parameters
     ----------
-    cluster
-        One of the toolkit's.
+    cluster : ClusterMixin
     watcher : Watcher
 
     Attributes
     ----------
     usage : Usage
     limit : float or None
-        Seconds without anything to do, after which the cluster is closed; None: never.
+        Seconds without anything to do, after which the cluster is closed; None for never.
     awaited : int
-        How many calls wait for workers at present.
+        Number of calls that wait for workers at present.
     closed_because : str
         Why the cluster was closed from here; empty if it was not.
     """
 
-    def __init__(self, cluster, watcher: Watcher):
+    def __init__(self, cluster: ClusterMixin, watcher: Watcher):
         self.usage = Usage()
         self.limit: float | None = None
         self.awaited = 0
@@ -175,20 +178,20 @@ class Meter:
             self._task = asyncio.create_task(self._run())
 
     def stop(self) -> None:
-        """Sample once more, and no longer."""
+        """Sample once more, and then stop."""
         task, self._task = self._task, None
         if task is not None:
             self._sample()
             task.cancel()
 
     def tell(self) -> None:
-        """Say what was used, once, if there was any job."""
+        """Report what was used, once, if there was any job."""
         if self.usage.jobs and not self._told:
             self._told = True
             news.say(f"{type(self._cluster).__name__} closed: {self.usage}.")
 
     async def while_awaited(self, wait: Callable, *arguments):
-        """Call `wait`, during which the cluster is not idle."""
+        """Call `wait`; meanwhile the cluster does not count as idle."""
         self.awaited += 1
         try:
             return await wait(*arguments)
@@ -216,14 +219,15 @@ class Meter:
             await asyncio.sleep(random.uniform(SHORTEST, LONGEST))
             self._sample()
             scheduler = self._cluster.scheduler
-            if scheduler is None or self.limit is None:
+            limit = self.limit
+            if scheduler is None or limit is None:
                 continue
-            if self._idleness.seconds(scheduler, awaited=bool(self.awaited)) >= self.limit:
-                self._close()
+            if self._idleness.seconds(scheduler, awaited=bool(self.awaited)) >= limit:
+                self._close(limit)
                 return
 
-    def _close(self) -> None:
-        name, time_ = type(self._cluster).__name__, format_time(self.limit).strip()
+    def _close(self, limit: float) -> None:
+        name, time_ = type(self._cluster).__name__, format_time(limit).strip()
         self.closed_because = f"it had nothing to do for {time_} (idle-timeout)"
         news.say(f"{name} is closed, since {self.closed_because}.")
         self._cluster.end_itself()

@@ -1,7 +1,8 @@
-"""Refuses a Dask that is not this environment's: found first, but too old, or of two versions.
+"""Refuse a Dask that hides this environment's own and is too old, or a mix of two versions.
 
-A package that was once installed by ``pip install --user`` goes before those of a conda
-environment. What it breaks looks like anything but that. Imports nothing of Dask.
+A package that was once installed by ``pip install --user`` takes precedence over the packages of a
+conda environment, and the errors that follow do not point to it. This module imports nothing of
+Dask.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def check() -> None:
     ConfigError
         One line: which package, in which folder, and what to do.
     """
-    found = {}
+    found: dict[str, metadata.Distribution] = {}
     for name in CHECKED:
         try:
             found[name] = metadata.distribution(name)
@@ -39,7 +40,9 @@ def check() -> None:
                 f"{name} {package.version} in {_folder(package)} hides this environment's "
                 f"({name}{needs} is needed): {way}."
             )
-    both = {name: found[name].version for name in ("dask", "distributed") if name in found}
+    both: dict[str, str] = {
+        name: found[name].version for name in ("dask", "distributed") if name in found
+    }
     if len(set(both.values())) > 1:
         for name in both:
             if way := _in_front(found[name]):
@@ -52,7 +55,7 @@ def check() -> None:
 
 
 def _wanted() -> dict:
-    """What this package asks for, by name."""
+    """Return the versions that this package requires, by name."""
     try:
         from packaging.requirements import Requirement
 
@@ -71,7 +74,7 @@ def _folder(package: metadata.Distribution) -> str:
 
 
 def _in_front(package: metadata.Distribution) -> str:
-    """How to get rid of a package from outside of the environment; empty for one of it."""
+    """Return how to get rid of a package from outside the environment; empty for one inside."""
     folder = Path(_folder(package)).absolute()
     if site.ENABLE_USER_SITE and folder == Path(site.getusersitepackages()).absolute():
         return "set PYTHONNOUSERSITE=1 (`export PYTHONNOUSERSITE=1` in ~/.bashrc)"

@@ -1,4 +1,4 @@
-"""Waiting for workers, and saying meanwhile what for."""
+"""Wait for workers, and tell meanwhile what the wait is for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from dask.utils import parse_timedelta
 from distributed.core import Status
@@ -14,6 +15,9 @@ from . import jobs
 from .errors import JobsEnded, WorkersTimeout
 from .members import running
 from .recovery import describe_ends
+
+if TYPE_CHECKING:
+    from .cluster import ClusterMixin
 
 # Between two looks at the workers, and between two lines about them, seconds.
 LOOK = 0.02
@@ -26,12 +30,12 @@ BEHIND = 5.0
 
 
 class Line:
-    """A line that is written over while something is awaited; in a log, a new one for each change.
+    """A status line that is overwritten during a wait; in a log, a new line for each change.
 
     Parameters
     ----------
     stream : file, optional
-        Default: stderr, and in a notebook, where that is for errors, stdout.
+        Default: stderr; in a notebook, where stderr is for errors, stdout.
     """
 
     def __init__(self, stream=None):
@@ -55,7 +59,7 @@ class Line:
         self._shown = text
 
     def end(self, text: str = "") -> None:
-        """Leave no line behind; in a notebook, where one stays in any case, the given one."""
+        """Remove the line; in a notebook, where a line stays in any case, leave the given text."""
         if not self._shown:
             return
         if self._terminal:
@@ -67,11 +71,11 @@ class Line:
             self._stream.flush()
 
 
-async def until_shown(cluster) -> None:
-    """Wait until the workers that are there are in the cluster's ``scheduler_info``, too.
+async def until_shown(cluster: ClusterMixin) -> None:
+    """Wait until the cluster's ``scheduler_info`` lists the workers that have arrived.
 
-    The scheduler tells the cluster by messages, which come a moment later. Whoever has waited for
-    workers expects them there, as after distributed's own wait.
+    The scheduler informs the cluster by messages, which arrive a moment later. Whoever has waited
+    for workers expects to see them there, as after distributed's own wait.
     """
     scheduler, end = cluster.scheduler, time.monotonic() + BEHIND
     there = set(scheduler.workers)
@@ -89,11 +93,11 @@ class Waiting:
     cluster : ClusterMixin
     """
 
-    def __init__(self, cluster):
+    def __init__(self, cluster: ClusterMixin):
         self._cluster = cluster
 
     async def wait(self, n_workers: int, timeout=None) -> None:
-        """As `ClusterMixin.wait_for_workers`."""
+        """Wait as described in `ClusterMixin.wait_for_workers`."""
         cluster = self._cluster
         limit = None if timeout is None else parse_timedelta(timeout, "s")
         begun = time.monotonic()
@@ -134,12 +138,12 @@ class Waiting:
             raise
 
     def words(self, n_workers: int) -> str:
-        """Where the wait is, in a line."""
+        """Return a line about the state of the wait."""
         missing = self.missing()
         return f"{len(self.arrived())} of {n_workers} workers" + (f"; {missing}" if missing else "")
 
     def arrived(self) -> set[str]:
-        """Names of the workers that can be given tasks."""
+        """Return the names of the workers that can be given tasks."""
         scheduler = self._cluster.scheduler
         if scheduler is None:
             return set()
@@ -147,7 +151,7 @@ class Waiting:
         return {str(worker.name) for worker in workers if worker.status == Status.running}
 
     def all_over(self) -> bool:
-        """Whether every job asked for was submitted and is over, and none is to follow."""
+        """Return whether every requested job was submitted and is over, and none will follow."""
         cluster, recovery = self._cluster, self._cluster.recovery
         if cluster.watcher.live or recovery.pending:
             return False
@@ -155,14 +159,14 @@ class Waiting:
         return bool(asked or recovery.given_up) and asked <= cluster.submitted
 
     def no_more(self, n_workers: int) -> bool:
-        """Whether all workers of the jobs that are left are there, and they are too few."""
+        """Return whether all workers of the remaining jobs are there, and they are too few."""
         cluster = self._cluster
         most = sum(cluster.kind(name).workers for name in cluster.worker_spec)
         most += cluster.recovery.pending * cluster.kind().workers
         return not cluster.adapting and 0 < most < n_workers and len(self.arrived()) >= most
 
     def missing(self) -> str:
-        """In words, the jobs whose workers have not all come."""
+        """Describe the jobs whose workers have not all arrived."""
         scheduler, members = self._cluster.scheduler, self._cluster.recovery.members
         complete = {
             member.job_id

@@ -1,8 +1,9 @@
-"""Jobs are left before the batch system ends them, and others are there in their place."""
+"""Leave jobs before the batch system ends them, and put others in their place."""
 
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from . import jobs, news
 from .members import Member, here
@@ -10,6 +11,9 @@ from .reruns import Reruns
 from .retiring import drain, retire
 from .schedulers import JobState
 from .tasks import Tasks
+
+if TYPE_CHECKING:
+    from .cluster import ClusterMixin
 
 # Of a job's time, the part at its end in which its workers leave: a tenth, within these seconds.
 # As much again is spread over the jobs, so that those that began together do not leave together.
@@ -25,23 +29,23 @@ SHOWN = 3
 class Walltime:
     """Knows when each job of a cluster ends, and has its workers leave before.
 
-    The end is the batch system's own word (`JobStatus.left`), where it says one; otherwise the
-    moment at which the job was first seen to run, and the walltime that was asked for.
+    The end is the one that the batch system names (`JobStatus.left`), if it names one. Otherwise
+    it is the moment at which the job was first seen to run, plus the walltime that was asked for.
 
     Parameters
     ----------
     cluster : ClusterMixin
     walltime : float or None
-        Seconds asked for; None or infinite: jobs have no end.
+        Seconds asked for; None or infinite if jobs have no end.
     """
 
-    def __init__(self, cluster, walltime: float | None):
+    def __init__(self, cluster: ClusterMixin, walltime: float | None):
         self._cluster = cluster
         self._walltime = walltime
         self._ends: dict[str, float] = {}  # job id → moment (time.monotonic)
         self._leaving: set[str] = set()
         self.tasks = Tasks("Leaving a job")
-        self.reruns: Reruns | None = None
+        self.reruns: Reruns  # set when the cluster's scheduler has started
 
     def learn(self) -> None:
         """Take in what the watcher knows."""
@@ -58,31 +62,31 @@ class Walltime:
                 self._ends.setdefault(member.job_id, member.begun + self._walltime)
 
     async def tend(self) -> None:
-        """To be called now and then: begins to leave the jobs whose time has come."""
+        """Begin to leave the jobs whose time has come. To be called now and then."""
         self.learn()
         for member in self._cluster.recovery.members:
             end = self._ends.get(member.job_id)
-            if end is None or member.job_id in self._leaving:
+            if end is None or (begun := member.begun) is None or member.job_id in self._leaving:
                 continue
             if member.name not in self._cluster.worker_spec:
                 continue  # it is let go already
-            if time.monotonic() >= end - self._lead(member, end):
+            if time.monotonic() >= end - self._lead(member, begun, end):
                 self._leaving.add(member.job_id)
-                self.tasks.spawn(self._leave(member, end))
+                self.tasks.spawn(self._leave(member, begun, end))
 
     def close(self) -> None:
         self.tasks.cancel()
 
-    def _lead(self, member: Member, end: float) -> float:
-        """Seconds before its end at which a job's workers begin to leave."""
+    def _lead(self, member: Member, begun: float, end: float) -> float:
+        """Return how many seconds before its end a job's workers begin to leave."""
         # The golden ratio spreads any number of jobs evenly.
         place = member.number * 0.618 % 1
-        return self._part(member, end) * (1 + place)
+        return self._part(begun, end) * (1 + place)
 
-    def _part(self, member: Member, end: float) -> float:
-        return min(LONGEST, max(SHORTEST, SHARE * (end - member.begun)))
+    def _part(self, begun: float, end: float) -> float:
+        return min(LONGEST, max(SHORTEST, SHARE * (end - begun)))
 
-    async def _leave(self, member: Member, end: float) -> None:
+    async def _leave(self, member: Member, begun: float, end: float) -> None:
         scheduler = self._cluster.scheduler
         job, again = self._cluster.replace(member, end)
         left = jobs.duration(max(0.0, end - time.monotonic()))
@@ -90,19 +94,19 @@ class Walltime:
             f"Job {member.job_id} ends in {left}, so its workers leave"
             + ("; another one is submitted." if again else ".")
         )
-        moving = MOVING * self._part(member, end)
+        moving = MOVING * self._part(begun, end)
         try:
             running = await drain(scheduler, member.addresses, end - moving)
             if running:
-                whole = jobs.duration(end - member.begun)
+                whole = jobs.duration(end - begun)
                 self.reruns.stopped(running, f"a job runs for {whole}")
-            if left := await retire(scheduler, member.addresses, end - LAST):
-                news.warn(f"Job {member.job_id} ends{self._lost_words(left)}")
+            if lost := await retire(scheduler, member.addresses, end - LAST):
+                news.warn(f"Job {member.job_id} ends{self._lost_words(lost)}")
         finally:
             await self._cluster.close_left(job)
 
     def _lost_words(self, left: list[str]) -> str:
-        """What is lost with the workers at these addresses."""
+        """Describe what is lost with the workers at these addresses."""
         scheduler = self._cluster.scheduler
         workers = here(scheduler, left)
         again = "what only it has is computed again"

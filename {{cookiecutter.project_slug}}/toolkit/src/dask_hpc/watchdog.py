@@ -1,14 +1,14 @@
-"""The process that cancels a cluster's jobs when Python has ended without doing so.
+"""Cancel a cluster's jobs when Python has ended without doing so.
 
-It is a child of the user's Python, started with a cluster's first job, and holds one end of a pair
-of sockets. The cluster tells it of every job. When the other end is closed, however that came to
-be, it cancels what it knows of with one call of the batch system's command; of a cluster that was
-closed there is nothing left to cancel. Meanwhile it keeps the cluster's file in the registry (see
-`registry`), so that neither a slow home directory nor a program that keeps Python busy holds up the
-one or the other.
+This module is run as a process of its own. The process is a child of the user's Python, starts with
+a cluster's first job, and holds one end of a pair of sockets. The cluster tells it of every job.
+When the other end is closed, for whatever reason, it cancels the jobs that it knows of with one
+call of the batch system's command; a closed cluster has left nothing to cancel. Meanwhile it keeps
+the cluster's file in the registry up to date (see `registry`). So a slow home directory does not
+hold up the program, and a program that keeps Python busy does not hold up the file.
 
-This file is run by itself, as ``python -I -S watchdog.py``: standard library only, and little of
-it, to be there at once. `guard` has the cluster's side.
+The file is run by itself, as ``python -I -S watchdog.py``. It imports only the standard library,
+and little of it, to be ready at once. `guard` is the cluster's side.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Child:
     parent : int
         Process id of the cluster's Python.
     start : dict
-        ``cancel``: the cancel command before the jobs' ids. ``one_by_one``: whether it takes one of
-        them. ``over``: parts of what it says when jobs are over already. ``pattern``: finds a job's
-        id in what a submission prints. ``answers``: the folder of what submissions print, or None.
-        ``registry``: the cluster's file there, or None; ``entry``: what it holds. ``pauses``: as
-        `PAUSES`.
+        ``cancel``: the cancel command before the jobs' ids. ``one_by_one``: whether it takes only
+        one id. ``over``: parts of what it says when jobs are over already. ``pattern``: finds a
+        job's id in what a submission prints. ``answers``: the folder of what submissions print, or
+        None. ``registry``: the cluster's file there, or None; ``entry``: what it holds.
+        ``pauses``: as `PAUSES`.
     """
 
     def __init__(self, parent: int, start: dict[str, Any]):
@@ -62,7 +62,7 @@ class Child:
         self.keeper = threading.Thread(target=self.keep, daemon=True)
 
     def take(self, line: str) -> None:
-        """One line of the cluster's."""
+        """Take in one line from the cluster."""
         sign, _, value = line.partition(" ")
         if sign in "+-":
             self.jobs.pop(value, None)
@@ -75,7 +75,7 @@ class Child:
             self.answers.pop(value, None)
 
     def listen(self, buffer: bytes) -> None:
-        """Return when the cluster is gone."""
+        """Take in what the cluster says; return when it is gone."""
         while True:
             *lines, buffer = buffer.split(b"\n")
             for line in lines:
@@ -95,7 +95,7 @@ class Child:
                 return
 
     def finish(self) -> bool:
-        """Cancel what is left; returns whether that was possible."""
+        """Cancel what is left; return whether that was possible."""
         begin = time.monotonic()
         done = True
         while True:
@@ -143,7 +143,7 @@ class Child:
         return False
 
     def keep(self) -> None:
-        """Keep the cluster's file up to date: the jobs in it, and its time as a sign of life."""
+        """Keep the cluster's file up to date: its jobs, and its time as a sign of life."""
         path = Path(self.start["registry"])
         draft = path.with_suffix(".new")
         told = written = False
@@ -171,7 +171,7 @@ class Child:
             self.changed.wait(BEAT)
 
     def remember_logs(self, path: Path) -> None:
-        """Where `dask hpc logs` looks when the cluster is gone."""
+        """Note where `dask hpc logs` is to look when the cluster is gone."""
         keys = ("batch", "job_name", "log_directory", "logs")
         line = json.dumps({key: self.start["entry"].get(key) for key in keys})
         if self.start["entry"].get("log_directory") or self.start["entry"].get("logs"):
