@@ -9,6 +9,9 @@ import signal
 import subprocess
 from multiprocessing import resource_tracker
 
+import dask.config
+
+from .. import config
 from .base import JOB_CORES, BackendError, DaskBackend
 from .plan import Layout
 
@@ -44,8 +47,6 @@ class ClusterBackend(DaskBackend):
 
     def __init__(self, job_cores: int = JOB_CORES, timeout: float = 120.0):
         super().__init__(job_cores, timeout)
-        from .. import config
-
         self._asked: subprocess.Popen[str] | None = None
 
         self.scheduler = config.scheduler()
@@ -156,8 +157,6 @@ class ClusterBackend(DaskBackend):
         super().close()
 
     def _setting(self, key: str | None):
-        import dask
-
         if key is None:
             return None
         return dask.config.get(f"jobqueue.{self.scheduler.section}.{key}", None)
@@ -168,8 +167,6 @@ BACKENDS = {backend.name: backend for backend in (LocalBackend, ClusterBackend)}
 
 def default_backend() -> str:
     """Return "cluster" where the configuration names a batch system, otherwise "local"."""
-    from .. import config
-
     return "local" if config.scheduler().cluster_class is None else "cluster"
 
 
