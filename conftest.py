@@ -32,7 +32,7 @@ class Lab:
 
 @pytest.fixture(scope="session")
 def lab_session(testbed_session, tmp_path_factory):
-    """The lab's project, rendered and installed once a session."""
+    """Return the lab's project, rendered and installed once a session."""
     folder = tmp_path_factory.mktemp("rendered")
     command = [sys.executable, "-m", "cookiecutter", "--no-input", "--config-file", ANSWERS]
     subprocess.run([*command, "--output-dir", folder, REPOSITORY], check=True, capture_output=True)
@@ -43,6 +43,6 @@ def lab_session(testbed_session, tmp_path_factory):
 
 
 @pytest.fixture
-def lab(testbed, lab_session):
-    """The lab's project; the test must leave no job behind."""
+def lab(testbed, lab_session):  # noqa: ARG001 - after the test it checks what is left
+    """Return the lab's project; the test must leave no job behind."""
     return lab_session

@@ -1,12 +1,13 @@
-"""Does a client's first connection to a new cluster succeed while all cores are busy?
+"""Count how many clients' first connections to a new cluster succeed while all cores are busy.
 
     python benchmarks/connections.py [--count 200] [--load 1] [--plain] [--testbed]
 
-Each time a new cluster and its first client, which asks something; with TLS and without it in
-turns. `--load` busy processes run for each core meanwhile. No job is submitted, unless with
-`--testbed`: on its login node, where the workers of a job connect beside, and run a task. Prints
-how many succeeded and what they took, the task included; the exit code is 0 where all did.
-`--plain` is for dask-jobqueue's own class. Stands behind the figures in docs/clusters.md.
+Each time a new cluster is made, and its first client, which asks something; in turns with TLS and
+without it. `--load` busy processes run for each core meanwhile. No job is submitted, except with
+`--testbed`: this runs on the testbed's login node, where a job's workers connect too and run a
+task. Prints how many connections succeeded and how long they took, the task included; the exit code
+is 0 where all of them did. `--plain` is for dask-jobqueue's own class. The figures in
+docs/clusters.md come from here.
 """
 
 import json
@@ -59,7 +60,7 @@ def connect(cluster_class, secure, folder, job):
 
 
 def keys(folder):
-    """Return TLS with the keys in a folder, in files, or with temporary ones."""
+    """Return the setting for TLS with the keys in a folder, or with temporary ones (None)."""
     from distributed import Security
 
     if folder is None:
@@ -74,7 +75,7 @@ def keys(folder):
 
 
 def measure(count, per_core, plain, key_folder=None):
-    """Return {"tcp": …, "tls": …}: the seconds of each connection, and the failures' tracebacks."""
+    """Return {"tcp": …, "tls": …}: each connection's seconds, and the failures' tracebacks."""
     if plain:
         from dask_jobqueue import SLURMCluster
     else:
@@ -96,7 +97,7 @@ def measure(count, per_core, plain, key_folder=None):
 
 
 def measure_on_testbed(count, per_core, plain, home):
-    """As `measure`, on a login node, with a job each time."""
+    """Do what `measure` does, on a login node, with a job each time."""
     from distributed import Security
     from on_testbed import project, records
 

@@ -1,11 +1,12 @@
-"""Twelve faults, ten times each, while 500 tasks of a second run: are the results right each time?
+"""Let twelve faults happen, ten times each, while 500 tasks of a second run; check the results.
 
     python benchmarks/faults_soak.py [--times 10] [--faults kill-node,cancel-jobs] [--plain]
 
-For each fault a cluster of three jobs, each with a node of the testbed's four to itself, and for
-each injection a map of 500 tasks on it. What is recorded: whether all results are right, and the
-seconds from the injection until the lost workers were noticed, until as many were there again, and
-until the map was done. Prints a Markdown table; the exit code is 0 where all results were right.
+Each fault has a cluster of three jobs, each with one of the testbed's four nodes to itself, and
+each injection has a map of 500 tasks on it. What is recorded: whether all results are right, and
+the seconds from the injection until the lost workers were noticed, until as many were there again,
+and until the map was done. Prints a Markdown table; the exit code is 0 where all results were
+right.
 """
 
 import json
@@ -13,6 +14,8 @@ import sys
 import time
 from pathlib import Path
 from statistics import median
+
+from hpc_testbed import TestbedError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # After the one nothing is lost, after the other nothing comes back by itself.
@@ -35,7 +38,6 @@ FAULTS = [
 
 def injections(lab, fault: str, side: str, times: int, tasks: int) -> list[dict]:
     """Let one fault happen again and again to a cluster's first job; return what was seen."""
-    from hpc_testbed import TestbedError
     from tests.honest.driver import Program, first_job, shortened
 
     settings = {"queue": "spare"} if fault == "preempt-jobs" else {}

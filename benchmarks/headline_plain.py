@@ -11,6 +11,7 @@ until all workers are there. Prints a Markdown table of medians.
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -20,8 +21,6 @@ SIDES = ("plain", "ours")
 
 def inside(rounds: int, repeats: int) -> None:
     """Measure and print a JSON line for each cluster; runs on the login node."""
-    from functools import partial
-
     import dask_jobqueue
     from distributed import Client
 

@@ -15,6 +15,8 @@ import sys
 import time
 from statistics import median
 
+from distributed import as_completed
+
 from dask_hpc.bench import base
 from dask_hpc.bench.backends import LocalBackend
 from dask_hpc.bench.workloads import sleep_task
@@ -47,14 +49,12 @@ def timed(length: float):
 
 
 async def gather(client, futures):
-    """All results at the end, as everybody does it."""
+    """Return all results at the end, as is usual."""
     return await client.gather(futures)
 
 
 async def one_by_one(client, futures):
-    """Each result when its task has ended."""
-    from distributed import as_completed
-
+    """Return the results, each fetched when its task has ended."""
     ended = as_completed(futures, loop=client.loop, with_results=True)
     return [result async for _, result in ended]
 

@@ -1,4 +1,4 @@
-"""Round after round of create, scale, compute, close in one process: does anything fail or stay?
+"""Create, scale, use and close clusters in one process; check that nothing fails, stays or grows.
 
     python benchmarks/rounds.py [--rounds 100] [--plain]
 
@@ -7,8 +7,11 @@ round the process is measured: resident memory, threads, open file handles. Exit
 failed, no job was left, and nothing grew.
 """
 
+import gc
 import json
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from statistics import median
@@ -21,10 +24,6 @@ RSS_MIB = 10.0  # that the last ten rounds may be above the ten after SETTLED
 
 def inside(rounds: int, plain: bool) -> None:
     """Do the rounds and print a JSON line for each; runs on the login node."""
-    import gc
-    import subprocess
-    import threading
-
     if plain:
         from dask_jobqueue import SLURMCluster
     else:

@@ -44,7 +44,8 @@ def test_without_an_engine_it_says_so_in_one_line_and_measures_here():
 
 
 @pytest.mark.testbed
-def test_ctrl_c_in_the_middle_leaves_nothing_and_keeps_what_was_measured(testbed_session):
+@pytest.mark.usefixtures("testbed_session")
+def test_ctrl_c_in_the_middle_leaves_nothing_and_keeps_what_was_measured():
     running = demo()
     for line in running.stdout:
         if "repeat 1 of 6" in line:  # printed when the repeat has been measured

@@ -1,8 +1,8 @@
 """Tidy the new project, list the toolkit's files, and say what comes next.
 
-The template's toolkit is copied as it lies in the developer's tree, caches and all; a new project
-begins without them, and with a list by which an edit of the toolkit is seen. As in the pre_gen
-hook, the answers arrive as JSON data.
+The template's toolkit is copied from the developer's tree as it is, with all caches; a new project
+begins without them, and with a list that shows edits of the toolkit. As in the pre_gen hook, the
+answers arrive as JSON data.
 """
 
 import json
@@ -45,7 +45,7 @@ def write_release(project):
 
 
 def is_for_comparison(project):
-    """Is this a project that cruft makes and throws away, to see what an update changes?"""
+    """Tell whether cruft makes this project only to see what an update changes."""
     parent = project.parent
     temporary = Path(tempfile.gettempdir()).resolve()
     return parent.parent == temporary and parent.name.startswith(tempfile.gettempprefix())

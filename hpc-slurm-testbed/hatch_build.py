@@ -1,11 +1,12 @@
-"""A wheel carries what the image is made of, so that it works without a checkout.
+"""Put the files that the image is made from into the wheel, so that it works without a checkout.
 
-These files lie where the repository needs them. They are copied in the repository's own layout, so
-compose.yaml and the Dockerfile are the same in a checkout and in a wheel. An editable installation
-has its checkout and copies nothing.
+The files are kept where the repository needs them. They are copied in the repository's own layout,
+so compose.yaml and the Dockerfile are the same in a checkout and in a wheel. An editable
+installation uses its checkout, and nothing is copied.
 """
 
 from pathlib import Path
+from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
@@ -18,11 +19,11 @@ WHAT = (
 )
 
 
-class CarryTheImage(BuildHookInterface):
+class CarryTheImage(BuildHookInterface[Any]):
     """Add the files to wheels, and to source distributions, of which wheels are made."""
 
-    def initialize(self, version: str, build_data: dict) -> None:
-        """Called by hatchling before a build."""
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Add the files; hatchling calls this before a build."""
         if version == "editable":
             return
         root = Path(self.root)

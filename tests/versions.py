@@ -1,4 +1,4 @@
-"""Does the toolkit work with the oldest versions that it allows, and with the newest?
+"""Test the toolkit with the oldest versions that it allows, and with the newest.
 
 ``python tests/versions.py oldest`` makes an environment in build/ with each lower bound of the
 toolkit's pyproject.toml taken as the version, and ``newest`` one with what the index has now. There

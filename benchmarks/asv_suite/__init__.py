@@ -1,0 +1,1 @@
+"""The suite of asv: what a lab and its members wait for."""

@@ -182,13 +182,13 @@ def kill_worker(testbed, node):
 
 
 def simply(lab, side, scenario, **settings):
-    """A scenario for which nothing has to happen outside."""
+    """Run a scenario in which nothing has to happen from outside."""
     with Program(lab, scenario, side, **settings) as program:
         return seen(program)
 
 
 def death(lab, side, fault, processes, **settings):
-    """A job's node or the job itself gets a fault."""
+    """Inject a fault into a job's node or into the job itself."""
     if fault == "preempt-jobs":
         settings = {"queue": "spare", **settings}
     try:
@@ -210,7 +210,7 @@ def death(lab, side, fault, processes, **settings):
 
 
 def cancelled(lab, side):
-    """An administrator cancels a job."""
+    """Cancel a job, as an administrator would."""
     with Program(lab, "cancelled", side) as program:
         program.event("ready", 120)
         job, node = first_job(lab.testbed)
@@ -222,7 +222,7 @@ def cancelled(lab, side):
 
 
 def leaving(lab, side, how):
-    """The block is left; scancel is counted by a wrapper that comes first in PATH."""
+    """Leave the block; count calls of scancel with a wrapper that comes first in PATH."""
     wrapper = (
         "rm -rf bin calls && mkdir bin && touch calls && "
         r"printf '#!/bin/sh\necho $# >> %s/calls\nexec /usr/bin/scancel \"$@\"\n' $PWD"
@@ -249,7 +249,7 @@ def leaving(lab, side, how):
 
 
 def killed(lab, side, with_, watchdog=True):
-    """The process gets a signal; does anything cancel its jobs?"""
+    """Send the process a signal, and look whether anything cancels its jobs."""
     with Program(lab, "killed", side) as program:
         program.event("ready", 120)
         if watchdog:
@@ -272,7 +272,7 @@ def killed(lab, side, with_, watchdog=True):
 
 
 def memory(lab, side, scenario):
-    """The node of the job has no more memory than the job asked for, as with Slurm's cgroups."""
+    """Leave the job's node only the memory that the job asked for, as Slurm's cgroups would."""
     try:
         with Program(lab, scenario, side) as program:
             program.event("ready", 120)

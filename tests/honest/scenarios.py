@@ -158,7 +158,7 @@ def yaml():
 
 
 def death(processes="1", limit="90", tasks="60", **arguments):
-    """A job dies of something while tasks run."""
+    """Run tasks while a job dies of something."""
     processes, limit = int(processes), float(limit)
     with running(2, processes=processes, **arguments) as (cluster, client, full):
         futures = client.map(square, range(int(tasks)), pure=False)
@@ -266,7 +266,7 @@ def walltime(mode="scale", tasks="100", limit="240"):
 
 
 def long_task(limit="400"):
-    """A task that takes longer than any job may."""
+    """Run a task that takes longer than any job may."""
     marks = Path(f"marks-{os.getpid()}").resolve()
     with running(1, walltime="00:01:00", queue="tiny") as (cluster, client, _):
         cluster.adapt(minimum_jobs=1, maximum_jobs=1)
@@ -310,7 +310,7 @@ def adapt():
 
 
 def refused(how="account", limit="20"):
-    """sbatch says no, or is not there."""
+    """Submit jobs where sbatch refuses them or is missing."""
     if how == "missing":
         os.environ["PATH"] = str(Path(sys.executable).parent)
     arguments = {"account": "nobody"} if how == "account" else {}
@@ -322,7 +322,7 @@ def refused(how="account", limit="20"):
 
 
 def pending():
-    """A limit of the site lets only one of two jobs run."""
+    """Ask for two jobs where a limit of the site lets only one of them run."""
     limited = ["--nodes=1", "--qos=onejob"]
     arguments = {"cores": 2, "processes": 2, "memory": "2 GiB"}
     with cluster_class()(job_extra_directives=limited, **arguments) as cluster:
@@ -335,7 +335,7 @@ def pending():
 
 
 def never(limit="60"):
-    """A job starts, and its worker can't reach the scheduler: the wrong interface."""
+    """Start a job whose worker can't reach the scheduler, because of a wrong interface."""
     options = {"interface": "eth0", "dashboard_address": ":0"}
     arguments = {"cores": 1, "processes": 1, "memory": "1 GiB", "death_timeout": 15}
     with cluster_class()(scheduler_options=options, **arguments) as cluster:
@@ -371,7 +371,7 @@ def folders():
 
 
 def leaving(how="exception"):
-    """An exception or Ctrl-C in the block."""
+    """Leave the block by an exception or Ctrl-C."""
     with running(3, job_extra_directives=["--nodes=1"]):
         tell("ready", pid=os.getpid())
         if how == "exception":
@@ -395,7 +395,7 @@ def killed():
 
 
 def thread():
-    """The package is imported in a thread; the handlers of signals."""
+    """Import the package in a thread, and compare the handlers of signals before and after."""
     signals = (signal.SIGINT, signal.SIGTERM)
     before = [signal.getsignal(number) for number in signals]
     found = {}
@@ -427,7 +427,7 @@ def idle():
 
 
 def profile():
-    """A section that holds only what differs, and a name that there is not."""
+    """Use a section that holds only what differs, and a name that does not exist."""
     import dask
 
     with dask.config.set({"jobqueue.highmem": {"memory": "12 GiB"}}):
@@ -451,7 +451,7 @@ def misspelt():
 
 
 def memory():
-    """A chain of results that together exceed the memory of the job; the node has no more."""
+    """Compute results that together exceed the job's memory, where the node has no more."""
     # The node's memory is cut to the job's from outside, as Slurm's cgroup would do it.
     with running(1, memory="1 GiB") as (cluster, client, _):
         (worker,) = list(cluster.scheduler.workers.values())

@@ -61,7 +61,7 @@ def stranger(project, tmp_path):
 
 @pytest.fixture(scope="module")
 def with_driver(project, tmp_path_factory):
-    """The variables after the action has installed the driver and started nothing."""
+    """Return the variables after the action has installed the driver and started nothing."""
     runner = Runner(project[0], tmp_path_factory.mktemp("runner"), project[1])
     done = runner.use(TESTBED, {"nodes": "0"})
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,5 @@
 # HTCondor on one computer, Debian's minicondor, with 8 cores that it deals out soon.
+# shellcheck shell=sh
 set -e
 export DEBIAN_FRONTEND=noninteractive
 wait_for() {

@@ -29,7 +29,7 @@ def until(condition, seconds=60):
 
 
 def line(cluster, workers, timeout):
-    """What waiting in vain is told with."""
+    """Return the error, in a line, of waiting in vain for workers."""
     try:
         cluster.wait_for_workers(workers, timeout=timeout)
     except dask_hpc.UserError as error:

@@ -1,4 +1,5 @@
 # OAR on one computer: database, server, and a node of 4 cores that is reached over ssh.
+# shellcheck shell=sh
 set -e
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq

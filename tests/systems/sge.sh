@@ -1,4 +1,5 @@
 # Son of Grid Engine on one computer: master, execution daemon, a queue of 8 slots.
+# shellcheck shell=sh
 set -e
 export DEBIAN_FRONTEND=noninteractive
 wait_for() {
@@ -16,6 +17,7 @@ host=$(hostname)
 wait_for qconf -sh
 cd "$(mktemp -d)"
 qconf -as "$host"
+# shellcheck disable=SC2094  # $host is the host's name, not the file `host` that is written
 for key in hostname:$host load_scaling complex_values user_lists xuser_lists projects xprojects \
         usage_scaling report_variables; do
     value=${key#*:}
@@ -23,6 +25,7 @@ for key in hostname:$host load_scaling complex_values user_lists xuser_lists pro
     echo "${key%%:*} $value"
 done > host
 qconf -Ae host
+# shellcheck disable=SC2016  # $pe_slots is a word of Grid Engine's
 printf '%s\n' 'pe_name smp' 'slots 999' 'user_lists NONE' 'xuser_lists NONE' \
     'start_proc_args NONE' 'stop_proc_args NONE' 'allocation_rule $pe_slots' \
     'control_slaves FALSE' 'job_is_first_task TRUE' 'urgency_slots min' \

@@ -81,13 +81,13 @@ def good(scheduler):
 
 
 def section(project):
-    """The one section of a batch system in the project's jobqueue.yaml."""
+    """Return the only section of a batch system in the project's jobqueue.yaml."""
     [found] = yaml.safe_load((project / "config/jobqueue.yaml").read_text())["jobqueue"].values()
     return found
 
 
 def landed(project, scheduler, question):
-    """What stands in jobqueue.yaml for a question's answer, as text."""
+    """Return the text in jobqueue.yaml that came from a question's answer."""
     batch = schedulers.get(scheduler)
     if question == "scheduler_interface":
         return section(project)["scheduler-options"]["interface"]
@@ -167,7 +167,7 @@ def everything(folder):
 
 
 def assert_refused(shown, *questions):
-    """The first lines are ours, one for each question, and say that nothing was written."""
+    """Check that the first lines are ours, one for each question, and that nothing was written."""
     code, lines = shown
     assert code == 1
     for line, question in zip(lines, questions, strict=False):
@@ -365,7 +365,7 @@ def test_an_absolute_path_as_the_name_writes_nothing(command, tmp_path):
 
 @pytest.fixture
 def lived_in(command):
-    """A project with work in it, beside which the command is run; returns its folder."""
+    """Return the folder of a project with work in it, beside which the command is run."""
     code, _ = command("project_slug=blue-lab")
     assert code == 0
     project = command.folder / "blue-lab"
@@ -468,7 +468,7 @@ def test_blank_and_bare_words_in_a_file_of_answers_are_refused(
 
 
 def lines_typed(**answers):
-    """What is typed at the prompts: these answers, and Return for the other questions."""
+    """Return what is typed at the prompts: these answers, and Return for the other questions."""
     asked = [name for name in QUESTIONS if not name.startswith("_")]
     return "".join(answers.get(name, "") + "\n" for name in asked)
 

@@ -63,7 +63,7 @@ def metadata(name, version):
 
 @pytest.fixture
 def index():
-    """The index; `index.asked` has the names that it was asked for."""
+    """Yield the index; `index.asked` has the names that it was asked for."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
         server.asked = set()
         server.versions = {

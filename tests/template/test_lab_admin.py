@@ -19,7 +19,7 @@ def blocks(language):
 
 @pytest.fixture
 def ginsburg(render, tmp_path, monkeypatch):
-    """The example's configuration in force, its scratch space in this test's own folder."""
+    """Put the example's configuration in force, with scratch space in this test's folder."""
     answers, by_hand = map(yaml.safe_load, blocks("yaml"))
     project = render(**answers["default_context"])
     rendered = config.read(project / "config/jobqueue.yaml")

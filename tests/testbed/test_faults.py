@@ -54,7 +54,7 @@ def wait_for_node(testbed, pattern, seconds=60):
 
 @pytest.fixture
 def healthy(testbed):
-    """The testbed, which is as well after the test as it was before."""
+    """Yield the testbed; mend it after the test, and check that it is well."""
     yield testbed
     testbed.run("scancel --user=alice --quiet; scancel --user=bob --quiet", user="root")
     testbed.mend()

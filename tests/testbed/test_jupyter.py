@@ -19,7 +19,7 @@ PORT = 8899  # on the login node
 
 @pytest.fixture(scope="module")
 def config(testbed_session):
-    """A configuration of ssh that lets alice in."""
+    """Yield a configuration file of ssh that lets alice in."""
     with ssh_config(testbed_session) as path:
         yield path
 

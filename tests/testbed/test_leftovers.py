@@ -33,7 +33,7 @@ def until(condition, seconds=60):
 
 @pytest.fixture
 def member(lab):
-    """What a member does in a terminal of a login node."""
+    """Yield a member who works in a terminal of a login node."""
     member = Member(lab)
     yield member
     for pid, service in member.started:

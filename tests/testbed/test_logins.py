@@ -16,7 +16,7 @@ from hpc_testbed.cli import main
 
 @pytest.fixture(scope="module")
 def config(testbed_session):
-    """A configuration of ssh that lets alice in."""
+    """Yield a configuration file of ssh that lets alice in."""
     with ssh_config(testbed_session) as path:
         yield path
 
@@ -158,7 +158,7 @@ def answer(port):
 
 
 def test_a_jupyterlab_on_login1_is_not_reached_through_login2(lab, config):
-    """This is why a lab's README tells to note the `hostname`."""
+    """Show why a lab's README says to note the `hostname`."""
     log = "/tmp/jupyter-of-a-test.log"
     start = f"jupyter lab --no-browser --port 8899 > {log} 2>&1 & echo $!"
     pid = lab.shell(start, service="login1").stdout.strip()

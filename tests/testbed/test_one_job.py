@@ -135,7 +135,7 @@ def test_the_dashboards_link_leads_there_from_the_login_node_and_through_the_tun
 
 
 def until_answered(address, seconds=30):
-    """The page, once the tunnel is there."""
+    """Return the page, once the tunnel is there."""
     end = time.monotonic() + seconds
     while True:
         try:

@@ -15,7 +15,7 @@ DOCKER = 'shift 2; exec "$@"'
 
 @pytest.fixture
 def job(testbed):
-    """A running job of alice's whose child ignores SIGTERM."""
+    """Yield a running job of alice's whose child ignores SIGTERM."""
     testbed.run(f"rm -f deaf; cat > deaf.sh <<'END'\n{DEAF}END")
     job = testbed.run("sbatch --parsable --output=/dev/null deaf.sh").stdout.strip()
     testbed.run("until [ -e deaf ]; do sleep 0.1; done", timeout=60)

@@ -10,7 +10,7 @@ from .test_cluster import script
 
 @pytest.fixture
 def settings(lab):
-    """A function that puts a YAML file before the lab's; returns what makes Dask read it."""
+    """Yield a function that puts a YAML file before the lab's; it returns how to have it read."""
     folder = f"{lab.home}-settings"
 
     def write(text):

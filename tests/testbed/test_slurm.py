@@ -124,7 +124,7 @@ PROFILE = "export MINE=profile OTHER=profile; echo loud; echo louder >&2"
 
 @pytest.fixture
 def profile(testbed):
-    """A function that writes alice's ~/.bash_profile, which is removed at the end."""
+    """Yield a function that writes alice's ~/.bash_profile, which is removed at the end."""
 
     def write(text):
         # The driver's own login shells pass by.

@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -89,7 +90,7 @@ def put(testbed: Testbed, arguments: argparse.Namespace) -> None:
     testbed.put(Path(arguments.folder), arguments.destination, user=arguments.user)
 
 
-def status(testbed: Testbed, arguments: argparse.Namespace) -> None:
+def status(testbed: Testbed, _: argparse.Namespace) -> None:
     print(testbed.status())
 
 
@@ -114,7 +115,7 @@ def chaos(testbed: Testbed, arguments: argparse.Namespace) -> None:
     print(f"Put it right: {verb('mend')}")
 
 
-def mend(testbed: Testbed, arguments: argparse.Namespace) -> None:
+def mend(testbed: Testbed, _: argparse.Namespace) -> None:
     testbed.mend()
     print(f"All {len(testbed.node_names())} nodes are in service.")
 
@@ -130,13 +131,13 @@ def soak(testbed: Testbed, arguments: argparse.Namespace) -> int:
     return 1 if run_soak(other, arguments.rounds, load=arguments.load) else 0
 
 
-def down(testbed: Testbed, arguments: argparse.Namespace) -> None:
+def down(testbed: Testbed, _: argparse.Namespace) -> None:
     testbed.down()
     print("Down: no container, network or volume of the testbed is left.")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Errors are one line, as all of ours."""
+    """A parser whose errors are one line, like all other errors of the command."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"Error: {message} (see {self.prog} --help)\n")
@@ -166,7 +167,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
-    def add(verb, text):
+    def add(
+        verb: Callable[[Testbed, argparse.Namespace], int | None], text: str
+    ) -> argparse.ArgumentParser:
         sub = verbs.add_parser(verb.__name__, help=text)
         sub.set_defaults(verb=verb)
         return sub

@@ -64,7 +64,7 @@ class ComposeProject:
         Parameters
         ----------
         nodes : int
-            How many nodes Compose has to know of. More than four take it a tenth of a second.
+            How many nodes Compose has to know. With more than four it takes 0.1 s longer.
         """
         environment = {**self.environment, **(env or {})}
         services = compose_text(nodes) if nodes > 4 else None
@@ -164,7 +164,7 @@ class ComposeProject:
         Parameters
         ----------
         ended : bool
-            With those that run no longer.
+            Include those that no longer run.
         """
         every = ["--all"] if ended else []
         form = f'{{{{.Label "{LABEL}.service"}}}} {{{{.ID}}}}'
@@ -180,7 +180,7 @@ class ComposeProject:
         return found
 
     def ended(self) -> list[str]:
-        """Return the names of containers that were started and run no longer."""
+        """Return the names of containers that were started and no longer run."""
         return self("ps", "--all", "--status", "exited", "--format", "{{.Name}}").split()
 
     def states(self, *, ids: bool = False) -> dict[str, str]:
@@ -189,7 +189,7 @@ class ComposeProject:
         Parameters
         ----------
         ids : bool
-            With the containers' ids instead of their names.
+            Use the containers' ids instead of their names.
         """
         names = "-".join(f'{{{{.Label "{LABEL}.{part}"}}}}' for part in PARTS)
         form = f"{'{{.ID}}' if ids else names} {{{{.State}}}}"
@@ -235,7 +235,7 @@ class ComposeProject:
 
 
 def compose_text(nodes: int) -> str:
-    """Return compose.yaml with services for as many nodes; node-5 and further are as node-4."""
+    """Return compose.yaml with services for that many nodes; node-5 and on are like node-4."""
     text = COMPOSE_FILE.read_text(encoding="utf-8")
     (fourth,) = re.findall(r"^  node-4:\n(?:    .*\n)+", text, re.MULTILINE)
     further = (

@@ -1,9 +1,10 @@
-"""Talking to Docker: is there an engine, and calling its command with errors of one line."""
+"""Talking to Docker: look for an engine, and run its command with errors of one line."""
 
 import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from typing import TypedDict
 
 # Part of what Docker says → what it means, and what to do.
 _NO_ADDRESSES = (
@@ -16,8 +17,16 @@ ADVICE = {
     "all predefined address pools have been fully subnetted": _NO_ADDRESSES,  # from 25 on
 }
 
-# How to read what programs write: what is no UTF-8 is shown as \xe9, not an error.
-TEXT = {"encoding": "utf-8", "errors": "backslashreplace"}
+
+class _Decoding(TypedDict):
+    """Arguments of `subprocess.run` and `bytes.decode`."""
+
+    encoding: str
+    errors: str
+
+
+# How to read the output of programs: bytes that are not UTF-8 are shown as \xe9, not an error.
+TEXT: _Decoding = {"encoding": "utf-8", "errors": "backslashreplace"}
 
 
 class TestbedError(Exception):

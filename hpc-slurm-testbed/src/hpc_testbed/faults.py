@@ -8,13 +8,22 @@ is done. `mend` knows nothing of what was done: it looks at every container and 
 right whatever is wrong, so that it also mends after a crash, or what somebody did by hand.
 """
 
+from __future__ import annotations
+
 import contextlib
 import re
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 from hpc_testbed.engine import TestbedError, docker, verb
+
+if TYPE_CHECKING:
+    from hpc_testbed.testbed import Testbed
+
+    Inject: TypeAlias = Callable[[Testbed, str], None]
 
 # The name of jobs that a fault submits: `mend` cancels them.
 JOB_NAME = "testbed-fault"
@@ -37,7 +46,7 @@ class Fault:
     shows : str
         What Slurm then shows, and after how long.
     inject : callable
-        Does it, given the testbed and the name of a node.
+        Injects it, given the testbed and the name of a node.
     of_node : bool
         Whether it happens to a node, or to the whole site.
     """
@@ -45,30 +54,30 @@ class Fault:
     name: str
     does: str
     shows: str
-    inject: Callable
+    inject: Inject
     of_node: bool = True
 
 
 # --- to a node ----------------------------------------------------------------------------------
 
 
-def _kill(testbed, node):
+def _kill(testbed: Testbed, node: str) -> None:
     docker("kill", testbed.container(node))
 
 
-def _pause(testbed, node):
+def _pause(testbed: Testbed, node: str) -> None:
     docker("pause", testbed.container(node))
 
 
-def _cut(testbed, node):
+def _cut(testbed: Testbed, node: str) -> None:
     _on(testbed, node, "ip link set ib0 down && ip link set eth0 down", check=True)
 
 
-def _cut_ib0(testbed, node):
+def _cut_ib0(testbed: Testbed, node: str) -> None:
     _on(testbed, node, "ip link set ib0 down", check=True)
 
 
-def _break_fabric(testbed, node):
+def _break_fabric(testbed: Testbed, node: str) -> None:
     # Packets of Slurm's two ports go on as ever. All others to login and nodes are led to lo, where
     # the kernel drops them without a word ("martians"), as a broken switch would.
     _on(
@@ -85,16 +94,16 @@ def _break_fabric(testbed, node):
     )
 
 
-def _state(state):
-    def inject(testbed, node):
+def _state(state: str) -> Inject:
+    def inject(testbed: Testbed, node: str) -> None:
         update = f"scontrol update nodename={node} state={state} reason='{REASON}'"
         testbed.run(update, user="root", service="slurmctld")
 
     return inject
 
 
-def _to_jobs(command):
-    def inject(testbed, node):
+def _to_jobs(command: str) -> Inject:
+    def inject(testbed: Testbed, node: str) -> None:
         jobs = testbed.run(
             f"squeue --noheader --states=running --nodelist={node} --format=%A", user="root"
         ).stdout.split()
@@ -105,7 +114,7 @@ def _to_jobs(command):
     return inject
 
 
-def _preempt(testbed, node):
+def _preempt(testbed: Testbed, node: str) -> None:
     testbed.run(
         f"sbatch --quiet --job-name={JOB_NAME} --partition=short --nodelist={node} --exclusive "
         "--no-requeue --output=/dev/null --wrap='sleep 600'",
@@ -113,32 +122,32 @@ def _preempt(testbed, node):
     )
 
 
-def _skew_clock(testbed, node):
+def _skew_clock(testbed: Testbed, node: str) -> None:
     # munged signs what the node says to Slurm, with the time; libfaketime makes it one hour ahead.
     library = "$(ls /usr/lib/*/faketime/libfaketime.so.1)"
     _restart_munge(testbed, node, f"env LD_PRELOAD={library} FAKETIME=+1h ")
 
 
-def _shorten_memory(testbed, node):
+def _shorten_memory(testbed: Testbed, node: str) -> None:
     docker("update", f"--memory={LITTLE}", f"--memory-swap={LITTLE}", testbed.container(node))
 
 
 # --- to the site --------------------------------------------------------------------------------
 
 
-def _restart_slurmctld(testbed, _):
+def _restart_slurmctld(testbed: Testbed, _: str) -> None:
     docker("restart", "--time=5", testbed.container("slurmctld"))
     _wait_for_slurmctld(testbed)
 
 
-def _stop(service):
-    def inject(testbed, _):
+def _stop(service: str) -> Inject:
+    def inject(testbed: Testbed, _: str) -> None:
         docker("stop", "--time=5", testbed.container(service))
 
     return inject
 
 
-def _fill_scratch(testbed, _):
+def _fill_scratch(testbed: Testbed, _: str) -> None:
     testbed.run("head --bytes=1G /dev/zero > /scratch/full", user="root", check=False)
 
 
@@ -264,8 +273,8 @@ FAULTS = {
 }
 
 
-def inject(testbed, name: str, node: str = "node1") -> Fault:
-    """Do one fault to a testbed, and leave it so.
+def inject(testbed: Testbed, name: str, node: str = "node1") -> Fault:
+    """Inject one fault into a testbed, and leave it there.
 
     Parameters
     ----------
@@ -273,7 +282,7 @@ def inject(testbed, name: str, node: str = "node1") -> Fault:
     name : str
         One of `FAULTS`.
     node : str
-        Which node it happens to; of no account where the fault is the whole site's.
+        Which node it happens to; ignored where the fault concerns the whole site.
 
     Raises
     ------
@@ -291,8 +300,8 @@ def inject(testbed, name: str, node: str = "node1") -> Fault:
 
 
 @contextlib.contextmanager
-def injected(testbed, name: str, node: str = "node1") -> Iterator[Fault]:
-    """Do one fault to a testbed; at the end of the block everything is mended.
+def injected(testbed: Testbed, name: str, node: str = "node1") -> Iterator[Fault]:
+    """Inject one fault into a testbed, and mend everything at the end of the block.
 
     Raises
     ------
@@ -305,7 +314,7 @@ def injected(testbed, name: str, node: str = "node1") -> Iterator[Fault]:
         mend(testbed)
 
 
-def mend(testbed, timeout: float = 90) -> None:
+def mend(testbed: Testbed, timeout: float = 90) -> None:
     """Put right whatever is wrong; return when every node is in service again.
 
     Jobs of the faults themselves are cancelled; others are left alone.
@@ -346,10 +355,10 @@ def mend(testbed, timeout: float = 90) -> None:
         time.sleep(0.2)
 
 
-def ailments(testbed) -> list[str]:
-    """Say what is wrong with a testbed; empty if it is as `up` left it.
+def ailments(testbed: Testbed) -> list[str]:
+    """Say what is wrong with a testbed; return an empty list if it is as `up` left it.
 
-    Runs a job on every node, so that all of them have to be free.
+    A job is run on every node, so all nodes have to be free.
     """
     if found := problems(testbed) + _accounting(testbed):
         return found
@@ -371,8 +380,8 @@ def ailments(testbed) -> list[str]:
     return found
 
 
-def _start_containers(testbed) -> list[str]:
-    """Start what does not run; return the nodes among it that had ended."""
+def _start_containers(testbed: Testbed) -> list[str]:
+    """Start the containers that do not run; return the nodes among them that had ended."""
     ids = list(testbed.container_states(ids=True))
     ended = []
     for container, (name, state) in zip(ids, testbed.container_states().items(), strict=True):
@@ -385,7 +394,7 @@ def _start_containers(testbed) -> list[str]:
     return ended
 
 
-def _lift_memory_limits(testbed) -> None:
+def _lift_memory_limits(testbed: Testbed) -> None:
     for node in testbed.node_names():
         container = testbed.container(node)
         limit = docker("inspect", "--format={{.HostConfig.Memory}}", container).stdout.strip()
@@ -394,7 +403,7 @@ def _lift_memory_limits(testbed) -> None:
             docker("update", f"--memory={PLENTY}", f"--memory-swap={PLENTY}", container)
 
 
-def _wait_for_slurmd(testbed, node, timeout: float = 60) -> None:
+def _wait_for_slurmd(testbed: Testbed, node: str, timeout: float = 60) -> None:
     """Wait until slurmctld has heard from a node's slurmd since it was started just now.
 
     Until then slurmctld may still take the node for idle, as it was, and send it jobs.
@@ -414,7 +423,7 @@ def _wait_for_slurmd(testbed, node, timeout: float = 60) -> None:
         time.sleep(0.2)
 
 
-def _wait_for_slurmctld(testbed, timeout: float = 60) -> None:
+def _wait_for_slurmctld(testbed: Testbed, timeout: float = 60) -> None:
     deadline = time.monotonic() + timeout
     while testbed.run("scontrol ping", user="root", check=False).returncode != 0:
         if time.monotonic() > deadline:
@@ -422,7 +431,7 @@ def _wait_for_slurmctld(testbed, timeout: float = 60) -> None:
         time.sleep(0.2)
 
 
-def _restart_munge(testbed, node, before: str = "") -> None:
+def _restart_munge(testbed: Testbed, node: str, before: str = "") -> None:
     origin = "$(ip -4 -o addr show ib0 | awk '{split($4, a, \"/\"); print a[1]}')"
     start = f"{before}/usr/sbin/munged --force --num-threads 10 --origin {origin}"
     done = _on(
@@ -435,26 +444,26 @@ def _restart_munge(testbed, node, before: str = "") -> None:
         raise TestbedError(f"munge on {node}: {done.stderr.strip()}")
 
 
-def _munge_offset(testbed, node) -> int:
-    """Seconds by which the clock that signs a node's messages is ahead of the real one."""
+def _munge_offset(testbed: Testbed, node: str) -> int:
+    """Return how many seconds the clock that signs a node's messages is ahead."""
     signed = r"munge -n | unmunge | sed -nE 's/^ENCODE_TIME:.*\(([0-9]+)\)/\1/p'"
     told = _on(testbed, node, f"{signed}; date +%s").stdout.split()
     return int(told[0]) - int(told[1]) if len(told) == 2 else 0
 
 
-def problems(testbed) -> list[str]:
+def problems(testbed: Testbed) -> list[str]:
     """Say what is wrong with a testbed as Docker and Slurm see it, without running a job."""
     states = testbed.container_states()
     found = [f"{name} is {state}" for name, state in states.items() if state != "running"]
     return found + [f"{node} is {state}" for node, state in _not_in_service(testbed).items()]
 
 
-def _accounting(testbed) -> list[str]:
+def _accounting(testbed: Testbed) -> list[str]:
     asked = testbed.run("timeout 5 sacctmgr --noheader show cluster", user="root", check=False)
     return [] if asked.returncode == 0 else ["accounting does not answer"]
 
 
-def _not_in_service(testbed) -> dict[str, str]:
+def _not_in_service(testbed: Testbed) -> dict[str, str]:
     states = testbed.node_states()
     missing = {node: "unknown to Slurm" for node in testbed.node_names() if node not in states}
     bad = {
@@ -466,5 +475,7 @@ def _not_in_service(testbed) -> dict[str, str]:
     return {**missing, **bad}
 
 
-def _on(testbed, node, command, check=False):
+def _on(
+    testbed: Testbed, node: str, command: str, check: bool = False
+) -> subprocess.CompletedProcess[str]:
     return testbed.run(command, user="root", service=node, check=check, timeout=30)

@@ -10,10 +10,8 @@ from pathlib import Path
 
 from hpc_testbed.engine import TestbedError
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows: nothing is locked
-    fcntl = None
 
 
 @contextmanager
@@ -25,16 +23,16 @@ def locked(name: str, *, busy: str, wait: bool = True) -> Iterator[None]:
     name : str
         Of the lock.
     busy : str
-        What it means that somebody else holds it: said after a second of waiting.
+        The message for when somebody else holds it, printed after a second of waiting.
     wait : bool
-        Wait for it, or else fail at once.
+        Whether to wait for it, or to fail at once.
 
     Raises
     ------
     TestbedError
         The file can't be opened; or, without `wait`, somebody else holds the lock.
     """
-    if fcntl is None:
+    if sys.platform == "win32":  # has no fcntl: nothing is locked
         yield
         return
     path = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}.lock"

@@ -1,10 +1,16 @@
 """What users run on the compute nodes, whether Slurm knows of it or not."""
 
+from __future__ import annotations
+
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hpc_testbed.engine import docker, shortened
+
+if TYPE_CHECKING:
+    from hpc_testbed.testbed import Testbed
 
 # Users' ids begin with 2000 (see the Dockerfile); 65534 is nobody. A process without a command is
 # one that has ended, or is just being made; any may end while it is looked at.
@@ -38,7 +44,7 @@ def listed(containers: dict[str, str]) -> list[Process]:
     return [process for processes in found for process in processes]
 
 
-def left(testbed, seconds: float) -> list[Process]:
+def left(testbed: Testbed, seconds: float) -> list[Process]:
     """Wait that long at most until users run nothing on the nodes; return what they still run."""
     end = time.monotonic() + seconds
     while found := testbed.processes():
@@ -48,7 +54,7 @@ def left(testbed, seconds: float) -> list[Process]:
     return found
 
 
-def kill(testbed, processes: list[Process]) -> None:
+def kill(testbed: Testbed, processes: list[Process]) -> None:
     """End processes; those that have ended meanwhile are passed over."""
     for node in sorted({process.node for process in processes}):
         pids = " ".join(str(process.pid) for process in processes if process.node == node)

@@ -6,6 +6,8 @@ shown, where Docker cannot be used; ``--require-testbed`` makes that a failure.
 
 import contextlib
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from hpc_testbed.lock import locked
 from hpc_testbed.processes import kill, left
 from hpc_testbed.testbed import SUITES, TARGETS, Testbed, checkout_name
 
-_OPTIONS = {
+_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "suite": (f"Debian release of its image: {', '.join(SUITES)}", {"choices": list(SUITES)}),
     "target": (f"its image: {', '.join(TARGETS)}", {"choices": TARGETS}),
     "dockerfile": ("a Dockerfile that adds packages to its image", {}),
@@ -50,7 +52,7 @@ def _uses_testbed(item: pytest.Item) -> bool:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]):
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     for item in items:  # before pytest itself selects by markers (-m)
         if _uses_testbed(item):
             item.add_marker("testbed")
@@ -65,7 +67,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def testbed_session(request: pytest.FixtureRequest):
+def testbed_session(request: pytest.FixtureRequest) -> Iterator[Testbed]:
     """Start the session's testbed at its first use, and take it down at the end.
 
     One that is named and runs already is used as it is and left running.
@@ -97,8 +99,8 @@ def testbed_session(request: pytest.FixtureRequest):
 
 
 @pytest.fixture
-def testbed(testbed_session: Testbed):
-    """The session's testbed. A test must leave it as it was.
+def testbed(testbed_session: Testbed) -> Iterator[Testbed]:
+    """Yield the session's testbed. A test must leave it as it was.
 
     That is: every node in service, no job, and no process of a user on a node.
     """
@@ -141,8 +143,8 @@ def _of_session(config: pytest.Config) -> Testbed:
     )
 
 
-def _setting(config: pytest.Config, name: str) -> str | int | None:
-    """The option; else what the environment says; else the configuration file."""
+def _setting(config: pytest.Config, name: str) -> Any:
+    """Return the option's value, else the environment's, else the configuration file's."""
     option = config.getoption(f"testbed_{name}")
     if option is not None:
         return option

@@ -1,4 +1,4 @@
-"""Round after round of up, a job, down: does each of them work, and is nothing left?"""
+"""Start a testbed, run a job and take it down, again and again; count the rounds that fail."""
 
 import os
 import statistics
@@ -27,9 +27,9 @@ def soak(testbed: Testbed, rounds: int, *, load: bool = False) -> int:
     testbed : Testbed
         One that is not up.
     rounds : int
-        How many.
+        Number of rounds.
     load : bool
-        Keep all of the machine's cores busy meanwhile, with one process each.
+        Whether to keep all of the machine's cores busy meanwhile, with one process each.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def _round(testbed: Testbed) -> tuple[list[float], str | None]:
 
 
 def _compute(testbed: Testbed) -> None:
-    """A batch job, as alice, with a step on every node, whose output comes back."""
+    """Run a batch job as alice, with a step on every node, and check its output."""
     testbed.run(
         f"sbatch --quiet --wait --nodes={testbed.nodes} --output=soak.txt --wrap='srun hostname'",
         timeout=120,

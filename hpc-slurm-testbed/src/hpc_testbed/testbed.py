@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from hpc_testbed import faults, processes
 from hpc_testbed.compose import FOLDER, MAX_NODES, ComposeProject
@@ -253,9 +253,9 @@ class Testbed:
         show: bool = False,
         env: Mapping[str, str] | None = None,
         input: str | None = None,
-        stdin: IO | None = None,
+        stdin: IO[Any] | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a shell command in a login shell of `user`, in that user's home.
+        r"""Run a shell command in a login shell of `user`, in that user's home.
 
         Parameters
         ----------
@@ -280,8 +280,8 @@ class Testbed:
         Returns
         -------
         subprocess.CompletedProcess
-            With the exit code and, unless it is shown, what was printed. What is no UTF-8 in it is
-            escaped: ``caf\\xe9``.
+            With the exit code and, unless it is shown, what was printed. Bytes in it that are not
+            UTF-8 are escaped: ``caf\xe9``.
 
         Raises
         ------
@@ -303,8 +303,14 @@ class Testbed:
         argv += [self.container(service)]
         argv += ["timeout", "--kill-after=5", str(timeout), "bash", "-lc", command]
         output = None if show else subprocess.PIPE
-        source = {"input": input} if input is not None else {"stdin": stdin or subprocess.DEVNULL}
-        done = subprocess.run(argv, stdout=output, stderr=output, **source, **TEXT)
+        done = subprocess.run(
+            argv,
+            input=input,
+            stdin=None if input is not None else stdin or subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            **TEXT,
+        )
         if check and done.returncode != 0:
             said = "" if show else f": {last_lines(done.stderr or done.stdout, 5)}"
             what = f"{user}@{service}: `{shortened(command)}`"
@@ -334,12 +340,13 @@ class Testbed:
             raise TestbedError(f"{source}: {last_lines(archive.stderr.decode(**TEXT))}")
         destination.mkdir(parents=True, exist_ok=True)
         with tarfile.open(fileobj=BytesIO(archive.stdout)) as tar:
-            # Python before 3.11.4, as Debian 12 has it, knows no filters.
-            safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-            tar.extractall(destination, **safe)
+            if hasattr(tarfile, "data_filter"):
+                tar.extractall(destination, filter="data")
+            else:  # Python before 3.11.4, as in Debian 12, has no filters
+                tar.extractall(destination)
 
     def authorize(self, user: str, public_key: str, *, revoke: bool = False) -> None:
-        """Let a public key in by ssh as `user`, or no longer.
+        """Let the owner of a public key log in by ssh as `user`, or no longer.
 
         Parameters
         ----------
@@ -462,7 +469,7 @@ class Testbed:
         return faults.injected(self, name, node)
 
     def inject(self, name: str, node: str = "node1") -> Fault:
-        """As `fault`, and leave it so."""
+        """Let something go wrong as with `fault`, but do not mend it."""
         return faults.inject(self, name, node)
 
     def mend(self) -> None:
@@ -477,7 +484,7 @@ class Testbed:
         return faults.problems(self)
 
     def ailments(self) -> list[str]:
-        """As `problems`, and every free node has to run a job as it should."""
+        """Say what is wrong, like `problems`, and run a job on every node to find out more."""
         return faults.ailments(self)
 
     def container_states(self, *, ids: bool = False) -> dict[str, str]:
@@ -570,7 +577,7 @@ def _without_caches(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 class _Clock:
-    """Seconds since the last lap."""
+    """A stopwatch: `lap` returns the seconds since the last lap."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()

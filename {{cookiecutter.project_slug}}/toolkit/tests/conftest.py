@@ -69,11 +69,11 @@ class StandIn:
         (self.folder / "hold").touch()
 
     def state(self, job: str, state: str, reason: str = "None", node: str = "") -> None:
-        """squeue says this of `job` from now on."""
+        """Let squeue say this of `job` from now on."""
         self.row(job, f"{state}|{reason}|{node}")
 
     def row(self, job: str, row: str) -> None:
-        """The list command says this of `job` from now on, in its own words."""
+        """Let the list command say this of `job` from now on, in its own words."""
         (self.folder / f"{job}.state").write_text(row)
 
     def script(self, job: str) -> str:
@@ -165,7 +165,7 @@ def _settings_of(name, tmp_path, monkeypatch):
 
 @pytest.fixture
 def lab(slurm, monkeypatch, tmp_path):
-    """A lab's configuration in force: jobs of 2 cores in 2 processes, all of it in the yaml."""
+    """Put a lab's configuration in force: jobs of 2 cores in 2 processes, all in the YAML file."""
     with _settings_of("slurm", tmp_path, monkeypatch):
         yield slurm
 

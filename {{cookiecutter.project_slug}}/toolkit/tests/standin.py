@@ -51,11 +51,11 @@ class Dialect:
     rows: ClassVar[dict[str, str]]
 
     def script(self, arguments: list[str]) -> str:
-        """The script that was submitted."""
+        """Return the script that was submitted."""
         return Path(arguments[-1]).read_text()
 
     def run(self, script: Path) -> list[str]:
-        """The command that runs it."""
+        """Return the command that runs it."""
         return ["bash", str(script)]
 
     def known(self, jobs: list[Job]) -> list[Job]:
@@ -68,18 +68,18 @@ class Dialect:
         raise NotImplementedError
 
     def ids(self, arguments: list[str]) -> list[str]:
-        """The jobs that were asked about, or are to be cancelled."""
+        """Return the jobs that were asked about, or are to be cancelled."""
         return [a for a in arguments if a.isdigit()]
 
     def listed(self, jobs: list[Job]) -> str:
         raise NotImplementedError
 
     def accounted(self, jobs: list[Job]) -> str:
-        """What the accounting says of ended jobs."""
+        """Return what the accounting says of ended jobs."""
         raise NotImplementedError
 
     def unknown(self, job: str) -> str:
-        """What is said, on stderr, of a job that is over and forgotten."""
+        """Return what is said, on stderr, of a job that is over and forgotten."""
         return ""
 
 

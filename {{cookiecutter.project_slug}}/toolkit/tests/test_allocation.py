@@ -49,7 +49,7 @@ class Job:
         self.folder, self.slurm = folder, slurm
 
     def steps(self, node):
-        """The steps that were started on a node, by their processes' ids."""
+        """Return the steps that were started on a node, by their processes' ids."""
         path = self.folder / f"{node}.steps"
         return [int(line) for line in path.read_text().split()] if path.exists() else []
 
@@ -109,7 +109,7 @@ def cluster(job):
 
 @pytest.fixture
 def said(caplog):
-    """The lines that the user is told."""
+    """Return a function that returns the lines that the user is told."""
     caplog.set_level("INFO", "dask_hpc")
     return lambda: [r.getMessage() for r in caplog.records if r.name == "dask_hpc"]
 

@@ -24,14 +24,14 @@ ROWS = [
 
 
 def key(batch, question):
-    """The key of `batch`'s section that a question's answer goes to; None: there is none."""
+    """Return the key of `batch`'s section that a question's answer goes to, or None."""
     if question in ("account", "queue"):
         return {"account": batch.account_key, "queue": batch.queue_key}[question]
     return {"worker_interface": "interface"}.get(question, question)
 
 
 def settings(batch, question, answer):
-    """The section of a good jobqueue.yaml with this answer in it, as somebody would write it."""
+    """Return the section of a good jobqueue.yaml with this answer, as somebody would write it."""
     section = {"cores": 12, "memory": "24 GiB", "processes": 4}
     section |= {"disk": "1 GiB"} if "disk" in batch.required else {}
     section |= {batch.walltime_key: batch.walltime_example} if batch.walltime_key else {}
@@ -50,7 +50,7 @@ def settings(batch, question, answer):
 
 
 def refusal(batch, section):
-    """What making a cluster is refused with; empty: it is not."""
+    """Return the error with which a cluster is refused; empty if it is not refused."""
     with dask.config.set({f"jobqueue.{batch.section}": section}):
         try:
             config.explicit(batch, {})
@@ -60,7 +60,7 @@ def refusal(batch, section):
 
 
 def job_script(batch, section):
-    """The job script of a cluster without arguments."""
+    """Return the job script of a cluster without arguments."""
     whole = {**config.packaged()[batch.section], **section}
     with dask.config.set({f"jobqueue.{batch.section}": whole}):
         # What the scheduler is told is not in the script, and has to exist on this computer.
@@ -71,7 +71,7 @@ def job_script(batch, section):
 
 
 def warnings(batch, section):
-    """What `dask hpc setup` says of a file with this section."""
+    """Return what `dask hpc setup` says of a file with this section."""
     return findings([(FILE, {"jobqueue": {batch.section: section}})])
 
 

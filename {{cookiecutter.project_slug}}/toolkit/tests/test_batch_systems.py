@@ -15,7 +15,7 @@ from .conftest import until
 
 @pytest.fixture
 def soon(monkeypatch):
-    """The poller looks often all the time, as the tests wait for what it sees."""
+    """Let the poller look often all the time, as the tests wait for what it sees."""
     monkeypatch.setattr(jobs, "STEADY", jobs.FIRST)
 
 

@@ -52,7 +52,7 @@ def wait_for(condition, seconds=60):
 
 
 def group(pgid):
-    """Processes of a process group that are alive."""
+    """Return the processes of a process group that are alive."""
     found = []
     for process in psutil.process_iter(["status"]):
         try:

@@ -13,7 +13,7 @@ TASKS = 500
 
 
 def ladder(folder, name="ladder-1.jsonl", overhead=0.15, backend="cluster", seconds=1.0, start=0):
-    """A record as a run on a cluster leaves it."""
+    """Write a record like that of a run on a cluster."""
     with record.Writer(folder / name) as writer:
         writer.write(
             "header",

@@ -158,7 +158,7 @@ def test_more_slots_than_claimed_are_found_out(tmp_path):
 
 
 def evidence(items=4, slots=2, seconds=1.0):
-    """What `items` tasks on `slots` threads of one process would report."""
+    """Return what `items` tasks on `slots` threads of one process would report."""
     return [
         (n, "host", 1, n % slots, n // slots * seconds, (n // slots + 1) * seconds, None)
         for n in range(items)

@@ -21,7 +21,7 @@ REFUSAL = (
 
 @pytest.fixture
 def cluster(lab):
-    """A bare SLURMCluster(): everything from the configuration."""
+    """Yield a bare SLURMCluster(): everything comes from the configuration."""
     with dask_hpc.SLURMCluster() as cluster:
         yield cluster
 

@@ -26,7 +26,7 @@ jobqueue:
 
 
 def said(change: str = "", home: str = "") -> list[str]:
-    """What is said of a good file with these lines of the slurm section added to it."""
+    """Return what is said of a good file with these lines added to its slurm section."""
     text = GOOD + "".join(f"    {line}\n" for line in change.splitlines())
     files = [(LAB, yaml.safe_load(text))]
     return findings([*files, (HOME, yaml.safe_load(home))] if home else files)

@@ -14,7 +14,7 @@ from dask_hpc import ConfigError, ConfigWarning, SLURMCluster, doubts
 
 @pytest.fixture
 def files(lab, tmp_path, monkeypatch):
-    """A function that puts keys into the lab's file, beside those that are in force already."""
+    """Yield a function that adds keys to the lab's file, beside those that are in force."""
     monkeypatch.setattr(doubts, "_said", set())
     folder = tmp_path / "config"
     folder.mkdir()
@@ -32,7 +32,7 @@ def files(lab, tmp_path, monkeypatch):
 
 
 def said(make=SLURMCluster, **arguments) -> list[str]:
-    """What is warned of while a cluster is made."""
+    """Return the warnings given while a cluster is made."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with make(**arguments):

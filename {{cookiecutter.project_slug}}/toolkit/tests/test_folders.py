@@ -91,7 +91,7 @@ def test_ones_own_folder_without_the_right_to_write_is_said_to_be_so(tmp_path):
 
 
 def on_a_node(text, environment=None, shebang="#!/bin/sh"):
-    """What a job's shell makes of it: exit code, the folder, what is said; with an environment."""
+    """Return what a job's shell makes of a folder: exit code, the folder, what is said."""
     word, lines = folders.on_the_node(text, WHERE, shebang)
     script = "\n".join([*lines, f"printf %s {word}"])
     done = subprocess.run(

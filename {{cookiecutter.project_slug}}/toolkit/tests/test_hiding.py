@@ -54,7 +54,7 @@ class Member:
         config.link(self.project, folder / "env")
 
     def starts_python(self) -> None:
-        """What Dask's import would make of the files that are there now."""
+        """Read the files that are there now, as the import of Dask would."""
         config._files.cache_clear()
         doubts._said.clear()
         found = dask.config.collect(paths=dask.config.paths)

@@ -16,14 +16,14 @@ SLURM = schedulers.get("slurm")
 
 @pytest.fixture
 def quick(monkeypatch):
-    """The poller's times, a hundred times shorter."""
+    """Make the poller's times a hundred times shorter."""
     for name in ("FIRST", "STEADY", "QUIET"):
         monkeypatch.setattr(jobs, name, getattr(jobs, name) / 100)
 
 
 @pytest.fixture
 def listing(monkeypatch):
-    """What the list command prints, as rows to be changed; `listing.asked` has times and jobs."""
+    """Return what the list command prints, as rows to be changed; `asked` has times and jobs."""
 
     class Listing(dict):
         def __init__(self):
@@ -158,7 +158,7 @@ class Clock:
 
 @pytest.fixture
 def watched(listing):
-    """Looks at the list of jobs, the given seconds apart; `watched.workers` are jobs with some."""
+    """Return an object that looks at the list of jobs; its `workers` are the jobs with workers."""
 
     class Watched:
         def __init__(self):

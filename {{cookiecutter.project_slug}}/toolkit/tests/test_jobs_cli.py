@@ -14,7 +14,7 @@ from dask_hpc import cli, jobs_cli, registry
 
 @pytest.fixture(autouse=True)
 def state(tmp_path, monkeypatch):
-    """The registry's folder, empty."""
+    """Return the registry's folder, empty."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     (tmp_path / "state" / "dask-hpc").mkdir(parents=True)
     return tmp_path / "state" / "dask-hpc"
@@ -53,7 +53,7 @@ def cluster(state, slurm, tmp_path):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """A terminal of 80 columns to write to and to be asked at."""
+    """Pretend that there is a terminal of 80 columns to write to and to read from."""
 
     def isatty(_):
         return True
@@ -256,7 +256,7 @@ def test_a_clock_that_differs_from_the_file_servers_makes_nobody_left(cluster, m
 
 @pytest.fixture
 def folder(lab, tmp_path):
-    """The log directory of the configuration, seen from the present folder."""
+    """Return the log directory of the configuration, seen from the present folder."""
     (tmp_path / "logs").mkdir()
     return tmp_path / "logs"
 

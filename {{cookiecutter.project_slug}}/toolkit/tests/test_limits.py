@@ -12,7 +12,7 @@ LIMIT = "--memory-limit"
 
 
 def options(script: str) -> list[str]:
-    """The values of all --memory-limit in a job script."""
+    """Return the values of all --memory-limit options in a job script."""
     words = shlex.split(script, comments=False)
     pairs = [word.partition("=")[2] for word in words if word.startswith(f"{LIMIT}=")]
     return pairs + [words[i + 1] for i, word in enumerate(words) if word == LIMIT]

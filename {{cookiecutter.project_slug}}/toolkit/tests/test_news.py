@@ -9,7 +9,7 @@ SPEAK = "news.say('50 % done'); news.warn('trouble')"
 
 
 def spoken(before: str = "", after: str = SPEAK) -> list[str]:
-    """What a program prints on stderr that says and warns; pytest has configured logging here."""
+    """Return what a program that says and warns prints on stderr: pytest configures logging."""
     code = f"import logging, sys\nfrom dask_hpc import news\n{before}\n{after}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == ""

@@ -18,7 +18,7 @@ from .conftest import until
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that the test sets: a list of one value."""
+    """Return a clock that the test sets: a list of one value."""
     now = [1000.0]
     monkeypatch.setattr(nodes.time, "monotonic", lambda: now[0])
     return now
@@ -130,7 +130,7 @@ def cluster(lab):
 
 
 def excluded(lab):
-    """What each submission left out."""
+    """Return the nodes that each submission excluded."""
     return [
         next((word.removeprefix("--exclude=") for word in call if word.startswith("--exclude")), "")
         for call in lab.calls("sbatch")

@@ -19,7 +19,7 @@ GONE = "tcp://127.0.0.1:9"
 
 @asynccontextmanager
 async def workers(*names):
-    """A scheduler, and workers of one thread each in this process."""
+    """Run a scheduler, and workers of one thread each, in this process."""
     async with (
         Scheduler(port=0, dashboard_address=":0") as scheduler,
         Client(scheduler.address, asynchronous=True) as client,

@@ -11,7 +11,7 @@ GPU = {"queue": "gpu", "cores": 6, "processes": 1, "job-extra-directives": ["--g
 
 @pytest.fixture
 def gpu(lab):
-    """The lab's configuration with a profile called gpu."""
+    """Yield the lab with a profile called gpu in its configuration."""
     with dask.config.set({"jobqueue.gpu": GPU}):
         yield lab
 

@@ -21,7 +21,7 @@ def until(condition, seconds=90):
 
 
 def end(lab, job, state, reason):
-    """A job's processes are killed, and Slurm says why."""
+    """Kill a job's processes, and let Slurm say why."""
     lab.state(job, state, reason, "node1")
     os.killpg(int((lab.folder / f"{job}.pid").read_text()), signal.SIGKILL)
 

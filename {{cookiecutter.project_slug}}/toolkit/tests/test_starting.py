@@ -67,7 +67,7 @@ CASES = {
 
 @pytest.fixture
 def busy():
-    """A port that is in use."""
+    """Yield a port that is in use."""
     with socket.create_server(("0.0.0.0", 0)) as server:
         yield server.getsockname()[1]
 

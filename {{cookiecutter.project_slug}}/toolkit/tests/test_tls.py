@@ -21,7 +21,7 @@ def security():
 
 
 def connected(security):
-    """A client's and a server's end of a connection, both in this thread."""
+    """Return a client's and a server's end of a connection, both in this thread."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         ends = [socket.create_connection(listener.getsockname()), listener.accept()[0]]
     for end in ends:
@@ -58,7 +58,7 @@ def read(end):
 
 
 def read_after_another_broke(security):
-    """What a read of a sound connection says after another one's peer is gone."""
+    """Return what a read of a sound connection says after another one's peer is gone."""
     sound, other_end = connected(security)
     read(sound)  # what belongs to the handshake
     client, server = connected(security)

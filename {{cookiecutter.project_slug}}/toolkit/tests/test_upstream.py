@@ -90,7 +90,7 @@ def test_the_key_files_of_a_temporary_security_are_kept_in_job_ca_file_job_cert_
 
 
 def names_in(function):
-    """The names that a function or method looks up."""
+    """Return the names that a function or method looks up."""
     return set(function.__code__.co_names)
 
 

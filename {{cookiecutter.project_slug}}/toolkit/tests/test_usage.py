@@ -114,7 +114,7 @@ def test_idle_is_who_has_workers_and_nothing_to_do_and_nobody_waiting(clock, bus
 
 @pytest.fixture
 def heard(monkeypatch):
-    """What is said to the user."""
+    """Return a list that fills with what is said to the user."""
     lines = []
     monkeypatch.setattr("dask_hpc.usage.news.say", lines.append)
     return lines

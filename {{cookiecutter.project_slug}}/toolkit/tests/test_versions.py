@@ -15,9 +15,10 @@ MAKE = "import dask_hpc; dask_hpc.get_cluster"
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs code in a Python with this one's packages that looks into ~/.local first.
+    """Return a function that runs code in a Python that looks into ~/.local first.
 
-    A virtual environment's does so last, or never; conda's is an installation of its own.
+    It has this Python's packages. A virtual environment's Python looks there last or never; conda's
+    is an installation of its own.
     """
 
     def call(code, **variables):
@@ -33,7 +34,7 @@ def run(tmp_path):
 
 
 def install(folder, name, version):
-    """What importlib finds of a package, and one that breaks whatever imports it."""
+    """Make a package that importlib finds, and that can't be imported."""
     info = folder / f"{name}-{version}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")

@@ -73,7 +73,7 @@ def test_without_a_stderr_nothing_is_shown_and_nothing_breaks(monkeypatch):
 
 @pytest.fixture
 def said_of_a_wait(lab, capfd):
-    """What is said while two workers of a job that pends are awaited for so many seconds."""
+    """Return a function that waits for a pending job's two workers and returns what is said."""
 
     def said(seconds):
         lab.hold()

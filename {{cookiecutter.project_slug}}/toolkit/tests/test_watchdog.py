@@ -57,7 +57,7 @@ class Site:
         return Path(self.about["registry"])
 
     def ended(self, pid):
-        """The watchdog `pid` is gone, and so is what it kept."""
+        """Check that the watchdog `pid` is gone, and so is what it kept."""
         until(lambda: not Path(f"/proc/{pid}").exists())
         assert not self.entry.exists()
         assert not list(self.folder.glob("tmp/*"))
@@ -89,7 +89,7 @@ asyncio.run(main())
 
 @contextlib.contextmanager
 def parent(site, then="time.sleep(600)"):
-    """A process with a cluster of jobs 7 and 9; gives it and the watchdog's process id."""
+    """Yield a process with a cluster of jobs 7 and 9, and its watchdog's process id."""
     process = subprocess.Popen(
         [
             sys.executable,

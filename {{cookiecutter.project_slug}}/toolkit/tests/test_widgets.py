@@ -26,7 +26,7 @@ def test_a_cluster_shows_itself_as_a_widget(cluster, monkeypatch):
 
 
 def button(widget, words):
-    """The button of a widget that says this, and the fields beside it."""
+    """Return the button of a widget with these words, and the fields beside it."""
     for child in getattr(widget, "children", ()):
         if getattr(child, "description", None) == words:
             return child, [field for field in widget.children if hasattr(field, "value")]

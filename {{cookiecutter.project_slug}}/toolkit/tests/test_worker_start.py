@@ -19,14 +19,14 @@ SERVER = f"export {METHOD_VARIABLE}=forkserver"
 
 
 def filled_in(**kwargs):
-    """The options and the prologue that a cluster with these arguments has."""
+    """Return the options and the prologue that a cluster with these arguments has."""
     settings = Settings(schedulers.get("slurm"), "slurm")
     added = add_worker_start({"config_name": "slurm", "settings": settings, **kwargs})
     return added["worker_extra_args"], added["job_script_prologue"]
 
 
 def in_the_job(lines, **environment):
-    """The variables that a worker finds after these lines of its job script."""
+    """Return the variables that a worker finds after these lines of its job script."""
     script = "\n".join([*lines, "env"])
     done = subprocess.run(
         ["/bin/sh", "-c", script],

@@ -9,6 +9,9 @@ import signal
 import subprocess
 from multiprocessing import resource_tracker
 
+import dask.config
+
+from .. import config
 from .base import JOB_CORES, BackendError, DaskBackend
 from .plan import Layout
 
@@ -44,9 +47,7 @@ class ClusterBackend(DaskBackend):
 
     def __init__(self, job_cores: int = JOB_CORES, timeout: float = 120.0):
         super().__init__(job_cores, timeout)
-        from .. import config
-
-        self._asked: subprocess.Popen | None = None
+        self._asked: subprocess.Popen[str] | None = None
 
         self.scheduler = config.scheduler()
         if self.scheduler.cluster_class is None:
@@ -56,13 +57,13 @@ class ClusterBackend(DaskBackend):
             )
 
     def check(self, slots: int) -> None:
-        """Hold `slots` against the CPUs of the queue, before anything is submitted.
+        """Check that the queue has CPUs for `slots` slots, before anything is submitted.
 
         Raises
         ------
         BackendError
             The queue has fewer CPUs, or there is no such queue. Where the batch system does not
-            answer nothing is raised: submitting will tell.
+            answer, nothing is raised: submitting will show it.
         """
         queue = self._setting(self.scheduler.queue_key)
         command = self.scheduler.capacity_command(queue)
@@ -111,18 +112,19 @@ class ClusterBackend(DaskBackend):
     def start(self, slots: int) -> dict[str, float]:
         # Asked now, read when the clock of the phases has stopped.
         command = self.scheduler.settings_command
-        with contextlib.suppress(OSError):
-            self._asked = command and subprocess.Popen(
-                command,
-                env=self.scheduler.reading(os.environ),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
+        if command:
+            with contextlib.suppress(OSError):
+                self._asked = subprocess.Popen(
+                    command,
+                    env=self.scheduler.reading(os.environ),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    text=True,
+                )
         return super().start(slots)
 
     def settings_told(self) -> dict[str, str]:
-        """The batch system's version and settings that matter, as it tells them."""
+        """Return the batch system's version and the settings that matter, as it tells them."""
         if not self._asked:
             return {}
         asked, self._asked = self._asked, None
@@ -155,8 +157,6 @@ class ClusterBackend(DaskBackend):
         super().close()
 
     def _setting(self, key: str | None):
-        import dask
-
         if key is None:
             return None
         return dask.config.get(f"jobqueue.{self.scheduler.section}.{key}", None)
@@ -166,18 +166,16 @@ BACKENDS = {backend.name: backend for backend in (LocalBackend, ClusterBackend)}
 
 
 def default_backend() -> str:
-    """The cluster where the configuration names a batch system, otherwise this computer."""
-    from .. import config
-
+    """Return "cluster" where the configuration names a batch system, otherwise "local"."""
     return "local" if config.scheduler().cluster_class is None else "cluster"
 
 
 def _spare_children_ctrl_c(cluster) -> None:
-    """Worker processes started from now on don't see Ctrl-C.
+    """Keep Ctrl-C from the worker processes that are started from now on.
 
-    A terminal sends it to every process of the command; they would all print a traceback while
-    this one is ending them in order. Child processes inherit blocked signals from the thread that
-    starts them, which is the cluster's loop.
+    A terminal sends it to every process of the command, and all of them would print a traceback
+    while this one is ending them in order. Child processes inherit blocked signals from the thread
+    that starts them, which is the cluster's loop.
     """
 
     async def block():

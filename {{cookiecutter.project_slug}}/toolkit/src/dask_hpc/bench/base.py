@@ -19,7 +19,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..errors import UserError
 from .clock import process_start
@@ -46,7 +46,7 @@ class Backend(Protocol):
     name: str
 
     def start(self, slots: int) -> dict[str, float]:
-        """Start workers with `slots` slots in all; return when all are there.
+        """Start workers with `slots` slots in all; return when all of them are there.
 
         Returns
         -------
@@ -65,20 +65,20 @@ class Backend(Protocol):
         """End all workers. Harmless when called twice or before `start`."""
 
     def describe(self) -> dict:
-        """What is running, for the record: at least `jobs`, `processes` and `threads`."""
+        """Return what is running, for the record: at least `jobs`, `processes`, `threads`."""
 
 
 def chain(begin: float, marks: Iterable[tuple[str, float | None]]) -> dict[str, float]:
-    """Phases from the moments at which they ended.
+    """Return the phases' lengths, from the moments at which they ended.
 
     Parameters
     ----------
     begin : float
         When the first phase began.
     marks : iterable of (str, float or None)
-        Name and end of each phase, in order. Where the end is not known (None) there is no such
-        phase, and the next one lasts from the end of the one before. Ends that lie before the
-        phase's begin (clocks of two computers, steps that overlap) count as no time at all.
+        Name and end of each phase, in order. A phase whose end is not known (None) is left out,
+        and the next one begins where the one before it ended. A phase that ends before it begins
+        (clocks of two computers, steps that overlap) takes no time at all.
 
     Returns
     -------
@@ -96,13 +96,16 @@ def chain(begin: float, marks: Iterable[tuple[str, float | None]]) -> dict[str, 
 
 
 async def collect(client, futures) -> list:
-    """Results of all futures of an asynchronous client, fetched in the pauses between waves.
+    """Return the results of an asynchronous client's futures, fetched between two waves.
 
     When a wave ends, Dask's scheduler is busy giving the freed slots their next tasks, and it
-    shares this process with the client. So futures are only looked at, and what has ended is
-    fetched in one request when a look brings no news. At the end the last wave's are left.
+    shares this process with the client. So futures are only looked at, and the results of those
+    that have ended are fetched in one request once a look finds no new ones. At the end only the
+    last wave's results are left to fetch.
     """
-    results, waiting, batch = [], list(futures), []
+    results: list = []
+    waiting: list = list(futures)
+    batch: list = []
     # A look costs about a microsecond a future; it is to stay well below the time between looks.
     tick = max(TICK_S, 2e-5 * len(waiting))
     while waiting or batch:
@@ -121,7 +124,7 @@ async def collect(client, futures) -> list:
 
 
 class DaskBackend:
-    """What the backends on Dask have in common. Subclasses make the cluster.
+    """What the backends on Dask have in common; subclasses make the cluster.
 
     Parameters
     ----------
@@ -132,17 +135,17 @@ class DaskBackend:
     """
 
     name = "dask"
+    layout: Layout  # set by `start`
 
     def __init__(self, job_cores: int = JOB_CORES, timeout: float = 120.0):
         self.job_cores = job_cores
         self.timeout = timeout
-        self.cluster = None
-        self.client = None
-        self.layout: Layout | None = None
+        self.cluster: Any = None
+        self.client: Any = None
         self._settings = contextlib.ExitStack()
 
     def make_cluster(self, shape: Layout):
-        """A cluster without workers that will have workers of `shape.threads` threads."""
+        """Return a cluster without workers; those to come have `shape.threads` threads each."""
         raise NotImplementedError
 
     def start(self, slots: int) -> dict[str, float]:
@@ -188,7 +191,7 @@ class DaskBackend:
         await self.client
 
     def submitted(self) -> float | None:
-        """When the last job was handed over, seconds since 1970; None where there are no jobs."""
+        """Return when the last job was submitted, in seconds since 1970; None without jobs."""
         return None
 
     def map(self, function: Callable, items: Iterable, timeout: float | None = None) -> list:
@@ -227,7 +230,7 @@ class DaskBackend:
 
 
 def _watch_arrivals(cluster) -> dict[str, float]:
-    """A dict that fills with the moment at which each worker, by address, is connected."""
+    """Return a dict that fills up with the moment at which each worker, by address, connects."""
     from distributed.diagnostics.plugin import SchedulerPlugin
 
     arrivals: dict[str, float] = {}
@@ -235,7 +238,7 @@ def _watch_arrivals(cluster) -> dict[str, float]:
     class Arrivals(SchedulerPlugin):
         name = "dask-hpc-bench-arrivals"
 
-        def add_worker(self, scheduler, worker):
+        def add_worker(self, scheduler, worker):  # noqa: ARG002 - Dask calls it by these names
             arrivals.setdefault(worker, time.time())
 
     cluster.scheduler.add_plugin(Arrivals())

@@ -17,11 +17,11 @@ OUT = "bench-results"
 
 
 class Numbers(click.ParamType):
-    """Whole numbers with commas between; anything else is one clear line."""
+    """Whole numbers separated by commas; anything else is an error of one clear line."""
 
     name = "numbers"
 
-    def convert(self, value, param, ctx):
+    def convert(self, value, param, _ctx):
         if isinstance(value, tuple):
             return value
         try:
@@ -33,13 +33,13 @@ class Numbers(click.ParamType):
 
 
 class Number(click.ParamType):
-    """A number; anything else is one clear line."""
+    """A number; anything else is an error of one clear line."""
 
     def __init__(self, kind: type):
         self.kind = kind
         self.name = "number"
 
-    def convert(self, value, param, ctx):
+    def convert(self, value, param, _ctx):
         try:
             return self.kind(value)
         except ValueError:
@@ -53,9 +53,9 @@ def bench():
     """Measure how a loop speeds up with more workers."""
 
 
-@bench.command("list")
+@bench.command("list", help="What can be measured.")
 def list_workloads():
-    """What can be measured."""
+    """List what can be measured."""
     for workload in WORKLOADS.values():
         click.echo(f"{workload.name:10} {workload.summary}")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def process_start() -> float:
-    """When this process was started, in seconds since 1970.
+    """Return when this process was started, in seconds since 1970.
 
-    On Linux to a hundredth of a second, from the kernel's count since boot; psutil's `create_time`
-    goes through the boot time in whole seconds and can be a second early.
+    On Linux it is precise to a hundredth of a second, from the kernel's count since boot; psutil's
+    `create_time` uses the boot time in whole seconds and can be a second early.
     """
     try:
         # The command's name, in brackets, may hold spaces: count the fields after it.

@@ -8,7 +8,7 @@ import click
 
 
 def clock(seconds: float) -> str:
-    """A duration in words: "40 s", "2 min 10 s"."""
+    """Return a duration in words: "40 s", "2 min 10 s"."""
     seconds = round(seconds)
     if seconds < 90:
         return f"{seconds} s"
@@ -27,10 +27,10 @@ class Plain:
     def note(self, text: str) -> None:
         click.echo(text)
 
-    def visit(self, text: str, expected_s: float) -> None:
+    def visit(self, text: str) -> None:
         self.note(f"{text} …")
 
-    def repeat(self, text: str, expected_s: float) -> None:
+    def repeat(self, text: str) -> None:
         self._text = text
 
     def row(self, row: dict) -> None:
@@ -38,12 +38,12 @@ class Plain:
 
 
 class Live(Plain):
-    """A moving line below the plain ones, with the time that the step and the run still take.
+    """A moving line below the plain ones, with the time passed and the time expected in all.
 
     Parameters
     ----------
     total_s : float
-        About how long all takes.
+        About how long the whole run takes.
     """
 
     def __init__(self, total_s: float):
@@ -56,7 +56,7 @@ class Live(Plain):
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            _TimeBar(BarColumn(bar_width=24), self),
+            _time_bar(BarColumn(bar_width=24), self),
             TimeElapsedColumn(),
             TextColumn(f"of about {clock(total_s)}"),
             console=Console(highlight=False),
@@ -78,16 +78,16 @@ class Live(Plain):
     def note(self, text: str) -> None:
         self._progress.console.print(text, markup=False)
 
-    def visit(self, text: str, expected_s: float) -> None:
+    def visit(self, text: str) -> None:
         self._progress.update(self._task, description=text)
 
-    def repeat(self, text: str, expected_s: float) -> None:
+    def repeat(self, text: str) -> None:
         self._text = text
         self._progress.update(self._task, description=text)
 
 
-def _TimeBar(bar, live):
-    """rich's bar, filled by the time that has passed: nothing reports from within a map."""
+def _time_bar(bar, live):
+    """Return a bar of Rich's that the time fills: nothing reports from within a map."""
     from rich.progress import ProgressColumn
 
     class TimeBar(ProgressColumn):
@@ -101,7 +101,7 @@ def _TimeBar(bar, live):
 
 
 def outcome(row: dict) -> str:
-    """A row in a few words."""
+    """Return a row in a few words."""
     if row["workload"] == "gil":
         return f"{row['makespan_s']:.2f} s, {row['speedup']:.2f} times the serial loop"
     return (

@@ -1,8 +1,8 @@
 """Checks of what the tasks report, so that a benchmark that measures the wrong thing fails.
 
-The usual ways to measure the wrong thing: the same call 500 times is one task to Dask, whose
-result is given out 500 times; a result remembered from an earlier repeat; work that ran on fewer
-slots than the figure claims.
+The usual mistakes: the same call made 500 times, which is one task to Dask, with one result handed
+out 500 times; a result remembered from an earlier repeat; work that ran on fewer slots than the
+figure claims.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Evidence(NamedTuple):
 
 
 class MeasurementError(UserError):
-    """The measurement does not show what it claims to show. Its numbers must not be used."""
+    """The measurement does not show what it claims to show; its numbers must not be used."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,14 @@ def check(
     makespan_s: float,
     ideal_s: float,
 ) -> Finding:
-    """Hold a repeat's evidence against what the repeat claims.
+    """Check a repeat's evidence against what the repeat claims.
 
     Parameters
     ----------
     results : sequence of tuple
         What the tasks returned.
     items : iterable of int
-        What was handed out; no two alike, and none that an earlier repeat had.
+        What was handed out: no two items are alike, and none was in an earlier repeat.
     slots : int
         Slots that the repeat claims to have used.
     seconds : float
@@ -94,8 +94,8 @@ def check(
     Raises
     ------
     MeasurementError
-        Items missing, repeated or of an earlier repeat; tasks shorter than they can be; other than
-        the claimed number of slots used; a makespan below the ideal.
+        Items are missing, repeated or of an earlier repeat; tasks are shorter than they can be;
+        the number of slots used is not the claimed one; or the makespan is below the ideal.
     """
     asked = set(items)
     done = [Evidence(*result) for result in results]
@@ -141,7 +141,7 @@ def check(
 
 
 def _concurrency(evidence: Sequence[Evidence]) -> int:
-    """Most tasks at one time. At equal times an end counts before a start."""
+    """Return the most tasks that ran at one time; of equal times, an end comes before a start."""
     steps = sorted([(task.start, 1) for task in evidence] + [(task.end, -1) for task in evidence])
     running = most = 0
     for _, step in steps:

@@ -1,7 +1,7 @@
-"""Figures of records, as PNG and SVG. They read numbers and know nothing of clusters.
+"""Figures of records, as PNG and SVG; they read numbers and know nothing of clusters.
 
-Colours are told apart with any colour vision (Okabe and Ito's palette), and nothing is told by
-colour alone: repeats are dots, medians are bars, bounds are lines.
+The colors can be told apart with any color vision (Okabe and Ito's palette), and nothing is shown
+by color alone: repeats are dots, medians are bars, bounds are lines.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -20,7 +21,8 @@ from . import metrics
 
 BLUE, ORANGE, INK, GREY, PALE = "#0072B2", "#D55E00", "#222222", "#6b6b6b", "#b8b8b8"
 
-STYLE = {
+# Not every Matplotlib that is allowed has the type of the keys.
+STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.edgecolor": GREY,
     "axes.labelcolor": INK,
@@ -40,7 +42,7 @@ STYLE = {
 
 
 def speedup_panel(axes, points: Sequence[dict]) -> None:
-    """Speedup over the serial loop against slots, with what is possible at most."""
+    """Draw the speedup over the serial loop against slots, and the most that is possible."""
     tasks = points[0]["tasks"]
     most = round(1.08 * points[-1]["slots"]) + 1
     slots = range(1, most + 1)
@@ -71,7 +73,7 @@ def speedup_panel(axes, points: Sequence[dict]) -> None:
 
 
 def efficiency_panel(axes, points: Sequence[dict]) -> None:
-    """Share of the ideal time that was reached, on a linear axis from 0."""
+    """Draw the share of the ideal that was reached, on a linear axis from 0."""
     most = round(1.08 * points[-1]["slots"]) + 1
     axes.axhline(1, color=ORANGE, lw=1.4, label="ideal")
     _dots_and_medians(axes, points, "e_rel", most)
@@ -124,13 +126,13 @@ def _dots_and_medians(axes, points, name, most):
 
 
 def _apart(numbers, most) -> bool:
-    """Whether labels at these numbers leave each other room."""
+    """Tell whether labels at these numbers leave each other room."""
     numbers = [0, *numbers]
     return all(b - a > 0.08 * most for a, b in pairwise(numbers))
 
 
 def gil_panel(axes, points: Sequence[dict]) -> None:
-    """Speedup of a pure-Python loop: threads against processes."""
+    """Draw the speedup of a pure-Python loop: threads against processes."""
     cores = points[-1]["cores"]
     names = {"serial": "serial loop", "threads": "threads", "processes": "processes"}
     height = 0.5
@@ -166,7 +168,7 @@ def gil_panel(axes, points: Sequence[dict]) -> None:
 
 
 def both(points: Sequence[dict], title: str, caption: str) -> Figure:
-    """Speedup and share of the ideal side by side, with title and caption: for a README."""
+    """Draw speedup and share of the ideal side by side, with title and caption, for a README."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.6, 4.9), dpi=150)
         lines = textwrap.wrap(caption, 135)
@@ -181,7 +183,7 @@ def both(points: Sequence[dict], title: str, caption: str) -> Figure:
 
 
 def single(panel, points: Sequence[dict], size: tuple[float, float]) -> Figure:
-    """One panel alone, `size` in inches: for a page that says the rest itself."""
+    """Draw one panel alone, `size` in inches, for a page that has the title and the caption."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size, dpi=150, layout="constrained")
         panel(figure.subplots(), points)
@@ -199,7 +201,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
 
 def inline_svg(figure: Figure, name: str, label: str) -> str:
-    """The figure as an ``<svg>`` element for an HTML page; `label` is what it is read out as."""
+    """Return the figure as an ``<svg>`` element for HTML; screen readers read out `label`."""
     text = _render(figure, "svg", name).decode()
     text = text[text.index("<svg") :]
     return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

@@ -1,15 +1,16 @@
 """The workload ``gil``: a pure-Python loop on real cores, serial, on threads, on processes.
 
-Sleeping tasks share a core by the hundred; computing ones do not. In one process Python's global
-lock (the GIL) lets one thread at a time run Python code, so that threads give such a loop nothing
-and processes give it the cores. NumPy and files are different: they let the lock go.
+Hundreds of sleeping tasks can share a core; computing ones can't. In one process Python's global
+lock (the GIL) lets one thread at a time run Python code, so that such a loop gains nothing from
+threads and uses the cores with processes. NumPy and reading files are different: they release the
+lock.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -27,12 +28,12 @@ TASKS_PER_CORE = 4
 
 
 def forecast_s(cores: int, repeats: int = REPEATS) -> float:
-    """About how long it takes, in seconds: serial, threads alike, processes on all cores."""
+    """Return about how long it takes, in seconds: serial, threads alike, processes on all cores."""
     return repeats * SERIAL_S * (2 + 1 / cores) + 4
 
 
 def calibrate(seconds: float) -> int:
-    """Rounds of `burn` that take about `seconds` on a core of this computer."""
+    """Return how many rounds of `burn` take about `seconds` on a core of this computer."""
     rounds = 20_000
     while (took := _quickest(rounds)) < 0.02:
         rounds *= 2
@@ -40,10 +41,10 @@ def calibrate(seconds: float) -> int:
 
 
 def _quickest(rounds: int) -> float:
-    """Seconds of a core, in the quickest of five runs.
+    """Return the seconds on a core of the quickest of five runs.
 
-    Processor time, not the clock's: on a busy computer all five may have to wait for a core, which
-    would make the loop far too short.
+    They are processor time, not clock time: on a busy computer all five runs may have to wait for a
+    core, and the loop would come out far too short.
     """
     times = []
     for _ in range(5):
@@ -91,7 +92,7 @@ def measure(
 
 def _measure(writer, common, cores, repeats, seconds, progress):
     tasks = common["tasks"]
-    progress.visit(f"{cores} cores: starting one worker with threads, and one worker a core", 3)
+    progress.visit(f"{cores} cores: starting one worker with threads, and one worker a core")
     with contextlib.ExitStack() as stack:
         ways = {
             "serial": lambda function, items: [function(item) for item in items],
@@ -104,10 +105,7 @@ def _measure(writer, common, cores, repeats, seconds, progress):
         for repeat in range(1, repeats + 1):
             serial = None
             for mode in MODES:
-                progress.repeat(
-                    f"{mode}: repeat {repeat} of {repeats}",
-                    SERIAL_S / (cores if mode == "processes" else 1),
-                )
+                progress.repeat(f"{mode}: repeat {repeat} of {repeats}")
                 started = provenance.now()
                 clock = time.perf_counter()
                 results = ways[mode](partial(burn_task, rounds=rounds), range(tasks))
@@ -123,7 +121,7 @@ def _measure(writer, common, cores, repeats, seconds, progress):
 
 
 def _row(mode, results, tasks, rounds, makespan, serial, cores) -> dict:
-    """One way's row. Its ideal is the serial loop of the same repeat, shared among the cores."""
+    """Return one way's row; its ideal is the same repeat's serial loop, shared among the cores."""
     expected = burn(rounds)
     if {result[0] for result in results} != set(range(tasks)) or len(results) != tasks:
         raise MeasurementError(f"{mode}: {len(results)} results are not of {tasks} different tasks")
@@ -148,8 +146,8 @@ def _row(mode, results, tasks, rounds, makespan, serial, cores) -> dict:
 
 
 @contextlib.contextmanager
-def _local(processes: int, threads: int):
-    """A `map` on a LocalCluster with that many worker processes."""
+def _local(processes: int, threads: int) -> Iterator[Callable]:
+    """Yield a `map` on a LocalCluster with that many worker processes."""
     from .backends import LocalBackend
 
     backend = LocalBackend(job_cores=threads)

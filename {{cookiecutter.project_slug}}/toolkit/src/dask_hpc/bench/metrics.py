@@ -12,35 +12,35 @@ from dataclasses import dataclass
 
 
 def waves(tasks: int, slots: int) -> int:
-    """Rounds needed to run `tasks` tasks on `slots` slots: ⌈K/N⌉."""
+    """Return the rounds needed to run `tasks` tasks on `slots` slots: ⌈K/N⌉."""
     return -(-tasks // slots)
 
 
 def ideal_s(tasks: int, seconds: float, slots: int) -> float:
-    """The shortest makespan that equal tasks allow, in seconds: ⌈K/N⌉·s."""
+    """Return the shortest makespan that equal tasks allow, in seconds: ⌈K/N⌉·s."""
     return waves(tasks, slots) * seconds
 
 
 def speedup_bound(tasks: int, slots: int) -> float:
-    """The largest speedup that equal tasks allow: K/⌈K/N⌉, a staircase below y = N."""
+    """Return the largest speedup that equal tasks allow: K/⌈K/N⌉, a staircase below y = N."""
     return tasks / waves(tasks, slots)
 
 
 def speedup(tasks: int, seconds: float, makespan_s: float) -> float:
-    """How many times faster than the serial loop, which takes K·s by construction."""
+    """Return how many times faster it is than the serial loop, which takes K·s by construction."""
     return tasks * seconds / makespan_s
 
 
 def e_rel(ideal: float, makespan_s: float) -> float:
-    """Share of the ideal that was reached: ideal/makespan, 1 is perfect.
+    """Return the share of the ideal that was reached: ideal/makespan, where 1 is perfect.
 
-    Unlike speedup/N it does not blame the scheduler for slots that the last wave leaves idle.
+    Unlike speedup/N, it does not blame the scheduler for slots that the last wave leaves idle.
     """
     return ideal / makespan_s
 
 
 def overhead_ms_per_task(tasks: int, overhead_s: float) -> float:
-    """Overhead spread over the tasks, in milliseconds a task."""
+    """Return the overhead spread over the tasks, in milliseconds per task."""
     return 1000 * overhead_s / tasks
 
 
@@ -72,7 +72,7 @@ class Summary:
 
 
 def summary(values: Iterable[float]) -> Summary:
-    """Median and range of at least one value.
+    """Return the median and the range of at least one value.
 
     Raises
     ------

@@ -16,7 +16,7 @@ OVERHEAD_ALLOWANCE = 0.05
 
 
 class PlanError(UserError):
-    """Numbers that can't be measured. One line: which, and what would do."""
+    """Numbers that can't be measured. One line: which, and what would work."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Plan:
     repeats: tuple[int, ...]
 
     def visits(self) -> list[Visit]:
-        """The order of measuring: down from the most slots and up again, half the repeats each way.
+        """Return the visits in order: down from the most slots and up, half the repeats each way.
 
-        A machine that is slower for some minutes then slows more than one point, and what is
-        slower at the end than at the start shows as a spread of a point's repeats instead of as a
+        If the machine is slower for some minutes, it then slows more than one point; and if it is
+        slower at the end than at the start, this shows as a spread of a point's repeats, not as a
         slope of the curve. The first start, which is timed from the command on, is the largest.
         The turning point, the fewest slots, is visited once.
         """
@@ -63,14 +63,14 @@ class Plan:
         return [visit for visit in order if visit.repeats]
 
     def measuring_s(self) -> float:
-        """Seconds of pure task time: the sum of the ideals."""
+        """Return the seconds of pure task time: the sum of the ideals."""
         return sum(
             repeats * metrics.ideal_s(self.tasks, self.seconds, slots)
             for slots, repeats in zip(self.slots, self.repeats, strict=True)
         )
 
     def forecast_s(self) -> float:
-        """About how long the run takes, in seconds, without waiting in a queue."""
+        """Return about how long the run takes, in seconds, without waiting in a queue."""
         return self.measuring_s() * (1 + OVERHEAD_ALLOWANCE) + START_ALLOWANCE_S * len(
             self.visits()
         )
@@ -83,7 +83,7 @@ def make(
     slots: Sequence[int] | None = None,
     repeats: Sequence[int] | None = None,
 ) -> Plan:
-    """Check the numbers and put them together.
+    """Check the numbers and make a plan of them.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ class Layout:
 
 
 def layout(slots: int, job_cores: int) -> Layout:
-    """The fewest equal jobs of at most `job_cores` cores that have `slots` slots together.
+    """Return the fewest equal jobs of at most `job_cores` cores that have `slots` slots in all.
 
     Examples
     --------

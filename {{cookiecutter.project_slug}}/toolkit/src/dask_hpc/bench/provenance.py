@@ -16,12 +16,12 @@ PACKAGES = ("dask", "distributed", "dask-jobqueue", "tornado", "click")
 
 
 def now() -> str:
-    """The time, UTC, ISO 8601."""
+    """Return the time in UTC, as ISO 8601 writes it."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 def versions() -> dict[str, str]:
-    """Versions of what takes part; a missing package is left out."""
+    """Return the versions of what takes part; a missing package is left out."""
     found = {"dask-hpc": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -32,7 +32,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict:
-    """The computer that hands out the tasks: its cores, and what it is allowed to use of them."""
+    """Describe the computer that hands out the tasks: its cores, and how many it may use."""
     return {
         "host": platform.node(),
         "user": _user(),
@@ -48,7 +48,7 @@ def machine() -> dict:
 
 
 def usable_cores() -> int:
-    """Cores that this process may really use: those it is bound to, at most its group's quota."""
+    """Return how many cores this process may use: those it is bound to, up to its group's quota."""
     try:
         bound = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS
@@ -58,7 +58,7 @@ def usable_cores() -> int:
 
 
 def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Cores' worth of CPU time that a container's control group grants; None without a limit."""
+    """Return the CPU time, in cores, that a container's control group grants; None: no limit."""
     for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
         try:
             quota, period = " ".join((root / name).read_text() for name in files).split()

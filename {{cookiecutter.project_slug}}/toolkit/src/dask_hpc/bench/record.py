@@ -52,12 +52,12 @@ class RecordError(UserError):
 
 
 def file_name(workload: str) -> str:
-    """A name that sorts by time: workload, date, time, process."""
+    """Return a name that sorts by time: workload, date, time, process."""
     return f"{workload}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl"
 
 
 class Writer:
-    """Writes a record line by line; each is on its way to the disk before `write` returns.
+    """The writer of a record; each line is on its way to the disk before `write` returns.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def read(path: Path) -> Record:
         raise RecordError(f"can't read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise RecordError(f"{path} is not a benchmark record: it is not text") from None
-    objects = []
+    objects: list[dict] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -176,7 +176,7 @@ def read(path: Path) -> Record:
 
 
 def read_folder(folder: Path) -> list[Record]:
-    """All records in a folder, oldest first. Other ``.jsonl`` files there are left alone.
+    """Return all records in a folder, oldest first; other ``.jsonl`` files are left out.
 
     Raises
     ------

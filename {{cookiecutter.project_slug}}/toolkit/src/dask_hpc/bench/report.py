@@ -62,7 +62,7 @@ def write(folder: Path) -> list[Path]:
 
 
 def select(records: Sequence[Record]) -> list[Record]:
-    """The records of sleeping tasks that belong together with the newest of them."""
+    """Return the records of sleeping tasks that belong together with the newest of them."""
 
     def kind(record):
         row = record.measured[0]
@@ -81,7 +81,7 @@ def title(points: Sequence[dict]) -> str:
 
 
 def caption(points: Sequence[dict], records: Sequence[Record]) -> str:
-    """What a figure needs to be read alone."""
+    """Return what a reader has to know to understand a figure on its own."""
     counts = ", ".join(f"{p['n']} at {p['slots']}" for p in points)
     return (
         f"Repeats on warm workers (n): {counts} slots. {where(records)}. The tasks sleep: this is "
@@ -91,7 +91,7 @@ def caption(points: Sequence[dict], records: Sequence[Record]) -> str:
 
 
 def where(records: Sequence[Record]) -> str:
-    """Where the tasks ran, in a few words."""
+    """Say where the tasks ran, in a few words."""
     starts = [start for record in records for start in record.starts]
     start = max(starts, key=lambda start: start.get("slots", 0), default={})
     versions = records[-1].header.get("versions", {})
@@ -226,7 +226,7 @@ def _cold(starts) -> str:
 
 
 def _whole_gil(record) -> bool:
-    """Whether it is a record of ``gil`` in which each of the three ways was measured."""
+    """Tell whether it is a record of ``gil`` in which all three ways were measured."""
     return record.workload == "gil" and {row["mode"] for row in record.measured} == set(MODES)
 
 

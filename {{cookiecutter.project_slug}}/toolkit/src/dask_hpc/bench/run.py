@@ -1,4 +1,4 @@
-"""The loop: start workers, measure, write a row; for a plan, on a backend.
+"""The loop that measures a plan on a backend: start workers, measure, write a row.
 
 It works with any `Backend`, so that the same clock and the same checks serve all of them.
 """
@@ -32,19 +32,19 @@ class TaskFailed(UserError):
 
 
 class Silent:
-    """Tells nobody how far the run is; the interface of what does."""
+    """Progress that nobody sees; the classes that show it have the same methods."""
 
-    def visit(self, text: str, expected_s: float) -> None:
-        """Workers are being started."""
+    def visit(self, text: str) -> None:
+        """Say that workers are being started."""
 
-    def repeat(self, text: str, expected_s: float) -> None:
-        """A repeat begins."""
+    def repeat(self, text: str) -> None:
+        """Say that a repeat begins."""
 
     def row(self, row: dict) -> None:
-        """A repeat has ended."""
+        """Say that a repeat has ended."""
 
     def note(self, text: str) -> None:
-        """Something worth a line."""
+        """Print a line."""
 
 
 def measure(
@@ -67,7 +67,7 @@ def measure(
     out : Path
         Folder for the record.
     progress : Silent, optional
-        Is told how far the run is.
+        Shows how far the run is.
     extra : dict, optional
         More for the head of the record.
 
@@ -92,7 +92,7 @@ def measure(
                 "seconds": plan.seconds,
                 "ideal_s": expected,
             }
-            progress.visit(f"{visit.slots} slots: starting workers", 4.0)
+            progress.visit(f"{visit.slots} slots: starting workers")
             try:
                 begin = process_start() if index == 0 else time.time()
                 start = _start(backend, visit, begin, first=index == 0)
@@ -100,7 +100,7 @@ def measure(
                 for number in range(visit.repeats):
                     repeat = done[visit.slots] + 1
                     of = plan.repeats[plan.slots.index(visit.slots)]
-                    progress.repeat(f"{visit.slots} slots: repeat {repeat} of {of}", expected)
+                    progress.repeat(f"{visit.slots} slots: repeat {repeat} of {of}")
                     order += 1
                     common |= {"repeat": repeat, "order": order, "started": provenance.now()}
                     items = range(order * plan.tasks, (order + 1) * plan.tasks)
@@ -123,7 +123,7 @@ def measure(
 
 
 def header(plan: Plan, extra: dict | None = None) -> dict:
-    """The first line of a record: what this is, and what is run on what."""
+    """Return the first line of a record: what this is, and what is run on what."""
     return {
         "schema": record.SCHEMA,
         "version": record.VERSION,
@@ -143,13 +143,13 @@ def header(plan: Plan, extra: dict | None = None) -> dict:
 
 
 def _program() -> str:
-    """What was called: `dask`, also where it was `python -m dask`."""
+    """Return the command that was called: `dask`, also where it was `python -m dask`."""
     path = Path(sys.argv[0])
     return path.parent.name if path.name == "__main__.py" else path.name
 
 
 def _start(backend: Backend, visit: Visit, begin: float, first: bool) -> dict:
-    """Start workers and warm them up; the cold-start phases so far, and what is running."""
+    """Start workers and warm them up; return the cold start's phases and what is running."""
     called = time.time()
     phases = chain(begin, [("import", called)]) if first else {}
     phases |= backend.start(visit.slots)
@@ -170,7 +170,7 @@ def _start(backend: Backend, visit: Visit, begin: float, first: bool) -> dict:
 
 
 def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dict, list]:
-    """One map, timed and checked: its row, and the last two moments of the cold start."""
+    """Time and check one map; return its row, and the last two moments of the cold start."""
     ideal = metrics.ideal_s(plan.tasks, plan.seconds, slots)
     task = partial(plan.workload.task, seconds=plan.seconds)
     began = time.time()
@@ -198,7 +198,7 @@ def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dic
 
 
 def write_failure(writer: record.Writer, common: dict, error: BaseException) -> None:
-    """A failed point is a row too. A record that can't be written to is no reason to hide why."""
+    """Write a failed point as a row; an error of the writing itself must not hide `error`."""
     interrupted = isinstance(error, KeyboardInterrupt)
     if interrupted:
         status = "interrupted"
@@ -217,5 +217,5 @@ def write_failure(writer: record.Writer, common: dict, error: BaseException) -> 
 
 
 def rounded(row: dict) -> dict:
-    """Seconds to the microsecond: what is beyond is not measured."""
+    """Round the seconds to the microsecond; nothing finer is measured."""
     return {key: round(v, 6) if isinstance(v, float) else v for key, v in row.items()}

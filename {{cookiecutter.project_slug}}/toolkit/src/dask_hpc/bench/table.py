@@ -1,4 +1,4 @@
-"""What a record says, as rows of a table: for the terminal and for the report."""
+"""The contents of a record as rows of a table, for the terminal and for the report."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PHASE_WORDS = {
 
 
 def points(rows: Iterable[dict]) -> list[dict]:
-    """Measured rows of one workload by number of slots: numbers for a table or a figure.
+    """Group one workload's measured rows by number of slots, for a table or a figure.
 
     Returns
     -------
     list of dict
-        A dict a point, by ascending `slots`: `slots tasks seconds ideal_s bound n`, and `Summary`
-        objects `makespan`, `e_rel`, `overhead`, `speedup`; the repeats' own `speedups` and
-        `e_rels`; also `jobs`, `processes`, `threads`.
+        One dict for each point, by ascending `slots`: `slots tasks seconds ideal_s bound n`; the
+        `Summary` objects `makespan`, `e_rel`, `overhead`, `speedup`; the repeats' own `speedups`
+        and `e_rels`; also `jobs`, `processes`, `threads`.
     """
     by_slots: dict[int, list[dict]] = {}
     for row in rows:
@@ -54,10 +54,10 @@ def points(rows: Iterable[dict]) -> list[dict]:
 
 
 def gil_points(rows: Iterable[dict]) -> list[dict]:
-    """Rows of the workload ``gil`` by way: `mode n cores bound makespan speedups speedup`.
+    """Group rows of the workload ``gil`` by way: `mode n cores bound makespan speedups speedup`.
 
-    Here speedup is against the median of the serial loops. In a row it is against the serial loop
-    of the same repeat, and a disturbance of that one would count for all the others.
+    Here speedup is relative to the median of the serial loops. In a row it is relative to the
+    serial loop of the same repeat, and a disturbance of that loop would affect all other ways.
     """
     rows = list(rows)
     by_mode: dict[str, list[dict]] = {}
@@ -82,7 +82,7 @@ def gil_points(rows: Iterable[dict]) -> list[dict]:
 
 
 def cold_starts(records: Iterable[Record]) -> list[dict]:
-    """The starts that were timed from the command's start to its last result."""
+    """Return the starts that were timed from the command's start to its last result."""
     return [
         start
         for record in records
@@ -92,7 +92,7 @@ def cold_starts(records: Iterable[Record]) -> list[dict]:
 
 
 def phase_rows(start: dict) -> list[tuple[str, str, float]]:
-    """A start's phases in order: name, words, seconds."""
+    """Return a start's phases in order: name, words, seconds."""
     phases = start.get("phases", {})
     return [(name, PHASE_WORDS[name], phases[name]) for name in PHASES if name in phases]
 
@@ -112,7 +112,7 @@ COLUMNS = (
 
 
 def cells(point: dict) -> list[str]:
-    """A point as the texts under `COLUMNS`."""
+    """Return a point as the texts under `COLUMNS`."""
     makespan = point["makespan"]
     return [
         str(point["slots"]),

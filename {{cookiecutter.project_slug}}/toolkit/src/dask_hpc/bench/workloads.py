@@ -16,21 +16,21 @@ from dataclasses import dataclass
 
 
 def sleep_task(item, seconds: float):
-    """Wait: stands for a task that keeps a core of its own busy, without needing one."""
+    """Sleep, in place of a task that would keep a core of its own busy."""
     start = time.time()
     time.sleep(seconds)
     return item, socket.gethostname(), os.getpid(), threading.get_ident(), start, time.time(), None
 
 
 def burn_task(item, rounds: int):
-    """Compute in pure Python: holds Python's global lock (the GIL) all the time."""
+    """Compute in pure Python, holding Python's global lock (the GIL) all the time."""
     start = time.time()
     value = burn(rounds)
     return item, socket.gethostname(), os.getpid(), threading.get_ident(), start, time.time(), value
 
 
 def burn(rounds: int) -> float:
-    """An estimate of π by Leibniz's series, `rounds` terms, one Python operation after another."""
+    """Estimate π by `rounds` terms of Leibniz's series, one Python operation after another."""
     total, sign = 0.0, 4.0
     for k in range(1, 2 * rounds, 2):
         total += sign / k
