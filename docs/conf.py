@@ -1,0 +1,60 @@
+"""Sphinx's configuration for the documentation: `make docs` builds it into build/docs."""
+
+import os
+
+import dask_hpc
+
+project = "dask-hpc-starter"
+author = "the dask-hpc-starter developers"
+copyright = f"2026, {author}"
+release = dask_hpc.__version__
+version = release
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_click",
+]
+exclude_patterns = ["data", "images"]
+# A name in single backticks in a docstring is a link where the API page has that name.
+default_role = "py:obj"
+
+# --- Markdown -------------------------------------------------------------------------------------
+
+myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
+myst_heading_anchors = 4  # as GitHub makes them
+suppress_warnings = ["myst.strikethrough"]
+
+# --- Docstrings -----------------------------------------------------------------------------------
+
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the docstrings say the types
+
+# Links into the documentation of Python, Dask and dask-jobqueue need the network. The hosted build
+# sets this variable; without it, the build fetches nothing.
+if os.environ.get("DOCS_INTERSPHINX"):
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "dask": ("https://docs.dask.org/en/stable", None),
+        "distributed": ("https://distributed.dask.org/en/stable", None),
+        "dask_jobqueue": ("https://jobqueue.dask.org/en/latest", None),
+    }
+
+# --- HTML -----------------------------------------------------------------------------------------
+
+html_theme = "furo"
+html_title = "dask-hpc-starter"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {
+    "source_repository": "https://github.com/org/dask-hpc-starter/",
+    "source_branch": "main",
+    "source_directory": "docs/",
+}
