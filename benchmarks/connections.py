@@ -6,7 +6,7 @@ Each time a new cluster and its first client, which asks something; with TLS and
 turns. `--load` busy processes run for each core meanwhile. No job is submitted, unless with
 `--testbed`: on its login node, where the workers of a job connect beside, and run a task. Prints
 how many succeeded and what they took, the task included; the exit code is 0 where all did.
-`--plain` is for dask-jobqueue's own class. Stands behind the figures in docs/clusters.md.
+`--plain` is for dask-jobqueue's own class. Stands behind the figures in docs/explanation/measurements.md.
 """
 
 import json

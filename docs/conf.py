@@ -1,7 +1,5 @@
 """Sphinx's configuration for the documentation: `make docs` builds it into build/docs."""
 
-import os
-
 import dask_hpc
 
 project = "dask-hpc-starter"
@@ -22,9 +20,7 @@ default_role = "py:obj"
 
 # --- Markdown -------------------------------------------------------------------------------------
 
-myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 4  # as GitHub makes them
-suppress_warnings = ["myst.strikethrough"]
 
 # --- Docstrings -----------------------------------------------------------------------------------
 
@@ -33,17 +29,6 @@ napoleon_use_rtype = False
 napoleon_use_ivar = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say the types
-
-# Links into the documentation of Python, Dask and dask-jobqueue need the network. The hosted build
-# sets this variable; without it, the build fetches nothing.
-if os.environ.get("DOCS_INTERSPHINX"):
-    extensions.append("sphinx.ext.intersphinx")
-    intersphinx_mapping = {
-        "python": ("https://docs.python.org/3", None),
-        "dask": ("https://docs.dask.org/en/stable", None),
-        "distributed": ("https://distributed.dask.org/en/stable", None),
-        "dask_jobqueue": ("https://jobqueue.dask.org/en/latest", None),
-    }
 
 # --- HTML -----------------------------------------------------------------------------------------
 
@@ -58,3 +43,13 @@ html_theme_options = {
     "source_branch": "main",
     "source_directory": "docs/",
 }
+
+
+def _plain(app, ctx, lines):
+    """Take a command's help for text: an asterisk in it is no markup."""
+    lines[:] = [line.replace("*", r"\*") for line in lines]
+
+
+def setup(app):
+    """Connect what the extensions leave to the project."""
+    app.connect("sphinx-click-process-description", _plain)

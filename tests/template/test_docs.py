@@ -20,7 +20,7 @@ def rows(page, label):
 
 @pytest.mark.parametrize("batch", SYSTEMS, ids=lambda batch: batch.name)
 def test_the_page_on_batch_systems_has_each_ones_commands_and_keys(batch):
-    commands, keys = rows("schedulers.md", batch.label)
+    commands, keys = rows("reference/batch-systems.md", batch.label)
     _, _, submit, listing, cancel, size, version = commands
     assert submit == f"`{batch.submit}`"
     assert cancel == f"`{batch.cancel}`"
@@ -42,3 +42,26 @@ def test_the_page_on_batch_systems_has_each_ones_commands_and_keys(batch):
     else:
         assert walltime == "-"
     assert set(re.findall(r"`(\w+)`", needed)) == set(batch.required)
+
+
+def anchors(text):
+    """Return the names of a page's headings and labels, as GitHub and MyST make them."""
+    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    words = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+    return {word.replace(" ", "-") for word in words}
+
+
+PAGES = [*REPOSITORY.glob("*.md"), REPOSITORY / "hpc-slurm-testbed/README.md"]
+PAGES += sorted((REPOSITORY / "docs").rglob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_a_pages_links_lead_somewhere_on_github_too(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", page.read_text())):
+        file, _, anchor = target.partition("#")
+        if "://" in target or not file:
+            continue
+        path = (page.parent / file).resolve()
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path.read_text()), target
