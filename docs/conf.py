@@ -45,7 +45,7 @@ html_theme_options = {
 }
 
 
-def _plain(app, ctx, lines):
+def _plain(_app, _context, lines):
     """Take a command's help for text: an asterisk in it is no markup."""
     lines[:] = [line.replace("*", r"\*") for line in lines]
 

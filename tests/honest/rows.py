@@ -1,6 +1,6 @@
-"""The rows of the comparison in docs/reference/dask-jobqueue.md, in words; the figures come from the results.
+"""The rows of the comparison in docs/reference/dask-jobqueue.md, in words.
 
-What a sentence says without a figure is held by the checks of its cases (`cases.py`).
+The figures come from the results. What a sentence says without a figure is held by the checks of its cases (`cases.py`).
 """
 
 import re

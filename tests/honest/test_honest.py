@@ -43,7 +43,7 @@ def test_plain(lab, case):
     found = observed(lab, case, "plain")
     wrong = CASES[case].problems("plain", found)
     assert not wrong, (
-        f"dask-jobqueue does differently now: update the docs (docs/reference/dask-jobqueue.md, its rows with "
+        "dask-jobqueue does differently now: update docs/reference/dask-jobqueue.md (its rows with "
         f"{case}). Not true any more: {'; '.join(wrong)}. Seen: {found}"
     )
 

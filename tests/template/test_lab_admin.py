@@ -1,4 +1,4 @@
-"""The worked example of docs/how-to/lab-admin.md is what the template and the toolkit make of it."""
+"""The example of docs/how-to/lab-admin.md is what the template and the toolkit make of it."""
 
 import re
 

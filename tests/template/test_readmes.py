@@ -69,7 +69,10 @@ ELSEWHERE = {
         "make testbed-": DRIVER,
         "s": "tests/testbed/test_faults.py: sbatch",  # sbatch, squeue
     },
-    "docs/reference/testbed.md": {"hpc-testbed ssh": "tests/testbed/test_logins.py: ssh", "": "by hand"},
+    "docs/reference/testbed.md": {
+        "hpc-testbed ssh": "tests/testbed/test_logins.py: ssh",
+        "": "by hand",
+    },
     "docs/how-to/updates.md": {
         "cruft ": UPDATE,
         "git add .cruft.json": UPDATE,
@@ -221,7 +224,11 @@ def test_making_a_project(typed, template_git, tmp_path):
     (template_git.home / ".cookiecutterrc").write_text(settings)
     (template_git.path.parent / "org").symlink_to(template_git.path.parent)
     for number, (page, begin) in enumerate(
-        [("README.md", "pip"), ("README.md", "cookiecutter --no"), ("docs/how-to/lab-admin.md", "pip")]
+        [
+            ("README.md", "pip"),
+            ("README.md", "cookiecutter --no"),
+            ("docs/how-to/lab-admin.md", "pip"),
+        ]
     ):
         folder = tmp_path / str(number)
         folder.mkdir()
