@@ -57,7 +57,8 @@ lint: .venv/test-ready ## ruff, mended where it can
 	$(PY) -m ruff check --fix . && $(PY) -m ruff format .
 
 docs: .venv/docs-ready ## the documentation, into build/docs; a warning is an error
-	@$(PY) -m sphinx --builder html --fail-on-warning --keep-going --quiet docs build/docs
+	@$(PY) -m sphinx --builder html --fail-on-warning --keep-going --fresh-env --write-all --quiet \
+	  docs build/docs
 	@echo "The documentation: build/docs/index.html"
 
 test-honest: .venv/test-ready ## what happens to a cluster, ours and plain dask-jobqueue's; then the docs' table

@@ -11,7 +11,7 @@ version = release
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.napoleon",
+    "numpydoc",
     "sphinx_click",
 ]
 exclude_patterns = ["data", "images"]
@@ -24,9 +24,7 @@ myst_heading_anchors = 4  # as GitHub makes them
 
 # --- Docstrings -----------------------------------------------------------------------------------
 
-napoleon_google_docstring = False
-napoleon_use_rtype = False
-napoleon_use_ivar = True
+numpydoc_show_class_members = False  # autodoc lists them
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say the types
 
@@ -46,10 +44,13 @@ html_theme_options = {
 
 
 def _plain(_app, _context, lines):
-    """Take a command's help for text: an asterisk in it is no markup."""
-    lines[:] = [line.replace("*", r"\*") for line in lines]
+    """Take a command's help for text: asterisks and hyphens in it are no markup."""
+    for number, line in enumerate(lines):
+        if not line.startswith(".."):
+            lines[number] = line.replace("*", r"\*").replace("--", r"\-\-")
 
 
 def setup(app):
     """Connect what the extensions leave to the project."""
     app.connect("sphinx-click-process-description", _plain)
+    app.connect("sphinx-click-process-options", _plain)

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from dask_hpc import schedulers
+import dask_hpc
+from dask_hpc import config_check, schedulers
 
 from .conftest import REPOSITORY
 
@@ -42,6 +43,18 @@ def test_the_page_on_batch_systems_has_each_ones_commands_and_keys(batch):
     else:
         assert walltime == "-"
     assert set(re.findall(r"`(\w+)`", needed)) == set(batch.required)
+
+
+def test_the_page_on_the_api_has_every_public_name():
+    page = (REPOSITORY / "docs/reference/api.md").read_text()
+    assert set(re.findall(r":: dask_hpc\.(\w+)$", page, re.MULTILINE)) == set(dask_hpc.__all__)
+    assert "automodule:: hpc_testbed\n   :members:" in page
+
+
+def test_the_page_on_the_configuration_has_every_key_of_ours():
+    page = (REPOSITORY / "docs/reference/configuration.md").read_text()
+    table = page.split("## Keys of `dask-hpc`")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == config_check.OUR_KEYS
 
 
 def anchors(text):
