@@ -18,7 +18,7 @@ OR_NONE = || [ $$? -eq 5 ]
 PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-honest lint clean \
+.PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-honest lint docs clean \
 	bench-asv bench-rounds bench-leftovers bench-faults bench-connections bench-plain bench-start \
 	testbed-up testbed-scale testbed-shell testbed-status testbed-logs \
 	testbed-chaos testbed-mend testbed-down
@@ -55,6 +55,11 @@ test-main: .venv/test-ready ## the toolkit with what Dask and dask-jobqueue have
 
 lint: .venv/test-ready ## ruff, mended where it can
 	$(PY) -m ruff check --fix . && $(PY) -m ruff format .
+
+docs: .venv/docs-ready ## the documentation, into build/docs; a warning is an error
+	@$(PY) -m sphinx --builder html --fail-on-warning --keep-going --fresh-env --write-all --quiet \
+	  docs build/docs
+	@echo "The documentation: build/docs/index.html"
 
 test-honest: .venv/test-ready ## what happens to a cluster, ours and plain dask-jobqueue's; then the docs' table
 	@$(PY) -m pytest tests/honest $(PYTEST_ARGS)
@@ -128,4 +133,9 @@ clean: ## remove build/ and .venv/
 .venv/test-ready: .venv/demo-ready $(PACKAGES)
 	@echo "Installing what the tests need into .venv (about a minute the first time)"
 	@$(PIP) install --group test --editable "$(TOOLKIT)[notebook]"
+	@touch $@
+
+.venv/docs-ready: .venv/demo-ready $(PACKAGES)
+	@echo "Installing what the documentation needs into .venv"
+	@$(PIP) install --group docs
 	@touch $@

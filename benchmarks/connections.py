@@ -7,7 +7,7 @@ without it. `--load` busy processes run for each core meanwhile. No job is submi
 `--testbed`: this runs on the testbed's login node, where a job's workers connect too and run a
 task. Prints how many connections succeeded and how long they took, the task included; the exit code
 is 0 where all of them did. `--plain` is for dask-jobqueue's own class. The figures in
-docs/clusters.md come from here.
+docs/explanation/measurements.md come from here.
 """
 
 import json

@@ -1,6 +1,7 @@
-"""The rows of the comparison in docs/clusters.md, in words; the figures come from the results.
+"""The rows of the comparison in docs/reference/dask-jobqueue.md, in words.
 
-What a sentence says without a figure is held by the checks of its cases (`cases.py`).
+The figures come from the results. What a sentence says without a figure is held by the checks of
+its cases (`cases.py`).
 """
 
 import re
@@ -55,7 +56,7 @@ SILENT = tuple(f"death-pause-node-{n}" for n in (1, 2))
 
 ROWS = [
     Row(
-        "`cores`, `memory`, `processes` stand in `jobqueue.yaml` alone",
+        "`cores`, `memory`, and `processes` are only in `jobqueue.yaml`",
         ("yaml",),
         "none found",
         lambda r: (
@@ -64,22 +65,22 @@ ROWS = [
             "missing memory_limit definition; `scale(jobs=)` and `scale(n)` work"
         ),
         lambda r: "all of them work",
-        "they are read from the file and handed on as arguments, where distributed looks for them",
+        "they are read from the file and passed as arguments, where distributed looks for them",
         "`config.explicit`",
     ),
     Row(
-        "a job ends by NODE_FAIL, TIMEOUT, PREEMPTED or FAILED",
+        "a job ends by NODE_FAIL, TIMEOUT, PREEMPTED, or FAILED",
         QUICK_DEATHS,
         "#122, #611, #691",
         lambda r: (
-            "its tasks run again elsewhere; it is not replaced and nothing is said, until nobody "
-            "is left to do the work"
+            "its tasks run again elsewhere; it is not replaced, without a message, until no "
+            "worker is left"
         ),
         lambda r: (
-            "told in one line and submitted again; as many workers as before after "
+            "reported in one line and resubmitted; as many workers as before after "
             f"{_range(r, 'back', QUICK_DEATHS)}"
         ),
-        "somebody has to ask the batch system what became of a job; distributed sees workers only",
+        "only the batch system knows what became of a job; distributed sees only workers",
         "`recovery.py`, if `SpecCluster` learns to replace jobs",
     ),
     Row(
@@ -99,23 +100,23 @@ ROWS = [
         "somebody else cancels a job",
         ("cancelled",),
         "none found",
-        lambda r: "nothing is said; the work goes on with the other jobs",
-        lambda r: "told in one line; the work goes on with the other jobs, none is submitted again",
-        "who cancels a job wants it to be gone",
+        lambda r: "no message; the work goes on with the other jobs",
+        lambda r: "reported in one line; the work goes on with the other jobs, none is resubmitted",
+        "whoever cancels a job wants it to be gone",
     ),
     Row(
         "the walltime ends, under `scale`",
         ("walltime-scale",),
         "#122, #416, #481, #597, #611",
         lambda r: (
-            "all workers are gone, for good, and with them the results: {done} of {tasks} are "
+            "all workers are gone for good, and their results with them: {done} of {tasks} are "
             "there after {seconds:.0f} s".format(**r["walltime-scale"])
         ),
         lambda r: (
-            "workers leave before, one job after the other, others take their place: "
+            "jobs drain before, one after the other, and others take their place: "
             "{executions} executions for {tasks} tasks".format(**r["walltime-scale"])
         ),
-        "only the batch system knows when a job really ends, which `--lifetime` does not ask",
+        "only the batch system knows when a job really ends, and `--lifetime` does not ask it",
     ),
     Row(
         "the walltime ends, under `adapt`",
@@ -135,26 +136,26 @@ ROWS = [
         ("long-task",),
         "distributed#4394",
         lambda r: (
-            f"it was begun {r['long-task']['starts']} times in "
-            f"{r['long-task']['ended']['seconds'] / 60:.0f} minutes, and ended with "
+            f"it starts {r['long-task']['starts']} times in "
+            f"{r['long-task']['ended']['seconds'] / 60:.0f} minutes, and ends with "
             f"`{r['long-task']['ended']['error']}`"
         ),
         lambda r: (
-            f"begun {r['long-task']['starts']} times, then "
+            f"it starts {r['long-task']['starts']} times, then "
             f"`{r['long-task']['ended']['error']}`: ask for a longer walltime, or shorter tasks"
         ),
         "reruns are counted where their reason is known",
     ),
     Row(
-        "`adapt()` with several processes a job",
+        "`adapt()` with several processes for each job",
         ("adapt",),
         "#498",
         lambda r: (
-            "scaling down ends jobs that are needed: {executions} executions for {tasks} tasks, of "
-            "whose results at times {fewest_results} were there".format(**r["adapt"])
-            + ("" if r["adapt"]["right"] else "; tasks fail, since “4 workers died”")
+            "scaling down ends jobs that are needed: {executions} executions for {tasks} tasks, "
+            "with {fewest_results} results at the low point".format(**r["adapt"])
+            + ("" if r["adapt"]["right"] else "; tasks fail because “4 workers died”")
         ),
-        lambda r: "no result is away at any time, {executions} executions for {tasks} tasks".format(
+        lambda r: "no result is lost at any time, {executions} executions for {tasks} tasks".format(
             **r["adapt"]
         ),
         "ours counts in jobs, and moves results before a job ends",
@@ -165,15 +166,15 @@ ROWS = [
         ("refused", "missing"),
         "#15, #564, #632, distributed#6183",
         lambda r: (
-            "`scale()` returns, a traceback is printed by an event loop, and `wait_for_workers()` "
-            "waits for its timeout, or for ever"
+            "`scale()` returns, an event loop prints a traceback, and `wait_for_workers()` "
+            "waits for its timeout, or forever"
         ),
         lambda r: (
             f"`{r['refused']['wait']['error'] or r['refused']['scale']['error']}` with Slurm's own "
             "words and what to change, from `scale()` or `wait_for_workers()`, after "
             f"{_waited(r, 'refused', 'missing')}"
         ),
-        "submissions run in the background, so what they end with has to be kept for the next call",
+        "submissions run in the background, so their outcome has to be kept for the next call",
     ),
     Row(
         "jobs wait in the queue",
@@ -184,7 +185,7 @@ ROWS = [
             f"“{r['pending']['wait']['said']}”"
         ),
         lambda r: (
-            "a line tells how many are there and Slurm's reason in words, and so does the "
+            "a message says how many are there, and Slurm's reason in words; so does the "
             f"exception: “{r['pending']['wait']['said']}”"
         ),
         "one call of `squeue` now and then for all jobs",
@@ -193,10 +194,10 @@ ROWS = [
         "a job runs, and its worker never connects",
         ("never",),
         "#20, #246, #325, #376, #616",
-        lambda r: f"nothing is said; at the timeout “{r['never']['wait']['said']}”",
+        lambda r: f"no message; at the timeout “{r['never']['wait']['said']}”",
         lambda r: (
             f"after {r['never']['wait']['seconds']:.0f} s an exception with the job, its node, the "
-            "last lines of its log and the likely cause"
+            "last lines of its log, and the likely cause"
         ),
         "the log is on the shared file system, where it can be read at once",
     ),
@@ -207,10 +208,10 @@ ROWS = [
         lambda r: (
             "in `log-directory` they are taken literally: folders are called "
             + ", ".join(f"`{name.rpartition('/')[2]}`" for name in r["folders"]["literal"])
-            + "; where the folder can't be made, the error is a traceback"
+            + "; where the folder can't be created, the error is a traceback"
         ),
-        lambda r: "expanded, and made if missing; where that fails, an error of one line",
-        "Slurm expands neither",
+        lambda r: "expanded, and created if missing; where that fails, an error of one line",
+        "Slurm does not expand them",
     ),
     Row(
         "an exception in the `with` block",
@@ -218,7 +219,7 @@ ROWS = [
         "#610",
         lambda r: f"no job is left, after {r['exception']['cancel_calls']} calls of `scancel`",
         lambda r: "no job is left, after one call for all",
-        "many calls at once are what sites ask not to do, and take long for many jobs",
+        "sites ask users not to make many calls at once, and they take long for many jobs",
     ),
     Row(
         "Ctrl-C",
@@ -226,22 +227,22 @@ ROWS = [
         "#667, #696",
         lambda r: "the program ends with exit code 0, and `except KeyboardInterrupt` never runs",
         lambda r: "KeyboardInterrupt, exit code 130, no job is left",
-        "importing dask-jobqueue puts a handler in the place of Python's, which we put back",
-        "`_jobqueue.py` (mended on dask-jobqueue's main)",
+        "importing dask-jobqueue replaces Python's signal handler, which ours restores",
+        "`_jobqueue.py` (fixed on dask-jobqueue's main)",
     ),
     Row(
         "the process gets SIGTERM, or is killed with -9",
         ("sigterm", "sigkill"),
         "#83, #640",
         lambda r: (
-            "its jobs stay until their workers find that nobody is there: "
+            "its jobs stay until their workers notice that it is gone: "
             f"{_range(r, 'gone_after', ('sigterm', 'sigkill'))} here, with a death-timeout of 20 s"
         ),
         lambda r: (
             "a watchdog process cancels them: none left after "
             f"{_range(r, 'gone_after', ('sigterm', 'sigkill'))}"
         ),
-        "a process that was killed can't clean up; another has to",
+        "a killed process can't clean up; another one has to",
     ),
     Row(
         "the watchdog is killed, too",
@@ -256,12 +257,12 @@ ROWS = [
         ("thread",),
         "#667, #697",
         lambda r: f"`{r['thread']['thread']['error']}: {r['thread']['thread']['said']}`",
-        lambda r: "works, and the handlers of signals are as they were",
-        "only the main thread may set a handler of a signal",
-        "`_jobqueue.py` (mended on dask-jobqueue's main)",
+        lambda r: "works, and the signal handlers stay as they were",
+        "only the main thread may set a signal handler",
+        "`_jobqueue.py` (fixed on dask-jobqueue's main)",
     ),
     Row(
-        "nothing to do for the idle time-out",
+        "nothing to do for the idle timeout",
         ("idle",),
         "none found",
         lambda r: (
@@ -270,31 +271,34 @@ ROWS = [
             + f"after {r['idle']['seconds']:.0f} s; `cluster.status` stays `{r['idle']['status']}`"
         ),
         lambda r: (
-            "the cluster closes, says so, and tells the core-hours used and those of them idle"
+            "the cluster closes, says so, and reports the core-hours used and how many were idle"
         ),
-        "who forgets a cluster learns what it cost",
+        "whoever forgets a cluster learns what it cost",
     ),
     Row(
-        "a profile (`config_name`) that says only what differs; one that is not there",
+        "a profile (`config_name`) that says only what differs; one that does not exist",
         ("profile",),
         "#95, #604",
         lambda r: (
             f"`KeyError: {r['profile']['partial']['said']}`, and "
             f"`KeyError: {r['profile']['unknown']['said']}`"
         ),
-        lambda r: "it falls back to the batch system's section; an unknown name lists the known",
+        lambda r: (
+            "it falls back to the batch system's section; for an unknown name, the error lists the "
+            "known ones"
+        ),
         "the rest of a site's settings is the same for all its profiles",
     ),
     Row(
-        "a misspelt or renamed key in `jobqueue.yaml`",
+        "a misspelled or renamed key in `jobqueue.yaml`",
         ("misspelt",),
         "#604",
         lambda r: (
             "`wall-time` is ignored: the job asks for dask-jobqueue's default, "
             f"`{r['misspelt']['walltime'][0].split()[-1]}`"
         ),
-        lambda r: "a warning with the file, the key and the right one",
-        "every key that nobody reads is a mistake",
+        lambda r: "a warning with the file, the key, and the right key",
+        "a key that nothing reads is probably a mistake",
     ),
     Row(
         "the login node may not run a scheduler",
@@ -302,15 +306,15 @@ ROWS = [
         "#186, #356, #471",
         lambda r: (
             "`SLURMRunner` runs a program that is written for it in one job, with right results; "
-            f"of exit code 7 comes {_code(r['one-allocation']['end 7'])}, of 0 "
+            f"exit code 7 becomes {_code(r['one-allocation']['end 7'])}, 0 becomes "
             f"{_code(r['one-allocation']['end 0'])}"
         ),
         lambda r: (
-            "`dask hpc run program.py` runs the program as it is in one job; of exit code 7 comes "
-            f"{_code(r['one-allocation']['end 7'])}, of 0 "
+            "`dask hpc run program.py` runs the program as it is in one job; exit code 7 becomes "
+            f"{_code(r['one-allocation']['end 7'])}, 0 becomes "
             f"{_code(r['one-allocation']['end 0'])}"
         ),
-        "the same program runs on a login node, a laptop and in one job",
+        "the same program runs on a login node, on a laptop, and in one job",
     ),
     Row(
         "a task outgrows the job's memory",
@@ -350,7 +354,7 @@ def _code(part: dict) -> str:
 def _outgrown(seen: dict) -> str:
     ended = seen["ended"]
     if ended["error"] == "TimeoutError":
-        return "no worker is left, the task waits for ever, and nothing is said"
+        return "no worker is left, and the task waits forever, without a message"
     # Its first sentence; the rest names an address and a page.
     said = re.sub(r"'(\w+)-[0-9a-f-]{20,}'", r"'\1-…'", ended["said"].partition(". ")[0])
     return f"after {ended['seconds']:.0f} s `{ended['error']}`: “{said}.”"

@@ -1,7 +1,7 @@
-"""The comparison in docs/clusters.md, made from the recorded results.
+"""The comparison in docs/reference/dask-jobqueue.md, made from the recorded results.
 
     python -m tests.honest.table            # takes build/honest into docs/data, writes the table
-    python -m tests.honest.table --check    # whether docs/clusters.md has the table of docs/data
+    python -m tests.honest.table --check    # whether the page has the table of docs/data
 
 `pytest tests/honest` (with the slow ones) leaves the results of all cases, ours and plain, in
 build/honest.
@@ -16,7 +16,7 @@ from .rows import ROWS
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUILD = REPOSITORY / "build" / "honest"
 DATA = REPOSITORY / "docs" / "data" / "honest.json"
-PAGE = REPOSITORY / "docs" / "clusters.md"
+PAGE = REPOSITORY / "docs" / "reference" / "dask-jobqueue.md"
 BEGIN, END = "<!-- comparison: begin -->", "<!-- comparison: end -->"
 HEADS = ("situation", "dask-jobqueue", "dask_hpc", "why ours differs")
 # Until a row's cases have been seen on both sides.
@@ -82,7 +82,7 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--check"]:
         page = PAGE.read_text()
         same = replaced(page, table(json.loads(DATA.read_text()))) == page
-        print("The same." if same else "docs/clusters.md differs: run this without --check.")
+        print("The same." if same else f"{PAGE.name} differs: run this without --check.")
         return int(not same)
     record = collected()
     DATA.parent.mkdir(exist_ok=True)

@@ -39,11 +39,11 @@ def about(lab):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("case", CASES)
 def test_plain(lab, case):
-    """What docs/clusters.md says of dask-jobqueue's own class is true."""
+    """What docs/reference/dask-jobqueue.md says of dask-jobqueue's own class is true."""
     found = observed(lab, case, "plain")
     wrong = CASES[case].problems("plain", found)
     assert not wrong, (
-        f"dask-jobqueue does differently now: update the docs (docs/clusters.md, its rows with "
+        "dask-jobqueue does differently now: update docs/reference/dask-jobqueue.md (its rows with "
         f"{case}). Not true any more: {'; '.join(wrong)}. Seen: {found}"
     )
 

@@ -1,4 +1,4 @@
-"""The comparison in docs/clusters.md is what the recorded results say."""
+"""The comparison in docs/reference/dask-jobqueue.md is what the recorded results say."""
 
 import json
 

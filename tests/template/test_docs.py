@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from dask_hpc import schedulers
+import dask_hpc
+from dask_hpc import config_check, schedulers
 
 from .conftest import REPOSITORY
 
@@ -20,7 +21,7 @@ def rows(page, label):
 
 @pytest.mark.parametrize("batch", SYSTEMS, ids=lambda batch: batch.name)
 def test_the_page_on_batch_systems_has_each_ones_commands_and_keys(batch):
-    commands, keys = rows("schedulers.md", batch.label)
+    commands, keys = rows("reference/batch-systems.md", batch.label)
     _, _, submit, listing, cancel, size, version = commands
     assert submit == f"`{batch.submit}`"
     assert cancel == f"`{batch.cancel}`"
@@ -42,3 +43,38 @@ def test_the_page_on_batch_systems_has_each_ones_commands_and_keys(batch):
     else:
         assert walltime == "-"
     assert set(re.findall(r"`(\w+)`", needed)) == set(batch.required)
+
+
+def test_the_page_on_the_api_has_every_public_name():
+    page = (REPOSITORY / "docs/reference/api.md").read_text()
+    assert set(re.findall(r":: dask_hpc\.(\w+)$", page, re.MULTILINE)) == set(dask_hpc.__all__)
+    assert "automodule:: hpc_testbed\n   :members:" in page
+
+
+def test_the_page_on_the_configuration_has_every_key_of_ours():
+    page = (REPOSITORY / "docs/reference/configuration.md").read_text()
+    table = page.split("## Keys of `dask-hpc`")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == config_check.OUR_KEYS
+
+
+def anchors(text):
+    """Return the names of a page's headings and labels, as GitHub and MyST make them."""
+    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    words = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+    return {word.replace(" ", "-") for word in words}
+
+
+PAGES = [*REPOSITORY.glob("*.md"), REPOSITORY / "hpc-slurm-testbed/README.md"]
+PAGES += sorted((REPOSITORY / "docs").rglob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_a_pages_links_lead_somewhere_on_github_too(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", page.read_text())):
+        file, _, anchor = target.partition("#")
+        if "://" in target or not file:
+            continue
+        path = (page.parent / file).resolve()
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path.read_text()), target

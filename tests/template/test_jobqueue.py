@@ -62,7 +62,7 @@ def script(render, tmp_path):
     return script
 
 
-# Where each batch system's manual has these options is said in docs/schedulers.md.
+# Where each batch system's manual has these options is said in docs/reference/batch-systems.md.
 SCRIPTS = {
     "slurm": [
         "#SBATCH -J demo-lab",

@@ -1,4 +1,4 @@
-"""The worked example of docs/lab-admin.md is what the template and the toolkit make of it."""
+"""The example of docs/how-to/lab-admin.md is what the template and the toolkit make of it."""
 
 import re
 
@@ -10,7 +10,7 @@ from dask_hpc import SLURMCluster, config
 
 from .conftest import REPOSITORY
 
-PAGE = (REPOSITORY / "docs" / "lab-admin.md").read_text().split("## An example", 1)[1]
+PAGE = (REPOSITORY / "docs" / "how-to" / "lab-admin.md").read_text().split("## An example", 1)[1]
 
 
 def blocks(language):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# As in the check of docs/lab-admin.md, the program ends with its cluster open.
+# As in the check of docs/how-to/lab-admin.md, the program ends with its cluster open.
 CHECK = "from dask_hpc import SLURMCluster; print(SLURMCluster(interface='lo').job_script())"
 
 

@@ -18,8 +18,8 @@ from .test_render import SCHEDULERS
 # What the tests below type: the first words of blocks of lines, by page.
 TYPED = {
     "README.md": ["pip install", "cookiecutter --no-input"],
-    "docs/lab-admin.md": ["pip install", "dask hpc setup"],
-    "docs/updates.md": ["pip install"],
+    "docs/how-to/lab-admin.md": ["pip install", "dask hpc setup"],
+    "docs/how-to/updates.md": ["pip install"],
     "project": [
         *["python3 -m venv", "pytest", "mkdir", "python first.py", "git init", "pip install"],
         "dask hpc bench",
@@ -52,33 +52,39 @@ ELSEWHERE = {
         "ssh -N -L": SITE,
         "dask hpc run": "tests/testbed/test_readme.py: Where the login node must stay free",
     },
-    "docs/benchmarks.md": {
+    "docs/explanation/benchmarks.md": {
         "dask hpc bench list": "{toolkit}/tests/test_bench_cli.py: list",
         "dask hpc bench": "benchmarks/demo.py: bench",
     },
-    "docs/clusters.md": {
-        "dask hpc run": "tests/testbed/test_one_job.py: hpc run",
+    "docs/how-to/one-job.md": {"dask hpc run": "tests/testbed/test_one_job.py: hpc run"},
+    "docs/how-to/find-jobs.md": {
         "$ dask hpc jobs": "{toolkit}/tests/test_jobs_cli.py: jobs",
         "$ dask hpc logs": "{toolkit}/tests/test_jobs_cli.py: logs",
         "": OUTPUT,
     },
-    "docs/faults.md": {
+    "docs/tutorial/first-steps.md": {
+        "": "tests/template/test_readmes.py: test_the_first_steps_are_those_of_the_readmes"
+    },
+    "docs/tutorial/break-a-node.md": {
         "make testbed-": DRIVER,
         "s": "tests/testbed/test_faults.py: sbatch",  # sbatch, squeue
     },
-    "docs/testbed.md": {"hpc-testbed ssh": "tests/testbed/test_logins.py: ssh", "": "by hand"},
-    "docs/updates.md": {
+    "docs/reference/testbed.md": {
+        "hpc-testbed ssh": "tests/testbed/test_logins.py: ssh",
+        "": "by hand",
+    },
+    "docs/how-to/updates.md": {
         "cruft ": UPDATE,
         "git add .cruft.json": UPDATE,
         "$ dask hpc --version": "{toolkit}/tests/test_release.py: --version",
-        "git tag": "for maintainers",
         "dask-hpc 0": OUTPUT,
         "from https": OUTPUT,
     },
+    "docs/development/releasing.md": {"git tag": "for maintainers"},
 }
 ADDRESS = "https://github.com/org/"  # of whoever has a copy of the template
-PAGES = ["README.md", "hpc-slurm-testbed/README.md"]
-PAGES += sorted(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md"))
+PAGES = ["README.md", "CONTRIBUTING.md", "hpc-slurm-testbed/README.md"]
+PAGES += sorted(str(p.relative_to(REPOSITORY)) for p in (REPOSITORY / "docs").rglob("*.md"))
 
 
 def blocks(text):
@@ -218,7 +224,11 @@ def test_making_a_project(typed, template_git, tmp_path):
     (template_git.home / ".cookiecutterrc").write_text(settings)
     (template_git.path.parent / "org").symlink_to(template_git.path.parent)
     for number, (page, begin) in enumerate(
-        [("README.md", "pip"), ("README.md", "cookiecutter --no"), ("docs/lab-admin.md", "pip")]
+        [
+            ("README.md", "pip"),
+            ("README.md", "cookiecutter --no"),
+            ("docs/how-to/lab-admin.md", "pip"),
+        ]
     ):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -226,11 +236,27 @@ def test_making_a_project(typed, template_git, tmp_path):
         assert (folder / "my-lab/config/jobqueue.yaml").is_file()
     folder = tmp_path / "cruft"
     folder.mkdir()
-    typed(block(pages["docs/updates.md"], "pip"), folder, answers="\n" * 12)
+    typed(block(pages["docs/how-to/updates.md"], "pip"), folder, answers="\n" * 12)
     assert (folder / "my-lab/.cruft.json").is_file()
 
 
+def test_the_first_steps_are_those_of_the_readmes(rendered):
+    """What the tutorial types is typed by the tests of the two READMEs."""
+    readme = (rendered("slurm") / "README.md").read_text()
+    tutorial = (REPOSITORY / "docs/tutorial/first-steps.md").read_text()
+
+    def typed_in(text):
+        return {line.partition("  #")[0].strip() for lines in blocks(text) for line in lines}
+
+    known = typed_in((REPOSITORY / "README.md").read_text()) | typed_in(readme)
+    assert typed_in(tutorial) <= known
+    program = re.search(r"```python\n(.*?)```", tutorial, re.DOTALL)[1]
+    assert program.replace("my_lab.", f"{rendered('slurm').name.replace('-', '_')}.") in readme
+    numbers = [int(number) for number in re.findall(r"[Ii]t prints (\d+)", tutorial)]
+    assert numbers == [sum(n**2 for n in range(many)) for many in (40, 500)]
+
+
 def test_looking_at_the_job_script(typed, slurm_project):
-    lines = block((REPOSITORY / "docs/lab-admin.md").read_text(), "dask hpc setup")
+    lines = block((REPOSITORY / "docs/how-to/lab-admin.md").read_text(), "dask hpc setup")
     made = [f"cd {slurm_project.project}", "python3 -m venv .venv", "source .venv/bin/activate"]
     assert "#SBATCH -A physics" in typed([*made, "pip install -e .", *lines], "/")

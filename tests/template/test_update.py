@@ -89,7 +89,7 @@ def test_a_notebook_that_both_changed_can_still_be_opened(linked_lab, release):
     assert linked_lab("git", "diff", "--name-only", "--diff-filter=U").split() == [name], printed
     assert json.loads(linked_lab.read(name))
     assert "range(40)" in linked_lab.read(name)
-    # As docs/updates.md says, the template's can be had instead.
+    # As docs/how-to/updates.md says, the template's can be had instead.
     linked_lab("git", "checkout", "--theirs", name)
     assert json.loads(linked_lab.read(name))
     assert "range(30)" in linked_lab.read(name)

@@ -270,6 +270,6 @@ def test_the_command_lists_every_fault():
 
 
 def test_the_page_says_of_every_fault_what_the_driver_says():
-    page = (Path(__file__).parents[2] / "docs" / "faults.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "faults.md").read_text()
     rows = re.findall(r"^\| `([\w-]+)` \| (.*) \| (.*) \|$", page, re.MULTILINE)
     assert rows == [(fault.name, fault.does, fault.shows) for fault in FAULTS.values()]
