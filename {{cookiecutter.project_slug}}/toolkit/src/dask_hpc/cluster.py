@@ -51,8 +51,10 @@ from .walltime import Walltime
 from .worker_start import add_worker_start
 
 if TYPE_CHECKING:
-    from dask_jobqueue.core import JobQueueCluster as _Base
     from distributed import Scheduler
+
+if TYPE_CHECKING:
+    from dask_jobqueue.core import JobQueueCluster as _Base
 else:
     _Base = object
 
