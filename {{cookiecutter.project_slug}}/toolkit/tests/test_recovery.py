@@ -367,3 +367,8 @@ def asynchronous(function):
 def test_states_that_say_nothing_new_are_those_of_the_vocabulary():
     assert set(JobState) > recovery.SITES_FAULT
     assert set(JobState) > recovery.RENEWED
+
+
+def test_the_pause_before_a_job_is_submitted_again_has_a_bound():
+    pauses = [recovery.Recovery._pause(failures) for failures in (1, 2, 3, 7, 2000)]
+    assert pauses == [1.0, 2.0, 4.0, 60.0, 60.0]

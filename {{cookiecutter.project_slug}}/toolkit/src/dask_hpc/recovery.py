@@ -575,7 +575,7 @@ class Recovery:
 
     @staticmethod
     def _pause(failures: int) -> float:
-        return min(FIRST_PAUSE * 2.0 ** (failures - 1), LONGEST_PAUSE)
+        return min(FIRST_PAUSE * 2.0 ** min(failures - 1, 10), LONGEST_PAUSE)
 
     def tell(self, line: str) -> None:
         self.said.append(line)
