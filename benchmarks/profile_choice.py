@@ -6,7 +6,8 @@
 longest 5.6 s; always the same) on 120, for each worker-saturation and each way to collect. Prints a
 Markdown table of medians: total, how late the last task ended after the ideal, and the tail until
 the results were here after that. The ideal is the longest task, or all work over all slots (in
-whole tasks, where they are equal), whichever is more. Stands behind a table in docs/explanation/benchmarks.md.
+whole tasks, where they are equal), whichever is more. A table in docs/explanation/benchmarks.md
+comes from here.
 """
 
 import math
