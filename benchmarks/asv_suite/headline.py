@@ -12,8 +12,8 @@ class Headline:
 
     def setup_cache(self):
         from dask_hpc.bench import plan, record
-        from dask_hpc.bench.backends import LocalBackend
-        from dask_hpc.bench.run import measure
+        from dask_hpc.bench.backends.local import LocalBackend
+        from dask_hpc.bench.runner import measure
 
         headline = plan.make("headline", repeats=[3])
         with tempfile.TemporaryDirectory() as folder:

@@ -17,7 +17,7 @@ import dask  # noqa: E402
 from dask.distributed import Client  # noqa: E402
 
 import dask_hpc  # noqa: E402
-from dask_hpc import jobs  # noqa: E402
+from dask_hpc.batch import watcher
 
 PYTHON = "env PYTHONPATH=/opt/toolkit /usr/bin/python3"
 
@@ -63,7 +63,7 @@ def main(name, settings, refused):
     told["cancelled"] = [cluster.watcher.jobs[job].state for job in mine]
     batch = cluster.batch
     # Asked until the batch system knows of none of them any more, or says that they are over.
-    left = jobs.Watcher(batch, *mine)
+    left = watcher.JobWatcher(batch, *mine)
 
     async def over():
         while left.live:
@@ -71,7 +71,7 @@ def main(name, settings, refused):
             await asyncio.sleep(1)
 
     with contextlib.suppress(TimeoutError):
-        asyncio.run(asyncio.wait_for(over(), 2 * jobs.MISSING))
+        asyncio.run(asyncio.wait_for(over(), 2 * watcher.MISSING))
     told["left"] = left.live
     with dask_hpc.get_cluster(python="exit 3; #") as cluster:
         cluster.scale(jobs=2)

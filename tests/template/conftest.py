@@ -241,7 +241,7 @@ class Repository:
         # Without byte code: Python takes an old one for good where the file was written anew with
         # the same size in the same second, as these tests do.
         code = f"import sys; sys.dont_write_bytecode = True; sys.path.insert(0, {str(toolkit)!r}); "
-        code += "import dask_hpc.cli as cli; "
+        code += "import dask_hpc.cli.main as cli; "
         return self(sys.executable, "-c", code + "cli.main(['--version'])").strip()
 
     def read(self, name):

@@ -15,8 +15,8 @@ import pytest
 import yaml
 from cookiecutter.main import cookiecutter
 
-from dask_hpc import schedulers
-from dask_hpc.config_check import findings
+from dask_hpc import batch as batch_systems
+from dask_hpc.config.lint import lint
 
 from .conftest import ANSWERS, REPOSITORY, TEMPLATE, environment, run
 from .test_render import QUESTIONS, SCHEDULERS, files
@@ -88,7 +88,7 @@ def section(project):
 
 def landed(project, scheduler, question):
     """Return the text in jobqueue.yaml that came from a question's answer."""
-    batch = schedulers.get(scheduler)
+    batch = batch_systems.get(scheduler)
     if question == "scheduler_interface":
         return section(project)["scheduler-options"]["interface"]
     names = {
@@ -225,7 +225,7 @@ def test_the_table_has_every_question_and_every_batch_system():
 
 def test_the_hook_knows_the_choices_of_the_question():
     assert list(pre_gen.WALLTIMES) == SCHEDULERS
-    assert set(SCHEDULERS) == set(schedulers.SCHEDULERS)
+    assert set(SCHEDULERS) == set(batch_systems.BATCH_SYSTEMS)
     assert str(SCHEDULERS) in QUESTIONS["__scheduler"]
     [line] = pre_gen.problems({**ANSWERS, "scheduler": "slurmm"})
     assert "choose one of slurm, pbs" in line
@@ -537,7 +537,7 @@ def test_an_answer_arrives_unchanged_and_setup_says_what_the_table_says(
     found = landed(project, scheduler, question)
     assert found == (int(answer) if question in ("cores", "processes") else answer)
     path = project / "config/jobqueue.yaml"
-    warned = findings([(path, yaml.safe_load(path.read_text()))])
+    warned = lint([(path, yaml.safe_load(path.read_text()))])
     assert bool(warned) == (verdict == "kept")
     every_file_can_be_read(project)
 

@@ -10,7 +10,8 @@ from cookiecutter.exceptions import FailedHookException
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dask_hpc import schedulers, values
+from dask_hpc import batch
+from dask_hpc.config import validators
 
 from .conftest import ANSWERS
 from .test_answers import BATCH, every_file_can_be_read, everything, good, landed, pre_gen, typed
@@ -53,7 +54,7 @@ def test_hook_and_toolkit_agree_on_any_walltime(scheduler, number):
     @example("1:" * 5000)
     def agree(text):
         try:
-            schedulers.get(scheduler).parse_walltime(text)
+            batch.get(scheduler).parse_walltime(text)
             remedy = None
         except ValueError as error:
             remedy = str(error)
@@ -73,7 +74,9 @@ def test_hook_and_toolkit_agree_on_any_amount_of_memory(number):
     )
     @example("9" * 5000 + " GiB", 1)
     def agree(text, processes):
-        assert bool(pre_gen.check_memory(text, processes)) == bool(values.memory(text, processes))
+        assert bool(pre_gen.check_memory(text, processes)) == bool(
+            validators.check_memory(text, processes)
+        )
 
     agree()
 
@@ -86,7 +89,7 @@ def test_hook_and_toolkit_agree_on_any_count(number):
     def agree(text):
         # YAML has no such long numbers that anybody would write.
         value = int(text) if re.fullmatch("[0-9]{1,9}", text) else text
-        assert bool(pre_gen.check_count(text)) == bool(values.count(value))
+        assert bool(pre_gen.check_count(text)) == bool(validators.check_count(value))
 
     agree()
 
@@ -96,7 +99,9 @@ def test_hook_and_toolkit_agree_on_any_interface(number):
     @tries(number)
     @given(st.text(max_size=20) | st.from_regex(r"[a-z]{2,3}[0-9.:@-]{0,15}"))
     def agree(text):
-        assert text == "" or bool(pre_gen.check_interface(text)) == bool(values.interface(text))
+        assert text == "" or bool(pre_gen.check_interface(text)) == bool(
+            validators.check_interface(text)
+        )
 
     agree()
 

@@ -5,11 +5,12 @@ import re
 import pytest
 
 import dask_hpc
-from dask_hpc import config_check, schedulers
+from dask_hpc import batch as batch_systems
+from dask_hpc.config import keys as config_keys
 
 from .conftest import REPOSITORY
 
-SYSTEMS = [batch for batch in schedulers.SCHEDULERS.values() if batch.cluster_class]
+SYSTEMS = [batch for batch in batch_systems.BATCH_SYSTEMS.values() if batch.cluster_class]
 
 
 def rows(page, label):
@@ -54,7 +55,7 @@ def test_the_page_on_the_api_has_every_public_name():
 def test_the_page_on_the_configuration_has_every_key_of_ours():
     page = (REPOSITORY / "docs/reference/configuration.md").read_text()
     table = page.split("## Keys of `dask-hpc`")[1].split("\n## ")[0]
-    assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == config_check.OUR_KEYS
+    assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == config_keys.OWN_KEYS
 
 
 def anchors(text):

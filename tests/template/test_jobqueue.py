@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import dask_hpc
-from dask_hpc import schedulers
+from dask_hpc import batch
 
 from .conftest import ANSWERS, REPOSITORY, TEMPLATE, answers_for, environment, run
 from .test_render import SCHEDULERS
@@ -22,7 +22,7 @@ SHIPPED = yaml.safe_load(Path(dask_jobqueue.__file__).with_name("jobqueue.yaml")
 DEPRECATED = {"extra", "env-extra", "job-extra"}
 # Keys that concern Dask's developers, not a lab.
 NOT_SHOWN = {"worker-command"}
-BATCH = [name for name in SCHEDULERS if schedulers.get(name).cluster_class]
+BATCH = [name for name in SCHEDULERS if batch.get(name).cluster_class]
 
 JOB_SCRIPT = """
 import {module} as module
@@ -33,13 +33,13 @@ with module.{cluster}() as cluster:
 
 def current_keys(scheduler):
     """Return the keys that dask-jobqueue reads for a batch system, without those that go."""
-    return set(SHIPPED["jobqueue"][schedulers.get(scheduler).section]) - DEPRECATED
+    return set(SHIPPED["jobqueue"][batch.get(scheduler).section]) - DEPRECATED
 
 
 def jobqueue(project, scheduler):
     """Return the batch system's section of a project's configuration."""
     config = yaml.safe_load((project / "config/jobqueue.yaml").read_text())
-    return config["jobqueue"][schedulers.get(scheduler).section]
+    return config["jobqueue"][batch.get(scheduler).section]
 
 
 def job_script(python, project, home, cluster="SLURMCluster", module="dask_jobqueue"):
@@ -56,7 +56,7 @@ def script(render, tmp_path):
 
     def script(**answers):
         name = answers.get("scheduler", "slurm")
-        cluster = schedulers.get(name).cluster_class
+        cluster = batch.get(name).cluster_class
         return job_script(sys.executable, render(**answers), tmp_path, cluster)
 
     return script
@@ -124,7 +124,7 @@ def test_the_job_script_has_every_answer(script, scheduler, monkeypatch):
     monkeypatch.delenv("LSF_ENVDIR", raising=False)
     text = script(**answers_for(scheduler))
     lines = text.strip().splitlines()
-    description = schedulers.get(scheduler)
+    description = batch.get(scheduler)
     assert lines[0] == "#!/usr/bin/env " + ("bash" if description.directive else "condor_submit")
     for line in SCRIPTS[scheduler]:
         assert line in lines
@@ -156,7 +156,7 @@ class TestEveryBatchSystem:
         loader = jinja2.FileSystemLoader(REPOSITORY / "templates" / "schedulers")
         words = jinja2.Environment(loader=loader).get_template(f"{scheduler}.jinja").module.words
         assert {"label", "cluster_class", "section", "submit", "walltime_key"} <= set(words)
-        description = schedulers.get(scheduler)
+        description = batch.get(scheduler)
         assert words == {word: getattr(description, word) for word in words}
 
     def test_only_keys_that_dask_jobqueue_ships_and_none_of_the_old_ones(self, rendered, scheduler):
@@ -181,7 +181,7 @@ class TestEveryBatchSystem:
 
     def test_every_answer_that_was_left_blank_says_what_to_ask(self, render, scheduler):
         text = (render(scheduler=scheduler) / "config/jobqueue.yaml").read_text()
-        description = schedulers.get(scheduler)
+        description = batch.get(scheduler)
         questions = [key for key in (description.account_key, description.queue_key) if key]
         for key in [*questions, "interface"]:
             assert re.search(rf"# Left blank:.*(?:\n +#.*)*\n +# {key}: \"\.\.\.\"", text), key
@@ -190,7 +190,7 @@ class TestEveryBatchSystem:
     def test_all_commented_lines_together_are_valid_when_uncommented(self, rendered, scheduler):
         text = (rendered(scheduler) / "config/jobqueue.yaml").read_text()
         config = yaml.safe_load(uncomment_all(text, scheduler))["jobqueue"]
-        section = schedulers.get(scheduler).section
+        section = batch.get(scheduler).section
         assert set(config[section]) == current_keys(scheduler) - NOT_SHOWN
         assert set(config) == {section, "gpu"}
         assert set(config["gpu"]) <= current_keys(scheduler)
@@ -226,7 +226,7 @@ def script_here(text, scheduler, module, **arguments):
     sections = yaml.safe_load(text)["jobqueue"]
     settings = {f"{name}.{key}": keys[key] for name, keys in sections.items() for key in keys}
     with dask.config.set({f"jobqueue.{key}": value for key, value in settings.items()}):
-        cluster_class = getattr(module, schedulers.get(scheduler).cluster_class)
+        cluster_class = getattr(module, batch.get(scheduler).cluster_class)
         with cluster_class(**arguments) as cluster:
             return cluster.job_script()
 
@@ -368,7 +368,7 @@ def test_without_a_batch_system_nothing_about_one_is_configured(render):
 def test_only_slurm_is_said_to_have_been_run_for_real(rendered, scheduler):
     readme = (rendered(scheduler) / "README.md").read_text()
     assert ("only Slurm was run as a whole site" in readme) is (scheduler != "slurm")
-    label = schedulers.get(scheduler).label
+    label = batch.get(scheduler).label
     assert f"what this project does with {label}" in readme or scheduler == "slurm"
 
 

@@ -6,7 +6,8 @@ import dask
 import pytest
 import yaml
 
-from dask_hpc import SLURMCluster, config
+from dask_hpc import SLURMCluster
+from dask_hpc.config import files
 
 from .conftest import REPOSITORY
 
@@ -22,7 +23,7 @@ def ginsburg(render, tmp_path, monkeypatch):
     """Put the example's configuration in force, with scratch space in this test's folder."""
     answers, by_hand = map(yaml.safe_load, blocks("yaml"))
     project = render(**answers["default_context"])
-    rendered = config.read(project / "config/jobqueue.yaml")
+    rendered = files.read(project / "config/jobqueue.yaml")
     settings = yaml.safe_dump(dask.config.merge(rendered, by_hand))
     settings = yaml.safe_load(settings.replace("/burg/", f"{tmp_path}/burg/"))
     # No network of Ginsburg's here.
@@ -60,6 +61,6 @@ def test_the_gpu_profile_asks_for_one(ginsburg, tmp_path):
 
 
 def test_nothing_about_the_files_is_doubtful(ginsburg):
-    from dask_hpc.config_check import findings
+    from dask_hpc.config.lint import lint
 
-    assert findings([("config/jobqueue.yaml", ginsburg)]) == []
+    assert lint([("config/jobqueue.yaml", ginsburg)]) == []

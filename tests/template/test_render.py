@@ -8,7 +8,7 @@ import tomllib
 import pytest
 import yaml
 
-from dask_hpc.config import default_processes
+from dask_hpc.config.resolve import default_processes
 
 from .conftest import REPOSITORY, TEMPLATE, answers_for
 

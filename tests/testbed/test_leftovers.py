@@ -99,7 +99,7 @@ def test_no_job_is_left_when_python_is_killed_while_it_submits(member):
     code = """
         import os, threading, time
         from dask_hpc import SLURMCluster
-        from dask_hpc.guard import Guard
+        from dask_hpc.watchdog.client import Guard
         # Killed when sbatch has just been started: nobody reads its answer.
         told = Guard._tell
         def tell(self, text):

@@ -154,7 +154,7 @@ OWN_SETTINGS = {
 
 @contextlib.contextmanager
 def _settings_of(name, tmp_path, monkeypatch):
-    from dask_hpc import _jobqueue  # noqa: F401 - its defaults first, the lab's over them
+    pass  # noqa: F401 - its defaults first, the lab's over them
 
     monkeypatch.chdir(tmp_path)
     values = {**SETTINGS, **OWN_SETTINGS[name]}
@@ -183,10 +183,10 @@ def held(lab, cluster):
 @pytest.fixture(params=DIALECTS)
 def site(request, monkeypatch, tmp_path):
     """As `lab`, for each batch system in turn; `site.batch` is its description."""
-    from dask_hpc import schedulers
+    from dask_hpc import batch
 
     name = request.param
     with _standing_in(name, tmp_path, monkeypatch) as stand_in:
-        stand_in.batch = schedulers.get(name)
+        stand_in.batch = batch.get(name)
         with _settings_of(name, tmp_path, monkeypatch):
             yield stand_in

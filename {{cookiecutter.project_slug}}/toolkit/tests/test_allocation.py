@@ -14,7 +14,8 @@ from dask.distributed import Client
 from distributed.client import FutureCancelledError
 
 import dask_hpc
-from dask_hpc import allocation
+from dask_hpc.allocation import cluster as allocation_cluster
+from dask_hpc.allocation import environment, step
 
 from .conftest import _zombie, until
 
@@ -81,14 +82,14 @@ def job(lab, tmp_path, monkeypatch):
         path.chmod(0o755)
     for name, value in {
         "SLURM_JOB_ID": "77",
-        allocation.MARK: "77",
+        environment.ENV_JOB_ID: "77",
         "SLURMD_NODENAME": "node1",
         "SLURM_JOB_NODELIST": "node[1-2]",
         "SLURM_CPUS_PER_TASK": "2",
         "SLURM_MEM_PER_NODE": "1024",
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(allocation, "PAUSE", 0.05)
+    monkeypatch.setattr(allocation_cluster, "RESTART_PAUSE_S", 0.05)
     job = Job(folder, lab)
     yield job
     end = time.monotonic() + 15
@@ -214,7 +215,7 @@ def test_without_any_node_left_whoever_waits_for_results_is_told(job, said):
 
 
 def test_a_job_whose_program_has_gone_with_its_node_is_ended(cluster, job, monkeypatch):
-    monkeypatch.setattr(allocation, "LOOK", 0.1)
+    monkeypatch.setattr(step, "SQUEUE_POLL_S", 0.1)
     job.slurm.row("77", "RUNNING|None|node1")
     cluster.scale(jobs=2)
     cluster.wait_for_workers(2, timeout=60)
@@ -231,7 +232,7 @@ def test_workers_that_never_come_are_not_waited_for_without_end(cluster, job):
     cluster.scale(jobs=1)
     with pytest.raises(dask_hpc.JobsEnded, match=r"task 0 launch failed: Error code 2"):
         cluster.wait_for_workers(1)
-    assert len([call for call in job.calls() if "node1" in call]) == 1 + allocation.RESTARTS
+    assert len([call for call in job.calls() if "node1" in call]) == 1 + step.MAX_STEP_RESTARTS
 
 
 def test_a_program_may_leave_while_the_cluster_still_ends_itself(cluster, job, monkeypatch):
@@ -305,7 +306,7 @@ def test_more_than_a_node_of_the_job_has_is_refused(job, asks, words):
 
 
 def test_the_profile_of_the_job_holds_in_it(job, monkeypatch):
-    monkeypatch.setenv(allocation.PROFILE, "thin")
+    monkeypatch.setenv(environment.ENV_PROFILE, "thin")
     with dask.config.set({"jobqueue.thin": {"cores": 1, "processes": 1, "memory": "512 MiB"}}):
         with dask_hpc.get_cluster() as cluster:
             cluster.scale(jobs=1)

@@ -8,12 +8,14 @@ import pytest
 import yaml
 
 import dask_hpc
-from dask_hpc import ConfigError, config, schedulers
-from dask_hpc.config_check import findings
-from dask_hpc.job_script import WAITING
+from dask_hpc import ConfigError
+from dask_hpc import batch as batch_systems
+from dask_hpc.cluster.job_script import WAITING
+from dask_hpc.config import files, resolve
+from dask_hpc.config.lint import lint
 
 FILE = Path("config/jobqueue.yaml")
-BATCH = [batch for batch in schedulers.SCHEDULERS.values() if batch.cluster_class]
+BATCH = [batch for batch in batch_systems.BATCH_SYSTEMS.values() if batch.cluster_class]
 TABLE = yaml.safe_load(Path(__file__).with_name("answers.yaml").read_text())
 ROWS = [
     (batch, question, answer, verdict, words)
@@ -53,7 +55,7 @@ def refusal(batch, section):
     """Return the error with which a cluster is refused; empty if it is not refused."""
     with dask.config.set({f"jobqueue.{batch.section}": section}):
         try:
-            config.explicit(batch, {})
+            resolve.resolve_arguments(batch, {})
         except ConfigError as error:
             return str(error)
     return ""
@@ -61,7 +63,7 @@ def refusal(batch, section):
 
 def job_script(batch, section):
     """Return the job script of a cluster without arguments."""
-    whole = {**config.packaged()[batch.section], **section}
+    whole = {**files.jobqueue_defaults()[batch.section], **section}
     with dask.config.set({f"jobqueue.{batch.section}": whole}):
         # What the scheduler is told is not in the script, and has to exist on this computer.
         own = {"interface": "lo", "dashboard_address": ":0"}
@@ -72,13 +74,13 @@ def job_script(batch, section):
 
 def warnings(batch, section):
     """Return what `dask hpc setup` says of a file with this section."""
-    return findings([(FILE, {"jobqueue": {batch.section: section}})])
+    return lint([(FILE, {"jobqueue": {batch.section: section}})])
 
 
 @pytest.mark.parametrize(
     ("batch", "question", "answer", "verdict", "words"),
     ROWS,
-    ids=lambda value: value.name if isinstance(value, schedulers.Scheduler) else None,
+    ids=lambda value: value.name if isinstance(value, batch_systems.BatchSystem) else None,
 )
 def test_an_answer_gets_what_the_table_says(
     batch, question, answer, verdict, words, tmp_path, monkeypatch

@@ -7,8 +7,7 @@ import pytest
 from dask.distributed import Client
 
 import dask_hpc
-from dask_hpc import jobs
-from dask_hpc.schedulers import JobState
+from dask_hpc.batch import JobState, watcher
 
 from .conftest import until
 
@@ -16,7 +15,7 @@ from .conftest import until
 @pytest.fixture
 def soon(monkeypatch):
     """Let the poller look often all the time, as the tests wait for what it sees."""
-    monkeypatch.setattr(jobs, "STEADY", jobs.FIRST)
+    monkeypatch.setattr(watcher, "STEADY", watcher.FIRST)
 
 
 def states(cluster, job):
@@ -152,7 +151,7 @@ def test_cancelling_what_is_over_is_no_error(site, caplog):
 def test_what_people_type_is_what_is_called_here(site):
     submit, listing, cancel = site.dialect.commands
     assert (site.batch.submit, site.batch.cancel) == (submit, cancel)
-    assert site.batch.see_jobs.split()[0] == listing
+    assert site.batch.jobs_command_hint.split()[0] == listing
     assert site.batch.list_command(["1"])[0] == listing
     assert site.batch.cancel_command(["1"])[0] == cancel
 
@@ -210,10 +209,10 @@ def test_the_job_script_says_what_the_yaml_says_in_options_that_are_documented(s
 
 
 def test_the_summary_of_the_configuration_speaks_the_batch_systems_language(site, monkeypatch):
-    from dask_hpc import config
+    from dask_hpc.config import summary
 
     monkeypatch.setattr(dask.config, "refresh", lambda: None)  # what is in force here is no file
-    lines = "\n".join(config.summary())
+    lines = "\n".join(summary.describe())
     assert f"{site.batch.cluster_class}() now means jobs of {site.batch.label} with" in lines
     own = {site.batch.account_key, site.batch.queue_key, site.batch.walltime_key} - {None}
     named = set(re.findall(r"(?m)^  (\S+) ", lines))

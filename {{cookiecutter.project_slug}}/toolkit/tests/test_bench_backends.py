@@ -8,19 +8,16 @@ import dask
 import psutil
 import pytest
 
-from dask_hpc import config
-from dask_hpc.bench import evidence
-from dask_hpc.bench.backends import (
-    BACKENDS,
-    ClusterBackend,
-    LocalBackend,
-    default_backend,
-)
-from dask_hpc.bench.base import SATURATION, BackendError, DaskBackend
-from dask_hpc.bench.clock import process_start
+from dask_hpc.batch import BATCH_SYSTEMS
+from dask_hpc.bench import validation
+from dask_hpc.bench.backends import BACKENDS, default_backend
+from dask_hpc.bench.backends._dask import WORKER_SATURATION, BackendError, DaskBackend
+from dask_hpc.bench.backends.cluster import ClusterBackend
+from dask_hpc.bench.backends.local import LocalBackend
+from dask_hpc.bench.process_time import process_start
 from dask_hpc.bench.workloads import sleep_task
-from dask_hpc.errors import SubmitError, WorkersTimeout
-from dask_hpc.schedulers import SCHEDULERS
+from dask_hpc.config import options
+from dask_hpc.errors import SubmitError, WorkerStartTimeoutError
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +41,7 @@ def test_all_slots_are_used_in_the_shape_asked_for(local):
     backend, _ = local
     results = backend.map(partial(sleep_task, seconds=0.1), range(16))
     assert sorted(result[0] for result in results) == list(range(16))
-    finding = evidence.examine(results)
+    finding = validation.examine(results)
     assert finding.slots_used == 4
     assert len({result[2] for result in results}) == 2  # processes
     assert backend.describe()["jobs"] == backend.describe()["threads"] == 2
@@ -72,8 +69,8 @@ def test_tasks_that_take_too_long_are_given_up_in_one_line(local):
 
 def test_workers_hold_as_many_tasks_as_the_record_says(local):
     backend, _ = local
-    assert backend.cluster.scheduler.WORKER_SATURATION == SATURATION
-    assert backend.describe()["worker_saturation"] == SATURATION
+    assert backend.cluster.scheduler.WORKER_SATURATION == WORKER_SATURATION
+    assert backend.describe()["worker_saturation"] == WORKER_SATURATION
 
 
 def test_closing_ends_every_process_and_puts_the_configuration_back():
@@ -110,8 +107,8 @@ def test_the_configuration_decides_where_a_benchmark_runs():
 
 def answer(monkeypatch, text):
     """Slurm says this when asked for the size of a partition."""
-    scheduler = replace(SCHEDULERS["slurm"], capacity_command=lambda queue: ["echo", text])
-    monkeypatch.setattr(config, "scheduler", lambda: scheduler)
+    scheduler = replace(BATCH_SYSTEMS["slurm"], capacity_command=lambda queue: ["echo", text])
+    monkeypatch.setattr(options, "batch_system", lambda: scheduler)
 
 
 def test_more_slots_than_the_partition_has_are_refused_before_anything_starts(lab, monkeypatch):
@@ -162,10 +159,10 @@ def test_a_cluster_is_made_in_the_harness_shape_and_keeps_the_labs_settings(lab)
 
 def test_the_batch_systems_settings_are_in_the_description(lab, monkeypatch):
     telling = replace(
-        SCHEDULERS["slurm"],
+        BATCH_SYSTEMS["slurm"],
         settings_command=("echo", "SchedulerParameters = bf_interval=5"),
     )
-    monkeypatch.setattr(config, "scheduler", lambda: telling)
+    monkeypatch.setattr(options, "batch_system", lambda: telling)
     monkeypatch.setattr(DaskBackend, "start", lambda self, slots: {})
     monkeypatch.setattr(DaskBackend, "describe", lambda self: {})
     backend = ClusterBackend()
@@ -177,7 +174,7 @@ def test_the_batch_systems_settings_are_in_the_description(lab, monkeypatch):
 def test_workers_that_do_not_come_in_time_leave_no_job(lab):
     lab.hold()
     backend = ClusterBackend(job_cores=2, timeout=1)
-    with pytest.raises(WorkersTimeout, match="0 of 2 workers came within 1 s"):
+    with pytest.raises(WorkerStartTimeoutError, match="0 of 2 workers came within 1 s"):
         backend.start(4)
     backend.close()
     cancelled = {job for call in lab.calls("scancel") for job in call}

@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from dask_hpc.bench import record
-from dask_hpc.cli import main
+from dask_hpc.cli.main import main
 
-MAIN = "import sys; sys.argv[0] = 'dask'; from dask_hpc.cli import main; main()"
+MAIN = "import sys; sys.argv[0] = 'dask'; from dask_hpc.cli.main import main; main()"
 
 
 def invoke(*arguments):
@@ -199,7 +199,7 @@ def test_list_names_every_workload():
 
 def test_before_results_are_in_nothing_heavy_is_imported():
     code = (
-        "import sys, dask_hpc.bench.cli, dask_hpc.bench.run, dask_hpc.bench.backends;"
+        "import sys, dask_hpc.cli.bench, dask_hpc.bench.runner, dask_hpc.bench.backends;"
         "heavy = {'matplotlib', 'bokeh', 'rich', 'numpy', 'pandas', 'distributed'};"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from dask_hpc.bench import gil, record
-from dask_hpc.bench.evidence import MeasurementError
+from dask_hpc.bench.validation import MeasurementError
 from dask_hpc.bench.workloads import burn, burn_task
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from dask_hpc.bench import metrics
-from dask_hpc.bench.base import chain
-from dask_hpc.bench.plan import Layout, PlanError, layout, make
+from dask_hpc.bench.backends._dask import phase_durations
+from dask_hpc.bench.plan import JobLayout, PlanError, layout, make
 
 # 500 tasks of 1 s: slots, waves (= ideal time), most speedup, most efficiency.
 TABLE = [
@@ -38,8 +38,8 @@ def test_120_slots_are_no_faster_than_100_and_125_are():
 
 def test_share_of_the_ideal_does_not_blame_the_scheduler_for_the_last_wave():
     perfect = metrics.ideal_s(500, 1.0, 120)
-    assert metrics.e_rel(perfect, perfect) == 1
-    assert metrics.e_rel(perfect, 5.2) == pytest.approx(0.9615, abs=1e-4)
+    assert metrics.efficiency(perfect, perfect) == 1
+    assert metrics.efficiency(perfect, 5.2) == pytest.approx(0.9615, abs=1e-4)
     assert metrics.speedup(500, 1.0, 5.2) == pytest.approx(96.15, abs=0.01)
     assert metrics.overhead_ms_per_task(500, 0.2) == pytest.approx(0.4)
 
@@ -59,7 +59,7 @@ def test_a_summary_says_of_how_many_and_what_the_range_is_worth():
     [(20, (1, 20)), (50, (2, 25)), (100, (4, 25)), (120, (4, 30)), (30, (1, 30)), (31, (31, 1))],
 )
 def test_slots_become_the_fewest_equal_jobs_that_fit(slots, expected):
-    assert layout(slots, 30) == Layout(*expected)
+    assert layout(slots, 30) == JobLayout(*expected)
 
 
 @pytest.mark.parametrize("slots", range(1, 130))
@@ -108,6 +108,6 @@ def test_numbers_that_cannot_be_measured_are_named_in_one_line(arguments, words)
 
 def test_phases_add_up_even_where_clocks_disagree_or_a_phase_is_missing():
     marks = [("a", 11.0), ("b", None), ("c", 10.5), ("d", 14.0)]
-    phases = chain(10.0, marks)
+    phases = phase_durations(10.0, marks)
     assert phases == {"a": 1.0, "c": 0.0, "d": 3.0}
     assert sum(phases.values()) == 4.0

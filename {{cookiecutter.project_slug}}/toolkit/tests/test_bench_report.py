@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 import pytest
 from click.testing import CliRunner
 
-from dask_hpc.bench import metrics, record, report, table
-from dask_hpc.cli import main
+from dask_hpc.bench import aggregate, metrics, record, report
+from dask_hpc.cli.main import main
 
 TASKS = 500
 
@@ -194,7 +194,7 @@ def test_repeats_of_several_records_of_the_same_kind_count_together(tmp_path):
     ladder(tmp_path, "ladder-1.jsonl", start=1)
     ladder(tmp_path, "ladder-2.jsonl", start=2)
     shown = report.select(record.read_folder(tmp_path))
-    points = table.points(row for r in shown for row in r.measured)
+    points = aggregate.summarize(row for r in shown for row in r.measured)
     assert [(p["slots"], p["n"]) for p in points] == [(20, 2), (100, 6), (120, 12)]
 
 
@@ -230,13 +230,13 @@ def test_a_folder_without_records_is_one_line(tmp_path, place):
 def test_the_figures_hold_every_repeat_the_medians_and_both_bounds(tmp_path):
     from matplotlib.figure import Figure
 
-    from dask_hpc.bench import figures
+    from dask_hpc.bench import figures as bench_figures
 
     ladder(tmp_path)
-    points = table.points(record.read_folder(tmp_path)[0].measured)
+    points = aggregate.summarize(record.read_folder(tmp_path)[0].measured)
     left, right = Figure().subplots(1, 2)
-    figures.speedup_panel(left, points)
-    figures.efficiency_panel(right, points)
+    bench_figures.speedup_panel(left, points)
+    bench_figures.efficiency_panel(right, points)
     dots = {name: 0 for name in ("left", "right")}
     for name, axes in (("left", left), ("right", right)):
         dots[name] = sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() == "o")

@@ -4,11 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dask_hpc.bench import plan, record, run
-from dask_hpc.bench.evidence import MeasurementError, check
+from dask_hpc.bench import plan as bench_plan
+from dask_hpc.bench import record, runner
 from dask_hpc.bench.plan import Plan
+from dask_hpc.bench.validation import MeasurementError, check
 from dask_hpc.bench.workloads import WORKLOADS
-from dask_hpc.errors import WorkersTimeout
+from dask_hpc.errors import WorkerStartTimeoutError
 
 SECONDS = 0.05
 
@@ -45,7 +46,7 @@ def small(slots=4, repeats=2, tasks=12):
 
 
 def measure(tmp_path, backend, plan=None):
-    return record.read(run.measure(plan or small(), lambda: backend, tmp_path))
+    return record.read(runner.measure(plan or small(), lambda: backend, tmp_path))
 
 
 def refused(tmp_path, backend, words, plan=None):
@@ -81,7 +82,7 @@ def test_the_cold_start_is_told_in_phases_that_add_up(tmp_path):
     [start] = measure(tmp_path, Pool()).starts
     assert list(start["phases"]) == ["import", "cluster", "warmup", "first_result", "last_result"]
     assert start["cold_total_s"] == pytest.approx(sum(start["phases"].values()))
-    assert start["phases"]["warmup"] >= run.WARMUP_S
+    assert start["phases"]["warmup"] >= runner.WARMUP_S
     assert start["phases"]["first_result"] >= SECONDS * 0.9
 
 
@@ -179,10 +180,10 @@ def test_tasks_shorter_than_they_can_be_are_refused():
 def test_a_failed_start_is_a_row_too_and_ends_the_run(tmp_path):
     class Queueing(Pool):
         def start(self, slots):
-            raise WorkersTimeout("0 of 4 workers came within 1 s: job 7 pending", 0, 4)
+            raise WorkerStartTimeoutError("0 of 4 workers came within 1 s: job 7 pending", 0, 4)
 
     backend = Queueing()
-    with pytest.raises(WorkersTimeout):
+    with pytest.raises(WorkerStartTimeoutError):
         measure(tmp_path, backend)
     assert backend.closed
     [path] = tmp_path.glob("*.jsonl")
@@ -213,8 +214,8 @@ def test_points_are_measured_on_workers_of_their_own(tmp_path):
         made.append(Pool())
         return made[-1]
 
-    chosen = plan.make("headline", tasks=8, seconds=SECONDS, slots=(2, 4), repeats=(2,))
-    found = record.read(run.measure(chosen, make, tmp_path))
+    chosen = bench_plan.make("headline", tasks=8, seconds=SECONDS, slots=(2, 4), repeats=(2,))
+    found = record.read(runner.measure(chosen, make, tmp_path))
     assert [backend.slots for backend in made] == [4, 2, 4]
     assert all(backend.closed for backend in made)
     assert sorted((r["slots"], r["repeat"]) for r in found.measured) == [

@@ -9,12 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 import dask_hpc
-from dask_hpc import cli, config
+from dask_hpc.cli import main
+from dask_hpc.config import files, summary
 
 
 @pytest.fixture
 def run():
-    return lambda *arguments: CliRunner().invoke(cli.main, list(arguments))
+    return lambda *arguments: CliRunner().invoke(main.main, list(arguments))
 
 
 def test_dask_itself_has_the_command():
@@ -42,7 +43,7 @@ def test_a_users_error_is_one_line_and_an_exit_code(run, monkeypatch, error, lin
     def broken():
         raise error
 
-    monkeypatch.setitem(cli.main.commands, "broken", broken)
+    monkeypatch.setitem(main.main.commands, "broken", broken)
     result = run("broken")
     assert result.output == f"{line}\n"
     assert result.exit_code == code
@@ -54,7 +55,7 @@ def test_an_error_of_our_own_is_not_hidden(run, monkeypatch, error):
     def broken():
         raise error
 
-    monkeypatch.setitem(cli.main.commands, "broken", broken)
+    monkeypatch.setitem(main.main.commands, "broken", broken)
     assert run("broken").exception is error
 
 
@@ -79,7 +80,7 @@ def test_setup_says_what_is_linked_what_a_cluster_means_and_what_is_doubtful(tmp
         [
             tmp_path / "venv/bin/python",
             "-c",
-            "from dask_hpc.cli import main; main()",
+            "from dask_hpc.cli.main import main; main()",
             "setup",
             tmp_path,
         ],
@@ -107,16 +108,16 @@ def test_setup_of_another_project_says_whose_configuration_counted_before(tmp_pa
         (tmp_path / name / "config/jobqueue.yaml").write_text("dask-hpc: {scheduler: none}\n")
     monkeypatch.chdir(tmp_path / "new")
     prefix = tmp_path / "venv"
-    assert config.linked(prefix) is None
-    config.link("../old", prefix)
-    assert config.linked(prefix) == tmp_path / "old"
+    assert files.installed_project(prefix) is None
+    files.install("../old", prefix)
+    assert files.installed_project(prefix) == tmp_path / "old"
     # Without the dots, which would say less and less as folders move.
     assert (prefix / "etc/dask/jobqueue.yaml").readlink() == tmp_path / "old/config/jobqueue.yaml"
-    monkeypatch.setattr(config.link, "__defaults__", (None, prefix))
-    monkeypatch.setattr(config.linked, "__defaults__", (prefix,))
-    done = CliRunner().invoke(cli.main, ["setup"])
+    monkeypatch.setattr(files.install, "__defaults__", (None, prefix))
+    monkeypatch.setattr(files.installed_project, "__defaults__", (prefix,))
+    done = CliRunner().invoke(main.main, ["setup"])
     assert f"this environment had the configuration of {tmp_path / 'old'}." in done.output
-    assert "had the configuration" not in CliRunner().invoke(cli.main, ["setup"]).output
+    assert "had the configuration" not in CliRunner().invoke(main.main, ["setup"]).output
 
 
 def test_summary_names_the_file_of_a_setting_that_is_not_the_labs(tmp_path):
@@ -127,7 +128,7 @@ def test_summary_names_the_file_of_a_setting_that_is_not_the_labs(tmp_path):
     before = list(dask.config.paths)
     dask.config.paths[:] = [str(home)]
     try:
-        lines = config.summary()
+        lines = summary.describe()
     finally:
         dask.config.paths[:] = before
         dask.config.refresh()

@@ -9,7 +9,7 @@ import pytest
 from dask.distributed import Client, LocalCluster
 
 import dask_hpc
-from dask_hpc.schedulers import JobState
+from dask_hpc.batch import JobState
 
 from .conftest import until
 
@@ -241,7 +241,7 @@ def test_jobs_are_cancelled_although_closing_fails_otherwise(lab, monkeypatch):
 
 def test_cancelling_is_tried_again_and_what_is_left_is_named(lab, cluster, monkeypatch, caplog):
     real = asyncio.sleep
-    monkeypatch.setattr("dask_hpc.lifecycle.asyncio.sleep", lambda seconds: real(seconds / 100))
+    monkeypatch.setattr("dask_hpc.cluster.job.asyncio.sleep", lambda seconds: real(seconds / 100))
     lab.hold()
     cluster.scale(jobs=2)
     until(lambda: len(cluster.job_ids) == 2)

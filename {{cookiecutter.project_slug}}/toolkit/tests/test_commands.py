@@ -7,11 +7,13 @@ import dask_jobqueue
 import pytest
 
 import dask_hpc
-from dask_hpc import commands, registry, schedulers
+from dask_hpc import batch
+from dask_hpc.batch import custom_commands
+from dask_hpc.watchdog import registry
 
 from .conftest import until
 
-SLURM, CONDOR = schedulers.get("slurm"), schedulers.get("htcondor")
+SLURM, CONDOR = batch.get("slurm"), batch.get("htcondor")
 LIST = SLURM.list_command(["1", "2"])
 
 
@@ -28,22 +30,25 @@ LIST = SLURM.list_command(["1", "2"])
     ],
 )
 def test_words_before_and_after_the_program_are_kept(own, cancel, listed):
-    words = commands.words(own)
-    assert commands.cancelling(SLURM, ["1", "2"], words) == [cancel.split()]
+    words = custom_commands.split_command(own)
+    assert custom_commands.cancel_commands(SLURM, ["1", "2"], words) == [cancel.split()]
     if listed:
-        assert commands.asking(SLURM, LIST, words)[: len(listed.split())] == listed.split()
+        assert (
+            custom_commands.list_command(SLURM, LIST, words)[: len(listed.split())]
+            == listed.split()
+        )
 
 
 def test_a_program_that_is_not_known_is_called_for_each_job_as_dask_jobqueue_would():
-    assert commands.cancelling(SLURM, ["1", "2"], ["kill-job", "--now"]) == [
+    assert custom_commands.cancel_commands(SLURM, ["1", "2"], ["kill-job", "--now"]) == [
         ["kill-job", "--now", "1"],
         ["kill-job", "--now", "2"],
     ]
-    assert commands.asking(SLURM, LIST, ["kill-job", "--now"]) == LIST
+    assert custom_commands.list_command(SLURM, LIST, ["kill-job", "--now"]) == LIST
 
 
 def test_what_goes_through_another_computers_shell_is_quoted():
-    asked = commands.asking(SLURM, LIST, ["ssh", "login", "scancel"])
+    asked = custom_commands.list_command(SLURM, LIST, ["ssh", "login", "scancel"])
     assert asked[:3] == ["ssh", "login", "squeue"]
     assert shlex.split(" ".join(asked[2:])) == LIST
 
@@ -51,23 +56,23 @@ def test_what_goes_through_another_computers_shell_is_quoted():
 def test_a_programs_folder_is_the_others_too_if_they_are_there(tmp_path):
     scancel, squeue = tmp_path / "scancel", tmp_path / "squeue"
     scancel.touch()
-    assert commands.asking(SLURM, LIST, [str(scancel)])[0] == "squeue"
+    assert custom_commands.list_command(SLURM, LIST, [str(scancel)])[0] == "squeue"
     squeue.touch()
-    assert commands.asking(SLURM, LIST, [str(scancel)])[0] == str(squeue)
-    far = commands.asking(SLURM, LIST, ["ssh", "login", "/far/scancel"])
+    assert custom_commands.list_command(SLURM, LIST, [str(scancel)])[0] == str(squeue)
+    far = custom_commands.list_command(SLURM, LIST, ["ssh", "login", "/far/scancel"])
     assert far[:3] == ["ssh", "login", "/far/squeue"]
 
 
 def test_a_relative_path_is_found_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert commands.words("./wrapper scancel") == [f"{tmp_path}/wrapper", "scancel"]
+    assert custom_commands.split_command("./wrapper scancel") == [f"{tmp_path}/wrapper", "scancel"]
 
 
 def test_where_htcondors_jobs_are_is_told_to_every_command():
     own = ["condor_rm", "-forcex", "-name", "access2"]
-    assert commands.cancelling(CONDOR, ["1"], own) == [[*own, "1"]]
+    assert custom_commands.cancel_commands(CONDOR, ["1"], own) == [[*own, "1"]]
     for command in (CONDOR.list_command(["1"]), CONDOR.accounting_commands(["1"])[0]):
-        asked = commands.asking(CONDOR, command, own)
+        asked = custom_commands.list_command(CONDOR, command, own)
         assert asked == [command[0], "-name", "access2", *command[1:]]
 
 

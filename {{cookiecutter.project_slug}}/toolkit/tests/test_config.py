@@ -10,9 +10,10 @@ import dask
 import pytest
 import yaml
 
-from dask_hpc import ConfigError, config, schedulers
+from dask_hpc import ConfigError, batch
+from dask_hpc.config import files, options, resolve
 
-SLURM = schedulers.get("slurm")
+SLURM = batch.get("slurm")
 JOBQUEUE = {"dask-hpc": {"scheduler": "slurm"}, "jobqueue": {"slurm": {"cores": 4}}}
 
 
@@ -36,13 +37,13 @@ def prefix(tmp_path):
 def test_project_is_found_from_a_folder_inside_it_and_the_nearest_counts(project):
     inner = make_project(project / "inner")
     (inner / "notebooks").mkdir()
-    assert config.find_project(inner / "notebooks") == inner
-    assert config.find_project(project / "config") == project
+    assert files.find_project(inner / "notebooks") == inner
+    assert files.find_project(project / "config") == project
 
 
 def test_no_project_around_is_one_line_that_names_the_folder(tmp_path):
     with pytest.raises(ConfigError, match=r"No config/jobqueue\.yaml in") as error:
-        config.find_project(tmp_path)
+        files.find_project(tmp_path)
     assert str(tmp_path) in str(error.value)
 
 
@@ -61,7 +62,7 @@ def test_links_make_an_edit_count_in_the_next_python(project, tmp_path):
         )
         return int(out.stdout)
 
-    targets = config.link(project, tmp_path / "venv")
+    targets = files.install(project, tmp_path / "venv")
     assert [target.name for target in targets] == ["distributed.yaml", "jobqueue.yaml"]
     assert cores() == 4
     (project / "config" / "jobqueue.yaml").write_text("jobqueue: {slurm: {cores: 6}}")
@@ -69,26 +70,26 @@ def test_links_make_an_edit_count_in_the_next_python(project, tmp_path):
 
 
 def test_the_file_to_edit_is_the_projects_and_otherwise_the_file_itself(project, prefix, tmp_path):
-    [_, linked] = config.link(project, prefix)
-    assert config.origin(linked) == project / "config/jobqueue.yaml"
+    [_, linked] = files.install(project, prefix)
+    assert files.source_file(linked) == project / "config/jobqueue.yaml"
     own = tmp_path / "jobqueue.yaml"
     own.write_text("jobqueue: {}\n")
-    assert config.origin(own) == own
+    assert files.source_file(own) == own
     # A member's own link, into a repository of dotfiles say, is where that member looks.
     (tmp_path / "link.yaml").symlink_to(own)
-    assert config.origin(tmp_path / "link.yaml") == tmp_path / "link.yaml"
+    assert files.source_file(tmp_path / "link.yaml") == tmp_path / "link.yaml"
 
 
 def test_linking_again_and_from_another_or_a_deleted_project_replaces_the_links(
     project, prefix, tmp_path
 ):
-    config.link(project, prefix)
-    config.link(project, prefix)
+    files.install(project, prefix)
+    files.install(project, prefix)
     other = make_project(tmp_path / "other")
-    config.link(other, prefix)
+    files.install(other, prefix)
     assert (prefix / "etc/dask/jobqueue.yaml").readlink() == other / "config/jobqueue.yaml"
     other.rename(tmp_path / "gone")  # the links are dead now
-    config.link(project, prefix)
+    files.install(project, prefix)
     assert (prefix / "etc/dask/jobqueue.yaml").resolve() == project / "config/jobqueue.yaml"
 
 
@@ -97,7 +98,7 @@ def test_a_file_of_somebody_else_is_not_touched_and_nothing_is_linked(project, p
     theirs.parent.mkdir(parents=True)
     theirs.write_text("theirs: 1\n")
     with pytest.raises(ConfigError, match="is there already and is not ours"):
-        config.link(project, prefix)
+        files.install(project, prefix)
     assert theirs.read_text() == "theirs: 1\n"
     assert [path.name for path in theirs.parent.iterdir()] == ["jobqueue.yaml"]
 
@@ -107,7 +108,7 @@ def test_a_link_of_somebody_else_is_not_replaced(project, prefix, tmp_path):
     target.parent.mkdir(parents=True)
     target.symlink_to(tmp_path / "site-wide.yaml")
     with pytest.raises(ConfigError, match="not ours"):
-        config.link(project, prefix)
+        files.install(project, prefix)
 
 
 def test_where_links_are_not_allowed_files_are_copied_and_copied_again(
@@ -117,58 +118,58 @@ def test_where_links_are_not_allowed_files_are_copied_and_copied_again(
         raise OSError(95, "Operation not supported", str(self))
 
     monkeypatch.setattr(Path, "symlink_to", refuse)
-    config.link(project, prefix)
+    files.install(project, prefix)
     (project / "config/jobqueue.yaml").write_text("jobqueue: {slurm: {cores: 6}}")
-    targets = config.link(project, prefix)
+    targets = files.install(project, prefix)
     assert not any(target.is_symlink() for target in targets)
     copy = (prefix / "etc/dask/jobqueue.yaml").read_text()
     assert yaml.safe_load(copy) == {"jobqueue": {"slurm": {"cores": 6}}}
     assert str(project) in copy.splitlines()[0]
     # Whoever is told of a fault in it is told the file to edit.
-    assert config.origin(prefix / "etc/dask/jobqueue.yaml") == project / "config/jobqueue.yaml"
+    assert files.source_file(prefix / "etc/dask/jobqueue.yaml") == project / "config/jobqueue.yaml"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_an_environment_that_is_not_yours_is_one_line(project, prefix):
     prefix.mkdir(mode=0o500)
     with pytest.raises(ConfigError, match="environment of your own"):
-        config.link(project, prefix)
+        files.install(project, prefix)
 
 
 def test_an_environment_that_cannot_hold_the_links_is_one_line(project, prefix):
     prefix.mkdir()
     (prefix / "etc").write_text("a file")
     with pytest.raises(ConfigError, match="environment of your own") as error:
-        config.link(project, prefix)
+        files.install(project, prefix)
     assert "\n" not in str(error.value)
 
 
 def test_broken_yaml_is_named_with_its_line_and_not_linked(project, prefix):
     (project / "config/jobqueue.yaml").write_text("jobqueue:\n  slurm:\n\tcores: 4\n")
     with pytest.raises(ConfigError, match="line 3 is not valid YAML") as error:
-        config.link(project, prefix)
+        files.install(project, prefix)
     assert "\n" not in str(error.value)
     assert not prefix.exists()
 
 
 def test_configuration_without_a_batch_system_means_none():
     with dask.config.set({"dask-hpc": None}):
-        assert config.scheduler().name == "none"
+        assert options.batch_system().name == "none"
     with dask.config.set({"dask-hpc.scheduler": "none"}):
-        assert config.scheduler().name == "none"
+        assert options.batch_system().name == "none"
 
 
 def test_a_batch_system_that_is_not_known_is_one_line_with_the_known_ones():
     with dask.config.set({"dask-hpc.scheduler": "slrum"}):
         with pytest.raises(ConfigError, match=r"'slrum'; known: slurm, .*none"):
-            config.scheduler()
+            options.batch_system()
 
 
 def test_cores_memory_and_processes_of_the_yaml_become_arguments(lab):
-    filled = config.explicit(SLURM, {"queue": "long"})
+    filled = resolve.resolve_arguments(SLURM, {"queue": "long"})
     assert (filled["cores"], filled["memory"], filled["processes"]) == (2, "1 GiB", 2)
     assert filled["queue"] == "long"
-    assert config.explicit(SLURM, {"cores": 6, "processes": 3})["cores"] == 6
+    assert resolve.resolve_arguments(SLURM, {"cores": 6, "processes": 3})["cores"] == 6
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_cores_memory_and_processes_of_the_yaml_become_arguments(lab):
 )
 def test_processes_left_out_divide_the_cores_and_are_eight_at_most(lab, cores, processes):
     with dask.config.set({"jobqueue.slurm.processes": None}):
-        assert config.explicit(SLURM, {"cores": cores})["processes"] == processes
+        assert resolve.resolve_arguments(SLURM, {"cores": cores})["processes"] == processes
 
 
 @pytest.mark.parametrize(
@@ -213,14 +214,14 @@ def test_processes_left_out_divide_the_cores_and_are_eight_at_most(lab, cores, p
 def test_settings_that_no_job_can_have_are_one_line(lab, settings, line):
     with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in settings.items()}):
         with pytest.raises(ConfigError, match=line) as error:
-            config.explicit(SLURM, {})
+            resolve.resolve_arguments(SLURM, {})
     assert "\n" not in str(error.value)
 
 
 def test_a_key_that_jobs_of_this_batch_system_need_is_asked_for(lab):
     settings = {"jobqueue.htcondor": {"cores": 2, "memory": "1 GiB"}}
     with dask.config.set(settings), pytest.raises(ConfigError, match="disk of a job is not set"):
-        config.explicit(schedulers.get("htcondor"), {})
+        resolve.resolve_arguments(batch.get("htcondor"), {})
 
 
 @pytest.mark.parametrize(
@@ -239,38 +240,38 @@ def test_a_line_break_is_refused_in_every_batch_systems_keys(lab, name, setting)
     section = {"cores": 2, "memory": "1 GiB", "disk": "1 GiB", **setting}
     with dask.config.set({f"jobqueue.{name}": section}):
         with pytest.raises(ConfigError, match=f"jobqueue.{name}.{key}: .* has a line break"):
-            config.explicit(schedulers.get(name), {})
+            resolve.resolve_arguments(batch.get(name), {})
 
 
 def test_a_line_break_in_an_argument_is_refused_like_one_in_the_yaml(lab):
     with pytest.raises(ConfigError, match=r"argument account: .* has a line break"):
-        config.explicit(SLURM, {"account": "lab\nreboot"})
+        resolve.resolve_arguments(SLURM, {"account": "lab\nreboot"})
     with pytest.raises(ConfigError, match="has a line break"):
-        config.explicit(SLURM, {"job_extra_directives": ["--comment='a\nreboot'"]})
+        resolve.resolve_arguments(SLURM, {"job_extra_directives": ["--comment='a\nreboot'"]})
 
 
 def test_lines_of_shell_and_tabs_may_stay(lab):
     prologue = ["if true; then\n  module load x\nfi"]
-    filled = config.explicit(SLURM, {"job_script_prologue": prologue, "account": "a\tb"})
+    filled = resolve.resolve_arguments(SLURM, {"job_script_prologue": prologue, "account": "a\tb"})
     assert filled["job_script_prologue"] == prologue
 
 
 def test_further_directives_in_the_form_of_another_batch_system_are_refused(lab):
     settings = {"jobqueue.slurm.job-extra-directives": {"+Group": "lab"}}
     with dask.config.set(settings), pytest.raises(ConfigError, match="must be a list of options"):
-        config.explicit(SLURM, {})
-    assert config.explicit(SLURM, {"job_extra_directives": ["--exclusive"]})
+        resolve.resolve_arguments(SLURM, {})
+    assert resolve.resolve_arguments(SLURM, {"job_extra_directives": ["--exclusive"]})
 
 
 def test_no_nanny_with_several_processes_is_refused_here_and_not_by_every_job(lab):
     with pytest.raises(ConfigError, match="give processes=1 too"):
-        config.explicit(SLURM, {"nanny": False})
-    assert config.explicit(SLURM, {"nanny": False, "processes": 1})["nanny"] is False
+        resolve.resolve_arguments(SLURM, {"nanny": False})
+    assert resolve.resolve_arguments(SLURM, {"nanny": False, "processes": 1})["nanny"] is False
 
 
 def test_a_section_that_is_not_there_is_named_with_those_that_are(lab):
     with pytest.raises(ConfigError, match=r"no section jobqueue\.gpu .*slurm"):
-        config.explicit(SLURM, {"config_name": "gpu"})
+        resolve.resolve_arguments(SLURM, {"config_name": "gpu"})
 
 
 def test_user_and_home_in_the_log_directory_are_filled_in_and_it_is_made(
@@ -278,7 +279,7 @@ def test_user_and_home_in_the_log_directory_are_filled_in_and_it_is_made(
 ):
     monkeypatch.setenv("USER", getpass.getuser())
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    filled = config.explicit(SLURM, {"log_directory": "~/$USER/logs"})
+    filled = resolve.resolve_arguments(SLURM, {"log_directory": "~/$USER/logs"})
     expected = tmp_path / "home" / getpass.getuser() / "logs"
     assert Path(filled["log_directory"]) == expected
     assert expected.is_dir()
@@ -286,5 +287,5 @@ def test_user_and_home_in_the_log_directory_are_filled_in_and_it_is_made(
 
 def test_python_with_a_space_in_its_path_is_quoted_in_the_script(lab, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/the lab/bin/python")
-    assert config.explicit(SLURM, {})["python"] == "'/the lab/bin/python'"
-    assert config.explicit(SLURM, {"python": "mine"})["python"] == "mine"
+    assert resolve.resolve_arguments(SLURM, {})["python"] == "'/the lab/bin/python'"
+    assert resolve.resolve_arguments(SLURM, {"python": "mine"})["python"] == "mine"

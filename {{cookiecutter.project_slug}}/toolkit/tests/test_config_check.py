@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dask_hpc.config_check import findings
+from dask_hpc.config.lint import lint
 
 LAB = Path("config/jobqueue.yaml")
 HOME = Path("home/jobqueue.yaml")
@@ -29,7 +29,7 @@ def said(change: str = "", home: str = "") -> list[str]:
     """Return what is said of a good file with these lines added to its slurm section."""
     text = GOOD + "".join(f"    {line}\n" for line in change.splitlines())
     files = [(LAB, yaml.safe_load(text))]
-    return findings([*files, (HOME, yaml.safe_load(home))] if home else files)
+    return lint([*files, (HOME, yaml.safe_load(home))] if home else files)
 
 
 def test_nothing_is_said_of_a_good_file():
@@ -112,7 +112,7 @@ def test_an_old_name_beside_the_new_one_is_said_not_to_count():
     ],
 )
 def test_a_key_of_another_batch_system_is_said_to_be_ignored(section, key, line):
-    [only] = findings([(LAB, {"jobqueue": {section: {key: "x"}}})])
+    [only] = lint([(LAB, {"jobqueue": {section: {key: "x"}}})])
     assert only.startswith(f"config/jobqueue.yaml: jobqueue.{section}.{line}")
 
 
@@ -153,7 +153,7 @@ JOB = {"cores": 8, "memory": "16 GiB"}
     ],
 )
 def test_what_a_batch_systems_job_lacks_is_said(section, settings, lines):
-    said = findings([(LAB, {"jobqueue": {section: settings}})])
+    said = lint([(LAB, {"jobqueue": {section: settings}})])
     assert len(said) == len(lines)
     for line, beginning in zip(said, lines, strict=True):
         assert line.startswith(f"config/jobqueue.yaml: jobqueue.{section}.{beginning}")
@@ -170,13 +170,13 @@ def test_the_file_that_counts_is_named_where_a_later_one_goes_before():
 
 
 def test_our_own_section_is_looked_at_too():
-    [only] = findings([(LAB, {"dask-hpc": {"scheduler": "slrum"}})])
+    [only] = lint([(LAB, {"dask-hpc": {"scheduler": "slrum"}})])
     assert only.startswith(
         "config/jobqueue.yaml: dask-hpc.scheduler: no batch system is called 'slrum'; known: slurm"
     )
-    [only] = findings([(LAB, {"dask-hpc": {"sheduler": "slurm"}})])
+    [only] = lint([(LAB, {"dask-hpc": {"sheduler": "slurm"}})])
     assert "did you mean scheduler?" in only
-    [only] = findings([(LAB, {"dask-hpc": "slurm"})])
+    [only] = lint([(LAB, {"dask-hpc": "slurm"})])
     assert "holds no keys" in only
 
 
@@ -193,7 +193,7 @@ def test_our_own_section_is_looked_at_too():
     ],
 )
 def test_a_section_that_is_likely_a_slip_is_named(content, line):
-    [only] = findings([(LAB, content)])
+    [only] = lint([(LAB, content)])
     assert only.startswith(f"config/jobqueue.yaml: {line}")
 
 
@@ -208,7 +208,7 @@ def test_a_section_that_is_likely_a_slip_is_named(content, line):
     ],
 )
 def test_nothing_is_said_of_profiles_and_of_other_packages_sections(content):
-    assert findings([(LAB, content)]) == []
+    assert lint([(LAB, content)]) == []
 
 
 @pytest.mark.parametrize(
@@ -222,18 +222,18 @@ def test_nothing_is_said_of_profiles_and_of_other_packages_sections(content):
     ],
 )
 def test_a_profile_is_looked_at_with_what_it_leaves_out(profile, line):
-    [only] = findings([(LAB, yaml.safe_load(GOOD + f"  gpu: {profile}"))])
+    [only] = lint([(LAB, yaml.safe_load(GOOD + f"  gpu: {profile}"))])
     assert only.startswith(f"config/jobqueue.yaml: jobqueue.gpu.{line}")
 
 
 def test_what_a_profile_has_from_its_batch_system_is_said_once():
     text = GOOD.replace("16 GiB", "99MB") + "  gpu: {queue: gpu, cores: null}\n"
-    [only] = findings([(LAB, yaml.safe_load(text))])
+    [only] = lint([(LAB, yaml.safe_load(text))])
     assert only.startswith("config/jobqueue.yaml: jobqueue.slurm.memory: ")
 
 
 def test_our_section_written_with_an_underscore_is_looked_at_too():
-    [only] = findings([(LAB, {"dask_hpc": {"scheduler": "slrum"}})])
+    [only] = lint([(LAB, {"dask_hpc": {"scheduler": "slrum"}})])
     assert "no batch system is called 'slrum'" in only
 
 
@@ -243,4 +243,4 @@ def test_files_of_other_kinds_and_empty_sections_are_passed_over():
         (LAB, {"jobqueue": None}),
         (LAB, {"jobqueue": {"slurm": None}}),
     ]
-    assert findings(files) == []
+    assert lint(files) == []

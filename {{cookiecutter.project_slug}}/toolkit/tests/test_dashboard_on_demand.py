@@ -11,8 +11,8 @@ import distributed
 import pytest
 
 import dask_hpc
-from dask_hpc import dashboard_on_demand
-from dask_hpc.dashboard_on_demand import Scheduler
+from dask_hpc.cluster import lazy_dashboard
+from dask_hpc.cluster.lazy_dashboard import Scheduler
 
 from .conftest import until
 
@@ -100,7 +100,7 @@ def test_who_says_more_than_an_address_gets_what_distributed_makes_of_it(lab, op
 
 
 def test_without_bokeh_the_page_says_what_to_install(cluster, monkeypatch):
-    monkeypatch.setattr(dashboard_on_demand, "PAGES", "no_such_module")
+    monkeypatch.setattr(lazy_dashboard, "PAGES", "no_such_module")
     assert "Dask needs bokeh" in fetch(cluster, "status")[1]
 
 

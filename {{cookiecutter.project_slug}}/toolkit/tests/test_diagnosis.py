@@ -6,9 +6,9 @@ import time
 import pytest
 
 import dask_hpc
-from dask_hpc import diagnosis
-from dask_hpc.diagnosis import last_lines, likely_cause, tail
-from dask_hpc.recovery import History, Member
+from dask_hpc.resilience import diagnosis
+from dask_hpc.resilience.diagnosis import last_lines, likely_cause, tail
+from dask_hpc.resilience.tracking import RestartHistory, TrackedJob
 
 ADDRESS = "tcp://10.0.0.1:8786"
 PYTHON = "/home/me/.venv/bin/python"
@@ -205,7 +205,7 @@ NOTHING = {
 def test_a_job_whose_output_is_not_seen_is_not_said_to_have_printed_nothing(lab, tmp_path, case):
     arguments, words = NOTHING[case]
     with dask_hpc.SLURMCluster(**arguments) as cluster:
-        member = Member("0", "7", frozenset(), History(), 0)
+        member = TrackedJob("0", "7", frozenset(), RestartHistory(), 0)
         assert re.fullmatch(words + r"\.", cluster.diagnosis.examine(member))
 
 
@@ -214,10 +214,10 @@ def test_the_log_is_the_one_that_the_users_directives_name(lab, tmp_path):
     (tmp_path / "dask-worker").mkdir()
     (tmp_path / "dask-worker" / "own-7.err").write_text("bash: line 2: module: command not found\n")
     with dask_hpc.SLURMCluster(job_extra_directives=own) as cluster:
-        said = cluster.diagnosis.examine(Member("0", "7", frozenset(), History(), 0))
+        said = cluster.diagnosis.examine(TrackedJob("0", "7", frozenset(), RestartHistory(), 0))
         assert said.startswith(f"Its log {tmp_path}/dask-worker/own-7.err ends with: bash: line 2")
         assert "own-7" not in cluster.log_hint()
         assert f"{tmp_path}/dask-worker" in cluster.log_hint()
         (tmp_path / "dask-worker" / "own-7.err").write_text("")
-        said = cluster.diagnosis.examine(Member("0", "7", frozenset(), History(), 0))
+        said = cluster.diagnosis.examine(TrackedJob("0", "7", frozenset(), RestartHistory(), 0))
         assert said == f"It has printed nothing ({tmp_path}/dask-worker/own-7.err)."

@@ -9,13 +9,14 @@ import pytest
 import yaml
 
 import dask_hpc
-from dask_hpc import ConfigError, ConfigWarning, SLURMCluster, doubts
+from dask_hpc import ConfigError, ConfigWarning, SLURMCluster
+from dask_hpc.config import warnings as config_warnings
 
 
 @pytest.fixture
 def files(lab, tmp_path, monkeypatch):
     """Yield a function that adds keys to the lab's file, beside those that are in force."""
-    monkeypatch.setattr(doubts, "_said", set())
+    monkeypatch.setattr(config_warnings, "_said", set())
     folder = tmp_path / "config"
     folder.mkdir()
     monkeypatch.setattr(dask.config, "paths", [str(folder)])
@@ -87,7 +88,7 @@ def test_of_old_names_dask_jobqueue_says_nothing_beside_ours_and_they_count(file
         warnings.simplefilter("ignore", ConfigWarning)
         with SLURMCluster() as cluster:
             assert shown in cluster.job_script()
-    doubts._said.clear()
+    config_warnings._said.clear()
     assert len(said()) == (0 if "[]" in old else 1)
 
 
@@ -136,7 +137,7 @@ def test_a_section_without_keys_is_said_and_refused_where_it_is_in_force(files, 
     ],
 )
 def test_what_stands_at_the_wrong_depth_is_said(lab, tmp_path, monkeypatch, content, line):
-    monkeypatch.setattr(doubts, "_said", set())
+    monkeypatch.setattr(config_warnings, "_said", set())
     path = tmp_path / "config.yaml"
     path.write_text(content)
     monkeypatch.setattr(dask.config, "paths", [str(path)])
@@ -148,7 +149,7 @@ def test_what_stands_at_the_wrong_depth_is_said(lab, tmp_path, monkeypatch, cont
     "content", ["scheduler: threads", "pbs: null", "casper: {pbs: {cores: 1}}"]
 )
 def test_what_others_read_at_the_top_is_passed_over(lab, tmp_path, monkeypatch, content):
-    monkeypatch.setattr(doubts, "_said", set())
+    monkeypatch.setattr(config_warnings, "_said", set())
     path = tmp_path / "config.yaml"
     path.write_text(content)
     monkeypatch.setattr(dask.config, "paths", [str(path)])
@@ -264,10 +265,10 @@ def test_arguments_of_a_job_class_of_the_users_own_are_known(lab):
     [({}, "sbatch is here, but no configuration names"), ({"scheduler": None}, ""), (None, "")],
 )
 def test_a_batch_system_without_a_configuration_is_told(lab, monkeypatch, section, words):
-    monkeypatch.setattr(doubts, "_said", set())
+    monkeypatch.setattr(config_warnings, "_said", set())
     if section is None:  # neither the one nor the other
         monkeypatch.setenv("PATH", "")
     with dask.config.set({"dask-hpc": section or {}}), warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        doubts.about_no_configuration()
+        config_warnings.warn_about_no_configuration()
     assert [str(one.message)[: len(words)] for one in told] == ([words] if words else [])

@@ -14,9 +14,10 @@ from pathlib import Path
 import dask
 import pytest
 
-from dask_hpc import ConfigError, SLURMCluster, config, folders, schedulers
+from dask_hpc import ConfigError, SLURMCluster, batch
+from dask_hpc.config import paths, resolve
 
-SLURM = schedulers.get("slurm")
+SLURM = batch.get("slurm")
 NEEDS_CRYPTOGRAPHY = pytest.mark.skipif(
     importlib.util.find_spec("cryptography") is None, reason="Dask makes keys with cryptography"
 )
@@ -26,9 +27,10 @@ WHERE = "jobqueue.slurm.local-directory"
 def test_tilde_and_variables_of_a_shared_folder_are_filled_in_and_it_is_made(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SCRATCH", str(tmp_path / "scratch"))
-    assert folders.made("~/a", "key") == f"{tmp_path}/home/a"
+    assert paths.ensure_shared_directory("~/a", "key") == f"{tmp_path}/home/a"
     assert (
-        folders.made("$SCRATCH/${SCRATCH}/b", "key") == f"{tmp_path}/scratch/{tmp_path}/scratch/b"
+        paths.ensure_shared_directory("$SCRATCH/${SCRATCH}/b", "key")
+        == f"{tmp_path}/scratch/{tmp_path}/scratch/b"
     )
     assert Path(f"{tmp_path}/home/a").is_dir()
 
@@ -37,7 +39,7 @@ def test_tilde_and_variables_of_a_shared_folder_are_filled_in_and_it_is_made(tmp
 def test_a_shared_folder_of_somebody_elses_is_refused(tmp_path):
     (tmp_path / "theirs").mkdir(mode=0o555)
     with pytest.raises(ConfigError, match=r"key: .*theirs can't be written to"):
-        folders.made(str(tmp_path / "theirs"), "key")
+        paths.ensure_shared_directory(str(tmp_path / "theirs"), "key")
 
 
 @pytest.mark.parametrize(
@@ -56,19 +58,19 @@ def test_a_folder_in_which_no_file_can_be_made_is_refused_with_the_reason(
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     with pytest.raises(ConfigError, match=f"^key: {tmp_path} can't be written to: {words}.$"):
-        folders.made(str(tmp_path), "key")
+        paths.ensure_shared_directory(str(tmp_path), "key")
 
 
 def test_of_a_folder_that_may_not_be_written_to_owner_and_mode_are_said(tmp_path, monkeypatch):
     tmp_path.chmod(0o500)
     error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path))
-    line = folders._why(str(tmp_path), error)
+    line = paths._why(str(tmp_path), error)
     assert "it is yours, and its mode dr-x------ does not let you write" in line
     # The remedy, typed.
     subprocess.run(re.search("`(.*)`", line)[1], shell=True, check=True)
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
     monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
-    assert f"it belongs to {getpass.getuser()}, and its mode" in folders._why(str(tmp_path), error)
+    assert f"it belongs to {getpass.getuser()}, and its mode" in paths._why(str(tmp_path), error)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else for a moment")
@@ -92,7 +94,7 @@ def test_ones_own_folder_without_the_right_to_write_is_said_to_be_so(tmp_path):
 
 def on_a_node(text, environment=None, shebang="#!/bin/sh"):
     """Return what a job's shell makes of a folder: exit code, the folder, what is said."""
-    word, lines = folders.on_the_node(text, WHERE, shebang)
+    word, lines = paths.node_directory(text, WHERE, shebang)
     script = "\n".join([*lines, f"printf %s {word}"])
     done = subprocess.run(
         ["/bin/sh", "-c", script],
@@ -148,7 +150,7 @@ def test_a_folder_that_the_node_can_not_make_ends_the_job_with_its_name_and_the_
     ],
 )
 def test_more_of_a_shells_syntax_and_other_shells_are_left_alone(text, shebang):
-    assert folders.on_the_node(text, WHERE, shebang) == (text, [])
+    assert paths.node_directory(text, WHERE, shebang) == (text, [])
 
 
 def test_the_lines_come_after_those_of_the_lab(lab):
@@ -211,7 +213,9 @@ def test_a_shared_folder_that_can_not_be_made_is_one_line(lab):
         ConfigError, match=r"argument shared_temp_directory: /proc/nowhere can't be"
     ):
         SLURMCluster(**arguments)
-    assert config.explicit(SLURM, {**arguments, "security": None})  # nothing will be put there
+    assert resolve.resolve_arguments(
+        SLURM, {**arguments, "security": None}
+    )  # nothing will be put there
 
 
 def test_without_the_package_that_makes_keys_encryption_is_one_line(lab, monkeypatch):
@@ -221,5 +225,5 @@ def test_without_the_package_that_makes_keys_encryption_is_one_line(lab, monkeyp
         importlib.util, "find_spec", lambda name: None if name in missing else real(name)
     )
     with pytest.raises(ConfigError, match="pip install cryptography") as error:
-        config.explicit(SLURM, {"security": True})
+        resolve.resolve_arguments(SLURM, {"security": True})
     assert "\n" not in str(error.value)

@@ -12,7 +12,9 @@ import dask
 import pytest
 import yaml
 
-from dask_hpc import ConfigError, ConfigWarning, SLURMCluster, config, doubts, hiding
+from dask_hpc import ConfigError, ConfigWarning, SLURMCluster
+from dask_hpc.config import files, shadowed, summary
+from dask_hpc.config import warnings as config_warnings
 
 LAB = {
     "account": "lab",
@@ -50,16 +52,16 @@ class Member:
         self.labs.write_text(yaml.safe_dump({"jobqueue": {"slurm": LAB}}))
         monkeypatch.setattr(sys, "prefix", str(folder / "env"))
         monkeypatch.setattr(dask.config, "paths", [f"{folder}/env/etc/dask", str(self.file.parent)])
-        monkeypatch.setattr(doubts, "_said", set())
-        config.link(self.project, folder / "env")
+        monkeypatch.setattr(config_warnings, "_said", set())
+        files.install(self.project, folder / "env")
 
     def starts_python(self) -> None:
         """Read the files that are there now, as the import of Dask would."""
-        config._files.cache_clear()
-        doubts._said.clear()
+        files._files.cache_clear()
+        config_warnings._said.clear()
         found = dask.config.collect(paths=dask.config.paths)
         dask.config.config["jobqueue"]["slurm"] = {
-            **config.packaged()["slurm"],
+            **files.jobqueue_defaults()["slurm"],
             "log-directory": "logs",
             "scheduler-options": {"dashboard_address": ":0"},
             **found.get("jobqueue", {}).get("slurm", {}),
@@ -71,7 +73,7 @@ def member(lab, tmp_path, monkeypatch):
     before = dask.config.config["jobqueue"]["slurm"]
     yield Member(tmp_path, monkeypatch)
     dask.config.config["jobqueue"]["slurm"] = before
-    config._files.cache_clear()
+    files._files.cache_clear()
 
 
 def follow(line: str) -> None:
@@ -137,10 +139,10 @@ def test_setup_says_the_same_and_where_each_value_is_from(member, monkeypatch):
     member.starts_python()
     monkeypatch.setattr(dask.config, "refresh", lambda: None)
     with dask.config.set({"dask-hpc.scheduler": "slurm"}):
-        lines = config.summary()
+        lines = summary.describe()
     assert f"  account              mine   from {member.file}" in lines
     assert "  queue (partition)    short" in lines
-    [only] = config.check()
+    [only] = summary.lint()
     assert only.startswith(f"{member.file} goes before {member.labs}, jobqueue.slurm: account is")
 
 
@@ -156,8 +158,8 @@ def test_a_file_with_more_in_it_is_not_to_be_moved_away(member):
 def test_an_argument_goes_before_both_files_and_nothing_is_said(member):
     member.file.write_text("jobqueue: {slurm: {account: mine}}")
     member.starts_python()
-    assert hiding.lines({"slurm"}, ["account"]) == {}
-    assert hiding.lines({"gpu"}) == {}
+    assert shadowed.describe_all({"slurm"}, ["account"]) == {}
+    assert shadowed.describe_all({"gpu"}) == {}
 
 
 def test_the_file_of_dask_config_is_named_with_the_variable(member, tmp_path, monkeypatch):

@@ -12,7 +12,8 @@ import dask
 import pytest
 
 import dask_hpc
-from dask_hpc.job_script import WAITING, is_bourne
+from dask_hpc.cluster.job_script import WAITING
+from dask_hpc.config.shell import is_bourne
 
 from .conftest import until
 

@@ -7,18 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from dask_hpc import jobs, schedulers
-from dask_hpc.lifecycle import Canceller
-from dask_hpc.schedulers import JobState, JobStatus
+from dask_hpc import batch
+from dask_hpc.batch import JobState, JobStatus, commands, describe
+from dask_hpc.batch import watcher as batch_watcher
+from dask_hpc.batch.canceller import BatchedCanceller
 
-SLURM = schedulers.get("slurm")
+SLURM = batch.get("slurm")
 
 
 @pytest.fixture
 def quick(monkeypatch):
     """Make the poller's times a hundred times shorter."""
     for name in ("FIRST", "STEADY", "QUIET"):
-        monkeypatch.setattr(jobs, name, getattr(jobs, name) / 100)
+        monkeypatch.setattr(batch_watcher, name, getattr(batch_watcher, name) / 100)
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def listing(monkeypatch):
             if argv[0] == "sacct":
                 self.accounted.append(argv[-1].removeprefix("--jobs=").split(","))
                 if self.accounting is None:
-                    raise jobs.CommandError("sacct", "Slurm accounting storage is disabled")
+                    raise commands.CommandError("sacct", "Slurm accounting storage is disabled")
                 rows = self.accounting.items()
                 return "".join(f"{job}|{row}|00:00:05|dask\n" for job, row in rows)
             assert argv[0] == "squeue"
@@ -46,7 +47,7 @@ def listing(monkeypatch):
             return "".join(f"{job}|{row}|{self.elapsed}|INVALID\n" for job, row in rows)
 
     listing = Listing()
-    monkeypatch.setattr(jobs, "run", listing.run)
+    monkeypatch.setattr(commands, "run", listing.run)
     return listing
 
 
@@ -59,7 +60,7 @@ async def until(condition, seconds=10):
 
 def test_submission_and_every_change_are_events_and_subscribers_hear_them(quick, listing):
     async def life():
-        watcher = jobs.Watcher(SLURM)
+        watcher = batch_watcher.JobWatcher(SLURM)
         heard = []
         watcher.subscribe(heard.append)
         listing["7"] = "PENDING|Priority|"
@@ -91,7 +92,7 @@ def test_submission_and_every_change_are_events_and_subscribers_hear_them(quick,
 
 def test_all_jobs_are_asked_about_in_one_call_and_ended_ones_no_more(quick, listing):
     async def life():
-        watcher = jobs.Watcher(SLURM)
+        watcher = batch_watcher.JobWatcher(SLURM)
         for job in ("1", "2", "3"):
             listing[job] = "RUNNING|None|node1"
             watcher.add(job)
@@ -114,7 +115,7 @@ def test_polling_becomes_rarer_and_soon_again_after_a_submission(quick, listing)
     listing.update({"1": "PENDING|Priority|", "2": "PENDING|Priority|"})
 
     async def life():
-        watcher = jobs.Watcher(SLURM)
+        watcher = batch_watcher.JobWatcher(SLURM)
         watcher.add("1")
         await until(lambda: len(listing.asked) == 13)
         watcher.add("2")
@@ -126,14 +127,14 @@ def test_polling_becomes_rarer_and_soon_again_after_a_submission(quick, listing)
     added = asyncio.run(life())
     times = [at for at, _ in listing.asked]
     gaps = [b - a for a, b in itertools.pairwise(times)]
-    assert gaps[0] < jobs.STEADY < gaps[6] < jobs.QUIET < gaps[11]
+    assert gaps[0] < batch_watcher.STEADY < gaps[6] < batch_watcher.QUIET < gaps[11]
     assert times[13] - added < gaps[11] / 3
 
 
 def test_a_list_command_that_fails_is_said_once_and_survived(quick, listing, caplog):
     async def life():
-        watcher = jobs.Watcher(SLURM)
-        listing.error = jobs.CommandError("squeue", "Unable to contact slurm controller")
+        watcher = batch_watcher.JobWatcher(SLURM)
+        listing.error = commands.CommandError("squeue", "Unable to contact slurm controller")
         watcher.add("1")
         await until(lambda: len(listing.asked) == 4)
         listing.error = None
@@ -163,7 +164,7 @@ def watched(listing):
     class Watched:
         def __init__(self):
             self.clock, self.workers = Clock(), set()
-            self.watcher = jobs.Watcher(SLURM, "1", "2", clock=self.clock)
+            self.watcher = batch_watcher.JobWatcher(SLURM, "1", "2", clock=self.clock)
             self.watcher.has_workers = self.workers.__contains__
 
         def look(self, *pauses):
@@ -274,7 +275,7 @@ def test_an_old_list_that_has_a_job_pending_is_not_believed_against_its_workers(
 
 
 def test_a_single_job_that_slurm_has_forgotten_is_not_a_failure(watched, listing, caplog):
-    listing.error = jobs.CommandError("squeue", "Invalid job id specified")
+    listing.error = commands.CommandError("squeue", "Invalid job id specified")
     listing.accounting = {"1": "COMPLETED|0:0|n1", "2": "COMPLETED|0:0|n1"}
     assert watched.look(0, 1) == [JobState.DONE, JobState.DONE]
     assert not caplog.records
@@ -291,13 +292,13 @@ def test_a_job_that_is_taken_for_over_is_cancelled_so_that_it_is(slurm, monkeypa
     async def nothing(*_):
         return {}
 
-    monkeypatch.setattr(jobs, "ask", nothing)
-    monkeypatch.setattr(jobs, "account", nothing)
+    monkeypatch.setattr(commands, "list_jobs", nothing)
+    monkeypatch.setattr(commands, "query_accounting", nothing)
 
     async def life():
         clock = Clock()
-        watcher = jobs.Watcher(SLURM, "1", "2", clock=clock)
-        canceller = Canceller(SLURM, watcher)
+        watcher = batch_watcher.JobWatcher(SLURM, "1", "2", clock=clock)
+        canceller = BatchedCanceller(SLURM, watcher)
         for _ in range(4):
             await watcher.poll()
             clock.now += 60
@@ -311,14 +312,14 @@ def test_a_job_that_is_taken_for_over_is_cancelled_so_that_it_is(slurm, monkeypa
 def test_a_job_that_the_accounting_does_not_know_hides_no_other(monkeypatch):
     async def run(argv, **_):
         if argv[-1] == "1":
-            raise jobs.CommandError("qacct", "job id 1 not found")
+            raise commands.CommandError("qacct", "job id 1 not found")
         return "jobnumber 2\nfailed 0\nexit_status 0\n"
 
-    monkeypatch.setattr(jobs, "run", run)
-    sge = schedulers.get("sge")
-    assert asyncio.run(jobs.account(sge, ["1", "2"])).keys() == {"2"}
-    with pytest.raises(jobs.CommandError, match="not found"):
-        asyncio.run(jobs.account(sge, ["1"]))
+    monkeypatch.setattr(commands, "run", run)
+    sge = batch.get("sge")
+    assert asyncio.run(commands.query_accounting(sge, ["1", "2"])).keys() == {"2"}
+    with pytest.raises(commands.CommandError, match="not found"):
+        asyncio.run(commands.query_accounting(sge, ["1"]))
 
 
 def test_a_missing_accounting_command_is_not_looked_for_again(watched, listing, monkeypatch):
@@ -326,27 +327,27 @@ def test_a_missing_accounting_command_is_not_looked_for_again(watched, listing, 
 
     async def account(*_):
         asked.append(1)
-        raise jobs.CommandError("sacct", "there is no such command here", missing=True)
+        raise commands.CommandError("sacct", "there is no such command here", missing=True)
 
-    monkeypatch.setattr(jobs, "account", account)
+    monkeypatch.setattr(commands, "query_accounting", account)
     listing.clear()
     watched.look(*[20] * 4)
     assert len(asked) == 1
 
 
 def test_jobs_that_are_known_are_read_although_the_list_fails_for_forgotten_ones(monkeypatch):
-    pbs = schedulers.get("pbs")
+    pbs = batch.get("pbs")
 
     async def run(argv, **_):
         # As OpenPBS 23.06 answers: the one on stdout, the other on stderr, exit code 153.
         out = "Job Id: 1.pbs\n    job_state = R\n    exec_host = node1/0*2\n"
         if "-x" in argv:
             return "Job Id: 2.pbs\n    job_state = F\n    substate = 91\n    Exit_status = 271\n"
-        raise jobs.CommandError("qstat", "Unknown Job Id 2.pbs", out=out)
+        raise commands.CommandError("qstat", "Unknown Job Id 2.pbs", out=out)
 
     async def life():
-        watcher = jobs.Watcher(pbs, "1", "2")
-        monkeypatch.setattr(jobs, "run", run)
+        watcher = batch_watcher.JobWatcher(pbs, "1", "2")
+        monkeypatch.setattr(commands, "run", run)
         await watcher.poll()
         await watcher.poll()
         return [(status.state, status.node) for status in watcher.jobs.values()]
@@ -381,9 +382,9 @@ def test_what_a_user_has_set_for_a_command_is_not_for_ours(slurm, monkeypatch):
         path = slurm.folder / "bin" / command
         path.write_text(f"#!/bin/sh\nenv > {slurm.folder}/{command}.env\n")
         path.chmod(0o755)
-    asyncio.run(jobs.ask(SLURM, ["1"]))
-    asyncio.run(jobs.account(SLURM, ["1"]))
-    asyncio.run(jobs.cancel(SLURM, ["1"]))
+    asyncio.run(commands.list_jobs(SLURM, ["1"]))
+    asyncio.run(commands.query_accounting(SLURM, ["1"]))
+    asyncio.run(commands.cancel(SLURM, ["1"]))
     for command in ("squeue", "scancel", "sacct"):
         lines = (slurm.folder / f"{command}.env").read_text().splitlines()
         found = dict(line.split("=", 1) for line in lines if "=" in line)
@@ -394,7 +395,7 @@ def test_what_a_user_has_set_for_a_command_is_not_for_ours(slurm, monkeypatch):
 
 def test_times_are_renewed_at_every_look_and_are_no_event(listing):
     async def life():
-        watcher = jobs.Watcher(SLURM, "1")
+        watcher = batch_watcher.JobWatcher(SLURM, "1")
         listing["1"] = "RUNNING|None|n1"
         await watcher.poll()
         listing.elapsed = "1-00:00:07"
@@ -411,7 +412,7 @@ def test_a_slow_list_command_does_not_hold_up_the_event_loop(monkeypatch, slurm)
     squeue.write_text("#!/bin/sh\nsleep 1\necho '1|RUNNING|None|node1|0:05|9:55'\n")
 
     async def life():
-        watcher = jobs.Watcher(SLURM, "1")
+        watcher = batch_watcher.JobWatcher(SLURM, "1")
         poll = asyncio.create_task(watcher.poll())
         ticks = 0
         while not poll.done():
@@ -427,8 +428,8 @@ def test_a_slow_list_command_does_not_hold_up_the_event_loop(monkeypatch, slurm)
 def test_a_list_command_that_hangs_is_ended(slurm):
     (slurm.folder / "bin" / "squeue").write_text("#!/bin/sh\nsleep 600\n")
     start = time.monotonic()
-    with pytest.raises(jobs.CommandError, match=r"no answer within 0\.5 s"):
-        asyncio.run(jobs.run(["squeue"], timeout=0.5))
+    with pytest.raises(commands.CommandError, match=r"no answer within 0\.5 s"):
+        asyncio.run(commands.run(["squeue"], timeout=0.5))
     assert time.monotonic() - start < 60
 
 
@@ -437,7 +438,7 @@ def test_stopping_ends_a_list_command_that_is_under_way(slurm):
     squeue.write_text(f"#!/bin/sh\necho $$ > {slurm.folder / 'pid'}\nexec sleep 600\n")
 
     async def life():
-        watcher = jobs.Watcher(SLURM)
+        watcher = batch_watcher.JobWatcher(SLURM)
         watcher.add("1")
         await until((slurm.folder / "pid").exists)
         await until((slurm.folder / "pid").read_text)
@@ -449,7 +450,7 @@ def test_stopping_ends_a_list_command_that_is_under_way(slurm):
 
 def test_a_failing_subscriber_does_not_stop_the_others_or_the_poller(quick, listing, caplog):
     async def life():
-        watcher = jobs.Watcher(SLURM)
+        watcher = batch_watcher.JobWatcher(SLURM)
         heard = []
         watcher.subscribe(lambda event: 1 / 0)
         watcher.subscribe(heard.append)
@@ -463,47 +464,47 @@ def test_a_failing_subscriber_does_not_stop_the_others_or_the_poller(quick, list
 
 
 def test_cancel_is_one_call_for_all(slurm):
-    asyncio.run(jobs.cancel(SLURM, ["1", "2", "1", "3"]))
+    asyncio.run(commands.cancel(SLURM, ["1", "2", "1", "3"]))
     assert slurm.calls("scancel") == [["--quiet", "1", "2", "3"]]
-    asyncio.run(jobs.cancel(SLURM, []))
+    asyncio.run(commands.cancel(SLURM, []))
     assert len(slurm.calls("scancel")) == 1
 
 
 def test_cancelling_what_is_over_is_no_error_and_an_unreachable_slurm_is(slurm):
     slurm.says("scancel", "scancel: error: Kill job error on job id 1: Invalid job id specified")
-    asyncio.run(jobs.cancel(SLURM, ["1"]))
+    asyncio.run(commands.cancel(SLURM, ["1"]))
     slurm.says("scancel", "scancel: error: Unable to contact slurm controller (connect failure)")
-    with pytest.raises(jobs.CommandError, match="Unable to contact"):
-        asyncio.run(jobs.cancel(SLURM, ["1"]))
+    with pytest.raises(commands.CommandError, match="Unable to contact"):
+        asyncio.run(commands.cancel(SLURM, ["1"]))
 
 
 def test_a_commands_words_are_one_line_without_its_name(slurm):
     slurm.says("squeue", "squeue: error: one thing\nsqueue: error: one thing\n  another\n")
-    with pytest.raises(jobs.CommandError) as error:
-        asyncio.run(jobs.run(["squeue"]))
+    with pytest.raises(commands.CommandError) as error:
+        asyncio.run(commands.run(["squeue"]))
     assert error.value.words == "one thing; another"
     slurm.says("sbatch", "sbatch: fatal: --mem and --mem-per-cpu are mutually exclusive.")
-    with pytest.raises(jobs.CommandError) as error:
-        asyncio.run(jobs.run(["sbatch"]))
+    with pytest.raises(commands.CommandError) as error:
+        asyncio.run(commands.run(["sbatch"]))
     assert error.value.words == "--mem and --mem-per-cpu are mutually exclusive."
 
 
 def test_a_command_is_told_the_folder_where_python_is(tmp_path, monkeypatch):
     monkeypatch.setenv("PWD", "/elsewhere")  # as os.chdir leaves it
     monkeypatch.chdir(tmp_path)
-    assert asyncio.run(jobs.run(["printenv", "PWD"])) == f"{tmp_path}\n"
+    assert asyncio.run(commands.run(["printenv", "PWD"])) == f"{tmp_path}\n"
     monkeypatch.delenv("PWD")
-    assert asyncio.run(jobs.run(["printenv", "PWD"])) == f"{tmp_path}\n"
+    assert asyncio.run(commands.run(["printenv", "PWD"])) == f"{tmp_path}\n"
 
 
 def test_a_missing_command_is_told_from_a_failing_one():
-    with pytest.raises(jobs.CommandError) as error:
-        asyncio.run(jobs.run(["no-such-command-anywhere"]))
+    with pytest.raises(commands.CommandError) as error:
+        asyncio.run(commands.run(["no-such-command-anywhere"]))
     assert error.value.missing
 
 
 def test_jobs_with_the_same_to_say_are_described_together():
-    told = jobs.describe(
+    told = describe.describe(
         SLURM,
         [
             JobStatus("1", JobState.PENDING, "Priority"),
@@ -521,7 +522,7 @@ def test_jobs_with_the_same_to_say_are_described_together():
 
 def test_watching_ends_although_it_is_stopped_in_the_moment_in_which_it_is_woken(listing):
     async def life(turns):
-        watcher = jobs.Watcher(SLURM, "7")
+        watcher = batch_watcher.JobWatcher(SLURM, "7")
         watcher.add("7")
         await asyncio.sleep(0.01)  # it waits for the time of its first look
         watcher.start()

@@ -9,7 +9,8 @@ import dask
 import pytest
 from click.testing import CliRunner
 
-from dask_hpc import cli, jobs_cli, registry
+from dask_hpc.cli import jobs, main
+from dask_hpc.watchdog import registry
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +23,7 @@ def state(tmp_path, monkeypatch):
 
 @pytest.fixture
 def run():
-    return lambda *arguments, **given: CliRunner().invoke(cli.main, list(arguments), **given)
+    return lambda *arguments, **given: CliRunner().invoke(main.main, list(arguments), **given)
 
 
 @pytest.fixture
@@ -232,7 +233,7 @@ def test_a_cluster_that_has_come_back_while_it_was_asked_is_left_alone(
         os.utime(path)
         return True
 
-    monkeypatch.setattr(jobs_cli.click, "confirm", confirm)
+    monkeypatch.setattr(jobs.click, "confirm", confirm)
     assert "has come back" in run("jobs", "--cancel").output
     assert not slurm.calls("scancel")
 

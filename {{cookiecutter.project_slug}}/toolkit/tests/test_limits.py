@@ -6,7 +6,8 @@ import dask
 import pytest
 
 import dask_hpc
-from dask_hpc import SLURMCluster, limits
+from dask_hpc import SLURMCluster
+from dask_hpc.config import memory_limit
 
 LIMIT = "--memory-limit"
 
@@ -51,7 +52,10 @@ def test_a_limit_among_the_workers_options_goes_before_and_stands_there_once(
 
 
 def test_other_options_stay_as_they_are():
-    assert limits.taken_out(["--a 'b c'", "--memory"]) == (None, ["--a 'b c'", "--memory"])
+    assert memory_limit.split_memory_limit(["--a 'b c'", "--memory"]) == (
+        None,
+        ["--a 'b c'", "--memory"],
+    )
 
 
 def test_workers_on_every_batch_system_have_it(site):

@@ -3,7 +3,7 @@
 import pytest
 
 from dask_hpc import ConfigError
-from dask_hpc.local import local_arguments
+from dask_hpc.cluster.local import local_arguments
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ import pytest
 from dask.distributed import Client, Worker, fire_and_forget, get_worker
 
 import dask_hpc
-from dask_hpc import members, recovery, schedulers
-from dask_hpc.members import Kind
-from dask_hpc.walltime import Walltime
+from dask_hpc import batch as batch_systems
+from dask_hpc.resilience import resubmission, tracking
+from dask_hpc.resilience.tracking import JobKind
+from dask_hpc.resilience.walltime import WalltimeManager
 
 from .conftest import until as until_within
 from .test_recovery import end, submissions
@@ -96,7 +97,7 @@ def removals(cluster):
 
 
 def test_a_job_with_workers_of_own_names_that_are_gone_is_given_up(lab, cluster_of, monkeypatch):
-    monkeypatch.setattr(recovery, "LOST", 1.0)
+    monkeypatch.setattr(resubmission, "LOST_AFTER_S", 1.0)
     cluster = cluster_of(*OWN)
     cluster.scale(jobs=1)
     cluster.wait_for_workers(1, timeout=60)
@@ -155,11 +156,11 @@ def test_a_worker_is_asked_which_job_it_belongs_to(lab, monkeypatch, environment
     [("12", "12"), ("12.server", "12"), ("12[3].server.site", "12"), ("$PBS_JOBID", "")],
 )
 def test_the_number_in_an_id(word, number):
-    assert members._number(word) == number
+    assert tracking._number(word) == number
 
 
 def test_the_variables_that_hold_a_jobs_id_are_known_of_each_batch_system():
-    named = {name: batch.job_id_variables for name, batch in schedulers.SCHEDULERS.items()}
+    named = {name: batch.job_id_variables for name, batch in batch_systems.BATCH_SYSTEMS.items()}
     assert [name for name, variables in named.items() if not variables] == ["none"]
 
 
@@ -174,7 +175,7 @@ def test_the_variables_that_hold_a_jobs_id_are_known_of_each_batch_system():
 def test_what_is_lost_with_a_job_that_ends_with_actors_is_told(actors, words):
     worker = SimpleNamespace(actors=[SimpleNamespace(key=key) for key in actors])
     scheduler = SimpleNamespace(workers={"tcp://a": worker})
-    walltime = Walltime(SimpleNamespace(scheduler=scheduler), None)
+    walltime = WalltimeManager(SimpleNamespace(scheduler=scheduler), None)
     assert walltime._lost_words(["tcp://a"]).startswith(words)
 
 
@@ -182,7 +183,7 @@ def test_what_is_lost_with_a_job_that_ends_with_actors_is_told(actors, words):
 
 
 def test_what_came_counts_more_than_what_was_asked_for():
-    kind = Kind({}, 4)
+    kind = JobKind({}, 4)
     kind.saw(2)
     assert kind.workers == 4  # others may be about to come
     kind.saw(2, settled=True)
@@ -270,7 +271,7 @@ def test_workers_that_end_in_order_before_they_did_anything_are_replaced_more_an
         "Another one is submitted in 2 s.",
         "Another one is submitted in 4 s.",
     ]
-    assert cluster.recovery.given_up == 0
+    assert cluster.recovery.abandoned == 0
 
 
 def test_jobs_that_end_without_a_worker_are_given_up_although_they_say_that_all_is_well(lab):
@@ -313,7 +314,7 @@ def worker_under_a_nanny(client):
 def test_a_job_whose_nanny_starts_its_worker_slowly_is_left_alone(
     lab, cluster_of, monkeypatch, slow, how
 ):
-    monkeypatch.setattr(recovery, "LOST", 1.0)
+    monkeypatch.setattr(resubmission, "LOST_AFTER_S", 1.0)
     cluster = cluster_of(slow.preload, nanny=True)
     cluster.scale(jobs=1)
     cluster.wait_for_workers(1, timeout=60)
@@ -333,8 +334,8 @@ def test_a_job_whose_nanny_starts_its_worker_slowly_is_left_alone(
 def test_a_nanny_whose_worker_never_comes_back_loses_its_job_in_the_end(
     lab, cluster_of, monkeypatch, slow
 ):
-    monkeypatch.setattr(recovery, "LOST", 0.5)
-    monkeypatch.setattr(recovery, "RESTARTING", 2.0)
+    monkeypatch.setattr(resubmission, "LOST_AFTER_S", 0.5)
+    monkeypatch.setattr(resubmission, "CLIENT_RESTART_GRACE_S", 2.0)
     cluster = cluster_of(slow.preload, nanny=True)
     cluster.scale(jobs=1)
     cluster.wait_for_workers(1, timeout=60)

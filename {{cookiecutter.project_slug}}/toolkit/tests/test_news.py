@@ -21,11 +21,13 @@ def test_where_nobody_configured_logging_the_bare_lines_are_on_stderr():
 
 
 def test_importing_dask_configures_nothing_that_matters_here():
-    assert spoken("import dask.distributed, dask_hpc.cluster") == ["50 % done", "trouble"]
+    assert spoken("import dask.distributed, dask_hpc.cluster.mixin") == ["50 % done", "trouble"]
 
 
 def test_warnings_of_the_toolkits_modules_are_there_once_too():
-    assert spoken(after="logging.getLogger('dask_hpc.jobs').warning('no list')") == ["no list"]
+    assert spoken(after="logging.getLogger('dask_hpc.batch.watcher').warning('no list')") == [
+        "no list"
+    ]
 
 
 def test_the_lines_go_to_the_stderr_of_the_moment():

@@ -9,9 +9,9 @@ import pytest
 from dask.distributed import Client, KilledWorker, get_worker, wait
 
 import dask_hpc
-from dask_hpc import nodes, recovery
-from dask_hpc.nodes import Nodes
-from dask_hpc.schedulers import SCHEDULERS
+from dask_hpc.batch import BATCH_SYSTEMS
+from dask_hpc.resilience import node_health, resubmission
+from dask_hpc.resilience.node_health import NodeHealth
 
 from .conftest import until
 
@@ -20,13 +20,13 @@ from .conftest import until
 def clock(monkeypatch):
     """Return a clock that the test sets: a list of one value."""
     now = [1000.0]
-    monkeypatch.setattr(nodes.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(node_health.time, "monotonic", lambda: now[0])
     return now
 
 
 def known(clock, *deaths):
     """Nodes where workers died, one after another, as (seconds later, node, tasks that it had)."""
-    nodes = Nodes()
+    nodes = NodeHealth()
     for later, node, tasks in deaths:
         clock[0] += later
         nodes.died(node, f"job on {node}", tasks)
@@ -34,68 +34,68 @@ def known(clock, *deaths):
 
 
 def test_one_death_says_nothing_about_a_node(clock):
-    assert not known(clock, (0, "a", "")).is_deadly("a")
+    assert not known(clock, (0, "a", "")).is_unhealthy("a")
 
 
 def test_workers_that_die_one_after_another_die_of_one_thing(clock):
-    assert not known(clock, (0, "a", ""), (1.2, "a", ""), (1.2, "a", "")).is_deadly("a")
+    assert not known(clock, (0, "a", ""), (1.2, "a", ""), (1.2, "a", "")).is_unhealthy("a")
 
 
 def test_a_node_where_workers_die_twice_and_nowhere_else_is_deadly(clock):
-    assert known(clock, (0, "a", ""), (0.1, "a", ""), (3, "a", "x")).is_deadly("a")
+    assert known(clock, (0, "a", ""), (0.1, "a", ""), (3, "a", "x")).is_unhealthy("a")
 
 
 def test_as_long_as_a_task_may_be_the_reason_the_node_is_not(clock):
     nodes = known(clock, (0, "a", "xy"), (3, "a", "z"))
-    assert not nodes.is_deadly("a")
-    nodes.came_through("x")
-    assert not nodes.is_deadly("a")
-    nodes.came_through("y")
-    assert nodes.is_deadly("a")
+    assert not nodes.is_unhealthy("a")
+    nodes.task_succeeded("x")
+    assert not nodes.is_unhealthy("a")
+    nodes.task_succeeded("y")
+    assert nodes.is_unhealthy("a")
 
 
 def test_where_workers_die_elsewhere_too_it_is_the_tasks(clock):
-    assert not known(clock, (0, "b", ""), (0, "a", ""), (3, "a", "")).is_deadly("a")
+    assert not known(clock, (0, "b", ""), (0, "a", ""), (3, "a", "")).is_unhealthy("a")
 
 
 def test_deaths_of_long_ago_do_not_count(clock):
-    late = nodes.REMEMBERED + 1
-    assert not known(clock, (0, "a", ""), (late, "a", "")).is_deadly("a")
-    assert known(clock, (0, "b", ""), (late, "a", ""), (3, "a", "")).is_deadly("a")
+    late = node_health.MEMORY_S + 1
+    assert not known(clock, (0, "a", ""), (late, "a", "")).is_unhealthy("a")
+    assert known(clock, (0, "b", ""), (late, "a", ""), (3, "a", "")).is_unhealthy("a")
 
 
 def test_a_node_is_not_to_blame_for_deaths_that_the_end_of_the_job_explains(clock):
     nodes = known(clock, (0, "a", ""), (3, "a", ""))
-    nodes.acquit("job on a")
-    assert not nodes.is_deadly("a")
+    nodes.clear_deaths("job on a")
+    assert not nodes.is_unhealthy("a")
 
 
 def test_a_bad_node_is_left_out_for_a_while(clock):
-    known = Nodes()
-    known.condemn("a")
-    assert known.left_out == ["a"]
-    clock[0] += nodes.REMEMBERED + 1
-    assert known.left_out == []
+    known = NodeHealth()
+    known.exclude("a")
+    assert known.excluded == ["a"]
+    clock[0] += node_health.MEMORY_S + 1
+    assert known.excluded == []
 
 
 def test_of_few_nodes_only_the_last_bad_one_is_left_out(clock):
-    known = Nodes()
+    known = NodeHealth()
     for node in "abcd":
         known.seen(node)
-    known.condemn("a")
-    known.condemn("b")
-    assert known.left_out == ["b"]
-    known.condemn("a")
-    assert known.left_out == ["a"]
+    known.exclude("a")
+    known.exclude("b")
+    assert known.excluded == ["b"]
+    known.exclude("a")
+    assert known.excluded == ["a"]
 
 
 def test_of_many_nodes_a_quarter_may_be_left_out(clock):
-    known = Nodes()
+    known = NodeHealth()
     for node in "abcdefghijkl":
         known.seen(node)
     for node in "abcd":
-        known.condemn(node)
-    assert known.left_out == ["b", "c", "d"]
+        known.exclude(node)
+    assert known.excluded == ["b", "c", "d"]
 
 
 @pytest.mark.parametrize(
@@ -115,12 +115,12 @@ def test_of_many_nodes_a_quarter_may_be_left_out(clock):
     ],
 )
 def test_slurm_leaves_nodes_out_beside_those_that_the_user_does(directives, arguments):
-    assert SCHEDULERS["slurm"].leave_out(["a", "b"], directives) == arguments
+    assert BATCH_SYSTEMS["slurm"].exclude_args(["a", "b"], directives) == arguments
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS.values(), ids=SCHEDULERS)
+@pytest.mark.parametrize("scheduler", BATCH_SYSTEMS.values(), ids=BATCH_SYSTEMS)
 def test_without_a_bad_node_no_batch_system_is_asked_for_anything(scheduler):
-    assert scheduler.leave_out([], []) == []
+    assert scheduler.exclude_args([], []) == []
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def kill_a_busy_worker(cluster, client, job, but=()):
 def kill_two_busy_workers(cluster, client, job, but=()):
     """Kill two, so far apart that they do not die of one thing."""
     kill_a_busy_worker(cluster, client, job, but)
-    time.sleep(nodes.AT_ONCE)
+    time.sleep(node_health.BURST_S)
     kill_a_busy_worker(cluster, client, job, but)
 
 
@@ -266,20 +266,20 @@ def test_what_somebody_cancels_meanwhile_is_not_the_nodes_fault(lab, cluster):
     with Client(cluster) as client:
         futures = client.map(lambda i: time.sleep(0.2) or i, range(200), pure=False)
         kill_a_busy_worker(cluster, client, "100")
-        time.sleep(nodes.AT_ONCE)
+        time.sleep(node_health.BURST_S)
         lab.state("100", "CANCELLED", "None", "bad")
         kill_a_busy_worker(cluster, client, "100")
         assert client.gather(futures) == list(range(200))
     [said] = cluster.recovery.said
     assert "Cancelled by somebody else" in said
-    assert cluster.recovery.nodes.left_out == []
+    assert cluster.recovery.nodes.excluded == []
 
 
 @pytest.mark.parametrize("what", ["silent", "died"])
 def test_the_node_of_a_job_whose_workers_no_longer_reach_us_is_left_out(lab, beside, what):
     # They notice it, and end by themselves.
     member = beside.recovery.members["100"]
-    member.came = time.monotonic()
+    member.first_worker_at = time.monotonic()
     setattr(member, what, True)
     lab.state("100", "COMPLETED", "None", "bad")
     until(lambda: "102" in beside.job_ids)
@@ -305,7 +305,7 @@ def test_a_job_whose_workers_die_stays_where_there_is_nothing_to_compare_it_with
 
 
 def test_the_node_of_a_job_whose_workers_are_lost_is_left_out(lab, cluster, monkeypatch):
-    monkeypatch.setattr(recovery, "LOST", 1.0)
+    monkeypatch.setattr(resubmission, "LOST_AFTER_S", 1.0)
     on_two_nodes(lab, cluster)
     os.killpg(int((lab.folder / "100.pid").read_text()), signal.SIGKILL)
     until(lambda: "102" in cluster.job_ids)
@@ -343,7 +343,7 @@ def test_a_job_that_no_other_node_takes_may_run_anywhere(lab, beside):
     real.chmod(0o755)
     lab.state("100", "FAILED", "NonZeroExitCode", "bad")
     until(lambda: "102" in beside.job_ids)
-    assert beside.recovery.nodes.left_out == []
+    assert beside.recovery.nodes.excluded == []
     assert len(beside.recovery.said) == 1
 
 

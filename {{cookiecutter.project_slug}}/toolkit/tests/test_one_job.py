@@ -10,13 +10,14 @@ import dask
 import pytest
 from click.testing import CliRunner
 
-from dask_hpc import cli, one_job
+from dask_hpc.allocation import submit
+from dask_hpc.cli import main
 
 
 @pytest.fixture
 def run(lab, tmp_path):
     (tmp_path / "program.py").write_text("print(1)\n")
-    return lambda *arguments: CliRunner().invoke(cli.main, ["run", *arguments])
+    return lambda *arguments: CliRunner().invoke(main.main, ["run", *arguments])
 
 
 def test_the_script_has_the_values_of_the_yaml_for_each_of_several_nodes(run, lab):
@@ -155,7 +156,7 @@ def test_making_the_script_starts_nothing(lab, monkeypatch):
         raise AssertionError("a scheduler on the login node")
 
     monkeypatch.setattr(distributed.Scheduler, "__init__", started)
-    assert "program.py" in one_job.script(["program.py"], 2)
+    assert "program.py" in submit.script(["program.py"], 2)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_a_folder_that_nodes_may_not_see_is_warned_of(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        one_job,
+        submit,
         "_device",
         {Path("/"): "disk", Path("/tmp"): "disk", Path.home(): home, tmp_path: folder}.get,
     )
@@ -201,7 +202,7 @@ NO_PROGRAMS = {
 def test_what_is_no_program_is_refused_before_it_waits_in_the_queue(lab, tmp_path, name):
     content, line = NO_PROGRAMS[name]
     (tmp_path / name).write_text(content)
-    result = CliRunner().invoke(cli.main, ["run", name])
+    result = CliRunner().invoke(main.main, ["run", name])
     assert result.exit_code == 1
     assert result.output.startswith(f"Error: {line}")
     assert result.output.count("\n") == 1
@@ -219,14 +220,14 @@ def test_what_is_no_program_is_refused_before_it_waits_in_the_queue(lab, tmp_pat
 def test_a_program_that_is_not_there(lab, tmp_path, name, line):
     (tmp_path / "program.py").touch()
     (tmp_path / "folder").mkdir()
-    result = CliRunner().invoke(cli.main, ["run", name])
+    result = CliRunner().invoke(main.main, ["run", name])
     assert (result.exit_code, result.output) == (1, f"Error: {line}\n")
 
 
 def test_our_own_option_after_the_program_is_the_programs_and_that_is_said(lab, tmp_path):
     (tmp_path / "program.py").touch()
     words = ["run", "--jobs", "2", "program.py", "--dry-run", "--jobs=3", "--other"]
-    done = CliRunner().invoke(cli.main, words)
+    done = CliRunner().invoke(main.main, words)
     notes = [line for line in done.output.splitlines() if line.startswith("Note: ")]
     assert [note.split()[1] for note in notes] == ["--dry-run", "--jobs"]
     assert "is for program.py, since it comes after that" in notes[0]
@@ -242,4 +243,4 @@ def test_the_remedy_for_a_notebook_makes_a_program(lab, tmp_path):
     subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
     # Without a kernel's name in it, nbconvert does not know that it is Python.
     [made] = [path.name for path in tmp_path.glob("a.*") if path.suffix != ".ipynb"]
-    one_job.check_program(made)
+    submit.check_program(made)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import dask_hpc
-from dask_hpc import outputs, schedulers
+from dask_hpc import batch as batch_systems
+from dask_hpc.batch import output_files
 
 ME, HOME = getpass.getuser(), str(Path.home())
 OURS = "#SBATCH -e logs/dask-worker-%J.err\n#SBATCH -o logs/dask-worker-%J.out\n"
@@ -40,7 +41,7 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "header", "expected"), CASES)
 def test_output_is_where_the_last_directives_say(name, header, expected):
-    found = outputs.forms(schedulers.get(name), header, "dask-worker", "/w")
+    found = output_files.output_patterns(batch_systems.get(name), header, "dask-worker", "/w")
     assert found == [form if form[0] == "/" else f"/w/{form}" for form in expected]
 
 
@@ -63,14 +64,14 @@ def test_files_of_a_job_and_of_any(tmp_path):
     for number in (7, 17):
         (tmp_path / f"n{number}[x].err").touch()
     form = f"{tmp_path}/n{{job}}[[]x].err"
-    assert outputs.files(form, "7") == [f"{tmp_path}/n7[x].err"]
-    assert outputs.files(form, "8") == [f"{tmp_path}/n8[x].err"]  # it is to be there
-    assert len(outputs.files(form, None)) == 2
-    assert set(outputs.files(f"{tmp_path}/*7[[]x].err", "1")) == {
+    assert output_files.find_files(form, "7") == [f"{tmp_path}/n7[x].err"]
+    assert output_files.find_files(form, "8") == [f"{tmp_path}/n8[x].err"]  # it is to be there
+    assert len(output_files.find_files(form, None)) == 2
+    assert set(output_files.find_files(f"{tmp_path}/*7[[]x].err", "1")) == {
         f"{tmp_path}/n7[x].err",
         f"{tmp_path}/n17[x].err",
     }
-    assert outputs.shown(form, "9") == f"{tmp_path}/n9[x].err"
+    assert output_files.show_pattern(form, "9") == f"{tmp_path}/n9[x].err"
 
 
 def test_slurms_pattern_for_the_user_in_the_folder_is_filled_in_since_slurm_makes_none(

@@ -9,10 +9,11 @@ import pytest
 from distributed import Client, Scheduler, Worker
 from distributed.core import Status
 
-from dask_hpc.errors import TaskTooLong
-from dask_hpc.placing import send_elsewhere, start_left_over
-from dask_hpc.reruns import Reruns
-from dask_hpc.retiring import drain, retire
+from dask_hpc._compat.unrunnable_tasks import restart_unrunnable
+from dask_hpc.errors import TaskExceedsWalltimeError
+from dask_hpc.resilience.draining import drain, retire
+from dask_hpc.resilience.rescheduling import reschedule_off
+from dask_hpc.resilience.task_limits import WalltimeInterruptions
 
 GONE = "tcp://127.0.0.1:9"
 
@@ -51,7 +52,7 @@ def test_a_task_that_has_been_sent_elsewhere_is_not_sent_back():
             task = scheduler.tasks[future.key]
             await until(lambda: task.processing_on)
             for address in (first, second):
-                send_elsewhere(scheduler, [future.key], {address})
+                reschedule_off(scheduler, [future.key], {address})
             assert task.processing_on.address not in (first, second)
             assert task.worker_restrictions.isdisjoint({first, second})
 
@@ -69,12 +70,12 @@ def test_tasks_of_a_worker_that_died_do_not_stay_together():
             tasks = [scheduler.tasks[future.key] for future in futures]
             for task in tasks:  # nobody says any more where they are to run
                 task.worker_restrictions = None
-            send_elsewhere(scheduler, [task.key for task in tasks], {started[0].address})
+            reschedule_off(scheduler, [task.key for task in tasks], {started[0].address})
             places = {task.processing_on.address for task in tasks}
             assert places == {worker.address for worker in started[1:]}
             # And once more, where there are fewer workers than tasks: as evenly as possible.
             away = {worker.address for worker in started[:3]}
-            send_elsewhere(scheduler, [task.key for task in tasks], away)
+            reschedule_off(scheduler, [task.key for task in tasks], away)
             counts = collections.Counter(task.processing_on.address for task in tasks)
             assert counts == {worker.address: 2 for worker in started[3:]}
             await client.cancel(queues)
@@ -91,7 +92,7 @@ def test_tasks_that_need_what_no_worker_has_do_not_keep_others_from_starting():
             await until(lambda: len(scheduler.unrunnable) == 2)
             started.append(await Worker(scheduler.address, nthreads=1))
             await until(lambda: scheduler.running)
-            start_left_over(scheduler)
+            restart_unrunnable(scheduler)
             assert await other == 2
             assert scheduler.tasks[needs.key].state == "no-worker"
 
@@ -116,7 +117,7 @@ def test_a_worker_whose_actor_waits_can_still_be_retired(how):
             if how == "drained":
                 await drain(scheduler, [worker.address], time.monotonic() + 10)
             else:
-                send_elsewhere(scheduler, [future.key], {worker.address})
+                reschedule_off(scheduler, [future.key], {worker.address})
             actor = await future
             assert await actor.value() == 7
             await client.gather(busy)
@@ -135,7 +136,7 @@ def test_a_shuffle_says_itself_where_its_tasks_run():
             plain = client.submit(time.sleep, 2)
             tasks = [barrier.key, output.key, plain.key]
             await until(lambda: all(key in scheduler.tasks for key in tasks))
-            send_elsewhere(scheduler, tasks, {min(scheduler.workers)})
+            reschedule_off(scheduler, tasks, {min(scheduler.workers)})
             restricted = [bool(scheduler.tasks[key].worker_restrictions) for key in tasks]
             assert restricted == [False, False, True]
 
@@ -189,14 +190,14 @@ def test_a_task_that_a_worker_may_be_executing_is_not_begun_elsewhere_beside(tmp
 def test_a_task_that_was_too_long_and_is_tried_again_has_all_its_times_again():
     async def test():
         async with workers("a") as (scheduler, client, _):
-            reruns = Reruns(scheduler)
+            reruns = WalltimeInterruptions(scheduler)
             future = client.submit(time.sleep, 3)
             await until(lambda: future.key in scheduler.tasks)
             task = scheduler.tasks[future.key]
             await until(lambda: task.state == "processing")
             for _ in range(3):
                 reruns.stopped([task], "a job runs for 1 s")
-            with pytest.raises(TaskTooLong):
+            with pytest.raises(TaskExceedsWalltimeError):
                 await future
             await client.retry([future])
             await until(lambda: task.state == "processing")

@@ -3,9 +3,10 @@
 import dask
 import pytest
 
-from dask_hpc import ConfigError, SLURMCluster, config, profiles, schedulers
+from dask_hpc import ConfigError, SLURMCluster, batch
+from dask_hpc.config import profiles, resolve
 
-SLURM = schedulers.get("slurm")
+SLURM = batch.get("slurm")
 GPU = {"queue": "gpu", "cores": 6, "processes": 1, "job-extra-directives": ["--gres=gpu:1"]}
 
 
@@ -27,13 +28,15 @@ def test_a_job_of_a_profile_has_its_keys_and_the_rest_of_the_batch_systems_secti
 
 
 def test_an_argument_goes_before_the_profile(gpu):
-    filled = config.explicit(SLURM, {"config_name": "gpu", "queue": "mine", "cores": None})
+    filled = resolve.resolve_arguments(
+        SLURM, {"config_name": "gpu", "queue": "mine", "cores": None}
+    )
     assert (filled["queue"], filled["cores"]) == ("mine", 6)
 
 
 def test_without_a_profile_nothing_of_one_is_used(gpu):
-    assert config.explicit(SLURM, {})["cores"] == 2
-    assert config.explicit(SLURM, {"config_name": "slurm"})["cores"] == 2
+    assert resolve.resolve_arguments(SLURM, {})["cores"] == 2
+    assert resolve.resolve_arguments(SLURM, {"config_name": "slurm"})["cores"] == 2
 
 
 def test_lists_are_replaced_and_mappings_completed(lab):
@@ -99,7 +102,7 @@ def test_an_argument_that_is_empty_leaves_its_line_out_and_none_does_not(lab, ar
 def test_null_in_a_profile_is_not_read_where_a_job_can_not_be_without(lab):
     nulls = dict.fromkeys(["cores", "memory", "shebang", "worker-command", "cors"])
     with dask.config.set({"jobqueue.big": nulls}):
-        filled = config.explicit(SLURM, {"config_name": "big"})
+        filled = resolve.resolve_arguments(SLURM, {"config_name": "big"})
         text = script("big")
     assert (filled["cores"], filled["memory"]) == (2, "1 GiB")
     assert "cors" not in filled
@@ -149,4 +152,4 @@ def test_an_unknown_profile_is_one_line_with_those_that_there_are(gpu, name):
 def test_what_no_job_can_have_is_said_of_the_profile_that_says_it(lab, profile, line):
     with dask.config.set({"jobqueue.gpu": profile}):
         with pytest.raises(ConfigError, match=line):
-            config.explicit(SLURM, {"config_name": "gpu"})
+            resolve.resolve_arguments(SLURM, {"config_name": "gpu"})

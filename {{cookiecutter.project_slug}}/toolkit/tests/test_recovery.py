@@ -10,8 +10,8 @@ import pytest
 from dask.distributed import Client
 
 import dask_hpc
-from dask_hpc import recovery
-from dask_hpc.schedulers import JobState
+from dask_hpc.batch import JobState
+from dask_hpc.resilience import resubmission
 
 from . import conftest
 
@@ -95,7 +95,7 @@ def test_jobs_cancelled_together_are_told_in_one_line(lab, held):
 
 def test_scaling_by_hand_asks_again_for_what_was_cancelled(lab, held):
     lab.state("100", "CANCELLED", "None", "node1")
-    until(lambda: held.recovery.given_up == 1)
+    until(lambda: held.recovery.abandoned == 1)
     held.scale(jobs=2)
     until(lambda: sorted(held.job_ids) == ["101", "102"])
 
@@ -185,7 +185,7 @@ def test_a_job_put_back_into_the_queue_by_slurm_is_left_to_it(lab, cluster):
 def test_a_job_whose_workers_are_lost_is_given_up_although_slurm_takes_it_for_running(
     lab, cluster, monkeypatch
 ):
-    monkeypatch.setattr(recovery, "LOST", 1.0)
+    monkeypatch.setattr(resubmission, "LOST_AFTER_S", 1.0)
     cluster.scale(jobs=1)
     cluster.wait_for_workers(2, timeout=90)
     end(lab, "100", "RUNNING", "None")
@@ -214,7 +214,7 @@ def test_a_silent_worker_is_given_up_early_only_if_its_node_does_not_answer(
 ):
     cluster.scale(jobs=1)
     cluster.wait_for_workers(2, timeout=90)
-    monkeypatch.setattr(recovery, "unanswered", lambda *_: 60.0 if cut else 0.1)
+    monkeypatch.setattr(resubmission, "unanswered", lambda *_: 60.0 if cut else 0.1)
     with dask.config.set({"distributed.comm.timeouts.tcp": "1s"}):
         os.killpg(int((lab.folder / "100.pid").read_text()), signal.SIGSTOP)
         if cut:
@@ -365,10 +365,10 @@ def asynchronous(function):
 
 
 def test_states_that_say_nothing_new_are_those_of_the_vocabulary():
-    assert set(JobState) > recovery.SITES_FAULT
-    assert set(JobState) > recovery.RENEWED
+    assert set(JobState) > resubmission.INFRASTRUCTURE_FAILURES
+    assert set(JobState) > resubmission.EXPECTED_ENDS
 
 
 def test_the_pause_before_a_job_is_submitted_again_has_a_bound():
-    pauses = [recovery.Recovery._pause(failures) for failures in (1, 2, 3, 7, 2000)]
+    pauses = [resubmission.Resubmitter._pause(failures) for failures in (1, 2, 3, 7, 2000)]
     assert pauses == [1.0, 2.0, 4.0, 60.0, 60.0]

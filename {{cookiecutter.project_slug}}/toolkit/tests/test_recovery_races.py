@@ -9,9 +9,9 @@ import pytest
 from dask.distributed import Client, KilledWorker
 
 import dask_hpc
-import dask_hpc.adaptive
-import dask_hpc.cluster
-from dask_hpc.recovery import History
+import dask_hpc.cluster.adaptive
+import dask_hpc.cluster.mixin
+from dask_hpc.resilience.tracking import RestartHistory
 
 from .test_recovery import submissions, until
 
@@ -96,23 +96,23 @@ def test_two_that_return_at_once_keep_their_own_histories(lab, held, slow):
             await held.workers.pop(name).close()
         recovery = held.recovery
         recovery._returning += 2
-        recovery._spawn(recovery._return(0.1, [History(1)]))
-        recovery._spawn(recovery._return(0.8, [History(1)]))
+        recovery._spawn(recovery._resubmit(0.1, [RestartHistory(1)]))
+        recovery._spawn(recovery._resubmit(0.8, [RestartHistory(1)]))
 
     held.sync(both)
     time.sleep(2)
     lab.says("sbatch", None)
     until(lambda: len(held.job_ids) == 2)
     time.sleep(4)
-    assert len(held.job_ids) == len(held.worker_spec) == held._wanted == 2
+    assert len(held.job_ids) == len(held.worker_spec) == held._target_jobs == 2
     assert all(member.history.failures >= 1 for member in held.recovery.members)
 
 
 def test_what_was_given_up_does_not_keep_adapt_from_later_work(cluster):
     with Client(cluster) as client:
         cluster.adapt(maximum_jobs=2, interval="200ms")
-        cluster.recovery.given_up = 2  # while there was work
-        until(lambda: cluster.recovery.given_up == 0)
+        cluster.recovery.abandoned = 2  # while there was work
+        until(lambda: cluster.recovery.abandoned == 0)
         assert client.submit(abs, -1, pure=False).result(timeout=60) == 1
 
 
@@ -127,7 +127,9 @@ def test_a_slow_cancel_at_close_is_nobody_elses(lab, held, slow):
 
 
 def test_a_scale_that_nobody_waits_for_any_more_breaks_nothing(lab, monkeypatch):
-    monkeypatch.setattr(dask_hpc.cluster, "retire", slowly(dask_hpc.cluster.retire, [3]))
+    monkeypatch.setattr(
+        dask_hpc.cluster.mixin, "retire", slowly(dask_hpc.cluster.mixin.retire, [3])
+    )
 
     async def main():
         async with dask_hpc.SLURMCluster(asynchronous=True) as cluster:
@@ -147,8 +149,8 @@ def test_scaling_down_again_while_results_still_move_loses_none(cluster, monkeyp
     cluster.wait_for_workers(6, 90)
     with Client(cluster) as client:
         kept = client.scatter(list(range(60)), broadcast=False)
-        retire = slowly(dask_hpc.cluster.retire, [2])
-        monkeypatch.setattr(dask_hpc.cluster, "retire", retire)
+        retire = slowly(dask_hpc.cluster.mixin.retire, [2])
+        monkeypatch.setattr(dask_hpc.cluster.mixin, "retire", retire)
         cluster.scale(jobs=2)
         time.sleep(0.7)
         cluster.scale(jobs=1)
@@ -160,9 +162,9 @@ def test_adapt_lets_each_job_go_as_soon_as_its_own_results_have_moved(lab, clust
     cluster.scale(jobs=2)
     cluster.wait_for_workers(4, 60)
     for member in cluster.recovery.members:
-        member.came -= 100
-    retire = slowly(dask_hpc.adaptive.retire, [0, 6])
-    monkeypatch.setattr(dask_hpc.adaptive, "retire", retire)
+        member.first_worker_at -= 100
+    retire = slowly(dask_hpc.cluster.adaptive.retire, [0, 6])
+    monkeypatch.setattr(dask_hpc.cluster.adaptive, "retire", retire)
     cluster.adapt(minimum=0, interval="300ms")
     until(lambda: not cluster.job_ids)
     assert cluster.recovery.said == []

@@ -5,10 +5,10 @@ import math
 import pytest
 
 import dask_hpc
-from dask_hpc import schedulers
-from dask_hpc.schedulers import JobState, JobStatus
+from dask_hpc import batch
+from dask_hpc.batch import JobState, JobStatus
 
-SLURM = schedulers.get("slurm")
+SLURM = batch.get("slurm")
 
 
 # As the manuals have it: sbatch(1), --time; pbs_server_attributes(7B), Duration; sge_types(5),
@@ -73,7 +73,7 @@ NO_WALLTIMES_OF = {
     [(name, text, seconds) for name, table in WALLTIMES.items() for text, seconds in table.items()],
 )
 def test_walltime_is_read_as_the_batch_system_reads_it(name, text, seconds):
-    assert schedulers.get(name).parse_walltime(text) == seconds
+    assert batch.get(name).parse_walltime(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_walltime_is_read_as_the_batch_system_reads_it(name, text, seconds):
     [(name, text) for name, own in NO_WALLTIMES_OF.items() for text in NO_WALLTIMES + own],
 )
 def test_walltime_that_is_not_read_is_refused_in_one_line_with_the_forms(name, text):
-    scheduler = schedulers.get(name)
+    scheduler = batch.get(name)
     with pytest.raises(ValueError, match=r"^walltime .*HH:MM") as error:
         scheduler.parse_walltime(text)
     assert repr(text) in str(error.value)
@@ -89,7 +89,7 @@ def test_walltime_that_is_not_read_is_refused_in_one_line_with_the_forms(name, t
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("scheduler", schedulers.SCHEDULERS.values(), ids=lambda s: s.name)
+@pytest.mark.parametrize("scheduler", batch.BATCH_SYSTEMS.values(), ids=lambda s: s.name)
 def test_the_example_of_a_walltime_is_one_hour(scheduler):
     if scheduler.walltime_key is None:
         assert scheduler.walltime_example == scheduler.walltime_forms == ""
@@ -154,7 +154,7 @@ def test_a_jobs_files_are_found_among_others(name, files, tmp_path):
     ]:
         (folder / file).touch()
     expected = [f"{folder}/{file}" for file in files]
-    assert schedulers.get(name).log_files(str(folder), "dask-worker", "17") == expected
+    assert batch.get(name).log_files(str(folder), "dask-worker", "17") == expected
 
 
 def test_every_slurm_state_has_one_of_ours_and_ended_ones_are_told_apart():
@@ -233,7 +233,7 @@ def test_directives_that_exclude_each_other_are_told_with_the_way_out(words, ski
     ],
 )
 def test_a_jobs_name_in_its_users_own_words_is_known(name, words, names):
-    assert schedulers.get(name).own_names(words, {}) == names
+    assert batch.get(name).own_names(words, {}) == names
 
 
 def test_a_jobs_name_may_come_from_the_environment():
@@ -254,24 +254,24 @@ def test_capacity_of_a_partition_that_is_not_listed_is_an_error(printed):
 
 def test_unknown_batch_system_is_refused_with_the_known_names():
     with pytest.raises(KeyError, match="slurm, pbs, sge, oar, lsf, htcondor, none"):
-        schedulers.get("slrum")
+        batch.get("slrum")
 
 
 def test_none_describes_that_there_is_nothing_to_ask():
-    none = schedulers.get("none")
+    none = batch.get("none")
     assert none.cluster_class is None
     assert none.list_command(["1"]) == none.cancel_command(["1"]) == []
 
 
-@pytest.mark.parametrize("scheduler", schedulers.SCHEDULERS.values(), ids=lambda s: s.name)
+@pytest.mark.parametrize("scheduler", batch.BATCH_SYSTEMS.values(), ids=lambda s: s.name)
 def test_description_names_a_class_and_a_section_that_exist(scheduler):
     import dask_hpc
-    from dask_hpc import config
+    from dask_hpc.config import files as config_files
 
     if scheduler.cluster_class is None:
         return
     assert getattr(dask_hpc, scheduler.cluster_class).batch is scheduler
-    keys = config.packaged()[scheduler.section]
+    keys = config_files.jobqueue_defaults()[scheduler.section]
     own = {scheduler.account_key, scheduler.queue_key, scheduler.walltime_key} - {None}
     assert own | {*scheduler.required, *scheduler.unasked} <= keys.keys()
     assert isinstance(keys["job-extra-directives"], scheduler.directives_type)

@@ -5,9 +5,10 @@ import time
 
 import pytest
 
-from dask_hpc import schedulers
-from dask_hpc.schedulers import JobState, JobStatus
-from dask_hpc.schedulers.base import merged, read_duration, since
+from dask_hpc import batch
+from dask_hpc.batch import JobState, JobStatus
+from dask_hpc.batch.parsing import parse_duration, seconds_since
+from dask_hpc.batch.state import merged
 
 # OpenPBS 23.06, as it answered `qstat -f`, shortened; a value goes on after 78 characters. The last
 # jobs are Torque's, which keeps ended ones listed for a while; its exit codes are of its
@@ -278,14 +279,14 @@ READ = {
 @pytest.mark.parametrize("name", READ)
 def test_a_list_is_read_with_states_reasons_and_nodes(name):
     printed, expected = READ[name]
-    assert schedulers.get(name).parse_list(printed) == expected
+    assert batch.get(name).parse_list(printed) == expected
 
 
 def test_how_long_a_job_has_run_is_told_where_the_list_says_it(monkeypatch):
     now = time.mktime((2026, 11, 25, 23, 0, 0, 0, 0, -1))
-    monkeypatch.setattr("dask_hpc.schedulers.base.time.time", lambda: now)
+    monkeypatch.setattr("dask_hpc.batch.base.time.time", lambda: now)
     times = {
-        name: {job.job: (job.elapsed, job.left) for job in schedulers.get(name).parse_list(printed)}
+        name: {job.job: (job.elapsed, job.left) for job in batch.get(name).parse_list(printed)}
         for name, (printed, _) in READ.items()
     }
     assert times["pbs"]["18"] == (1205, 2395)
@@ -297,19 +298,19 @@ def test_how_long_a_job_has_run_is_told_where_the_list_says_it(monkeypatch):
 
 @pytest.mark.parametrize("text", ["INVALID", "", "soon", "9:99:99:99"])
 def test_what_is_no_time_is_none(text):
-    assert read_duration(text) is None
-    assert since(text, "%Y-%m-%d") is None
+    assert parse_duration(text) is None
+    assert seconds_since(text, "%Y-%m-%d") is None
 
 
 @pytest.mark.parametrize("name", READ)
 @pytest.mark.parametrize("printed", ["", "\n", "Welcome!\n", "<?xml version='1.0'?>\n<broken"])
 def test_a_list_without_jobs_is_empty(name, printed):
-    assert schedulers.get(name).parse_list(printed) == []
+    assert batch.get(name).parse_list(printed) == []
 
 
 @pytest.mark.parametrize("name", READ)
 def test_all_jobs_are_in_one_list_call_and_in_one_cancel_call(name):
-    scheduler = schedulers.get(name)
+    scheduler = batch.get(name)
     assert scheduler.cancel_command(["1", "2", "3"])[1:] == ["1", "2", "3"]
     words = scheduler.list_command(["1", "2", "3"])
     # Grid Engine lists the user's jobs, all of them.
@@ -318,7 +319,7 @@ def test_all_jobs_are_in_one_list_call_and_in_one_cancel_call(name):
 
 @pytest.mark.parametrize("name", READ)
 def test_every_state_of_a_list_is_one_of_ours_and_most_are_not_over(name):
-    states = schedulers.get(name).states.values()
+    states = batch.get(name).states.values()
     assert all(isinstance(state, JobState) for state in states)
     assert {JobState.PENDING, JobState.RUNNING} <= set(states)
     assert JobState.DONE in states
@@ -361,7 +362,7 @@ def test_every_state_of_a_list_is_one_of_ours_and_most_are_not_over(name):
     ],
 )
 def test_a_reason_is_put_into_plain_words_with_its_own_after_them(name, reason, words):
-    explained = schedulers.get(name).explain(reason)
+    explained = batch.get(name).explain(reason)
     assert words in explained
     assert explained.endswith(f"({reason})")
 
@@ -393,7 +394,7 @@ BANNER = "Maintenance on 24 Dec. 2026, tickets to 4711\n17\t18\n"
     ],
 )
 def test_a_jobs_id_is_found_behind_a_sites_banner(name, printed, job):
-    pattern = schedulers.get(name).job_id_pattern
+    pattern = batch.get(name).job_id_pattern
     for text in (printed, f"{printed}\n", f"{BANNER}{printed}\n", f"{printed}\r\n{BANNER}"):
         assert re.search(pattern, text)["job_id"] == job
 
@@ -401,7 +402,7 @@ def test_a_jobs_id_is_found_behind_a_sites_banner(name, printed, job):
 @pytest.mark.parametrize("name", ["slurm", *READ])
 @pytest.mark.parametrize("printed", [BANNER, "", "OAR_JOB_ID=-5\n", "error 7\n"])
 def test_no_jobs_id_is_found_where_there_is_none(name, printed):
-    assert re.search(schedulers.get(name).job_id_pattern, printed) is None
+    assert re.search(batch.get(name).job_id_pattern, printed) is None
 
 
 @pytest.mark.parametrize(
@@ -425,7 +426,7 @@ def test_no_jobs_id_is_found_where_there_is_none(name, printed):
     ],
 )
 def test_a_command_that_failed_only_since_jobs_are_over_is_told_from_others(name, lines, over):
-    assert schedulers.get(name).says_over(lines) is over
+    assert batch.get(name).means_already_gone(lines) is over
 
 
 @pytest.mark.parametrize(
@@ -447,14 +448,14 @@ def test_a_command_that_failed_only_since_jobs_are_over_is_told_from_others(name
     ],
 )
 def test_a_batch_systems_version_is_told(name, printed, version):
-    scheduler = schedulers.get(name)
+    scheduler = batch.get(name)
     assert scheduler.parse_settings(printed) == {"version": version}
     assert scheduler.parse_settings("") == {}
     assert scheduler.settings_command
 
 
 def test_the_capacity_of_a_grid_engine_queue_is_all_of_its_slots():
-    sge = schedulers.get("sge")
+    sge = batch.get("sge")
     printed = (
         "CLUSTER QUEUE                   CQLOAD   USED    RES  AVAIL  TOTAL aoACDS  cdsuE  \n"
         "--------------------------------------------------------------------------------\n"
@@ -468,7 +469,7 @@ def test_the_capacity_of_a_grid_engine_queue_is_all_of_its_slots():
 
 
 def test_the_capacity_of_an_htcondor_pool_is_that_of_its_slots():
-    htcondor = schedulers.get("htcondor")
+    htcondor = batch.get("htcondor")
     assert htcondor.parse_capacity("64\n64\n128\n") == 256
     with pytest.raises(ValueError, match="no slots"):
         htcondor.parse_capacity("")
@@ -534,13 +535,13 @@ ACCOUNTS = {
 @pytest.mark.parametrize("name", ACCOUNTS)
 def test_how_a_job_ended_is_read_out_of_the_accounting(name):
     printed, statuses = ACCOUNTS[name]
-    read = schedulers.get(name).parse_accounting(f"{BANNER}{printed}")
+    read = batch.get(name).parse_accounting(f"{BANNER}{printed}")
     assert read == statuses
 
 
 @pytest.mark.parametrize("name", ["slurm", *READ])
 def test_the_accounting_is_asked_about_all_jobs(name):
-    commands = schedulers.get(name).accounting_commands(["1", "2"])
+    commands = batch.get(name).accounting_commands(["1", "2"])
     assert bool(commands) == (name in ACCOUNTS)
     words = re.split(r"\W", " ".join(word for command in commands for word in command))
     assert not commands or {"1", "2"} <= set(words)
@@ -576,7 +577,7 @@ def test_the_accounting_is_asked_about_all_jobs(name):
     ],
 )
 def test_an_array_is_one_job(name, printed, status):
-    assert schedulers.get(name).parse_list(printed) == [status]
+    assert batch.get(name).parse_list(printed) == [status]
 
 
 def test_an_array_ends_with_its_last_task_and_in_the_way_of_the_worst():
@@ -605,5 +606,5 @@ def test_variables_that_change_what_is_read_are_left_out_and_those_that_say_wher
     name, changes, stays
 ):
     environ = dict.fromkeys([*changes.split(), *stays.split(), "LC_ALL", "PATH"], "own")
-    left = schedulers.get(name).reading(environ)
+    left = batch.get(name).reading(environ)
     assert left == {**dict.fromkeys([*stays.split(), "PATH"], "own"), "LC_ALL": "C"}

@@ -10,9 +10,9 @@ import pytest
 from distributed import Security
 
 import dask_hpc
-from dask_hpc import starting
+from dask_hpc.cluster import start_errors
+from dask_hpc.cluster.local import LocalCluster
 from dask_hpc.errors import StartError
-from dask_hpc.local import LocalCluster
 
 ANY = {"dashboard_address": ":0"}
 KEYS = Security(
@@ -126,7 +126,7 @@ def test_the_same_on_an_event_loop(lab, busy):
 def test_a_port_of_the_systems():
     refused = RuntimeError("Scheduler failed to start.")
     refused.__cause__ = PermissionError(errno.EACCES, "Permission denied")
-    what, remedy = starting.explain(refused, {"port": 80})
+    what, remedy = start_errors.explain(refused, {"port": 80})
     assert what == "port 80 is one of the system's"
     assert "1024" in remedy
 
@@ -135,7 +135,7 @@ def test_what_is_not_known_is_shown_and_no_remedy_is_named():
     error = RuntimeError("Cluster failed to start: Scheduler failed to start.")
     error.__cause__ = RuntimeError("Scheduler failed to start.")
     error.__cause__.__cause__ = KeyError("zulu")
-    assert starting.explain(error, {"port": 1}) == ("KeyError: zulu", "")
+    assert start_errors.explain(error, {"port": 1}) == ("KeyError: zulu", "")
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_interfaces_of_containers_are_named_last(monkeypatch):
     there = ["veth0a1", "lo", "docker0", "eth1", "ib0"]
     monkeypatch.setattr("psutil.net_if_addrs", lambda: dict.fromkeys(there))
     error = ValueError(f"'ib7' is not a valid network interface. Valid ones are: {there}")
-    what, remedy = starting.explain(error, {})
+    what, remedy = start_errors.explain(error, {})
     assert (
         what == "this computer has no network interface ib7 (it has: eth1, ib0, docker0, veth0a1)"
     )

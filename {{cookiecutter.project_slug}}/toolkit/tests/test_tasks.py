@@ -2,7 +2,7 @@
 
 import asyncio
 
-from dask_hpc.tasks import Tasks
+from dask_hpc._asyncio import BackgroundTasks
 
 
 def test_an_error_of_a_task_that_nobody_waits_for_is_logged(caplog):
@@ -10,7 +10,7 @@ def test_an_error_of_a_task_that_nobody_waits_for_is_logged(caplog):
         raise ValueError("the reason")
 
     async def life():
-        tasks = Tasks("Moving")
+        tasks = BackgroundTasks("Moving")
         tasks.spawn(fail())
         await tasks.over()
 
@@ -31,7 +31,7 @@ def test_tasks_are_over_when_they_have_tidied_up_after_being_cancelled(caplog):
             tidy.append(True)
 
     async def life():
-        tasks = Tasks("Moving")
+        tasks = BackgroundTasks("Moving")
         tasks.spawn(work())
         await asyncio.sleep(0)
         tasks.cancel()
@@ -44,7 +44,7 @@ def test_tasks_are_over_when_they_have_tidied_up_after_being_cancelled(caplog):
 
 def test_the_task_that_cancels_the_others_goes_on():
     async def life():
-        tasks, seen = Tasks("Moving"), []
+        tasks, seen = BackgroundTasks("Moving"), []
 
         async def work():
             tasks.cancel()

@@ -11,8 +11,8 @@ import pytest
 from dask.distributed import Client, Security
 
 import dask_hpc
-from dask_hpc import tls
-from dask_hpc.local import LocalCluster
+from dask_hpc._compat import tls_error_queue
+from dask_hpc.cluster.local import LocalCluster
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +69,13 @@ def read_after_another_broke(security):
     try:
         return read(sound)
     finally:
-        tls.forget_errors()
+        tls_error_queue.forget_errors()
         for end in (sound, other_end, server):
             end.close()
 
 
 def test_a_connection_that_breaks_leaves_the_others_alone(security):
-    said = read_after_another_broke(tls.apart(security))
+    said = read_after_another_broke(tls_error_queue.isolate(security))
     assert said is ssl.SSLWantReadError  # there is nothing to read yet
 
 
@@ -103,8 +103,8 @@ class Refused:
 )
 def test_what_the_system_refuses_leaves_no_error_behind(security, monkeypatch, method, arguments):
     forgotten = []
-    monkeypatch.setattr(tls, "forget_errors", lambda: forgotten.append("all"))
-    ends = connected(tls.apart(security))
+    monkeypatch.setattr(tls_error_queue, "forget_errors", lambda: forgotten.append("all"))
+    ends = connected(tls_error_queue.isolate(security))
     assert [read(end) for end in ends] == [ssl.SSLWantReadError] * 2
     assert forgotten == []  # at every such read it would take time
     for end in ends:
@@ -117,15 +117,15 @@ def test_what_the_system_refuses_leaves_no_error_behind(security, monkeypatch, m
 
 
 def test_the_keys_and_all_else_stay_as_they_are(security):
-    ours = tls.apart(security)
+    ours = tls_error_queue.isolate(security)
     assert isinstance(ours, Security)
     assert repr(ours) == repr(security)
     assert [getattr(ours, n) for n in Security.__slots__] == [
         getattr(security, n) for n in Security.__slots__
     ]
     assert repr(copy.deepcopy(ours)) == repr(security)
-    assert tls.apart(ours) is ours
-    assert tls.apart(None) is None
+    assert tls_error_queue.isolate(ours) is ours
+    assert tls_error_queue.isolate(None) is None
 
 
 def test_a_security_of_a_users_own_class_is_left_as_it_is():
@@ -133,14 +133,14 @@ def test_a_security_of_a_users_own_class_is_left_as_it_is():
         pass
 
     own = Own()
-    assert tls.apart(own) is own
+    assert tls_error_queue.isolate(own) is own
 
 
 def test_a_clusters_scheduler_and_its_clients_connect_so(lab, tmp_path):
     arguments = {"security": True, "shared_temp_directory": str(tmp_path)}
     with dask_hpc.SLURMCluster(**arguments) as cluster, Client(cluster) as client:
         for security in (cluster.security, cluster.scheduler.security, client.security):
-            assert isinstance(security, tls.ApartSecurity)
+            assert isinstance(security, tls_error_queue.IsolatedSecurity)
         assert client.run_on_scheduler(lambda: 42) == 42
 
 
@@ -149,8 +149,8 @@ def test_so_does_a_client_that_is_made_before_its_cluster_is_started(lab, tmp_pa
         arguments = {"security": True, "shared_temp_directory": str(tmp_path)}
         cluster = dask_hpc.SLURMCluster(asynchronous=True, **arguments)
         async with Client(cluster, asynchronous=True) as client:
-            assert isinstance(client.security, tls.ApartSecurity)
-            assert isinstance(cluster.scheduler.security, tls.ApartSecurity)
+            assert isinstance(client.security, tls_error_queue.IsolatedSecurity)
+            assert isinstance(cluster.scheduler.security, tls_error_queue.IsolatedSecurity)
         await cluster.close()
 
     asyncio.run(made())
@@ -158,5 +158,5 @@ def test_so_does_a_client_that_is_made_before_its_cluster_is_started(lab, tmp_pa
 
 def test_so_does_a_local_cluster(security):
     with LocalCluster(security=security, n_workers=0, dashboard_address=None) as cluster:
-        assert isinstance(cluster.security, tls.ApartSecurity)
-        assert isinstance(cluster.scheduler.security, tls.ApartSecurity)
+        assert isinstance(cluster.security, tls_error_queue.IsolatedSecurity)
+        assert isinstance(cluster.scheduler.security, tls_error_queue.IsolatedSecurity)

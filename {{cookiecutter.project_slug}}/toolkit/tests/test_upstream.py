@@ -22,10 +22,10 @@ from distributed.core import Status
 from distributed.deploy import Cluster
 
 import dask_hpc
-from dask_hpc import config, profiles
-from dask_hpc._jobqueue import dask_jobqueue
-from dask_hpc.placing import BARRIER, start_left_over
-from dask_hpc.retiring import unanswered
+from dask_hpc._compat.jobqueue_import import dask_jobqueue
+from dask_hpc._compat.unrunnable_tasks import BARRIER, restart_unrunnable
+from dask_hpc.config import files, profiles
+from dask_hpc.resilience.draining import unanswered
 
 
 def test_whether_a_handler_takes_a_comm_is_cached_in_expects_comm():
@@ -190,7 +190,7 @@ def test_a_task_that_may_run_on_others_is_forgotten_where_its_worker_is_gone():
             async with distributed.Worker(scheduler.address):
                 assert await client.submit(abs, -2) == 2
                 assert scheduler.tasks[future.key].state == "no-worker"
-                start_left_over(scheduler)
+                restart_unrunnable(scheduler)
                 assert await future == 1
 
     asyncio.run(forgotten())
@@ -250,7 +250,7 @@ def test_a_cluster_can_be_closed_without_its_scheduler():
 
 def test_a_job_reads_its_section_while_it_is_made_and_again_where_an_argument_is_none(lab):
     """So a section that is there for that moment decides (`profiles.read_as`)."""
-    keys = {**config.packaged()["slurm"], "cores": 3, "memory": "1 GiB", "walltime": None}
+    keys = {**files.jobqueue_defaults()["slurm"], "cores": 3, "memory": "1 GiB", "walltime": None}
     with profiles.read_as(keys) as name:
         job = dask_jobqueue.slurm.SLURMJob(
             "tcp://x", name="x", config_name=name, walltime=None, interface=""

@@ -8,9 +8,10 @@ import pytest
 from dask.distributed import Client
 
 import dask_hpc
-from dask_hpc import ConfigError, config, schedulers
-from dask_hpc.config_check import findings
-from dask_hpc.usage import Idleness, Usage
+from dask_hpc import ConfigError, batch
+from dask_hpc.accounting import IdleTimer, UsageTotals
+from dask_hpc.config import options as config_options
+from dask_hpc.config.lint import lint
 
 HOUR = 3600
 
@@ -31,7 +32,7 @@ def clock():
 @pytest.fixture
 def usage(clock):
     """Of jobs of 8 cores."""
-    return Usage(8, clock)
+    return UsageTotals(8, clock)
 
 
 def work(usage, clock, seconds, busy_cores):
@@ -100,7 +101,7 @@ def scheduler(transitions=0, processing=0, queued=0, unrunnable=0, workers=1):
     ],
 )
 def test_idle_is_who_has_workers_and_nothing_to_do_and_nobody_waiting(clock, busy):
-    idleness = Idleness(clock)
+    idleness = IdleTimer(clock)
     idleness.seconds(scheduler())
     idleness.seconds(scheduler())
     clock.now += 10
@@ -116,7 +117,7 @@ def test_idle_is_who_has_workers_and_nothing_to_do_and_nobody_waiting(clock, bus
 def heard(monkeypatch):
     """Return a list that fills with what is said to the user."""
     lines = []
-    monkeypatch.setattr("dask_hpc.usage.news.say", lines.append)
+    monkeypatch.setattr("dask_hpc.accounting.news.say", lines.append)
     return lines
 
 
@@ -176,21 +177,21 @@ def test_what_was_used_is_said_at_close(lab, heard):
 )
 def test_the_limit_is_the_configurations_or_the_arguments(written, argument, seconds):
     with dask.config.set({"dask-hpc.idle-timeout": written}):
-        assert config.idle_timeout(argument) == seconds
+        assert config_options.idle_timeout(argument) == seconds
 
 
 @pytest.mark.parametrize("value", [30, "30", "half an hour", "", True, -1, ["1 h"]])
 def test_a_limit_without_a_unit_is_refused_and_named_by_setup(value):
     with dask.config.set({"dask-hpc.idle-timeout": value}):
         with pytest.raises(ConfigError, match=r"^dask-hpc.idle-timeout in jobqueue.yaml: must be"):
-            config.idle_timeout()
-    [line] = findings([("file", {"dask-hpc": {"idle-timeout": value}})])
+            config_options.idle_timeout()
+    [line] = lint([("file", {"dask-hpc": {"idle-timeout": value}})])
     assert line.startswith("file: dask-hpc.idle-timeout: must be a time with its unit, like")
 
 
 def test_an_argument_that_is_no_time_is_one_line():
     with pytest.raises(ConfigError, match=r"^idle_timeout= must be a time"):
-        config.idle_timeout("soon")
+        config_options.idle_timeout("soon")
 
 
 def test_without_a_batch_system_the_argument_is_left_aside(monkeypatch):
@@ -221,7 +222,7 @@ def test_without_a_batch_system_the_argument_is_left_aside(monkeypatch):
     ],
 )
 def test_what_a_job_holds_is_counted_and_not_its_workers_threads(lab, name, arguments, cores):
-    cls = getattr(dask_hpc, schedulers.get(name).cluster_class)
+    cls = getattr(dask_hpc, batch.get(name).cluster_class)
     options = {"dashboard_address": ":0", "interface": "lo"}
     with cls(cores=3, processes=1, memory="1 GiB", scheduler_options=options, **arguments) as made:
         assert made.meter.usage.cores == cores

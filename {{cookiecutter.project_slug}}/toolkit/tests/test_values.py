@@ -7,15 +7,18 @@ import pytest
 from dask.utils import parse_bytes
 
 import dask_hpc
-from dask_hpc import SLURMCluster, config, doubts, schedulers, values
+from dask_hpc import SLURMCluster, batch
+from dask_hpc.config import files, resolve, validators, warnings
 
-SLURM = schedulers.get("slurm")
+SLURM = batch.get("slurm")
 TWO = [2, 2.0, np.int64(2), np.int8(2), np.float32(2), np.uint16(2), np.array(2)]
 
 
 @pytest.mark.parametrize("two", TWO, ids=lambda value: type(value).__name__)
 def test_whole_numbers_of_every_kind_are_taken_everywhere(lab, two):
-    filled = config.explicit(SLURM, {"cores": two, "processes": two, "death_timeout": two})
+    filled = resolve.resolve_arguments(
+        SLURM, {"cores": two, "processes": two, "death_timeout": two}
+    )
     assert [filled[name] for name in ("cores", "processes", "death_timeout")] == [2, 2, 2]
     assert type(filled["cores"]) is type(filled["processes"]) is int
     lab.hold()
@@ -31,8 +34,8 @@ def test_whole_numbers_of_every_kind_are_taken_everywhere(lab, two):
 
 @pytest.mark.parametrize("bad", [2.5, "2", True, np.True_, None, math.nan, math.inf, [2], 2 + 0j])
 def test_other_things_are_no_whole_number(bad):
-    assert values.whole(bad) is None
-    assert "must be a whole number" in values.count(bad)
+    assert validators.as_whole_number(bad) is None
+    assert "must be a whole number" in validators.check_count(bad)
 
 
 def test_what_is_rounded_to_whole_jobs_may_be_a_fraction(lab):
@@ -61,8 +64,8 @@ def test_what_is_rounded_to_whole_jobs_may_be_a_fraction(lab):
     ],
 )
 def test_memory_may_be_a_number_of_bytes_and_in_any_unit(lab, value, size):
-    assert values.memory(value) == ""
-    filled = config.explicit(SLURM, {"memory": value})
+    assert validators.check_memory(value) == ""
+    filled = resolve.resolve_arguments(SLURM, {"memory": value})
     assert parse_bytes(filled["memory"]) == size
     lab.hold()
     with SLURMCluster(memory=value) as cluster:
@@ -75,7 +78,7 @@ def test_memory_may_be_a_number_of_bytes_and_in_any_unit(lab, value, size):
 
 @pytest.mark.parametrize("value", [16, "16", 0, -1, True, None, math.nan, math.inf, "much", [1]])
 def test_what_can_be_no_memory_is_said(value):
-    assert values.unreadable_memory(value)
+    assert validators.check_memory_amount(value)
 
 
 @pytest.mark.filterwarnings("ignore::dask_hpc.ConfigWarning")
@@ -87,7 +90,7 @@ def test_a_name_for_jobs_fits_into_a_line_and_a_file(lab):
     with SLURMCluster(job_name=longest):
         (lab.folder / f"{longest}-4294967295.out").touch()
     line = r"a name of 241 characters is too long .* give 240"
-    with pytest.raises(config.ConfigError, match=line):
+    with pytest.raises(files.ConfigError, match=line):
         SLURMCluster(job_name=longest + "x")
 
 
@@ -107,7 +110,7 @@ def test_a_clusters_name_fits_into_the_workers_command(lab):
     ],
 )
 def test_a_name_that_is_changed_is_said(lab, monkeypatch, arguments, line):
-    monkeypatch.setattr(doubts, "_said", set())
+    monkeypatch.setattr(warnings, "_said", set())
     with pytest.warns(dask_hpc.ConfigWarning, match=line):
         SLURMCluster(**arguments).close()
 
@@ -130,4 +133,4 @@ def test_a_clusters_name_that_works_is_left_alone(lab, name):
     ],
 )
 def test_a_clusters_name_is_one_word_in_which_the_jobs_shell_fills_in_variables(given, becomes):
-    assert values.cluster_name(given) == becomes
+    assert validators.clean_cluster_name(given) == becomes

@@ -9,7 +9,7 @@ import pytest
 
 HERE = Path(sys.prefix, "lib", f"python3.{sys.version_info[1]}", "site-packages")
 PYTHON = Path(sys.base_prefix, "bin", f"python3.{sys.version_info[1]}")
-SETUP = "from dask_hpc.cli import main; main(['jobs'], prog_name='dask hpc')"
+SETUP = "from dask_hpc.cli.main import main; main(['jobs'], prog_name='dask hpc')"
 MAKE = "import dask_hpc; dask_hpc.get_cluster"
 
 
@@ -76,11 +76,11 @@ def test_without_anything_in_front_nothing_is_said(run):
 def test_dask_and_distributed_of_two_versions(monkeypatch):
     from importlib import metadata
 
-    from dask_hpc import ConfigError, versions
+    from dask_hpc import ConfigError, _versions
 
     real = metadata.version("dask")
     monkeypatch.setattr(metadata.distribution("distributed").__class__, "version", real)
-    versions.check()
+    _versions.check()
     monkeypatch.undo()
 
     class Old:
@@ -95,4 +95,4 @@ def test_dask_and_distributed_of_two_versions(monkeypatch):
     _real = metadata.distribution
     monkeypatch.setattr(metadata, "distribution", distribution)
     with pytest.raises(ConfigError, match=f"dask {real} and distributed 2026.7.1 do not work toge"):
-        versions.check()
+        _versions.check()

@@ -9,10 +9,11 @@ import pytest
 from distributed.deploy.cluster import Cluster
 
 import dask_hpc
-from dask_hpc import schedulers, waiting
-from dask_hpc.recovery import describe_ends
-from dask_hpc.schedulers import JobState, JobStatus
-from dask_hpc.waiting import Line
+from dask_hpc import batch
+from dask_hpc._output.status_line import StatusLine
+from dask_hpc.batch import JobState, JobStatus
+from dask_hpc.cluster import wait
+from dask_hpc.resilience.resubmission import describe_ends
 
 from .test_recovery import until
 
@@ -30,7 +31,7 @@ Cell.__module__ = "ipykernel.iostream"
 
 
 def shown(stream):
-    line = Line(stream)
+    line = StatusLine(stream)
     line.show("0 of 2 workers; job 7 pending")
     line.show("0 of 2 workers; job 7 pending")
     line.show("1 of 2 workers")
@@ -51,7 +52,7 @@ def test_in_a_terminal_one_line_is_written_over_and_taken_away():
 def test_a_terminals_line_is_cut_where_it_ends(monkeypatch):
     monkeypatch.setenv("COLUMNS", "20")
     stream = Terminal()
-    Line(stream).show("0 of 2 workers; job 7 pending: your limit is reached")
+    StatusLine(stream).show("0 of 2 workers; job 7 pending: your limit is reached")
     assert stream.getvalue() == "\r\x1b[K0 of 2 workers; job"
 
 
@@ -66,7 +67,7 @@ def test_in_a_notebook_the_line_is_on_stdout_and_ends_with_what_came_of_it(monke
 
 def test_without_a_stderr_nothing_is_shown_and_nothing_breaks(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
-    line = Line()
+    line = StatusLine()
     line.show("0 of 2 workers")
     line.end()
 
@@ -121,7 +122,7 @@ def test_workers_that_were_awaited_are_in_the_clusters_own_list(lab, monkeypatch
 
 def test_a_cluster_whose_list_is_not_told_of_workers_does_not_wait_for_ever(lab, monkeypatch):
     monkeypatch.setattr(Cluster, "_update_worker_status", lambda self, *message: None)
-    monkeypatch.setattr(waiting, "BEHIND", 1.0)
+    monkeypatch.setattr(wait, "INFO_LAG_S", 1.0)
     with dask_hpc.SLURMCluster() as cluster:
         cluster.scale(jobs=1)
         cluster.wait_for_workers(2, timeout=90)
@@ -152,7 +153,7 @@ def test_the_nodes_of_few_jobs_that_end_for_one_reason_are_named():
         JobStatus("8", JobState.FAILED, "NonZeroExitCode", "node2"),
         JobStatus("9", JobState.PREEMPTED, "", "node3"),
     ]
-    assert describe_ends(schedulers.get("slurm"), ended) == (
+    assert describe_ends(batch.get("slurm"), ended) == (
         "job 7 ended on node1, failed: its command failed (NonZeroExitCode); "
         "job 8 ended on node2, failed: its command failed (NonZeroExitCode); "
         "job 9 ended on node3, preempted"

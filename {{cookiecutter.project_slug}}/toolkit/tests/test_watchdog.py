@@ -15,7 +15,9 @@ import pytest
 import yaml
 
 import dask_hpc
-from dask_hpc import guard, registry, schedulers, watchdog
+from dask_hpc import batch
+from dask_hpc.watchdog import client, registry
+from dask_hpc.watchdog import process as watchdog_process
 
 from . import conftest
 
@@ -66,7 +68,7 @@ class Site:
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(guard.tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr(client.tempfile, "tempdir", str(tmp_path / "tmp"))
     return Site(tmp_path)
 
 
@@ -78,7 +80,7 @@ about, tempfile.tempdir = json.loads(sys.argv[1]), sys.argv[2]
 async def main():
     cluster = guard.Guard(lambda: about, lambda text: print(text, flush=True))
     for job in ("7", "8", "9"):
-        with cluster.submission():
+        with cluster.record_submission():
             cluster.note(job, False)
     cluster.note("8", True)
     print(cluster._process.pid, flush=True)
@@ -109,9 +111,9 @@ def parent(site, then="time.sleep(600)"):
         process.communicate()
 
 
-@pytest.mark.parametrize("name", schedulers.SCHEDULERS)
+@pytest.mark.parametrize("name", batch.BATCH_SYSTEMS)
 def test_every_cancel_command_ends_with_the_jobs(name):
-    command = schedulers.get(name).cancel_command
+    command = batch.get(name).cancel_command
     if name != "none":
         assert command(["1", "2"]) == [*command([]), "1", "2"]
 
@@ -206,7 +208,7 @@ def test_it_cancels_in_the_environment_that_it_is_given(site):
 def test_a_job_whose_id_nobody_has_read_is_cancelled_too(site):
     then = (
         "import contextlib; stack = contextlib.ExitStack();"
-        "print(stack.enter_context(cluster.submission()).name, flush=True); time.sleep(600)"
+        "print(stack.enter_context(cluster.record_submission()).name, flush=True); time.sleep(600)"
     )
     with parent(site, then) as (process, pid):
         answer = Path(process.stdout.readline().strip())
@@ -220,9 +222,9 @@ def test_a_job_whose_id_nobody_has_read_is_cancelled_too(site):
 
 
 def test_a_submission_that_takes_long_holds_up_no_other_job(site, monkeypatch):
-    monkeypatch.setattr(watchdog, "SOON", 0.1)
-    monkeypatch.setattr(watchdog, "LATE", 0.5)
-    child = watchdog.Child(os.getpid(), site.about)
+    monkeypatch.setattr(watchdog_process, "SOON", 0.1)
+    monkeypatch.setattr(watchdog_process, "LATE", 0.5)
+    child = watchdog_process.Watchdog(os.getpid(), site.about)
     child.take("+ 7")
     child.take(f"? {site.folder / 'never'}")
     assert child.finish()
@@ -231,8 +233,8 @@ def test_a_submission_that_takes_long_holds_up_no_other_job(site, monkeypatch):
 
 def test_after_a_clean_close_nothing_is_left(site):
     async def life():
-        cluster = guard.Guard(lambda: site.about, pytest.fail)
-        with cluster.submission() as answer:
+        cluster = client.WatchdogClient(lambda: site.about, pytest.fail)
+        with cluster.record_submission() as answer:
             answer.write(b"job 7")
             cluster.note("7", False)
         until(site.entry.exists)
@@ -247,8 +249,8 @@ def test_after_a_clean_close_nothing_is_left(site):
 
 def test_closing_clears_up_after_a_watchdog_that_was_killed(site):
     async def life():
-        cluster = guard.Guard(lambda: site.about, pytest.fail)
-        with cluster.submission():
+        cluster = client.WatchdogClient(lambda: site.about, pytest.fail)
+        with cluster.record_submission():
             cluster.note("7", False)
         until(site.entry.exists)
         cluster._process.kill()
@@ -262,9 +264,9 @@ def test_closing_clears_up_after_a_watchdog_that_was_killed(site):
 
 def test_a_watchdog_that_was_killed_is_started_again_with_all_jobs(site):
     async def life():
-        cluster = guard.Guard(lambda: site.about, pytest.fail)
+        cluster = client.WatchdogClient(lambda: site.about, pytest.fail)
         for job in ("7", "8"):
-            with cluster.submission():
+            with cluster.record_submission():
                 cluster.note(job, False)
         first = cluster._process
         first.kill()
@@ -286,9 +288,9 @@ def test_one_that_is_killed_again_and_again_is_given_up_and_that_is_said_once(si
     said = []
 
     async def life():
-        cluster = guard.Guard(lambda: site.about, said.append)
+        cluster = client.WatchdogClient(lambda: site.about, said.append)
         for job in "1234567":
-            with cluster.submission():
+            with cluster.record_submission():
                 cluster.note(job, False)
             if cluster._process:
                 cluster._process.kill()
@@ -305,7 +307,7 @@ def test_one_that_is_killed_again_and_again_is_given_up_and_that_is_said_once(si
 def test_where_it_can_not_be_started_the_cluster_works_and_it_is_said_once(
     lab, monkeypatch, caplog
 ):
-    monkeypatch.setattr(guard.sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(client.sys, "executable", "/nowhere/python")
     lab.hold()
     with dask_hpc.SLURMCluster(python="python3") as cluster:
         cluster.scale(jobs=2)

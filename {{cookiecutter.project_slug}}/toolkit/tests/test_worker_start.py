@@ -11,16 +11,17 @@ from dask.distributed import Client
 from distributed.utils import get_mp_context
 
 import dask_hpc
-from dask_hpc import ConfigError, one_job, schedulers
-from dask_hpc.profiles import Settings
-from dask_hpc.worker_start import METHOD_VARIABLE, add_worker_start, nanny_variables
+from dask_hpc import ConfigError, batch
+from dask_hpc.allocation import submit
+from dask_hpc.config.profiles import Settings
+from dask_hpc.config.worker_start import METHOD_VARIABLE, add_worker_start, nanny_variables
 
 SERVER = f"export {METHOD_VARIABLE}=forkserver"
 
 
 def filled_in(**kwargs):
     """Return the options and the prologue that a cluster with these arguments has."""
-    settings = Settings(schedulers.get("slurm"), "slurm")
+    settings = Settings(batch.get("slurm"), "slurm")
     added = add_worker_start({"config_name": "slurm", "settings": settings, **kwargs})
     return added["worker_extra_args"], added["job_script_prologue"]
 
@@ -121,8 +122,8 @@ def test_a_start_method_in_dasks_own_configuration_counts(lab, monkeypatch):
 
 def test_a_start_method_in_one_of_dasks_files_counts(tmp_path):
     program = (
-        "import dask_hpc.cluster\n"
-        "from dask_hpc.worker_start import is_chosen_elsewhere\n"
+        "import dask_hpc.cluster.mixin\n"
+        "from dask_hpc.config.worker_start import is_chosen_elsewhere\n"
         "print(is_chosen_elsewhere())"
     )
 
@@ -180,7 +181,7 @@ def test_old_names_of_the_labs_prologue_and_options_are_kept(lab):
 
 
 def test_the_program_of_dask_hpc_run_is_not_a_worker(lab):
-    script = one_job.script(["program.py"], 1)
+    script = submit.script(["program.py"], 1)
     assert METHOD_VARIABLE not in script
     assert "OMP_NUM_THREADS" not in script
 

@@ -3,14 +3,14 @@
 import pytest
 import yaml
 
-from dask_hpc import yaml_text
-from dask_hpc.config_check import findings
+from dask_hpc.config import yaml_types
+from dask_hpc.config.lint import lint
 
 
 def said(tmp_path, text: str, only=None) -> list[str]:
     path = tmp_path / "jobqueue.yaml"
     path.write_text(text)
-    return yaml_text.doubts(path, only)
+    return yaml_types.lint_scalars(path, only)
 
 
 def section(*lines: str) -> str:
@@ -117,5 +117,5 @@ def test_sections_that_do_not_matter_are_passed_over(tmp_path):
 def test_setup_says_it_with_the_file(tmp_path):
     path = tmp_path / "jobqueue.yaml"
     path.write_text(section("walltime: 10:00:00"))
-    [only] = findings([(path, yaml.safe_load(path.read_text()))])
+    [only] = lint([(path, yaml.safe_load(path.read_text()))])
     assert only.startswith(f"{path}, line 3: jobqueue.slurm.walltime: 10:00:00 is the number 36000")

@@ -7,33 +7,33 @@ on are dask-jobqueue's classes of the same names that also report what their job
 from __future__ import annotations
 
 from .errors import (
-    ClusterClosed,
+    ClusterClosedError,
     ConfigError,
     ConfigWarning,
-    JobsEnded,
+    DaskHPCError,
+    JobsEndedError,
     SubmitError,
-    TaskTooLong,
-    UserError,
-    WorkersTimeout,
+    TaskExceedsWalltimeError,
+    WorkerStartTimeoutError,
 )
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "ClusterClosed",
+    "ClusterClosedError",
     "ConfigError",
     "ConfigWarning",
     "HTCondorCluster",
-    "JobsEnded",
+    "JobsEndedError",
     "LSFCluster",
     "OARCluster",
     "PBSCluster",
     "SGECluster",
     "SLURMCluster",
     "SubmitError",
-    "TaskTooLong",
-    "UserError",
-    "WorkersTimeout",
+    "TaskExceedsWalltimeError",
+    "DaskHPCError",
+    "WorkerStartTimeoutError",
     "get_cluster",
 ]
 
@@ -43,12 +43,12 @@ _LAZY = {name for name in __all__ if name.endswith("Cluster")} | {"get_cluster"}
 
 def __getattr__(name: str):
     if name in _LAZY:
-        from . import versions
+        from . import _versions
 
-        versions.check()  # before what an old Dask breaks
-        from . import cluster
+        _versions.check()  # before what an old Dask breaks
+        from .cluster import mixin
 
-        return getattr(cluster, name)
+        return getattr(mixin, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -5,11 +5,11 @@ that line; in a notebook it is the last line of the traceback.
 """
 
 
-class UserError(Exception):
+class DaskHPCError(Exception):
     """Base class of all errors here. The message is one line, written for the user."""
 
 
-class ConfigError(UserError, ValueError):
+class ConfigError(DaskHPCError, ValueError):
     """The lab's configuration is missing, can't be read, or says something impossible."""
 
 
@@ -25,19 +25,19 @@ class ConfigWarning(UserWarning):
     """
 
 
-class SubmitError(UserError):
+class SubmitError(DaskHPCError):
     """The batch system refused a job, or its command is missing."""
 
 
-class ClusterClosed(UserError):
+class ClusterClosedError(DaskHPCError):
     """The cluster is closed; create a new one."""
 
 
-class JobsEnded(UserError):
+class JobsEndedError(DaskHPCError):
     """All jobs ended before the requested workers arrived: waiting longer does not help."""
 
 
-class WorkersTimeout(UserError, TimeoutError):
+class WorkerStartTimeoutError(DaskHPCError, TimeoutError):
     """The requested workers did not arrive in time.
 
     Attributes
@@ -52,5 +52,5 @@ class WorkersTimeout(UserError, TimeoutError):
         self.wanted = wanted
 
 
-class TaskTooLong(UserError):
+class TaskExceedsWalltimeError(DaskHPCError):
     """A task was stopped again and again by the end of the job that it ran in."""

@@ -167,7 +167,7 @@ def gil_panel(axes, points: Sequence[dict]) -> None:
     axes.set_title("Computing in pure Python")
 
 
-def both(points: Sequence[dict], title: str, caption: str) -> Figure:
+def overview_figure(points: Sequence[dict], title: str, caption: str) -> Figure:
     """Draw speedup and share of the ideal side by side, with title and caption, for a README."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.6, 4.9), dpi=150)
@@ -182,7 +182,7 @@ def both(points: Sequence[dict], title: str, caption: str) -> Figure:
         return figure
 
 
-def single(panel, points: Sequence[dict], size: tuple[float, float]) -> Figure:
+def panel_figure(panel, points: Sequence[dict], size: tuple[float, float]) -> Figure:
     """Draw one panel alone, `size` in inches, for a page that has the title and the caption."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size, dpi=150, layout="constrained")

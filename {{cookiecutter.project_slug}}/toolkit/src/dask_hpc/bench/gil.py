@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 
 from . import metrics, provenance, record
-from .evidence import MeasurementError, examine
 from .plan import Plan
-from .run import Silent, header, rounded, write_failure
+from .runner import NullProgress, header, rounded, write_failure
+from .validation import MeasurementError, examine
 from .workloads import WORKLOADS, burn, burn_task
 
 MODES = ("serial", "threads", "processes")
@@ -55,7 +55,10 @@ def _quickest(rounds: int) -> float:
 
 
 def measure(
-    out: Path, cores: int | None = None, repeats: int = REPEATS, progress: Silent | None = None
+    out: Path,
+    cores: int | None = None,
+    repeats: int = REPEATS,
+    progress: NullProgress | None = None,
 ) -> Path:
     """Measure the three ways in turn, `repeats` times, and return the path of the record.
 
@@ -72,7 +75,7 @@ def measure(
     MeasurementError
         The ways do not compute the same.
     """
-    progress = progress or Silent()
+    progress = progress or NullProgress()
     cores = cores or min(MOST_CORES, provenance.usable_cores())
     tasks = TASKS_PER_CORE * cores
     seconds = SERIAL_S / tasks
@@ -135,7 +138,7 @@ def _row(mode, results, tasks, rounds, makespan, serial, cores) -> dict:
         "makespan_s": makespan,
         "ideal_s": ideal,
         "overhead_s": makespan - ideal,
-        "e_rel": metrics.e_rel(ideal, makespan),
+        "e_rel": metrics.efficiency(ideal, makespan),
         "speedup": serial / makespan,
         "speedup_bound": metrics.speedup_bound(tasks, slots),
         "slots_used": examine(results).slots_used,
@@ -148,7 +151,7 @@ def _row(mode, results, tasks, rounds, makespan, serial, cores) -> dict:
 @contextlib.contextmanager
 def _local(processes: int, threads: int) -> Iterator[Callable]:
     """Yield a `map` on a LocalCluster with that many worker processes."""
-    from .backends import LocalBackend
+    from .backends.local import LocalBackend
 
     backend = LocalBackend(job_cores=threads)
     try:

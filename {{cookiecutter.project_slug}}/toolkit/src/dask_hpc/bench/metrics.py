@@ -31,7 +31,7 @@ def speedup(tasks: int, seconds: float, makespan_s: float) -> float:
     return tasks * seconds / makespan_s
 
 
-def e_rel(ideal: float, makespan_s: float) -> float:
+def efficiency(ideal: float, makespan_s: float) -> float:
     """Return the share of the ideal that was reached: ideal/makespan, where 1 is perfect.
 
     Unlike speedup/N, it does not blame the scheduler for slots that the last wave leaves idle.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import UserError
+from ..errors import DaskHPCError
 from . import metrics
 from .workloads import WORKLOADS, Workload
 
@@ -15,12 +15,12 @@ START_ALLOWANCE_S = 4.0
 OVERHEAD_ALLOWANCE = 0.05
 
 
-class PlanError(UserError):
+class PlanError(DaskHPCError):
     """Numbers that can't be measured. One line: which, and what would work."""
 
 
 @dataclass(frozen=True)
-class Visit:
+class Session:
     """Workers are started once with `slots` slots, and `repeats` repeats measured on them."""
 
     slots: int
@@ -48,7 +48,7 @@ class Plan:
     slots: tuple[int, ...]
     repeats: tuple[int, ...]
 
-    def visits(self) -> list[Visit]:
+    def visits(self) -> list[Session]:
         """Return the visits in order: down from the most slots and up, half the repeats each way.
 
         If the machine is slower for some minutes, it then slows more than one point; and if it is
@@ -57,9 +57,9 @@ class Plan:
         The turning point, the fewest slots, is visited once.
         """
         points = list(zip(self.slots, self.repeats, strict=True))
-        up = [Visit(slots, repeats // 2) for slots, repeats in points[1:]]
-        down = [Visit(slots, repeats - repeats // 2) for slots, repeats in reversed(points[1:])]
-        order = [*down, Visit(*points[0]), *up]
+        up = [Session(slots, repeats // 2) for slots, repeats in points[1:]]
+        down = [Session(slots, repeats - repeats // 2) for slots, repeats in reversed(points[1:])]
+        order = [*down, Session(*points[0]), *up]
         return [visit for visit in order if visit.repeats]
 
     def measuring_s(self) -> float:
@@ -144,7 +144,7 @@ def make(
 
 
 @dataclass(frozen=True)
-class Layout:
+class JobLayout:
     """How slots are made of jobs (or processes, on one computer), all alike.
 
     Attributes
@@ -159,7 +159,7 @@ class Layout:
     threads: int
 
 
-def layout(slots: int, job_cores: int) -> Layout:
+def layout(slots: int, job_cores: int) -> JobLayout:
     """Return the fewest equal jobs of at most `job_cores` cores that have `slots` slots in all.
 
     Examples
@@ -172,4 +172,4 @@ def layout(slots: int, job_cores: int) -> Layout:
     jobs = -(-slots // job_cores)
     while slots % jobs:
         jobs += 1
-    return Layout(jobs, slots // jobs)
+    return JobLayout(jobs, slots // jobs)

@@ -28,7 +28,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import DaskHPCError
 
 SCHEMA = "dask-hpc-bench"
 VERSION = 1
@@ -47,7 +47,7 @@ PHASES = (
 )
 
 
-class RecordError(UserError):
+class RecordError(DaskHPCError):
     """A record can't be written or read. One line: which file, and why."""
 
 

@@ -7,14 +7,14 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import UserError
-from . import table
-from .console import clock
+from ..errors import DaskHPCError
+from . import aggregate, show
 from .gil import MODES
+from .progress import clock
 from .record import Record, read_folder
 
 
-class ReportError(UserError):
+class ReportError(DaskHPCError):
     """There is nothing to report. One line: why."""
 
 
@@ -37,24 +37,26 @@ def write(folder: Path) -> list[Path]:
         why = next((f": {error}" for error in reversed(errors) if error), "")
         raise ReportError(f"{folder} holds no measurement, only runs that failed{why}")
     # Matplotlib takes a while to load, and nothing is drawn where there is nothing to draw.
-    from . import figures
+    from . import figures as bench_figures
 
     paths, sections = [], []
     try:
         if shown:
             rows = [row for record in shown for row in record.measured]
-            points = table.points(rows)
-            drawing = figures.both(points, title(points), caption(points, shown))
-            paths += figures.save(drawing, folder / "speedup")
-            sections += _sleep_sections(points, shown, figures)
+            points = aggregate.summarize(rows)
+            drawing = bench_figures.overview_figure(points, title(points), caption(points, shown))
+            paths += bench_figures.save(drawing, folder / "speedup")
+            sections += _sleep_sections(points, shown, bench_figures)
         if gil is not None:
-            points = table.gil_points(gil.measured)
-            drawing = figures.single(figures.gil_panel, points, (5.2, 2.6))
-            paths += figures.save(drawing, folder / "gil")
-            sections.append(_gil_section(points, drawing, figures, gil.header))
+            points = aggregate.gil_points(gil.measured)
+            drawing = bench_figures.panel_figure(bench_figures.gil_panel, points, (5.2, 2.6))
+            paths += bench_figures.save(drawing, folder / "gil")
+            sections.append(_gil_section(points, drawing, bench_figures, gil.header))
         sections.append(_provenance([*shown, *([gil] if gil else [])], records))
         page = folder / "report.html"
-        headline = title(table.points(rows)) if shown else "A pure-Python loop on several cores"
+        headline = (
+            title(aggregate.summarize(rows)) if shown else "A pure-Python loop on several cores"
+        )
         page.write_text(_page(headline, sections), encoding="utf-8")
     except OSError as error:
         raise ReportError(f"can't write into {folder}: {error.strerror}") from None
@@ -111,7 +113,7 @@ def _shape(start: dict, word: str) -> str:
 
 def _sleep_sections(points, shown, figures) -> list[str]:
     last = points[-1]
-    starts = table.cold_starts(shown)
+    starts = aggregate.cold_starts(shown)
     cards = [
         (
             f"{last['speedup'].median:.1f}",
@@ -169,15 +171,15 @@ def _lead(points, shown) -> str:
 
 def _table(points) -> str:
     def row(tag, texts):
-        columns = zip(texts, table.COLUMNS, strict=True)
+        columns = zip(texts, show.COLUMNS, strict=True)
         inner = "".join(
             f"<{tag}{' class=wide' if wide else ''}>{_(text)}</{tag}>"
             for text, (_name, wide) in columns
         )
         return f"<tr>{inner}</tr>"
 
-    head = row("th", [name for name, _wide in table.COLUMNS])
-    body = "".join(row("td", table.cells(point)) for point in points)
+    head = row("th", [name for name, _wide in show.COLUMNS])
+    body = "".join(row("td", show.format_row(point)) for point in points)
     return (
         f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
         '<p class="note">n is the number of repeats on warm workers; with 6 of them the range '
@@ -207,7 +209,7 @@ work. A repeat that can't show that is not counted.</li>
 
 def _cold(starts) -> str:
     start = starts[-1]
-    rows = table.phase_rows(start)
+    rows = aggregate.phase_rows(start)
     longest = max(seconds for *_rest, seconds in rows) or 1
     bars = "".join(
         f"<tr><td>{_(words)}</td><td>{seconds:.2f} s</td>"

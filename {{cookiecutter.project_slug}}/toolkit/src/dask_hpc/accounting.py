@@ -1,0 +1,233 @@
+"""Measure what a cluster costs, and how long it has had nothing to do.
+
+Core-hours are the jobs' running time by the batch system's own clock, times their cores. How much
+of that was idle is sampled about once a second: a core is busy while its worker has a task for it.
+The time that a job needs until its workers have come counts as idle, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import re
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import distributed
+from dask.utils import format_time
+from distributed.core import Status
+
+from ._output import messages
+from .batch import BatchSystem, JobState
+from .batch.watcher import JobEvent, JobWatcher
+
+if TYPE_CHECKING:
+    from .cluster.mixin import ClusterMixin
+
+# Seconds between two samples. Not always the same, since work has rhythms of its own, of which
+# regular looks might see the same moment again and again.
+SHORTEST, LONGEST = 0.5, 1.5
+
+
+def cores_held(batch: BatchSystem, script: str) -> int | None:
+    """Return how many cores a job with this script holds; None if the script does not say.
+
+    They may outnumber the threads of its workers, as with ``job_cpu`` or one of the user's options.
+    """
+    lines = [line for line in script.splitlines() if line.startswith(batch.directive)]
+    text = "\n".join(lines)
+    found = [re.findall(pattern, text) for pattern in batch.cores_in_script]
+    # The batch system takes the last of equal options.
+    return math.prod(int(numbers[-1]) for numbers in found if numbers) if any(found) else None
+
+
+class UsageTotals:
+    """Adds up what jobs of one size have used.
+
+    Parameters
+    ----------
+    cores : int
+        Cores of one job.
+    clock : callable
+        Returns seconds since 1970.
+    """
+
+    def __init__(self, cores: int = 1, clock: Callable[[], float] = time.time):
+        self.cores = cores
+        self._clock = clock
+        self._started: dict[str, float] = {}
+        self._ended: dict[str, float] = {}
+        self._busy = 0.0
+        self._last = clock()
+
+    def began(self, job: str, elapsed: float | None = None) -> None:
+        """Note that a job has been running for so many seconds; the first report counts."""
+        self._started.setdefault(job, self._clock() - (elapsed or 0))
+
+    def ended(self, job: str, elapsed: float | None = None) -> None:
+        """Note that a job is over, after so many seconds, if known; after 0, it never began."""
+        now = self._clock()
+        if elapsed:
+            self.began(job, elapsed)
+            now = min(now, self._started[job] + elapsed)
+        if job in self._started:
+            self._ended.setdefault(job, now)
+
+    def sample(self, busy_cores: int) -> None:
+        """Note that so many cores have had something to do since the last sample."""
+        now = self._clock()
+        self._busy += busy_cores * max(0.0, now - self._last)
+        self._last = now
+
+    @property
+    def jobs(self) -> int:
+        """Number of jobs that have run."""
+        return len(self._started)
+
+    @property
+    def core_seconds(self) -> float:
+        now = self._clock()
+        times = (self._ended.get(job, now) - start for job, start in self._started.items())
+        return self.cores * sum(max(0.0, seconds) for seconds in times)
+
+    @property
+    def idle_core_seconds(self) -> float:
+        return max(0.0, self.core_seconds - self._busy)
+
+    def __str__(self) -> str:
+        used, idle = self.core_seconds, self.idle_core_seconds
+        # A short test would be 0.0 core-hours.
+        unit, name = (3600, "core-hours") if used >= 360 else (60, "core-minutes")
+        jobs = "1 job" if self.jobs == 1 else f"{self.jobs} jobs"
+        share = f" ({idle / used:.0%})" if used else ""
+        return f"{jobs}, {used / unit:.1f} {name}, of which {idle / unit:.1f}{share} idle"
+
+
+class IdleTimer:
+    """Tells for how long a scheduler has had nothing to do.
+
+    Parameters
+    ----------
+    clock : callable
+        Returns seconds, from any start.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._since: float | None = None
+        self._transitions = -1
+
+    def seconds(self, scheduler: distributed.Scheduler, *, awaited: bool = False) -> float:
+        """Return for how long by now. To be called often: it may miss what happens in between.
+
+        The time is 0 while there is no worker, since then no cores are in use, and while somebody
+        waits for workers.
+        """
+        workers = scheduler.workers.values()
+        active = (
+            scheduler.transition_counter != self._transitions
+            or scheduler.queued
+            or scheduler.unrunnable
+            or any(worker.processing for worker in workers)
+        )
+        self._transitions = scheduler.transition_counter
+        if active or awaited or not workers:
+            self._since = None
+            return 0.0
+        if self._since is None:
+            self._since = self._clock()
+        return self._clock() - self._since
+
+
+class UsageMeter:
+    """Samples a cluster on its event loop, and closes it when it has been idle for too long.
+
+    Parameters
+    ----------
+    cluster : ClusterMixin
+    watcher : Watcher
+
+    Attributes
+    ----------
+    usage : Usage
+    limit : float or None
+        Seconds without anything to do, after which the cluster is closed; None for never.
+    awaited : int
+        Number of calls that wait for workers at present.
+    closed_because : str
+        Why the cluster was closed from here; empty if it was not.
+    """
+
+    def __init__(self, cluster: ClusterMixin, watcher: JobWatcher):
+        self.usage = UsageTotals()
+        self.limit: float | None = None
+        self.awaited = 0
+        self.closed_because = ""
+        self._cluster = cluster
+        self._watcher = watcher
+        self._idleness = IdleTimer()
+        self._task: asyncio.Task | None = None
+        self._told = False
+        watcher.subscribe(self._on_event)
+
+    def start(self) -> None:
+        """Begin to sample. To be called on the event loop."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+
+    def stop(self) -> None:
+        """Sample once more, and then stop."""
+        task, self._task = self._task, None
+        if task is not None:
+            self._sample()
+            task.cancel()
+
+    def tell(self) -> None:
+        """Report what was used, once, if there was any job."""
+        if self.usage.jobs and not self._told:
+            self._told = True
+            messages.info(f"{type(self._cluster).__name__} closed: {self.usage}.")
+
+    async def while_awaited(self, wait: Callable, *arguments):
+        """Call `wait`; meanwhile the cluster does not count as idle."""
+        self.awaited += 1
+        try:
+            return await wait(*arguments)
+        finally:
+            self.awaited -= 1
+
+    def _on_event(self, event: JobEvent) -> None:
+        elapsed = self._watcher.jobs[event.job].elapsed
+        if event.state in (JobState.RUNNING, JobState.ENDING):
+            self.usage.began(event.job, elapsed)
+        elif event.state.ended:
+            self.usage.ended(event.job, elapsed)
+
+    def _sample(self) -> None:
+        scheduler = self._cluster.scheduler
+        workers = list(scheduler.workers.values()) if scheduler is not None else []
+        self.usage.sample(sum(min(len(w.processing), w.nthreads) for w in workers))
+        # The batch system may be asked only later, or never, whether a job has begun.
+        for member in self._cluster.recovery.members:
+            if member.addresses:
+                self.usage.began(member.job_id)
+
+    async def _run(self) -> None:
+        while self._cluster.status in (Status.created, Status.starting, Status.running):
+            await asyncio.sleep(random.uniform(SHORTEST, LONGEST))
+            self._sample()
+            scheduler = self._cluster.scheduler
+            limit = self.limit
+            if scheduler is None or limit is None:
+                continue
+            if self._idleness.seconds(scheduler, awaited=bool(self.awaited)) >= limit:
+                self._close(limit)
+                return
+
+    def _close(self, limit: float) -> None:
+        name, time_ = type(self._cluster).__name__, format_time(limit).strip()
+        self.closed_because = f"it had nothing to do for {time_} (idle-timeout)"
+        messages.info(f"{name} is closed, since {self.closed_because}.")
+        self._cluster.end_itself()

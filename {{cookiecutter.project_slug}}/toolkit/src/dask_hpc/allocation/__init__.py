@@ -1,0 +1,1 @@
+"""Scheduler, workers and program in one batch job: ``dask hpc run``."""

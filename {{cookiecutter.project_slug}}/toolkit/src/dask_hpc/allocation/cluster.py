@@ -1,0 +1,380 @@
+"""A cluster inside one Slurm job: Dask's scheduler beside the program, workers on all its nodes.
+
+`dask hpc run` submits such jobs (see `one_job`). In one, `get_cluster` makes an `AllocationCluster`
+instead of a `SLURMCluster`: the same program, without a line of its own for it. Each node's workers
+are a step of the job, that is a child process `srun` of the program: when the program ends, however
+it ends, Slurm ends the job with all that is in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import shlex
+import time
+import weakref
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from dask.utils import parse_bytes, parse_timedelta
+from distributed.core import Status
+from distributed.deploy.spec import SpecCluster
+from distributed.utils import get_ip_interface
+
+from .. import batch as batch_systems
+from .._asyncio import BackgroundTasks
+from .._compat.jobqueue_import import dask_jobqueue
+from .._compat.tls_error_queue import IsolatedTLSMixin
+from .._output import messages
+from ..batch import commands
+from ..cluster.lazy_dashboard import DashboardOnDemand
+from ..cluster.self_closing import SelfClosingMixin
+from ..cluster.start_errors import StartErrorsMixin
+from ..cluster.wait import wait_until_listed
+from ..config import resolve, validators
+from ..config.worker_start import add_worker_start
+from ..errors import ConfigError, JobsEndedError, WorkerStartTimeoutError
+from ..resilience.draining import remove_worker
+from .environment import _count, nodes, profile
+from .step import (
+    MAX_STEP_RESTARTS,
+    SQUEUE_POLL_S,
+    SrunStep,
+    last_srun_message,
+    log_hint,
+    node_is_lost,
+)
+
+if TYPE_CHECKING:
+    from distributed.scheduler import WorkerState
+RESTART_RESET_S = 600.0
+RESTART_PAUSE_S = 1.0  # before the first start anew; doubled each time
+# The user hears of the walltime's end before: a tenth of it, within these seconds.
+NOTICE_SHARE, NOTICE_LEAST, NOTICE_MOST = 0.1, 20.0, 600.0
+
+
+class AllocationCluster(
+    StartErrorsMixin,
+    SelfClosingMixin,
+    IsolatedTLSMixin,
+    DashboardOnDemand,
+    dask_jobqueue.SLURMCluster,
+):
+    """The nodes of the Slurm job in which this program runs, as a cluster.
+
+    Takes the arguments of `SLURMCluster`. Those that only the submission of a job needs (`queue`,
+    `walltime` and so on) are ignored; a "job" of `scale` is one of the nodes.
+
+    * The first node's memory is shared, in equal parts, by its workers and the program.
+    * Workers that end are started again a few times. Those of a lost node are not, and the other
+      workers do their tasks. When no node has workers any more, the cluster closes and says why.
+    * Some time before the job's walltime is over, a line says so.
+    """
+
+    job_cls = SrunStep
+
+    def __init__(
+        self, n_workers: float = 0, job_cls: type[Any] | None = None, **kwargs: Any
+    ) -> None:
+        self._nodes = nodes()
+        self._first = self._nodes[0]
+        self._place = f"on {self._first}"
+        self._restarts = dict.fromkeys(self._nodes, 0)
+        self._failure: str | None = None
+        self._told: set[str] = set()
+        self._background = BackgroundTasks("Minding the walltime")
+        batch = batch_systems.get("slurm")
+        kwargs["config_name"] = kwargs.get("config_name") or profile()
+        kwargs.pop("idle_timeout", None)  # of a cluster that costs more the longer it waits
+        kwargs = add_worker_start(resolve.resolve_arguments(batch, kwargs))
+        _check_allocation_size(kwargs)
+        kwargs["scheduler_options"] = _scheduler_options(kwargs)
+        kwargs.update(_workers_own_network(kwargs))
+        self._section = kwargs["config_name"]
+        body = {"_settings": kwargs.pop("settings")}
+        super().__init__(job_cls=type("Step", (job_cls or SrunStep,), body), **kwargs)
+        self._job_kwargs: dict[str, Any] = {**self._job_kwargs, "owner": weakref.ref(self)}
+        if n_workers:
+            self.scale(n_workers)
+
+    def scale(
+        self,
+        n: float | None = None,
+        jobs: float = 0,
+        memory: str | None = None,
+        cores: float | None = None,
+    ) -> Any:
+        """Run workers on more or fewer of the job's nodes, at most on all of them.
+
+        Parameters
+        ----------
+        n : int, optional
+            Workers (processes), rounded up to whole nodes.
+        jobs : int
+            Nodes.
+        memory : str, optional
+            Memory of all nodes, such as ``"64 GiB"``.
+        cores : int, optional
+            Cores of all nodes.
+        """
+        for name, value in {"n": n, "jobs": jobs, "cores": cores}.items():
+            if value is not None and (line := validators.check_amount(value)):
+                raise ValueError(f"scale({name}=...) {line}")
+        if memory is not None and (line := validators.check_memory_amount(memory)):
+            raise ValueError(f"scale(memory=...): {line}")
+        job = self._dummy_job
+        wanted = math.ceil(jobs or 0)
+        size = None if memory is None else parse_bytes(validators.memory_text(memory))
+        for amount, each in (
+            (n, job.worker_processes),
+            (cores, job.worker_cores),
+            (size, job.worker_memory),
+        ):
+            if amount is not None:
+                wanted = max(wanted, math.ceil(amount / each))
+        there = len(self._nodes)
+        if wanted > there:
+            self._tell(f"This job has {_count(there, 'node')}, for the {wanted} asked for.")
+        elif 0 < wanted < there:
+            self._tell(f"{there - wanted} of this job's {_count(there, 'node')} stay idle.")
+        keep = self._nodes[:wanted]
+        for node in [node for node in self.worker_spec if node not in keep]:
+            del self.worker_spec[node]
+        if self.status not in (Status.closing, Status.closed):
+            for node in keep:
+                self.worker_spec.setdefault(node, self._spec(node))
+        # The base of the base: what is asked for is settled, and is now to become so.
+        return SpecCluster.scale(self, len(self.worker_spec))
+
+    def adapt(self, *_: Any, **__: Any) -> Any:
+        """Run workers on all of the job's nodes, which are there and paid for in any case."""
+        return self.scale(jobs=len(self._nodes))
+
+    def wait_for_workers(self, n_workers: int, timeout: float | str | None = None) -> Any:
+        """Wait until this number of workers (processes) has arrived.
+
+        Parameters
+        ----------
+        n_workers : int
+            At least 1.
+        timeout : number or str, optional
+            Seconds, or text such as ``"2 minutes"``.
+
+        Raises
+        ------
+        WorkersTimeout
+            They did not arrive in time, or this job has no room for so many.
+        JobsEnded
+            No node has workers any more.
+        """
+        if (number := validators.as_whole_number(n_workers)) is None or number < 1:
+            raise ValueError(f"n_workers must be a whole number, 1 or more, not {n_workers!r}")
+        return self.sync(self._wait, number, timeout)
+
+    async def _wait(self, n_workers: int, timeout: float | str | None) -> None:
+        limit = None if timeout is None else parse_timedelta(timeout, "s")
+        deadline = None if limit is None else time.monotonic() + limit
+        while (arrived := self._arrived()) < n_workers:
+            most = len(self._nodes) * self._dummy_job.worker_processes
+            if self._failure is not None:
+                raise JobsEndedError(self._failure)
+            if self.status not in (Status.created, Status.starting, Status.running):
+                line = f"The cluster was closed while {n_workers} workers were awaited"
+                raise WorkerStartTimeoutError(line, arrived, n_workers)
+            if most < n_workers:
+                has = f"this job has {_count(len(self._nodes), 'node')} for {most}"
+                raise WorkerStartTimeoutError(
+                    f"{n_workers} workers can't come: {has}. `dask hpc run --jobs` asks for nodes.",
+                    arrived,
+                    n_workers,
+                )
+            if deadline is not None and time.monotonic() > deadline:
+                line = f"{arrived} of {n_workers} workers came within {limit:g} s"
+                if len(self.plan) < n_workers:
+                    line += f" (the cluster is scaled to {len(self.plan)} workers only)"
+                raise WorkerStartTimeoutError(f"{line}.{self._log_hint()}", arrived, n_workers)
+            await asyncio.sleep(0.02)
+        await wait_until_listed(self)
+
+    def _arrived(self) -> int:
+        return sum(worker.status == Status.running for worker in self._workers_of(None))
+
+    def _workers_of(self, node: str | None) -> list[WorkerState]:
+        if self.scheduler is None:
+            return []
+        found = list(self.scheduler.workers.values())
+        return [w for w in found if node is None or str(w.name).rpartition("-")[0] == node]
+
+    def _spec(self, node: str) -> dict[str, Any]:
+        place = (self._first, self._nodes.index(node))
+        options = {**self._job_kwargs, "node": node, "place": place}
+        processes = options["processes"]
+        if node == self._first:
+            # Beside its workers this node has the program, with Dask's scheduler in it.
+            share = parse_bytes(options["memory"]) * processes // (processes + 1)
+            options["memory"] = f"{share} B"
+        # Names that are never those of the steps themselves: distributed would take a lost worker
+        # for a lost step, and close it.
+        group = [f"-{number}" for number in range(processes)]
+        return {"cls": self.job_cls, "options": options, "group": group}
+
+    @property
+    def _options_are_in(self) -> str:
+        return f"interface and scheduler-options in jobqueue.yaml, section jobqueue.{self._section}"
+
+    async def _start(self) -> None:
+        await super()._start()
+        self._tell_dashboard()
+        self._background.spawn(self._warn_before_walltime())
+
+    def _tell_dashboard(self) -> None:
+        """Say where the dashboard is, since the job's node is not known beforehand."""
+        address = urlsplit(self.dashboard_link)
+        if "dashboard" not in self.scheduler.services or not address.port:
+            return  # there is none, or the link leads through a Jupyter server
+        login = os.environ.get("SLURM_SUBMIT_HOST", "the-login-node")
+        tunnel = f"ssh -N -L {address.port}:{address.hostname}:{address.port} {login}"
+        self._tell(
+            f"Dashboard: {self.dashboard_link} (from your own computer: `{tunnel}`, then "
+            f"{address.scheme}://localhost:{address.port}{address.path})"
+        )
+
+    async def _end(self, close: Callable[[], Awaitable[None]]) -> None:
+        self._background.cancel()
+        await close()
+        await self._background.over()  # the event loop may be closed next
+
+    async def _step_ended(self, step: SrunStep, code: int, said: str) -> None:
+        """Restart the workers of a node that ended unexpectedly, or go on without them."""
+        node = step.node
+        if self.status is not Status.running or self.workers.get(node) is not step:
+            return
+        if "has expired" in said:
+            return  # the whole job has been ended, and this process is about to be
+        # Those of a silent node are still taken for alive, their connections for open.
+        for worker in self._workers_of(node):
+            await remove_worker(self.scheduler, worker.address, f"step-ended-{node}")
+        why = last_srun_message(said) or commands.describe_exit(code)
+        if time.monotonic() - step.began > RESTART_RESET_S:
+            self._restarts[node] = 0
+        step.status = Status.failed
+        again = self._restarts[node] < MAX_STEP_RESTARTS and not node_is_lost(said)
+        if again:
+            pause = RESTART_PAUSE_S * 2 ** self._restarts[node]
+            self._restarts[node] += 1
+            messages.warning(f"The workers on {node} ended ({why}) and are started again.")
+            await asyncio.sleep(pause)
+        if self.status is not Status.running or self.workers.get(node) is not step:
+            return
+        del self.workers[node]
+        if again:
+            await asyncio.shield(self._correct_state())
+            return
+        self._nodes.remove(node)
+        self.worker_spec.pop(node, None)
+        if self.worker_spec:
+            messages.warning(
+                f"The workers on {node} ended ({why}); their tasks go to the other "
+                f"{_count(len(self.worker_spec), 'node')}.{log_hint(step)}"
+            )
+            return
+        self._failure = (
+            f"No node has workers any more: those on {node} ended ({why}).{log_hint(step)}"
+        )
+        messages.warning(self._failure)
+        # Whoever waits for results is told so, instead of waiting until the walltime is over.
+        self.end_itself()
+
+    async def _warn_before_walltime(self) -> None:
+        """Warn once when little is left of the job's walltime."""
+        batch, job = batch_systems.get("slurm"), os.environ["SLURM_JOB_ID"]
+        left, notice = math.inf, None
+        while notice is None or left > notice:
+            with contextlib.suppress(commands.CommandError):
+                listed = await commands.list_jobs(batch, [job])
+                left = next((s.left for s in listed.values() if s.left is not None), math.inf)
+            if notice is None and left < math.inf:
+                notice = min(NOTICE_MOST, max(NOTICE_LEAST, NOTICE_SHARE * left))
+            if notice is None or left > notice:
+                await asyncio.sleep(min(SQUEUE_POLL_S, max(1.0, left - (notice or 0))))
+        messages.warning(
+            f"This job's walltime is over in {left:.0f} s: what the program has not saved by then "
+            "is lost."
+        )
+
+    def _log_hint(self) -> str:
+        directory = self._dummy_job.log_directory
+        return f" The workers' output is in {directory}." if directory else ""
+
+    def _tell(self, line: str) -> None:
+        if line not in self._told:
+            self._told.add(line)
+            messages.info(line)
+
+
+def _setting(kwargs: dict[str, Any], name: str) -> Any:
+    """Return an argument, or what jobqueue.yaml says instead."""
+    if kwargs.get(name) is not None:
+        return kwargs[name]
+    return kwargs["settings"].get(name)
+
+
+def _scheduler_options(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the scheduler's options for a compute node."""
+    options = dict(_setting(kwargs, "scheduler_options") or {})
+    interface = _setting(kwargs, "interface")
+    if not interface:
+        return options
+    # What they say of the interface is for the login node; here the workers' own is the right one.
+    options["interface"] = interface
+    host, _, port = str(options.get("dashboard_address") or ":8787").rpartition(":")
+    if not host:
+        # ":0" would be a port on every network of the node.
+        with contextlib.suppress(ValueError):  # no such interface: the scheduler says so
+            options["dashboard_address"] = f"{get_ip_interface(interface)}:{port}"
+    return options
+
+
+# The address of a node's interface, without the seconds that importing Dask takes (SIOCGIFADDR).
+_ADDRESS = (
+    "import fcntl, socket, struct; s = socket.socket(type=socket.SOCK_DGRAM); "
+    "print(socket.inet_ntoa(fcntl.ioctl(s, 0x8915, struct.pack('256s', {name!r}))[20:24]))"
+)
+
+
+def _workers_own_network(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments that put the workers' web servers on the workers' interface, too.
+
+    A worker without a dashboard also has a web server, for metrics. `dask worker` takes an address
+    for it, which differs from node to node, but no interface; without an address it is on every
+    network of the node.
+    """
+    interface, options = _setting(kwargs, "interface"), _setting(kwargs, "worker_extra_args") or []
+    if not interface or any("dashboard-address" in option for option in options):
+        return {}
+    find = shlex.join(["-c", _ADDRESS.format(name=interface.encode())])
+    line = f"DASK_HPC_HOST=$({_setting(kwargs, 'python')} {find})"
+    return {
+        "worker_extra_args": [*options, "--dashboard-address", "$DASK_HPC_HOST:0"],
+        "job_script_prologue": [*(_setting(kwargs, "job_script_prologue") or []), line],
+    }
+
+
+def _check_allocation_size(kwargs: dict[str, Any]) -> None:
+    """Raise an error for workers that are larger than the job's part of a node."""
+    cores, memory = kwargs["cores"], parse_bytes(kwargs["memory"])
+    given_cores = os.environ.get("SLURM_CPUS_PER_TASK")
+    given_memory = os.environ.get("SLURM_MEM_PER_NODE")  # MiB
+    if given_cores and cores > int(given_cores):
+        what = f"{cores} cores, and this job has {given_cores}"
+    elif given_memory and int(given_memory) and memory > int(given_memory) * 2**20:
+        what = f"{kwargs['memory']}, and this job has {int(given_memory) / 1024:g} GiB"
+    else:
+        return
+    raise ConfigError(
+        f"The cluster asks for {what} on each node: leave it to jobqueue.yaml, or make a profile "
+        "there, and name it to `dask hpc run --config-name`."
+    )

@@ -1,0 +1,51 @@
+"""What the environment of a job says about its allocation."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from ..errors import ConfigError
+
+# Set by the job script to the job's own id: a job that is submitted from within inherits the
+# variable, but has another id.
+ENV_JOB_ID = "DASK_HPC_ALLOCATION"
+ENV_PROFILE = "DASK_HPC_ALLOCATION_PROFILE"
+
+
+def in_allocation() -> bool:
+    """Return whether this process runs in a job of `dask hpc run`."""
+    mark = os.environ.get(ENV_JOB_ID)
+    return bool(mark) and mark == os.environ.get("SLURM_JOB_ID")
+
+
+def profile() -> str | None:
+    """Return the profile that the job was submitted with; None for the batch system's section."""
+    return os.environ.get(ENV_PROFILE) or None
+
+
+def nodes() -> list[str]:
+    """Return the job's nodes, starting with the node of this process.
+
+    Raises
+    ------
+    ConfigError
+        This process is on none of them, where Dask's scheduler should not run.
+    """
+    here = os.environ.get("SLURMD_NODENAME")
+    command = ["scontrol", "show", "hostnames", os.environ.get("SLURM_JOB_NODELIST", "")]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", None) or str(error)
+        raise ConfigError(f"The job's nodes are not known: {' '.join(said.split())}") from None
+    found = done.stdout.split()
+    if here is None or here not in found:
+        raise ConfigError(
+            "This program does not run on a node of its job: submit it with `dask hpc run`."
+        )
+    return [here, *(node for node in found if node != here)]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,180 @@
+"""Run the workers of one node as a step of the job."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import subprocess
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from dask.utils import format_bytes
+from distributed.core import Status
+from distributed.deploy.spec import ProcessInterface
+
+from .._compat.jobqueue_import import dask_jobqueue
+from ..config.profiles import FromSettings
+
+if TYPE_CHECKING:
+    from .cluster import AllocationCluster
+
+WORKER_MEMORY_FRACTION = (
+    0.9  # of the memory of a node's part, for its workers: Dask is to act before Slurm does
+)
+
+MAX_STEP_RESTARTS = (
+    3  # of a node's workers; a step that lasted for STEADY seconds counts as a new beginning
+)
+TERMINATE_S = 10.0  # seconds for a step to end by itself
+SQUEUE_POLL_S = 60.0  # how often Slurm is asked, at least: a site's staff may change the end
+
+# Reads from the shell that starts the workers, which says nothing: a read ends by its time-out, or
+# at once when shell and workers are gone. A sleep would outlive them where Slurm can't reach the
+# node.
+_GUARD = """\
+exec 9> >(
+  unset ${{!SQUEUE_*}} ${{!SCANCEL_*}} SLURM_CLUSTERS
+  while read -r -t {pause:g}; [ $? -gt 128 ]; do
+    nodes=$(squeue --all --noheader --states=RUNNING --jobs=$SLURM_JOB_ID --format=%N 2> /dev/null)
+    if [ -n "$nodes" ] && ! scontrol show hostnames "$nodes" | grep -qxF {first}; then
+      {tell}
+      scancel $SLURM_JOB_ID
+    fi
+  done
+)
+"""
+
+
+class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
+    """The workers of one node, as a step of the job.
+
+    Takes the node, and the arguments of dask-jobqueue's class, of which it uses the worker's part.
+    """
+
+    status: Status  # ProcessInterface's
+
+    def __init__(
+        self,
+        scheduler: str | None = None,
+        name: str | None = None,
+        *,
+        node: str = "",
+        place: tuple[str, int] = ("", 0),
+        owner: weakref.ref[AllocationCluster] | None = None,
+        memory_limit: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._place = place  # the first node, and this one's number
+        self._limit = memory_limit  # the lab's own; dask-jobqueue's __init__ asks for it
+        # `dask worker` numbers several processes, node1-0, node1-1 …, but not a single one.
+        alone = kwargs.get("processes") == 1
+        super().__init__(scheduler, name=f"{name}-0" if alone else name, **kwargs)
+        self.node = node
+        self._owner = owner
+        self._process: asyncio.subprocess.Process | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self.began = 0.0
+
+    @property
+    def worker_process_memory(self) -> str:
+        limit = WORKER_MEMORY_FRACTION * self.worker_memory / self.worker_processes
+        return self._limit or format_bytes(limit).replace(" ", "")
+
+    def command(self) -> list[str]:
+        # The memory and further limits are those of the job. --overlap: whatever else the program
+        # starts with srun does not keep the workers waiting, nor they it.
+        command = ["srun", "--overlap", "--nodes=1", "--ntasks=1", f"--nodelist={self.node}"]
+        command += [f"--cpus-per-task={self.worker_cores}", f"--job-name={self.job_name}"]
+        if self.log_directory is not None:
+            command.append(f"--output={self.log}")
+        return [*command, "--input=none", "bash", "-c", self._guard() + self.job_script()]
+
+    def _guard(self) -> str:
+        """Return lines of shell that end the job once Slurm has taken the program's node from it.
+
+        With --no-kill Slurm would leave the steps on the other nodes running until the walltime is
+        over, and workers do not notice when the scheduler's node is silent. The second node looks
+        once a minute, the third every other minute, and so on: one of them is there, and Slurm is
+        asked rarely.
+        """
+        first, number = self._place
+        if number == 0:
+            return ""
+        line = f"{first}, where the program ran, has failed: this job is ended."
+        tell = f"echo {line!r}"
+        if self.log_directory is not None:
+            tell += f" | tee -a {self.log_directory}/{self.job_name}-$SLURM_JOB_ID.err"
+        return _GUARD.format(pause=number * SQUEUE_POLL_S, first=first, tell=tell)
+
+    @property
+    def log(self) -> str:
+        """The file with the workers' output."""
+        return f"{self.log_directory}/{self.job_name}-{os.environ['SLURM_JOB_ID']}-{self.node}.out"
+
+    async def start(self) -> None:
+        self.began = time.monotonic()
+        process = self._process = await asyncio.create_subprocess_exec(
+            *self.command(),
+            stdin=subprocess.DEVNULL,
+            # Without a log directory the workers print where the program does.
+            stdout=None if self.log_directory is None else subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the program, which then closes its cluster
+        )
+        await ProcessInterface.start(self)
+        self._watch = asyncio.create_task(self._until_it_ends(process))
+
+    def _cluster(self) -> AllocationCluster | None:
+        return None if self._owner is None else self._owner()
+
+    async def _until_it_ends(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stderr is not None  # it is a pipe
+        said = (await process.stderr.read()).decode(errors="replace")
+        code = await process.wait()
+        if self.status is Status.running:
+            cluster = self._cluster()
+            assert cluster is not None  # it ends its steps before it closes
+            await cluster._step_ended(self, code, said)
+
+    async def close(self) -> None:
+        was, self.status = self.status, Status.closing
+        cluster, process = self._cluster(), self._process
+        if was is Status.running and cluster is not None and cluster.status is Status.running:
+            # One node less, and the others go on: they take over what this one's workers hold.
+            leaving = [worker.address for worker in cluster._workers_of(self.node)]
+            await cluster.scheduler.retire_workers(leaving, close_workers=True)
+        if was is Status.running and process is not None and process.returncode is None:
+            for end in (process.terminate, process.kill):
+                with contextlib.suppress(ProcessLookupError):
+                    end()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), TERMINATE_S)
+                    break
+        await ProcessInterface.close(self)
+
+
+def node_is_lost(said: str) -> bool:
+    """Return whether srun said that the node is gone, or no longer belongs to the job."""
+    return bool(
+        re.search(
+            r"(?i)node failure|requested node configuration|unable to create step"
+            r"|not in this job|nodes? .* (?:down|not responding)|invalid node",
+            said,
+        )
+    )
+
+
+def last_srun_message(said: str) -> str:
+    """Return the last line that srun printed, without its name."""
+    lines = [re.sub(r"^srun: (?:error: )?", "", line).strip() for line in said.splitlines()]
+    lines = [
+        line for line in lines if line and not line.startswith(("Job step aborted", "forcing"))
+    ]
+    return lines[-1].rstrip(".") if lines else ""
+
+
+def log_hint(step: SrunStep) -> str:
+    return f" Their output: {step.log}" if step.log_directory is not None else ""

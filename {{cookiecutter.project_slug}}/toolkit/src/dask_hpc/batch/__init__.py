@@ -1,0 +1,32 @@
+"""The batch systems that the toolkit knows, one description each."""
+
+from .base import BatchSystem
+from .htcondor import HTCONDOR
+from .lsf import LSF
+from .none import NONE
+from .oar import OAR
+from .pbs import PBS
+from .sge import SGE
+from .slurm import SLURM
+from .state import JobState, JobStatus
+
+BATCH_SYSTEMS: dict[str, BatchSystem] = {
+    scheduler.name: scheduler for scheduler in (SLURM, PBS, SGE, OAR, LSF, HTCONDOR, NONE)
+}
+
+__all__ = ["BATCH_SYSTEMS", "JobState", "JobStatus", "BatchSystem", "get"]
+
+
+def get(name: str) -> BatchSystem:
+    """Return the description of the batch system of that name.
+
+    Raises
+    ------
+    KeyError
+        Its text is one line that lists the known names.
+    """
+    try:
+        return BATCH_SYSTEMS[name]
+    except (KeyError, TypeError):
+        known = ", ".join(BATCH_SYSTEMS)
+        raise KeyError(f"no batch system is called {name!r}; known: {known}") from None

@@ -1,0 +1,307 @@
+"""What the rest of the toolkit knows about a batch system.
+
+Each batch system is one `Scheduler` in a file of its own; nothing else in the toolkit asks for its
+name. Standard library only, so that the description can be read anywhere.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+from typing import Any
+
+from .state import JobState, JobStatus
+
+
+def _no_command(*_: object) -> list[str]:
+    return []
+
+
+def _no_commands(*_: object) -> list[list[str]]:
+    return []
+
+
+def _no_jobs(_: str) -> list[JobStatus]:
+    return []
+
+
+def _no_limit(_: str) -> int:
+    return 0
+
+
+def _no_settings(_: str) -> dict[str, str]:
+    return {}
+
+
+def _no_walltime(text: str) -> float:
+    raise ValueError(f"walltime {text!r} means nothing here: jobs have none")
+
+
+def _without(environ: Mapping[str, str], patterns: Sequence[str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in environ.items()
+        if not any(fnmatchcase(name.upper(), pattern) for pattern in patterns)
+    }
+
+
+@dataclass(frozen=True)
+class BatchSystem:
+    """The description of a batch system.
+
+    Attributes
+    ----------
+    name : str
+        As in the configuration, ``dask-hpc: scheduler: slurm``.
+    label : str
+        As people write it.
+    cluster_class : str or None
+        Name of the class in `dask_hpc` (the same as in dask-jobqueue); None if workers run here.
+    section : str or None
+        Its section of ``jobqueue.yaml``.
+    account_key, queue_key : str or None
+        The keys there for who pays and where jobs wait.
+    queue_word : str
+        What its users call a queue.
+    required : tuple of str
+        Keys of that section, beside cores and memory, that a job can't do without.
+    unasked : mapping
+        What each job needs and dask-jobqueue does not request by itself: the key that requests it
+        → "cores" or "memory", a comma, and how the key is written.
+    directive : str
+        What a line of the job script for the batch system begins with; empty if there are no such
+        lines and the script is a list of ``key = value``.
+    directives_type : type
+        What the key ``job-extra-directives`` holds: list, or dict.
+    log_key : str or None
+        The key there for the folder where jobs' output goes; None if dask-jobqueue has none.
+    log_names : tuple of str
+        Names of a job's files there, as dask-jobqueue has the batch system write them, with
+        ``{name}`` (the job's) and ``{job}`` (its id). A ``*`` is what can't be known beforehand.
+    log_user : str
+        What stands for the user's name in paths of a job's output; empty if nothing does.
+    submit, jobs_command_hint, queues_command_hint, reason_command_hint, cancel : str
+        What people type to submit a job script, to see their jobs, the queues (empty if there is no
+        such command) and what a job waits for (empty if the list says it), and to cancel a job. The
+        last two take a job's id.
+    cores_in_script : tuple of str
+        Regular expressions, each with a group that is a number; a job's cores are the product of
+        the numbers that its script has.
+    job_id_pattern : str
+        Regular expression with a group ``job_id`` that finds the id in what `submit` prints.
+    job_id_variables : tuple of str
+        Variables that hold the job's id in the environment of each of its processes; the first that
+        is set counts.
+    job_id_line : str
+        What the job's shell has to run so that one of them is set; empty if the batch system itself
+        sets it.
+    walltime_key : str or None
+        The key there for how long a job may run; None if jobs have no such limit.
+    walltime_forms, walltime_example : str
+        How a walltime is written, in one line, and one hour as most people write it.
+    parse_walltime : callable
+        Text → seconds; raises ValueError, with one line, for what this batch system can't read.
+    list_command, cancel_command : callable
+        Job ids → the command's argument list, for all of them in one call.
+    accounting_commands : callable
+        Job ids → argument lists of commands that know how jobs ended, which `list_command` may have
+        forgotten; empty if there are none.
+    list_extra : callable
+        Arguments that a site adds to the cancel command → those that the list command needs, too.
+    where : callable
+        The submit command's words, the value of ``job-extra-directives`` and the environment →
+        arguments that tell the cancel command, and by `list_extra` the others, to which of several
+        clusters jobs are submitted.
+    reading_variables : tuple of str
+        Patterns of environment variables that change what the commands that list and cancel jobs
+        say or do. The commands that are run here do not get them.
+    job_variables : tuple of str
+        Patterns of those that a job has, and that change jobs submitted from within it.
+    inside_variables : tuple of str
+        Those that are set if a process is in a job.
+    name_options, name_variables : tuple of str
+        Options and environment variables of the submit command that give a job another name than
+        dask-jobqueue does.
+    exclude_args : callable
+        Names of nodes, and the value of ``job-extra-directives`` → arguments of the submit command
+        that keep a job off these nodes; empty if there are none.
+    capacity_command : callable
+        Queue's name, or None for the default one → argument list.
+    settings_command : tuple of str
+        Shows how the site has set it up; empty if there is no such command.
+    parse_list, parse_accounting, parse_capacity, parse_settings : callable
+        What these commands print → list of `JobStatus` (twice), number of CPUs of the queue, and
+        the version, with those settings that decide how soon a job starts.
+    states : mapping
+        The batch system's words for states → `JobState`.
+    reasons : mapping
+        Its words for reasons → plain ones. A key may be a pattern (``QOS*Limit``); the first match
+        counts.
+    refusals : mapping
+        Part of what it says when it refuses a job → what to change.
+    gone_messages : tuple of str
+        Parts of the messages which say that a job is over or forgotten, and are not failures.
+    no_node_messages : tuple of str
+        Parts of the messages which refuse a job that could not run on any node.
+    """
+
+    name: str
+    label: str
+    cluster_class: str | None = None
+    section: str | None = None
+    account_key: str | None = None
+    queue_key: str | None = None
+    queue_word: str = "queue"
+    required: tuple[str, ...] = ()
+    unasked: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    log_key: str | None = "log-directory"
+    log_names: tuple[str, ...] = ()
+    log_user: str = ""
+    directive: str = ""
+    directives_type: type = list
+    submit: str = ""
+    jobs_command_hint: str = ""
+    queues_command_hint: str = ""
+    reason_command_hint: str = ""
+    cancel: str = ""
+    cores_in_script: tuple[str, ...] = ()
+    job_id_pattern: str = r"(?P<job_id>\d+)"
+    job_id_variables: tuple[str, ...] = ()
+    job_id_line: str = ""
+    walltime_key: str | None = None
+    walltime_forms: str = ""
+    walltime_example: str = ""
+    parse_walltime: Callable[[str], float] = _no_walltime
+    list_command: Callable[[Sequence[str]], list[str]] = _no_command
+    cancel_command: Callable[[Sequence[str]], list[str]] = _no_command
+    accounting_commands: Callable[[Sequence[str]], list[list[str]]] = _no_commands
+    list_extra: Callable[[Sequence[str]], list[str]] = _no_command
+    where: Callable[[Sequence[str], object, Mapping[str, str]], list[str]] = _no_command
+    reading_variables: tuple[str, ...] = ()
+    job_variables: tuple[str, ...] = ()
+    inside_variables: tuple[str, ...] = ()
+    name_options: tuple[str, ...] = ()
+    name_variables: tuple[str, ...] = ()
+    exclude_args: Callable[[Sequence[str], Sequence[str]], list[str]] = _no_command
+    capacity_command: Callable[[str | None], list[str]] = _no_command
+    settings_command: tuple[str, ...] = ()
+    parse_list: Callable[[str], list[JobStatus]] = _no_jobs
+    parse_accounting: Callable[[str], list[JobStatus]] = _no_jobs
+    parse_capacity: Callable[[str], int] = _no_limit
+    parse_settings: Callable[[str], dict[str, str]] = _no_settings
+    states: Mapping[str, JobState] = field(default_factory=lambda: MappingProxyType({}))
+    reasons: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    refusals: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    gone_messages: tuple[str, ...] = ()
+    no_node_messages: tuple[str, ...] = ()
+
+    def reading(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment of the commands that list and cancel jobs.
+
+        It lacks the variables by which users change what these commands print. Their language is
+        fixed as well: error messages are translated into it, and Perl complains about a language
+        that the computer does not have.
+        """
+        kept = _without(environ, (*self.reading_variables, "LANGUAGE", "LC_*"))
+        return {**kept, "LC_ALL": "C"}
+
+    def submitting(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment of the submit command: the user's, without that of an outer job.
+
+        The new job may inherit it, and would then request what the outer job had requested.
+        """
+        if not any(environ.get(name) for name in self.inside_variables):
+            return dict(environ)
+        return _without(environ, self.job_variables)
+
+    def own_names(self, words: Iterable[str], environ: Mapping[str, str]) -> list[str]:
+        """Return the names that a user gives to jobs in directives or in the submit command."""
+        text = " ".join(map(str, words))
+        found = [environ[name] for name in self.name_variables if environ.get(name)]
+        for option in self.name_options:
+            end = r"(?:=|\s+)" if option.startswith("--") else r"\s*"
+            found += re.findall(rf"(?:^|\s){option}{end}[\"']?([^\s\"']+)", text)
+        return found
+
+    def explain(self, reason: str) -> str:
+        """Return a job's reason in plain words, followed by the batch system's own word.
+
+        A reason that the description does not know is returned as it is.
+        """
+        # "ReqNodeNotAvail, UnavailableNodes:node[1-3]": the word, then details.
+        word, _, details = reason.partition(",")
+        for pattern, words in self.reasons.items():
+            if fnmatchcase(word.strip(), pattern):
+                own = f"{word.strip()},{details}" if details else word.strip()
+                return f"{words} ({own})"
+        return reason
+
+    def advice(self, refusal: str) -> str:
+        """Return what to change when a job was refused with these words; empty if not known."""
+        for words, advice in self.refusals.items():
+            if words.lower() in refusal.lower():
+                return advice
+        return ""
+
+    def means_no_such_node(self, refusal: str) -> bool:
+        """Return whether these words refuse a job because no node could run it."""
+        return any(part in refusal.lower() for part in self.no_node_messages)
+
+    def means_already_gone(self, lines: Sequence[str]) -> bool:
+        """Return whether a command failed only because jobs are over: each line says so."""
+        return bool(lines) and all(
+            any(part in line for part in self.gone_messages) for line in lines
+        )
+
+    def log_files(self, directory: str | None, job_name: str | None, job_id: str) -> list[str]:
+        """Return the paths of the files with a job's output, errors last; empty if not known.
+
+        Parameters
+        ----------
+        directory : str or None
+            The value of `log_key`.
+        job_name : str or None
+            As the batch system knows it.
+        job_id : str
+        """
+        if not directory:
+            return []
+        name = job_name or "worker"
+        if not any("*" in form for form in self.log_names):
+            return [f"{directory}/{form.format(name=name, job=job_id)}" for form in self.log_names]
+        # It can't be known before.
+        name, job = glob.escape(name), glob.escape(job_id)
+        patterns = [form.format(name=name, job=job) for form in self.log_names]
+        found = [sorted(glob.glob(p, root_dir=directory)) for p in patterns]  # noqa: PTH207
+        return [f"{directory}/{file}" for files in found for file in files]
+
+    def directives_problem(self, value: object) -> str:
+        """Return what is wrong with a value of ``job-extra-directives``, or an empty text."""
+        listed = self.directives_type is list and isinstance(value, tuple | set)
+        if listed or isinstance(value, self.directives_type):
+            return ""
+        form = (
+            "a mapping of keys to values" if self.directives_type is dict else "a list of options"
+        )
+        return f"must be {form} for {self.label}, not {value!r}"
+
+    def unmarked(self, directives: Sequence[Any] | Mapping[str, Any]) -> list[Any] | dict[str, Any]:
+        """Return extra directives without the mark that the job script puts before each.
+
+        ``#SBATCH --exclusive`` is a line of a job script; after another mark it would be a comment.
+        """
+        if self.directives_type is dict:
+            return dict(directives)
+        mark = re.compile(rf"\A\s*{re.escape(self.directive)}\s+")
+        return [mark.sub("", it, count=1) if isinstance(it, str) else it for it in directives]
+
+    def comment_in(self, directives: Sequence[Any] | Mapping[str, Any]) -> str:
+        """Return a warning if one of the extra directives is a comment, or an empty text."""
+        for it in self.unmarked(directives) if self.directive else []:
+            if str(it).lstrip().startswith("#"):
+                return f"{str(it)!r} is a comment to {self.label}, which does not read it"
+        return ""

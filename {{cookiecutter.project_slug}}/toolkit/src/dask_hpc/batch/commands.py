@@ -1,0 +1,237 @@
+"""Run the commands of a batch system."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shlex
+import signal
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from . import BatchSystem, JobStatus, custom_commands
+
+LIST_TIMEOUT = 30.0
+
+
+class CommandError(RuntimeError):
+    """A command of the batch system failed.
+
+    Attributes
+    ----------
+    command : str
+        Its name.
+    words : str
+        What it said, in one line.
+    lines : list of str
+        The same, line by line.
+    missing : bool
+        There is no such command here.
+    out : str
+        What it printed on standard output all the same.
+    """
+
+    def __init__(self, command: str, *lines: str, missing: bool = False, out: str = ""):
+        self.command = command
+        self.lines = list(lines)
+        self.words = "; ".join(lines)
+        self.missing = missing
+        self.out = out
+        super().__init__(f"{command}: {self.words}")
+
+
+async def run(
+    argv: Sequence[str],
+    *,
+    timeout: float | None = None,
+    stdin: Path | str = os.devnull,
+    answer: BinaryIO | None = None,
+    env: Mapping[str, str] | None = None,
+) -> str:
+    """Run a command of the batch system and return what it printed.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        The command and its arguments.
+    stdin : path
+        What it reads.
+    timeout : float, optional
+        Seconds after which it is killed. Without a timeout it runs on even if nobody waits for it
+        any more, as it may be a submission.
+    answer : file, optional
+        The file that it prints to, from which its output can be read if this process is killed.
+    env : mapping, optional
+        Its environment. Default: this process's.
+
+    Raises
+    ------
+    CommandError
+        It failed, is missing, or took too long.
+    """
+    command = argv[0]
+    try:
+        with open(stdin, "rb") as file:  # noqa: PTH123 - os.devnull is a str
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=file,
+                stdout=asyncio.subprocess.PIPE if answer is None else answer,
+                stderr=asyncio.subprocess.PIPE,
+                # oarsub takes the folder where the job starts from PWD and fails without one. It is
+                # the shell's word: os.chdir does not change it, and a service may have none.
+                env={**(os.environ if env is None else env), "PWD": os.getcwd()},  # noqa: PTH109
+                # Ctrl-C in a terminal goes to every process of the foreground group. It must not
+                # hit a submission half-way (a job whose id nobody reads) nor what cancels.
+                start_new_session=True,
+            )
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        words = "there is no such command here" if missing else str(error.strerror)
+        raise CommandError(command, words, missing=missing) from error
+    try:
+        # Not wait_for: before Python 3.12 it forgets that it was cancelled if that comes in the
+        # moment in which the process ends.
+        async with asyncio.timeout(timeout):
+            out, err = await process.communicate()
+    except (TimeoutError, asyncio.CancelledError) as error:
+        if timeout is None:
+            raise  # a submission: it goes on, whoever waits for it
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.communicate()  # to the end of its pipes, which the loop then closes
+        if isinstance(error, asyncio.CancelledError):
+            raise
+        raise CommandError(command, f"no answer within {timeout:g} s") from None
+    if answer is not None:
+        answer.seek(0)
+        out = answer.read()
+    printed, said = out.decode(errors="replace"), err.decode(errors="replace")
+    if process.returncode:
+        lines = _lines(command, said) or _lines(command, printed)
+        raise CommandError(command, *(lines or [describe_exit(process.returncode)]), out=printed)
+    return printed
+
+
+def describe_exit(code: int) -> str:
+    """Return how a process ended, in words: its exit code, or the signal that ended it."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"ended by signal {-code}"
+
+
+def _lines(command: str, text: str) -> list[str]:
+    """Return the distinct lines that a command printed, without its name before each."""
+    lines: dict[str, str] = {}
+    for raw in text.splitlines():
+        line = raw.strip().removeprefix(f"{command}:").strip()
+        line = re.sub(r"(?i)^(?:(?:error|fatal)\s*:|\[error\])\s*", "", line)
+        # "…, attempt number -4": again and again with another number.
+        if line:
+            lines.setdefault(re.sub(r"-?\b\d+$", "", line), line)
+    return list(lines.values())
+
+
+async def list_jobs(
+    scheduler: BatchSystem, job_ids: Sequence[str], own: Sequence[str] = ()
+) -> dict[str, JobStatus]:
+    """Return the status of those jobs that the batch system lists, by id, with one call.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+    job_ids : sequence of str
+    own : sequence of str
+        The words of the job class's cancel command, see `commands`.
+
+    Raises
+    ------
+    CommandError
+        The batch system could not be asked.
+    """
+    command = custom_commands.list_command(scheduler, scheduler.list_command(job_ids), own)
+    out = await _read(scheduler, command)
+    return {s.job: s for s in scheduler.parse_list(out) if s.job in job_ids}
+
+
+async def query_accounting(
+    scheduler: BatchSystem, job_ids: Sequence[str], own: Sequence[str] = ()
+) -> dict[str, JobStatus]:
+    """Return the status of those jobs that the batch system's accounting knows, by id.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+    job_ids : sequence of str
+    own : sequence of str
+        As for `ask`.
+
+    Raises
+    ------
+    CommandError
+        There is no accounting here, or it does not answer, or it knows none of the jobs.
+    """
+    found: dict[str, JobStatus] = {}
+    failure: CommandError | None = None
+    begun = time.monotonic()
+    for command in scheduler.accounting_commands(job_ids):
+        # Where each job is a command, a long file may be read for each.
+        if time.monotonic() - begun > LIST_TIMEOUT:
+            break
+        try:
+            out = await _read(scheduler, custom_commands.list_command(scheduler, command, own))
+        except CommandError as error:
+            failure = error
+            continue
+        found |= {s.job: s for s in scheduler.parse_accounting(out) if s.job in job_ids}
+    if failure is not None and not found:
+        raise failure
+    return found
+
+
+async def _read(scheduler: BatchSystem, command: Sequence[str]) -> str:
+    """Return what a command prints about jobs, even if it fails because some are over."""
+    try:
+        return await run(command, timeout=LIST_TIMEOUT, env=scheduler.reading(os.environ))
+    except CommandError as error:
+        if not scheduler.means_already_gone(error.lines):
+            raise
+        return error.out  # some of them are not known any more
+
+
+async def cancel(scheduler: BatchSystem, job_ids: Iterable[str], own: Sequence[str] = ()) -> None:
+    """Cancel these jobs with one call; it is not an error if some are over already.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+    job_ids : iterable of str
+    own : sequence of str
+        As for `ask`.
+
+    Raises
+    ------
+    CommandError
+        The batch system could not be asked.
+    """
+    job_ids = list(dict.fromkeys(job_ids))
+    if not job_ids:
+        return
+    for command in custom_commands.cancel_commands(scheduler, job_ids, own):
+        try:
+            await run(command, timeout=LIST_TIMEOUT, env=scheduler.reading(os.environ))
+        except CommandError as error:
+            if not scheduler.means_already_gone(error.lines):
+                raise
+
+
+def cancel_words(scheduler: BatchSystem, job_ids: Iterable[str], own: Sequence[str] = ()) -> str:
+    """Return the command line that cancels these jobs."""
+    job_ids = list(dict.fromkeys(job_ids))
+    return "; ".join(map(shlex.join, custom_commands.cancel_commands(scheduler, job_ids, own)))

@@ -1,0 +1,174 @@
+"""OAR: oarsub, oarstat, oardel (2.5).
+
+Held against the manuals, the source and the answers of 2.5.9. OAR keeps every job in its database,
+so how a job ended is known, and it plans ahead, so when it will start is often known, too. A job
+whose node failed is submitted again by OAR itself, as another job, which this toolkit does not know
+as its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from types import MappingProxyType
+
+from .base import BatchSystem
+from .parsing import seconds_since, walltime_seconds
+from .state import JobState, JobStatus
+
+WALLTIME_FORMS = "HH:MM:SS (also HH:MM, or a number alone: hours)"
+
+# Of oarsub's manual, --resource: "[hour:mn:sec|hour:mn|hour]".
+_CLOCK = re.compile(r"(?P<h>\d+)(?::(?P<m>\d+)(?::(?P<s>\d+))?)?")
+
+
+def parse_walltime(text: str) -> float:
+    """Return the seconds in a walltime as oarsub reads it.
+
+    Raises
+    ------
+    ValueError
+        oarsub would not accept it, or it is zero.
+    """
+    return walltime_seconds(text, (_CLOCK,), "OAR", WALLTIME_FORMS)
+
+
+def list_command(job_ids: Sequence[str]) -> list[str]:
+    # As text: JSON needs a Perl module that not every site has.
+    return ["oarstat", "--full", *(word for job in job_ids for word in ("--job", job))]
+
+
+def parse_list(stdout: str) -> list[JobStatus]:
+    _, *blocks = re.split(r"(?m)^Job_Id: (?=\d+\s*$)", stdout)
+    return [_status(block) for block in blocks]
+
+
+def _status(block: str) -> JobStatus:
+    job, _, rest = block.partition("\n")
+
+    def value(key: str) -> str:
+        match = re.search(rf"(?m)^    {key} = (.*)$", rest)
+        return match[1].strip() if match else ""
+
+    state, reason = STATES.get(value("state"), JobState.UNKNOWN), ""
+    if state is JobState.PENDING:
+        start, message = value("scheduledStart"), value("message")
+        if value("state") == "Hold":
+            reason = "Hold"
+        elif start[:1].isdigit():
+            reason = f"scheduledStart {start}"
+        else:  # a message that begins like R=8 only repeats what was asked for
+            reason = start if re.match(r"R=\d|$", message) else message
+    elif state is JobState.FAILED:
+        # The events at the end, "2026-11-25 10:00:00> WALLTIME:...", say why it ended.
+        events = re.findall(r"(?m)^[\d: -]+> (\w+):", rest)
+        known = [event for event in events if event in _ENDS]
+        state, reason = (_ENDS[known[0]], known[0]) if known else (state, "")
+    elif state is JobState.DONE and not re.match(r"0\b|$", value("exit_code")):
+        state = JobState.FAILED
+    running = state in (JobState.RUNNING, JobState.ENDING)
+    elapsed = seconds_since(value("startTime"), "%Y-%m-%d %H:%M:%S") if running else None
+    node = value("assigned_hostnames").split("+")[0]
+    return JobStatus(job.strip(), state, reason, node, elapsed, name=value("name"))
+
+
+def cancel_command(job_ids: Sequence[str]) -> list[str]:
+    return ["oardel", *job_ids]
+
+
+def parse_settings(stdout: str) -> dict[str, str]:
+    _, _, version = stdout.partition("OAR version : ")  # "OAR version : 2.5.9 (Canicule)"
+    return {"version": version.strip()} if version else {}
+
+
+STATES = MappingProxyType(
+    {
+        "Waiting": JobState.PENDING,
+        "Hold": JobState.PENDING,
+        "toAckReservation": JobState.PENDING,
+        "toLaunch": JobState.PENDING,
+        "Launching": JobState.PENDING,  # its nodes are being prepared
+        "Running": JobState.RUNNING,
+        "Suspended": JobState.RUNNING,
+        "Resuming": JobState.RUNNING,
+        "Finishing": JobState.ENDING,
+        "toError": JobState.ENDING,
+        "Terminated": JobState.DONE,
+        "Error": JobState.FAILED,
+    }
+)
+# Events that say why a job ended in Error; the first counts.
+_ENDS = MappingProxyType(
+    {
+        "WALLTIME": JobState.TIMEOUT,
+        "BESTEFFORT_KILL": JobState.PREEMPTED,
+        "PING_CHECKER_NODE_SUSPECTED": JobState.NODE_FAIL,
+        "FRAG_JOB_REQUEST": JobState.CANCELLED,
+    }
+)
+
+REASONS = MappingProxyType(
+    {
+        "Hold": "it is held: `oarresume` lets it go",
+        "no prediction": "OAR has not planned its start yet",
+        "scheduledStart*": "OAR plans its start",
+        "No enough matching resources*": "no node that fits is free yet",
+        "WALLTIME": "its walltime was over",
+        "BESTEFFORT_KILL": "a job of higher priority took its place",
+        "PING_CHECKER_NODE_SUSPECTED": "its node could not be reached; OAR has submitted it again "
+        "by itself, as another job: `oarstat -u` lists it",
+        "FRAG_JOB_REQUEST": "it was cancelled",
+    }
+)
+
+# As oarsub and the admission rules that come with OAR say it.
+REFUSALS = MappingProxyType(
+    {
+        "not enough resources": "The site has no such nodes: check cores, memory and "
+        "resource-spec.",
+        "bad resource request": "Check resource-spec and memory-per-core-property-name: "
+        "`oarnodes` lists the site's properties.",
+        "cannot recognize walltime": "Check walltime.",
+        "cannot recognize": "Check resource-spec and walltime.",
+        "the queue": "Check queue.",
+        "cannot connect to executor": "OAR itself does not answer; try again later.",
+        "db connection error": "OAR itself does not answer; try again later.",
+    }
+)
+
+OAR = BatchSystem(
+    name="oar",
+    label="OAR",
+    cluster_class="OARCluster",
+    section="oar",
+    job_id_variables=("OAR_JOB_ID",),
+    account_key="project",
+    queue_key="queue",
+    unasked=MappingProxyType(
+        {
+            "memory-per-core-property-name": "memory, as in memcore (`oarnodes` lists the site's "
+            "properties), or to not_applicable",
+        }
+    ),
+    log_key=None,
+    directive="#OAR",
+    submit="oarsub",
+    jobs_command_hint="oarstat -u",
+    cancel="oardel",
+    cores_in_script=(r"/core=(\d+)", r"/nodes=(\d+)"),
+    job_id_pattern=r"OAR_JOB_ID=(?P<job_id>\d+)",
+    walltime_key="walltime",
+    walltime_forms=WALLTIME_FORMS,
+    walltime_example="01:00:00",
+    parse_walltime=parse_walltime,
+    list_command=list_command,
+    cancel_command=cancel_command,
+    settings_command=("oarstat", "--version"),
+    parse_list=parse_list,
+    name_options=("-n", "--name"),
+    parse_settings=parse_settings,
+    states=STATES,
+    reasons=REASONS,
+    refusals=REFUSALS,
+    gone_messages=("This job was already killed",),
+)

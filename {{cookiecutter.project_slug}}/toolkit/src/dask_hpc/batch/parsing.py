@@ -1,0 +1,67 @@
+"""Parse walltimes and other times as batch systems write them."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+
+# Batch systems count seconds in 32 bits; what Slurm makes of more is not what was meant.
+MAX_WALLTIME_S = 2**31 - 1
+
+
+def walltime_seconds(
+    text: str, patterns: Sequence[re.Pattern[str]], label: str, forms: str
+) -> float:
+    """Return the seconds in a walltime that one of the patterns matches as a whole.
+
+    Parameters
+    ----------
+    text : str
+    patterns : sequence of re.Pattern
+        With groups out of ``d``, ``h``, ``m`` and ``s``: whole days, hours, minutes and seconds.
+    label, forms : str
+        Whose walltime it is and how one is written, for the message.
+
+    Raises
+    ------
+    ValueError
+        No pattern matches, or the walltime is zero or more than 68 years. The message is one line.
+    """
+    text = str(text).strip()
+    match = next(filter(None, (pattern.fullmatch(text) for pattern in patterns)), None)
+    # \d is a digit of any script; Python itself refuses thousands of them.
+    if match is None or not text.isascii() or len(text) > 100:
+        raise ValueError(f"walltime {text!r} is not one that {label} reads: {forms}")
+    part = {name: int(value) for name, value in match.groupdict().items() if value}
+    hours = 24 * part.get("d", 0) + part.get("h", 0)
+    seconds = 3600 * hours + 60 * part.get("m", 0) + part.get("s", 0)
+    if not seconds:
+        raise ValueError(f"walltime {text!r} is no time at all: {forms}")
+    if seconds > MAX_WALLTIME_S:
+        raise ValueError(f"walltime {text!r} is more than 68 years: {forms}")
+    return seconds
+
+
+_DURATION = re.compile(r"(?:(?:(?P<d>\d+)-)?(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d+)", re.ASCII)
+
+
+def parse_duration(text: str) -> float | None:
+    """Return the seconds in a time from a list, ``D-HH:MM:SS`` or its end, or None."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        return None
+    days, hours, minutes, seconds = (int(value or 0) for value in match.groups())
+    return float(86400 * days + 3600 * hours + 60 * minutes + seconds)
+
+
+def seconds_since(text: str, form: str) -> float | None:
+    """Return the seconds since a time from a list; None if it is not a time, or in the future.
+
+    The list does not name a time zone; the time is taken as this computer's local time.
+    """
+    try:
+        passed = time.time() - time.mktime(time.strptime(text.strip(), form))
+    except (ValueError, OverflowError):
+        return None
+    return passed if passed >= 0 else None

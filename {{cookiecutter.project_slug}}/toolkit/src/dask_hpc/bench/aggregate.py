@@ -1,0 +1,97 @@
+"""The contents of a record as rows of a table, for the terminal and for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from . import metrics
+from .record import PHASES, Record
+
+PHASE_WORDS = {
+    "import": "load Python and Dask",
+    "cluster": "start Dask's scheduler",
+    "submit": "hand in the jobs",
+    "queue": "wait until the first worker starts",
+    "first_worker": "first worker connected",
+    "all_workers": "all workers connected",
+    "warmup": "warm-up",
+    "first_result": "first task done",
+    "last_result": "last result here",
+}
+
+
+def summarize(rows: Iterable[dict]) -> list[dict]:
+    """Group one workload's measured rows by number of slots, for a table or a figure.
+
+    Returns
+    -------
+    list of dict
+        One dict for each point, by ascending `slots`: `slots tasks seconds ideal_s bound n`; the
+        `Summary` objects `makespan`, `e_rel`, `overhead`, `speedup`; the repeats' own `speedups`
+        and `e_rels`; also `jobs`, `processes`, `threads`.
+    """
+    by_slots: dict[int, list[dict]] = {}
+    for row in rows:
+        by_slots.setdefault(row["slots"], []).append(row)
+    result = []
+    for slots, group in sorted(by_slots.items()):
+        first = group[0]
+        point = {key: first.get(key) for key in ("tasks", "seconds", "ideal_s", "backend")}
+        point |= {key: first.get(key) for key in ("jobs", "processes", "threads")}
+        point |= {
+            "slots": slots,
+            "n": len(group),
+            "bound": metrics.speedup_bound(first["tasks"], slots),
+            "makespan": metrics.summary(row["makespan_s"] for row in group),
+            "e_rel": metrics.summary(row["e_rel"] for row in group),
+            "overhead": metrics.summary(row["overhead_s"] for row in group),
+            "speedup": metrics.summary(row["speedup"] for row in group),
+            "speedups": [row["speedup"] for row in group],
+            "e_rels": [row["e_rel"] for row in group],
+        }
+        result.append(point)
+    return result
+
+
+def gil_points(rows: Iterable[dict]) -> list[dict]:
+    """Group rows of the workload ``gil`` by way: `mode n cores bound makespan speedups speedup`.
+
+    Here speedup is relative to the median of the serial loops. In a row it is relative to the
+    serial loop of the same repeat, and a disturbance of that loop would affect all other ways.
+    """
+    rows = list(rows)
+    by_mode: dict[str, list[dict]] = {}
+    for row in rows:
+        by_mode.setdefault(row["mode"], []).append(row)
+    serial = metrics.summary(row["makespan_s"] for row in by_mode["serial"]).median
+    result = []
+    for mode, group in by_mode.items():
+        speedups = [serial / row["makespan_s"] for row in group]
+        result.append(
+            {
+                "mode": mode,
+                "n": len(group),
+                "cores": group[0]["slots"],
+                "bound": group[0]["speedup_bound"],
+                "makespan": metrics.summary(row["makespan_s"] for row in group),
+                "speedup": metrics.summary(speedups),
+                "speedups": speedups,
+            }
+        )
+    return result
+
+
+def cold_starts(records: Iterable[Record]) -> list[dict]:
+    """Return the starts that were timed from the command's start to its last result."""
+    return [
+        start
+        for record in records
+        for start in record.starts
+        if start.get("first_of_command") and "cold_total_s" in start
+    ]
+
+
+def phase_rows(start: dict) -> list[tuple[str, str, float]]:
+    """Return a start's phases in order: name, words, seconds."""
+    phases = start.get("phases", {})
+    return [(name, PHASE_WORDS[name], phases[name]) for name in PHASES if name in phases]

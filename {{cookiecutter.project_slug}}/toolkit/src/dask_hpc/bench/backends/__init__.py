@@ -1,0 +1,14 @@
+"""Where tasks run: on this computer, or on the lab's cluster."""
+
+from __future__ import annotations
+
+from ...config import options
+from .cluster import ClusterBackend
+from .local import LocalBackend
+
+BACKENDS = {backend.name: backend for backend in (LocalBackend, ClusterBackend)}
+
+
+def default_backend() -> str:
+    """Return "cluster" where the configuration names a batch system, otherwise "local"."""
+    return "local" if options.batch_system().cluster_class is None else "cluster"

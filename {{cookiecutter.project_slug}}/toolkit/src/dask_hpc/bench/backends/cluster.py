@@ -1,0 +1,135 @@
+"""Measure on the cluster that the configuration names."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+
+import dask.config
+
+from ...config import options
+from ..plan import JobLayout
+from ._dask import JOB_CORES, BackendError, DaskBackend
+
+
+class ClusterBackend(DaskBackend):
+    """The lab's cluster, as `dask_hpc.get_cluster` makes it from the configuration."""
+
+    name = "cluster"
+
+    def __init__(self, job_cores: int = JOB_CORES, timeout: float = 120.0):
+        super().__init__(job_cores, timeout)
+        self._asked: subprocess.Popen[str] | None = None
+
+        self.scheduler = options.batch_system()
+        if self.scheduler.cluster_class is None:
+            raise BackendError(
+                "the configuration names no batch system: set `scheduler:` in "
+                "config/jobqueue.yaml, or measure this computer with --backend local"
+            )
+
+    def check(self, slots: int) -> None:
+        """Check that the queue has CPUs for `slots` slots, before anything is submitted.
+
+        Raises
+        ------
+        BackendError
+            The queue has fewer CPUs, or there is no such queue. Where the batch system does not
+            answer, nothing is raised: submitting will show it.
+        """
+        queue = self._setting(self.scheduler.queue_key)
+        command = self.scheduler.capacity_command(queue)
+        if not command:
+            return
+        try:
+            answer = subprocess.run(
+                command,
+                env=self.scheduler.reading(os.environ),
+                capture_output=True,
+                text=True,
+                timeout=20,
+                check=True,
+            ).stdout
+        except (OSError, subprocess.SubprocessError):
+            return
+        word = self.scheduler.queue_word
+        which = f"{word} {queue}" if queue else f"the default {word}"
+        try:
+            capacity = self.scheduler.parse_capacity(answer)
+        except ValueError as error:
+            raise BackendError(
+                f"{which}: {error}; check {self.scheduler.queue_key} in config/jobqueue.yaml"
+            ) from None
+        if slots > capacity:
+            raise BackendError(
+                f"{slots} slots asked; {which} has {capacity} CPUs: ask for fewer with --slots"
+            )
+
+    def make_cluster(self, shape: JobLayout):
+        from ... import get_cluster
+
+        return get_cluster(
+            cores=shape.threads,
+            processes=1,
+            # A nanny is a second process for each worker, and pays off in runs that last.
+            nanny=False,
+            worker_extra_args=[*(self._setting("worker-extra-args") or []), "--no-dashboard"],
+            scheduler_options={
+                **(self._setting("scheduler-options") or {}),
+                "dashboard_address": ":0",
+                "dashboard": False,
+            },
+        )
+
+    def start(self, slots: int) -> dict[str, float]:
+        # Asked now, read when the clock of the phases has stopped.
+        command = self.scheduler.settings_command
+        if command:
+            with contextlib.suppress(OSError):
+                self._asked = subprocess.Popen(
+                    command,
+                    env=self.scheduler.reading(os.environ),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    text=True,
+                )
+        return super().start(slots)
+
+    def settings_told(self) -> dict[str, str]:
+        """Return the batch system's version and the settings that matter, as it tells them."""
+        if not self._asked:
+            return {}
+        asked, self._asked = self._asked, None
+        try:
+            out, _ = asked.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            asked.kill()
+            asked.communicate()
+            return {}
+        return self.scheduler.parse_settings(out)
+
+    def submitted(self) -> float | None:
+        times = [e.time for e in self.cluster.watcher.events if e.state == "submitted"]
+        return max(times, default=None)
+
+    def describe(self) -> dict:
+        return {
+            **super().describe(),
+            "nanny": False,
+            "scheduler": self.scheduler.name,
+            "queue": self._setting(self.scheduler.queue_key),
+            "job_script": self.cluster.job_script(),
+            "job_ids": list(self.cluster.job_ids),
+            "nodes": sorted({e.node for e in self.cluster.watcher.events if e.node}),
+            "settings": self.settings_told(),
+        }
+
+    def close(self) -> None:
+        self.settings_told()  # no child process without an end
+        super().close()
+
+    def _setting(self, key: str | None):
+        if key is None:
+            return None
+        return dask.config.get(f"jobqueue.{self.scheduler.section}.{key}", None)

@@ -1,0 +1,223 @@
+"""The loop that measures a plan on a backend: start workers, measure, write a row.
+
+It works with any `Backend`, so that the same clock and the same checks serve all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from ..errors import DaskHPCError
+from . import metrics, provenance, record
+from .backends._dask import Backend, phase_durations
+from .plan import Plan, Session
+from .process_time import process_start
+from .validation import MeasurementError, check
+from .workloads import sleep_task
+
+# Seconds of a warm-up task: long enough that no thread gets two of them while another gets none.
+WARMUP_S = 0.05
+# A map may take this many times its ideal, and this many seconds more, before it is given up.
+PATIENCE, PATIENCE_S = 5.0, 60.0
+
+
+class TaskFailed(DaskHPCError):
+    """A task raised an error. One line: which error."""
+
+
+class NullProgress:
+    """Progress that nobody sees; the classes that show it have the same methods."""
+
+    def visit(self, text: str) -> None:
+        """Say that workers are being started."""
+
+    def repeat(self, text: str) -> None:
+        """Say that a repeat begins."""
+
+    def row(self, row: dict) -> None:
+        """Say that a repeat has ended."""
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+
+
+def measure(
+    plan: Plan,
+    make_backend: Callable[[], Backend],
+    out: Path,
+    progress: NullProgress | None = None,
+    extra: dict | None = None,
+) -> Path:
+    """Measure a plan and return the path of its record.
+
+    The first failure ends the run: it is written as a row, the workers are ended, and the error
+    goes on to the caller. What was measured before it stays in the record.
+
+    Parameters
+    ----------
+    plan : Plan
+    make_backend : callable
+        Returns a backend that is not started; called once each visit.
+    out : Path
+        Folder for the record.
+    progress : Silent, optional
+        Shows how far the run is.
+    extra : dict, optional
+        More for the head of the record.
+
+    Raises
+    ------
+    RecordError, UserError
+        Can't write; can't start workers; the measurement is not what it claims to be.
+    """
+    progress = progress or NullProgress()
+    order = 0
+    with record.Writer(out / record.file_name(plan.workload.name)) as writer:
+        writer.write("header", **header(plan, extra))
+        done = dict.fromkeys(plan.slots, 0)  # repeats measured so far, at each point
+        for index, visit in enumerate(plan.visits()):
+            backend = make_backend()
+            expected = metrics.ideal_s(plan.tasks, plan.seconds, visit.slots)
+            common = {
+                "workload": plan.workload.name,
+                "backend": backend.name,
+                "slots": visit.slots,
+                "tasks": plan.tasks,
+                "seconds": plan.seconds,
+                "ideal_s": expected,
+            }
+            progress.visit(f"{visit.slots} slots: starting workers")
+            try:
+                begin = process_start() if index == 0 else time.time()
+                start = _start(backend, visit, begin, first=index == 0)
+                common |= {key: start[key] for key in ("jobs", "processes", "threads")}
+                for number in range(visit.repeats):
+                    repeat = done[visit.slots] + 1
+                    of = plan.repeats[plan.slots.index(visit.slots)]
+                    progress.repeat(f"{visit.slots} slots: repeat {repeat} of {of}")
+                    order += 1
+                    common |= {"repeat": repeat, "order": order, "started": provenance.now()}
+                    items = range(order * plan.tasks, (order + 1) * plan.tasks)
+                    row, moments = _repeat(backend, plan, visit.slots, items)
+                    if number == 0:
+                        phases = phase_durations(
+                            start.pop("ready"), [*start.pop("marks"), *moments]
+                        )
+                        start["phases"] |= phases
+                        start["cold_total_s"] = sum(start["phases"].values())
+                        writer.write("start", slots=visit.slots, order=order, **start)
+                    writer.write("row", **common, **row, n_errors=0, status="ok")
+                    done[visit.slots] = repeat
+                    progress.row({**common, **row})
+            except BaseException as error:
+                write_failure(writer, common, error)
+                raise
+            finally:
+                backend.close()
+        writer.write("end", finished=provenance.now())
+    return writer.path
+
+
+def header(plan: Plan, extra: dict | None = None) -> dict:
+    """Return the first line of a record: what this is, and what is run on what."""
+    return {
+        "schema": record.SCHEMA,
+        "version": record.VERSION,
+        "workload": plan.workload.name,
+        "started": provenance.now(),
+        "command": shlex.join([_program(), *sys.argv[1:]]),
+        "plan": {
+            "tasks": plan.tasks,
+            "seconds": plan.seconds,
+            "slots": plan.slots,
+            "repeats": plan.repeats,
+        },
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
+        **(extra or {}),
+    }
+
+
+def _program() -> str:
+    """Return the command that was called: `dask`, also where it was `python -m dask`."""
+    path = Path(sys.argv[0])
+    return path.parent.name if path.name == "__main__.py" else path.name
+
+
+def _start(backend: Backend, visit: Session, begin: float, first: bool) -> dict:
+    """Start workers and warm them up; return the cold start's phases and what is running."""
+    called = time.time()
+    phases = phase_durations(begin, [("import", called)]) if first else {}
+    phases |= backend.start(visit.slots)
+    ready = time.time()
+    # Loads this package on the workers and gives each thread its first task; thrown away.
+    warmup = partial(sleep_task, seconds=WARMUP_S)
+    backend.map(warmup, range(visit.slots), timeout=PATIENCE_S)
+    # What a backend says of itself can take a moment: it is asked after the clock of the phases.
+    marks = [("warmup", time.time())]
+    return {
+        **backend.describe(),
+        "backend": backend.name,
+        "first_of_command": first,
+        "phases": phases,
+        "ready": ready,
+        "marks": marks,
+    }
+
+
+def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dict, list]:
+    """Time and check one map; return its row, and the last two moments of the cold start."""
+    ideal = metrics.ideal_s(plan.tasks, plan.seconds, slots)
+    task = partial(plan.workload.task, seconds=plan.seconds)
+    began = time.time()
+    clock = time.perf_counter()
+    results = backend.map(task, items, timeout=PATIENCE * ideal + PATIENCE_S)
+    makespan = time.perf_counter() - clock
+    ended = time.time()
+    finding = check(results, items, slots, plan.seconds, makespan, ideal)
+    # By the workers' clocks: with clocks that differ these two are off by the difference.
+    last_end = min(max(finding.last_end, began), ended)
+    row = {
+        "makespan_s": makespan,
+        "overhead_s": makespan - ideal,
+        "overhead_ms_per_task": metrics.overhead_ms_per_task(plan.tasks, makespan - ideal),
+        "e_rel": metrics.efficiency(ideal, makespan),
+        "speedup": metrics.speedup(plan.tasks, plan.seconds, makespan),
+        "speedup_bound": metrics.speedup_bound(plan.tasks, slots),
+        "handout_s": max(0.0, last_end - began - ideal),
+        "collect_s": ended - last_end,
+        "slots_used": finding.slots_used,
+        "max_concurrency": finding.max_concurrency,
+        "hosts": finding.hosts,
+    }
+    return rounded(row), [("first_result", finding.first_end), ("last_result", ended)]
+
+
+def write_failure(writer: record.Writer, common: dict, error: BaseException) -> None:
+    """Write a failed point as a row; an error of the writing itself must not hide `error`."""
+    interrupted = isinstance(error, KeyboardInterrupt)
+    if interrupted:
+        status = "interrupted"
+    elif isinstance(error, MeasurementError):
+        status = "refused"
+    else:
+        status = "failed"
+    with contextlib.suppress(record.RecordError):
+        writer.write(
+            "row",
+            **common,
+            n_errors=1,
+            status=status,
+            error="" if interrupted else " ".join(str(error).split()) or type(error).__name__,
+        )
+
+
+def rounded(row: dict) -> dict:
+    """Round the seconds to the microsecond; nothing finer is measured."""
+    return {key: round(v, 6) if isinstance(v, float) else v for key, v in row.items()}

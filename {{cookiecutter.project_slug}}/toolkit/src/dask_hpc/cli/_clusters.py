@@ -1,0 +1,161 @@
+"""The clusters that the registry knows, and their jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import sys
+import textwrap
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import click
+
+from .. import batch as batch_systems
+from ..batch import BatchSystem, JobState, JobStatus, commands, output_files
+from ..errors import DaskHPCError
+from ..watchdog import registry
+from ..watchdog.registry import RegisteredCluster
+
+SHOW_SILENCE_S = 20.0  # seconds of silence, two signs of life, that are worth a word
+Key = tuple[str, tuple[str, ...]]  # a batch system and its cancel command: one call for each
+
+
+def ask(entries: Iterable[RegisteredCluster]) -> dict[Path, list[JobStatus]]:
+    """Return what the batch system says about the jobs of each entry; one call for all."""
+    groups: dict[Key, list[RegisteredCluster]] = {}
+    for entry in entries:
+        groups.setdefault((entry.batch, entry.cancel), []).append(entry)
+    found: dict[Path, list[JobStatus]] = {}
+    for (name, own), members in groups.items():
+        ids = list(dict.fromkeys(job for entry in members for job in entry.jobs))
+        batch = batch_system(name)
+        try:
+            known = asyncio.run(_known(batch, ids, own)) if ids else {}
+        except commands.CommandError as error:
+            where = " It is usually on the login node." if error.missing else ""
+            raise DaskHPCError(
+                f"{batch.label} can't be asked about jobs: {error}.{where}"
+            ) from None
+        for entry in members:
+            found[entry.path] = [
+                known[job]
+                # Another site's job of the same number, where sites share the home.
+                if job in known and known[job].name in ("", entry.job_name, *entry.other_names)
+                else JobStatus(job, JobState.GONE)
+                for job in entry.jobs
+            ]
+    return found
+
+
+async def _known(
+    batch: BatchSystem, ids: Sequence[str], own: Sequence[str]
+) -> dict[str, JobStatus]:
+    """Return what the list says about jobs, or the accounting about those not listed."""
+    listed = await commands.list_jobs(batch, ids, own)
+    told = {}
+    if missing := [job for job in ids if job not in listed]:
+        with contextlib.suppress(commands.CommandError):  # not every site has it
+            told = await commands.query_accounting(batch, missing, own)
+    return told | listed
+
+
+def batch_system(name: str) -> BatchSystem:
+    try:
+        return batch_systems.get(name)
+    except KeyError as error:
+        raise DaskHPCError(f"{registry.folder()}: {error.args[0]}.") from None
+
+
+def living(rows: Iterable[JobStatus]) -> list[str]:
+    return [status.job for status in rows if not status.state.ended]
+
+
+def is_past(entry: RegisteredCluster) -> bool:
+    """Return whether its jobs are over if none of them is listed here."""
+    return (
+        entry.host == registry.socket.gethostname() or entry.silent > registry.FOREIGN_STALE_AFTER_S
+    )
+
+
+def head_line(entry: RegisteredCluster) -> str:
+    begun = time.strftime("%d %b %H:%M", time.localtime(entry.started))
+    text = f"{entry.cluster} on {entry.host}, process {entry.pid}, of {begun}"
+    if not entry.alive:
+        return click.style(f"{text}: left {describe_age(entry.silent)} ago", fg="yellow")
+    late = (
+        f", last heard of {describe_age(entry.silent)} ago" if entry.silent > SHOW_SILENCE_S else ""
+    )
+    return f"{text}: alive{late}"
+
+
+def print_table(entry: RegisteredCluster, rows: Sequence[JobStatus]) -> None:
+    if not rows:
+        click.echo("  no jobs")
+        return
+    batch = batch_system(entry.batch)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    cells = [("job", "state", "node", "elapsed")]
+    cells += [(row.job, str(row.state), row.node or "-", _elapsed(row)) for row in rows]
+    if width is not None and _line_length(cells) > width:
+        cells = [(job, state, node.partition(".")[0], run) for job, state, node, run in cells]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row, line in zip([None, *rows], cells, strict=True):
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo(f"  {'  '.join(padded)}".rstrip())
+        if row is None:
+            continue
+        if why := batch.explain(row.reason):
+            click.echo(_wrapped(why, width))
+        if log := _log(batch, entry, row.job):
+            click.echo(f"    {log}")
+
+
+def _line_length(cells: Sequence[Sequence[str]]) -> int:
+    return sum(max(map(len, column)) + 2 for column in zip(*cells, strict=True))
+
+
+def _wrapped(text: str, width: int | None) -> str:
+    if width is None:
+        return f"    {text}"
+    return textwrap.fill(text, width, initial_indent="    ", subsequent_indent="    ")
+
+
+def _log(batch: BatchSystem, entry: RegisteredCluster, job: str) -> str:
+    """Return a job's file that is not empty; Dask's workers write to the one for errors."""
+    if entry.logs:
+        files = [file for form in entry.logs for file in output_files.find_files(form, job)]
+    else:
+        files = batch.log_files(entry.log_directory, entry.job_name, job)
+    return next((file for file in reversed(files) if size_of(file)), "")
+
+
+def size_of(path: str | Path) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - a str, often
+    except OSError:
+        return 0
+
+
+def _elapsed(row: JobStatus) -> str:
+    if row.state is JobState.PENDING or row.elapsed is None:
+        return "-"
+    limit = f" of {_clock(row.elapsed + row.left)}" if row.left is not None else ""
+    return f"{_clock(row.elapsed)}{limit}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, s = divmod(int(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    days, h = divmod(hours, 24)
+    return f"{days}-{h:02}:{m:02}:{s:02}" if days else f"{h}:{m:02}:{s:02}"
+
+
+def describe_age(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

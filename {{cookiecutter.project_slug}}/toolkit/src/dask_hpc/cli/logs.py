@@ -1,0 +1,102 @@
+"""``dask hpc logs``: show the end of a job's log."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from pathlib import Path
+
+import click
+
+from ..batch import output_files
+from ..errors import DaskHPCError
+from ..watchdog import registry
+from ._clusters import batch_system, size_of
+
+JOB_ID = re.compile(r"\w[\w.\[\]-]*")  # 12, 12_3, 12[3], 12.0, 12.server
+
+
+@click.command()
+@click.argument("job", required=False)
+@click.option(
+    "-n", "--lines", default=20, show_default=True, type=click.IntRange(1), help="How many lines."
+)
+def logs(job, lines):
+    """Show the end of JOB's log; without JOB, of the one that was written last.
+
+    Looks where your clusters of this computer have put their logs, and where jobs of the
+    configuration put theirs, seen from this folder.
+    """
+    if job is not None and not JOB_ID.fullmatch(job):
+        raise DaskHPCError(f"{job!r} is no job's id; `dask hpc jobs` lists yours.")
+    places = _places()
+    if job is None:
+        found = [
+            file for form in places for file in output_files.find_files(form, None) if size_of(file)
+        ]
+        files = [max(found, key=os.path.getmtime)] if found else []
+        what = "There is no log with anything in it"
+    else:
+        found = [file for form in places for file in output_files.find_files(form, job)]
+        found = [file for file in dict.fromkeys(found) if _is_file(file)]
+        files = [file for file in found if size_of(file)] or found
+        what = f"There is no log of job {job}"
+    if not files:
+        shown = ", ".join(dict.fromkeys(_looked_in(form, job) for form in places))
+        where = f": looked in {shown}." if places else ", and no log-directory is known."
+        raise DaskHPCError(what + where)
+    for file in files:
+        click.echo(click.style(f"==> {file} <==", bold=True))
+        click.echo("\n".join(_end(file, lines)) if size_of(file) else "(nothing yet)")
+
+
+def _is_file(path: str) -> bool:
+    return Path(path).is_file()
+
+
+def _looked_in(form: str, job: str | None) -> str:
+    return os.path.dirname(output_files.show_pattern(form, job or "*"))  # noqa: PTH120 - a str
+
+
+def _places() -> list[str]:
+    """Return the forms of the files where logs may be, the likeliest first."""
+    import dask.config
+
+    from ..config import options
+
+    found: list[str] = []
+    for entry in reversed(registry.entries()):
+        found += entry.logs or _in_folder(entry.batch, entry.log_directory)
+    for batch_name, directory, forms in registry.log_directories():
+        found += forms or _in_folder(batch_name, directory)
+    batch = options.batch_system()
+    if batch.section:
+        settings = dask.config.get(f"jobqueue.{batch.section}", None) or {}
+        directory = settings.get(batch.log_key) if batch.log_key else None
+        if directory:
+            text = os.path.expanduser(os.path.expandvars(str(directory)))  # noqa: PTH111
+            found += _in_folder(batch.name, str(Path(text).absolute()))
+        directives = settings.get("job-extra-directives") or []
+        if isinstance(directives, list):
+            header = "\n".join(f"{batch.directive} {line}" for line in directives)
+            if not directory or output_files.has_own_output(batch, header):
+                found += output_files.output_patterns(batch, header, settings.get("name"))
+    return list(dict.fromkeys(found))
+
+
+def _in_folder(batch_name: str, directory: str | None) -> list[str]:
+    """Return the forms of the files that jobs of any name have in a folder of logs."""
+    if not directory:
+        return []
+    names = batch_system(batch_name).log_names
+    return [
+        f"{glob.escape(directory)}/{form.format(name='*', job=output_files.JOB)}" for form in names
+    ]
+
+
+def _end(file: str, lines: int) -> list[str]:
+    with open(file, "rb") as stream:  # noqa: PTH123 - a str
+        # No more than the end of a log that may be large.
+        stream.seek(max(0, size_of(file) - max(65536, 400 * lines)))
+        return stream.read().decode(errors="replace").splitlines()[-lines:]

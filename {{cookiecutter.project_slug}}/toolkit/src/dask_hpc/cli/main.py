@@ -1,0 +1,96 @@
+"""The command `dask hpc …`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+
+import click
+
+from .. import __version__, _versions
+from ..errors import DaskHPCError
+
+# Both a lab's project and its toolkit bring this command, so that either can be installed alone.
+# Where both are, Dask loads it twice and warns of that.
+warnings.filterwarnings("ignore", "While registering the command with name 'hpc'", UserWarning)
+
+# Groups that live in modules of their own, imported only when they are used: `dask hpc --help`
+# should not wait for Matplotlib. Name → (module, attribute, help line).
+LAZY = {
+    "bench": ("dask_hpc.cli.bench", "bench", "Measure how a loop speeds up with more workers."),
+    "jobs": ("dask_hpc.cli.jobs", "jobs", "Show your clusters' jobs, or cancel those left behind."),
+    "logs": ("dask_hpc.cli.jobs", "logs", "Show the end of a job's log."),
+}
+
+
+class LazyGroup(click.Group):
+    """A click group that imports its larger parts late and shows a user's errors as one line."""
+
+    def list_commands(self, ctx):
+        return sorted([*super().list_commands(ctx), *LAZY])
+
+    def get_command(self, ctx, name):
+        if name not in LAZY:
+            return super().get_command(ctx, name)
+        module, attribute, _ = LAZY[name]
+        return getattr(importlib.import_module(module), attribute)
+
+    def format_commands(self, ctx, formatter):
+        rows = []
+        for name in self.list_commands(ctx):
+            if name in LAZY:
+                rows.append((name, LAZY[name][2]))
+            else:
+                rows.append((name, self.get_command(ctx, name).get_short_help_str()))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def invoke(self, ctx):
+        try:
+            _versions.check()
+            return super().invoke(ctx)
+        except DaskHPCError as error:
+            fail(one_line(error), 1)
+        except OSError as error:
+            # A file that can't be read or written is the user's; others we want to see whole.
+            if error.filename is None:
+                raise
+            fail(one_line(error), 1)
+        except (KeyboardInterrupt, click.Abort):  # click makes the one of the other
+            fail(None, 130)
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's text as a single line; for a file's error, the file comes first."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def fail(message: str | None, code: int) -> None:
+    """End the command with one line on stderr and this exit code."""
+    click.echo(f"Error: {message}" if message else "Interrupted.", err=True)
+    sys.exit(code)
+
+
+def show_version(ctx, _param, wanted):
+    """Print the version, and whether the toolkit was edited; then end."""
+    if wanted and not ctx.resilient_parsing:
+        from .. import _integrity
+
+        click.echo(_integrity.describe(__version__))
+        ctx.exit()
+
+
+@click.group("hpc", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=show_version,
+    help="Show the toolkit's version, and whether it was edited, and exit.",
+)
+def main():
+    """Dask on the lab's batch system."""

@@ -1,0 +1,1 @@
+"""The cluster classes and what they are made of."""

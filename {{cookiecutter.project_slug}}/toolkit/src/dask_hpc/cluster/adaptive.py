@@ -1,0 +1,122 @@
+"""Scale adaptively, as Dask does, but in whole jobs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import distributed
+
+from ..resilience.draining import retire
+from ..resilience.tracking import workers_named
+
+if TYPE_CHECKING:
+    from ..errors import SubmitError
+    from .mixin import ClusterMixin
+
+# Seconds between tries where jobs are refused: doubled each time.
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
+
+
+class Adaptive(distributed.Adaptive):
+    """Adaptive scaling that adds and removes whole jobs instead of single workers.
+
+    A job ends as a whole, together with everything that its workers hold. It is therefore let go
+    only when none of its workers is busy, after their results have been moved to other workers.
+    Jobs that are about to be submitted again, or that were given up, count as present.
+    """
+
+    cluster: ClusterMixin
+    close_counts: defaultdict[Any, int]  # by names of jobs, where distributed's has workers
+
+    _refusal: SubmitError | None = None  # the one that was told last
+    _pause = 0.0
+    _not_before = 0.0  # time.monotonic
+
+    async def target(self) -> int:
+        # Dask counts workers that come; the bounds, and what follows, those of the arguments.
+        cluster = self.cluster
+        jobs = math.ceil(await super().target() / cluster.kind().workers)
+        return jobs * cluster.workers_per_job
+
+    async def recommendations(self, target: int) -> dict:
+        cluster = self.cluster
+        if len(self.plan) != len(self.requested):
+            await cluster
+        each = cluster.workers_per_job
+        wanted = math.ceil(target / each)
+        there = list(cluster.worker_spec)
+        recovery = cluster.recovery
+        # What was given up is not asked for again while the work that it was for goes on.
+        recovery.abandoned = min(recovery.abandoned, max(0, wanted - len(there) - recovery.pending))
+        planned = len(there) + recovery.pending + recovery.abandoned
+        if wanted > planned and not self._is_refused():
+            self.close_counts.clear()
+            up = len(there) + wanted - planned
+            return {"status": "up", "n": up * each}
+        surplus = len(there) - wanted
+        chosen = self._dispensable(there, surplus) if surplus > 0 else []
+        ripe = []
+        for name in chosen:
+            self.close_counts[name] += 1
+            if self.close_counts[name] >= self.wait_count:
+                ripe.append(name)
+        for name in list(self.close_counts):
+            if name in ripe or name not in chosen:
+                del self.close_counts[name]
+        return {"status": "down", "workers": ripe} if ripe else {"status": "same"}
+
+    def _is_refused(self) -> bool:
+        """Return whether the batch system has refused jobs, so that the next try has to wait."""
+        cluster, now = self.cluster, time.monotonic()
+        refusal = cluster.refusal
+        if refusal is None:
+            if now > self._not_before:
+                self._pause = 0.0
+            return now < self._not_before
+        if refusal is not self._refusal:
+            self._refusal = refusal
+            self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
+            self._not_before = now + self._pause
+            cluster.recovery.tell(f"{refusal} Next try in {self._pause:g} s.")
+        return now < self._not_before
+
+    def _dispensable(self, names: list[str], number: int) -> list[str]:
+        """Return the jobs to let go: those without workers, then idle ones that hold the least."""
+        scheduler, members = self.cluster.scheduler, self.cluster.recovery.members
+        free = []
+        for name in names:
+            member = members.named(name)
+            workers = workers_named(scheduler, member.addresses) if member is not None else []
+            if not workers and members.unidentified and member is not None:
+                continue  # they may be its own
+            allowed = workers
+            for plugin in list(scheduler.plugins.values()):
+                allowed = plugin.valid_workers_downscaling(scheduler, allowed)
+            if len(allowed) < len(workers) or any(w.processing or w.long_running for w in workers):
+                continue
+            free.append((len(workers), sum(worker.nbytes for worker in workers), name))
+        chosen = sorted(free, key=lambda job: (bool(job[0]), job[1]))[:number]
+        # Results need a worker to go to.
+        if chosen and chosen[-1][1] and sum(job[0] for job in chosen) == len(scheduler.running):
+            chosen.pop()
+        return [name for _, _, name in chosen]
+
+    # n: int. distributed's own types of this and the next one are interchanged.
+    async def scale_up(self, n) -> None:
+        self.cluster.scale_adaptively(math.ceil(n / self.cluster.workers_per_job))
+
+    async def scale_down(self, workers) -> None:
+        cluster = self.cluster
+        for name in workers:
+            member = cluster.recovery.members.named(name)
+            addresses = member.addresses if member is not None else set()
+            if any(
+                w.processing or w.long_running for w in workers_named(cluster.scheduler, addresses)
+            ):
+                continue  # a task has come meanwhile
+            # Its results go first; where nobody can take them, it stays.
+            if not await retire(cluster.scheduler, addresses):
+                await cluster.scale_down([name])

@@ -1,0 +1,44 @@
+"""The lines of a job script that run the worker: the job's shell stays until it has ended.
+
+A shell that dies of a batch system's SIGTERM leaves behind a worker that is slow to end, or hangs
+while it closes (see docs/design.md); where the batch system finds a job's processes by their
+parents, nothing ends that worker any more.
+"""
+
+from __future__ import annotations
+
+from .._compat.jobqueue_import import Job
+from ..config.shell import is_bourne
+
+# What dask-jobqueue puts the worker's command in place of.
+COMMAND = "%(worker_command)s"
+# Most batch systems signal all processes of a job, so the worker is given time before the signal
+# is passed on: a second one ends a Dask worker at once, with its folders left on the node's disk.
+# `code` is set once: a wait that a signal interrupts returns 128 and more, whatever comes later.
+WAITING = """ &
+worker=$! code=
+# This shell stays until the worker has ended. Signals mostly reach both; a worker that has not
+# ended 5 s later gets SIGTERM from here.
+stop_worker() {
+    for _ in $(seq 50); do kill -0 "$worker" || break; sleep 0.1; done
+    kill "$worker" || :
+    wait "$worker" && code=0 || code=${code:-$?}
+} 2> /dev/null
+trap stop_worker INT TERM
+wait "$worker" || code=${code:-$?}
+exit "${code:-0}\""""
+
+
+class WaitsForWorker(Job):
+    """Mixed into dask-jobqueue's Job class: its job script waits for the worker, as above.
+
+    A script that is not for a Bourne shell is left as it is: HTCondor's, which has no shell of its
+    own, and those for csh.
+    """
+
+    @property
+    def _script_template(self) -> str:
+        template: str = super()._script_template
+        if is_bourne(self.shebang):
+            return template.replace(COMMAND, COMMAND + WAITING)
+        return template

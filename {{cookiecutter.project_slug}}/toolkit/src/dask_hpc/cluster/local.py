@@ -1,0 +1,158 @@
+"""Use this computer as a cluster, for labs or laptops without a batch system."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from typing import ClassVar
+
+import distributed
+from dask.utils import parse_bytes
+from distributed.core import Status
+
+from .._compat.tls_error_queue import IsolatedTLSMixin
+from ..config import resolve, validators
+from ..errors import ConfigError, StartError, WorkerStartTimeoutError
+from . import main_guard
+from .start_errors import StartErrorsMixin, innermost, quiet, text
+
+# Arguments of dask-jobqueue's classes that no key of jobqueue.yaml stands for, and keys that are
+# arguments of LocalCluster as well.
+BATCH_ARGUMENTS = {"config_name", "idle_timeout", "job_cls", "nanny", "scheduler_cls"}
+SHARED_ARGUMENTS = {"name", "local_directory", "processes"}
+
+
+class Nanny(distributed.Nanny):
+    """A `distributed.Nanny` that remembers how its worker process ended."""
+
+    exit_code: int | None = None
+
+    def _on_worker_exit_sync(self, exitcode):
+        self.exit_code = exitcode
+        super()._on_worker_exit_sync(exitcode)
+
+
+class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster):
+    """A `distributed.LocalCluster` with the calls that notebooks make on a batch cluster."""
+
+    _option_names: ClassVar[Mapping[str, str]] = {"port": "scheduler_port"}
+
+    def __init__(self, *args, **kwargs):
+        arguments = inspect.signature(distributed.LocalCluster).bind(*args, **kwargs).arguments
+        processes, worker_class = arguments.get("processes"), arguments.get("worker_class")
+        if processes or (processes is None and worker_class is None):
+            main_guard.check()
+            if worker_class is None:
+                _check_names(arguments.get("worker_kwargs", {}), distributed.Nanny)
+                kwargs["worker_class"] = Nanny
+        super().__init__(*args, **kwargs)
+        self._most = max(1, len(self.worker_spec))
+
+    async def _correct_state_internal(self):
+        with quiet("distributed.nanny"):
+            try:
+                await super()._correct_state_internal()
+            except Exception as error:
+                created = list(self.workers.values())
+                codes = {getattr(worker, "exit_code", None) for worker in created}
+                if main_guard.UNGUARDED in codes:
+                    raise StartError(main_guard.words()) from None
+                reason = text(innermost(error))
+                raise StartError(f"Dask's workers can't start here: {reason}.") from None
+
+    def scale(self, n=0, jobs=None, memory=None, cores=None):
+        """Scale as a batch cluster does. The only job is this computer, with all its workers."""
+        if jobs is not None:
+            n = self._most if jobs else 0
+        return super().scale(n, memory=memory, cores=cores)
+
+    def wait_for_workers(self, n_workers, timeout=None):
+        """Wait as a batch cluster does.
+
+        Raises
+        ------
+        WorkersTimeout
+            The workers were not there in time.
+        """
+        return self.sync(self._wait, n_workers, timeout)
+
+    async def _wait(self, n_workers, timeout):
+        try:
+            await self._wait_for_workers(n_workers, timeout)
+        except TimeoutError:
+            workers = self.scheduler.workers.values()
+            arrived = sum(worker.status == Status.running for worker in workers)
+            raise WorkerStartTimeoutError(
+                f"{arrived} of {n_workers} workers came within {timeout} s "
+                f"(the cluster is scaled to {len(self.worker_spec)} workers).",
+                arrived,
+                n_workers,
+            ) from None
+
+
+def _check_names(given: dict, worker_class: type) -> None:
+    """Refuse arguments that are neither the cluster's nor the workers'."""
+    classes = {distributed.LocalCluster, *worker_class.__mro__, *distributed.Worker.__mro__}
+    known = {
+        name
+        for cls in classes - {object}
+        if "__init__" in vars(cls)
+        for name in inspect.signature(vars(cls)["__init__"]).parameters
+    }
+    for name in given.keys() - known:
+        close = difflib.get_close_matches(name, known, n=1)
+        meant = f"; did you mean {close[0]}?" if close else "."
+        raise ConfigError(f"LocalCluster({name}=...): there is no such argument{meant}")
+
+
+def _check_values(given: dict) -> None:
+    """Refuse values that are not numbers or amounts, on which LocalCluster would fail later."""
+    checks = {
+        "cores": validators.check_count,
+        "processes": validators.check_count,
+        "memory": validators.check_memory_amount,
+    }
+    checks |= dict.fromkeys(("n_workers", "threads_per_worker"), validators.check_non_negative_int)
+    for name, check in checks.items():
+        value = given.get(name)
+        if value is None or (name == "processes" and isinstance(value, bool)):
+            continue
+        if line := check(value):
+            raise ConfigError(f"argument {name}: {line}.")
+    for name in ("n_workers", "threads_per_worker"):
+        if given.get(name) is not None:
+            given[name] = validators.as_whole_number(given[name])
+
+
+def local_arguments(kwargs: dict) -> dict:
+    """Turn arguments of a batch cluster into arguments of a LocalCluster.
+
+    `cores`, `processes` and `memory` (of one job) become `n_workers`, `threads_per_worker` and
+    `memory_limit` unless these are given. Arguments that only a batch system has are left out.
+    All other arguments are passed to LocalCluster.
+    """
+    kwargs = dict(kwargs)
+    _check_values(kwargs)
+    cores, memory = kwargs.pop("cores", None), kwargs.pop("memory", None)
+    processes = kwargs.pop("processes", None)
+    if isinstance(processes, bool):  # LocalCluster's own meaning: False for threads alone
+        kwargs["processes"], processes = processes, None
+    dashboard = (kwargs.pop("scheduler_options", None) or {}).get("dashboard_address")
+    if dashboard is not None:
+        kwargs.setdefault("dashboard_address", dashboard)
+    for name in (resolve.batch_arguments() | BATCH_ARGUMENTS) - SHARED_ARGUMENTS:
+        kwargs.pop(name, None)
+    if (found := validators.as_whole_number(processes)) is not None:
+        processes = found
+    if cores is not None:
+        cores = cores if (whole := validators.as_whole_number(cores)) is None else whole
+        processes = processes or resolve.default_processes(cores)
+        kwargs.setdefault("threads_per_worker", max(1, cores // processes))
+    if processes is not None:
+        kwargs.setdefault("n_workers", processes)
+    if memory is not None:
+        kwargs.setdefault(
+            "memory_limit", parse_bytes(validators.memory_text(memory)) // (processes or 1)
+        )
+    return kwargs

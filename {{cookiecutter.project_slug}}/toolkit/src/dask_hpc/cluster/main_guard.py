@@ -1,0 +1,97 @@
+"""Find scripts that lack ``if __name__ == "__main__":`` where it is needed.
+
+Worker processes on this computer begin by importing the script that started them, under another
+name. Each of them repeats whatever the script does outside of that guard, and a cluster created in
+a worker that is just starting can't start processes of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import multiprocessing
+import sys
+from pathlib import Path
+from types import FrameType
+
+import dask.config
+
+from ..errors import StartError
+
+# How a worker process ends that has come to the line that made it. (EX_CONFIG of sysexits.h.)
+UNGUARDED = 78
+_GUARDED = (ast.If, ast.Try, ast.TryStar, ast.While, ast.Match)
+
+
+def check() -> None:
+    """Refuse to start local worker processes that would in turn start their own.
+
+    Raises
+    ------
+    StartError
+        The line of the script that led here has no guard.
+    SystemExit
+        This process is such a worker: the process that started it will report it.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        if multiprocessing.current_process().name.startswith("Dask Worker process"):
+            raise SystemExit(UNGUARDED)
+        raise StartError(words())
+    if dask.config.get("distributed.worker.multiprocessing-method", "spawn") == "fork":
+        return
+    if (script := _script()) is not None and not script.exists():  # "<stdin>", for instance
+        raise StartError(
+            f"Worker processes of this computer import the script, and {script.name} is no file: "
+            "write it into one. (Only on this computer: get_cluster(processes=False) has threads.)"
+        )
+    if (line := _line_of_script()) is not None and not _is_conditional(line):
+        raise StartError(words(line))
+
+
+def words(line: int | None = None) -> str:
+    """Return what to do, in one line."""
+    script = getattr(sys.modules.get("__main__"), "__file__", None) or "the script"
+    where = f"{script}, line {line}" if line is not None else script
+    return (
+        f"{where}: worker processes of this computer import the script, so what it does must stand "
+        'below `if __name__ == "__main__":`, indented. (Only on this computer: '
+        "get_cluster(processes=False) has threads instead, and needs no such line.)"
+    )
+
+
+def _script() -> Path | None:
+    """Return the script that worker processes import; None without one, or with ``python -m``."""
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    if file is None or getattr(main, "__spec__", None) is not None:
+        return None
+    return Path(getattr(multiprocessing.process, "ORIGINAL_DIR", None) or "", file)
+
+
+def _line_of_script() -> int | None:
+    """Return the line of the script that runs now; None without a script to import again."""
+    main = sys.modules.get("__main__")
+    if main is None or getattr(main, "__file__", None) is None:
+        return None  # a notebook, or a line typed in
+    frame: FrameType | None = inspect.currentframe()
+    while frame is not None:
+        if frame.f_globals is vars(main) and frame.f_code.co_name == "<module>":
+            return frame.f_lineno if frame.f_code.co_filename == main.__file__ else None
+        frame = frame.f_back
+    return None
+
+
+def _is_conditional(line: int) -> bool:
+    """Return whether the script reaches this line only on some condition, such as the guard."""
+    try:
+        module = ast.parse(Path(sys.modules["__main__"].__file__ or "").read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return True  # it can't be known
+    body: list[ast.stmt] = module.body
+    while True:
+        around = [node for node in body if node.lineno <= line <= (node.end_lineno or 0)]
+        if not around or isinstance(around[0], _GUARDED):
+            return True
+        if not isinstance(around[0], ast.With | ast.For):
+            return False
+        body = around[0].body

@@ -1,0 +1,42 @@
+"""Refused jobs: the error, and the awaitable that raises it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from ..batch import BatchSystem, commands
+from ..errors import SubmitError
+
+if TYPE_CHECKING:
+    from .mixin import ClusterMixin
+
+
+def submit_error(scheduler: BatchSystem, error: Exception) -> SubmitError:
+    """Describe a failed submission in one line: the batch system's own words, what to change."""
+    if isinstance(error, commands.CommandError) and error.missing:
+        return SubmitError(
+            f"{error.command} was not found: jobs can be submitted only where "
+            f"{scheduler.label}'s commands are, usually the cluster's login node."
+        )
+    if isinstance(error, commands.CommandError) and isinstance(error.__cause__, OSError):
+        return SubmitError(f"{error.command} can't be run: {error.__cause__.strerror}.")
+    words = (
+        error.words if isinstance(error, commands.CommandError) else " ".join(str(error).split())
+    )
+    line = f"{scheduler.label} did not take the job: {words.rstrip('.')}."
+    advice = scheduler.advice(words)
+    return SubmitError(f"{line} {advice}" if advice else line)
+
+
+class PendingSubmission:
+    """What `scale` returns on an event loop: awaiting it raises the refusal, if there was one.
+
+    It is not a coroutine, as Python complains about a coroutine that is never awaited.
+    """
+
+    def __init__(self, cluster: ClusterMixin) -> None:
+        self._cluster = cluster
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._cluster._submitted_or_refused().__await__()

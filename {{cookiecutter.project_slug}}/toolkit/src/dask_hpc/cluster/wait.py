@@ -1,0 +1,164 @@
+"""Wait for workers, and tell meanwhile what the wait is for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from dask.utils import parse_timedelta
+from distributed.core import Status
+
+from .._output.status_line import StatusLine
+from ..batch import describe
+from ..errors import JobsEndedError, WorkerStartTimeoutError
+from ..resilience.resubmission import describe_ends
+from ..resilience.tracking import count_running
+
+if TYPE_CHECKING:
+    from .mixin import ClusterMixin
+
+# Between two looks at the workers, and between two lines about them, seconds.
+WORKER_POLL_S = 0.02
+STATUS_INTERVAL_S = 1.0
+# A wait shorter than this needs no words.
+QUIET_START_S = 2.0
+# The list of workers that a cluster shows is at most so much later than its scheduler's, seconds;
+# longer only where the connection between them is lost.
+INFO_LAG_S = 5.0
+
+
+async def wait_until_listed(cluster: ClusterMixin) -> None:
+    """Wait until the cluster's ``scheduler_info`` lists the workers that have arrived.
+
+    The scheduler informs the cluster by messages, which arrive a moment later. Whoever has waited
+    for workers expects to see them there, as after distributed's own wait.
+    """
+    scheduler, end = cluster.scheduler, time.monotonic() + INFO_LAG_S
+    there = set(scheduler.workers)
+    while there & scheduler.workers.keys() - cluster.scheduler_info["workers"].keys():
+        if time.monotonic() > end or cluster.status is not Status.running:
+            return
+        await asyncio.sleep(WORKER_POLL_S)
+
+
+class WorkerWait:
+    """The wait of one cluster for its workers.
+
+    Parameters
+    ----------
+    cluster : ClusterMixin
+    """
+
+    def __init__(self, cluster: ClusterMixin):
+        self._cluster = cluster
+
+    async def wait(self, n_workers: int, timeout=None) -> None:
+        """Wait as described in `ClusterMixin.wait_for_workers`."""
+        cluster = self._cluster
+        limit = None if timeout is None else parse_timedelta(timeout, "s")
+        begun = time.monotonic()
+        line, next_news = StatusLine(), begun + QUIET_START_S
+        try:
+            while (arrived := len(self.arrived())) < n_workers:
+                now = time.monotonic()
+                if cluster.status not in (Status.created, Status.starting, Status.running):
+                    raise WorkerStartTimeoutError(
+                        f"The cluster was closed while {n_workers} workers were awaited",
+                        arrived,
+                        n_workers,
+                    )
+                cluster.raise_submit_error()
+                if self.all_ended():
+                    raise JobsEndedError(
+                        f"All jobs are over, and {arrived} of {n_workers} workers are there: "
+                        f"{self._ended_words()}."
+                    )
+                if cluster.recovery.abandoned and self.is_complete(n_workers):
+                    raise JobsEndedError(
+                        f"{arrived} of {n_workers} workers are there, and no more come: "
+                        f"{self._ended_words()}."
+                    )
+                if limit is not None and now - begun > limit:
+                    await cluster.watcher.poll()  # the reason of this moment
+                    raise WorkerStartTimeoutError(
+                        self._timeout_words(n_workers, limit), len(self.arrived()), n_workers
+                    )
+                if now > next_news:
+                    next_news = now + STATUS_INTERVAL_S
+                    line.show(self.words(n_workers))
+                await asyncio.sleep(WORKER_POLL_S)
+            await wait_until_listed(cluster)
+            line.end(f"{arrived} of {n_workers} workers are there.")
+        except BaseException:
+            line.end()
+            raise
+
+    def words(self, n_workers: int) -> str:
+        """Return a line about the state of the wait."""
+        missing = self.missing()
+        return f"{len(self.arrived())} of {n_workers} workers" + (f"; {missing}" if missing else "")
+
+    def arrived(self) -> set[str]:
+        """Return the names of the workers that can be given tasks."""
+        scheduler = self._cluster.scheduler
+        if scheduler is None:
+            return set()
+        workers = list(scheduler.workers.values())
+        return {str(worker.name) for worker in workers if worker.status == Status.running}
+
+    def all_ended(self) -> bool:
+        """Return whether every requested job was submitted and is over, and none will follow."""
+        cluster, recovery = self._cluster, self._cluster.recovery
+        if cluster.watcher.live or recovery.pending:
+            return False
+        asked = {str(name) for name in cluster.worker_spec}
+        return bool(asked or recovery.abandoned) and asked <= cluster.submitted
+
+    def is_complete(self, n_workers: int) -> bool:
+        """Return whether all workers of the remaining jobs are there, and they are too few."""
+        cluster = self._cluster
+        most = sum(cluster.kind(name).workers for name in cluster.worker_spec)
+        most += cluster.recovery.pending * cluster.kind().workers
+        return not cluster.adapting and 0 < most < n_workers and len(self.arrived()) >= most
+
+    def missing(self) -> str:
+        """Describe the jobs whose workers have not all arrived."""
+        scheduler, members = self._cluster.scheduler, self._cluster.recovery.members
+        complete = {
+            member.job_id
+            for member in members
+            if count_running(scheduler, member.addresses) >= member.kind.workers
+        }
+        known = self._cluster.watcher.jobs
+        left = [
+            status
+            for job, status in known.items()
+            if job not in complete and not status.state.ended
+        ]
+        return describe.describe(self._cluster.batch, left)
+
+    def _ended_words(self) -> str:
+        # Jobs that we ended ourselves are no reason; those that ended otherwise may be one.
+        ended = [
+            status
+            for status in self._cluster.watcher.jobs.values()
+            if status.state.ended and status.reason != "by us"
+        ]
+        if not ended:
+            return ""
+        words = describe_ends(self._cluster.batch, ended)
+        # A cause says itself where the output is.
+        causes = self._cluster.diagnosis.causes or [self._cluster.log_hint()]
+        return ". ".join(part.strip().rstrip(".") for part in [words, *causes] if part)
+
+    def _timeout_words(self, n_workers: int, limit: float) -> str:
+        message = f"{len(self.arrived())} of {n_workers} workers came within {limit:g} s"
+        if missing := self.missing() or self._ended_words():
+            message += f": {missing}"
+        planned = sum(self._cluster.kind(name).workers for name in self._cluster.worker_spec)
+        if failure := self._cluster.watcher.failure:
+            message += f" (the jobs can't be asked about: {failure})"
+        if planned < n_workers:
+            message += f" (the cluster is scaled to {planned} workers only)"
+        return f"{message}."

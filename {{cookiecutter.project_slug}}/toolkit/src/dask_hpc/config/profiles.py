@@ -1,0 +1,157 @@
+"""Profiles: sections of ``jobqueue.yaml`` that say only what differs from the batch system's own.
+
+``get_cluster(config_name="gpu")`` reads ``jobqueue.gpu`` and takes the keys that it leaves out from
+the section of the batch system, such as ``jobqueue.slurm``. A key that is null there is a value: a
+job of this profile has no such thing. dask-jobqueue 0.9.0 by itself wants every key in every
+section, and reads a section again for each argument that is None. `read_as` therefore shows it a
+section that is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import itertools
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dask.config
+
+from .._compat.jobqueue_import import Job
+from ..batch import BatchSystem
+from ..errors import ConfigError
+from .files import jobqueue_defaults
+from .keys import NO_KEYS, RENAMED, is_blank
+
+# A job can't be without; null in a profile counts as left out.
+NEVER_NULL = {"cores", "memory", "shebang", "worker-command"}
+
+# What the names of sections begin with that are there for a moment only.
+_PRIVATE = "dask-hpc-"
+_temporary = itertools.count()
+
+
+def names() -> list[str]:
+    """Return the names of the profiles that the configuration has."""
+    sections = dask.config.get("jobqueue", None)
+    return sorted(
+        str(name)
+        for name, keys in (sections if isinstance(sections, dict) else {}).items()
+        if name not in jobqueue_defaults()
+        and isinstance(keys, dict)
+        and not str(name).startswith(_PRIVATE)
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What ``jobqueue.yaml`` says about one kind of job; read anew each time, as by dask-jobqueue.
+
+    Attributes
+    ----------
+    batch : Scheduler
+    name : str
+        The profile, or the batch system's own section.
+    nulls : frozenset of str
+        Keys that are null whatever the configuration says.
+    """
+
+    batch: BatchSystem
+    name: str
+    nulls: frozenset[str] = frozenset()
+
+    def all(self) -> dict[str, Any]:
+        """Return the values of all keys, by key."""
+        return merged(self.batch, self.name, self.nulls)
+
+    def get(self, argument: str) -> Any:
+        """Return the value for an argument of this name that is not given."""
+        key = {"job_name": "name"}.get(argument, argument.replace("_", "-"))
+        return self.all().get(key)
+
+
+class FromSettings(Job):
+    """Mixed into dask-jobqueue's Job classes: what is not an argument comes from `Settings`."""
+
+    _settings: Settings | None = None
+
+    def __init__(self, *args: Any, config_name: str | None = None, **kwargs: Any) -> None:
+        if self._settings is None:
+            super().__init__(*args, config_name=config_name, **kwargs)
+            return
+        with read_as(self._settings.all()) as name:
+            super().__init__(*args, config_name=name, **kwargs)
+        self.config_name = self._settings.name
+
+
+def merged(batch: BatchSystem, name: str, nulls: Collection[str] = ()) -> dict[str, Any]:
+    """Return all keys of a profile; the batch system's section has those that the profile lacks.
+
+    Lists replace those of the batch system's section; mappings, such as ``scheduler-options``, are
+    completed from it. dask-jobqueue's old names of keys become the new ones.
+
+    Parameters
+    ----------
+    batch : Scheduler
+    name : str
+        The profile, or the batch system's own section.
+    nulls : collection of str
+        Keys that are null whatever the configuration says.
+
+    Raises
+    ------
+    ConfigError
+        There is no such profile (the message lists the known ones), or it holds no keys.
+    """
+    assert batch.section is not None  # or there would be no such jobs
+    if name != batch.section and name not in names():
+        known = ", ".join([batch.section, *names()])
+        raise ConfigError(
+            f"There is no section jobqueue.{name} for {batch.label} in jobqueue.yaml; "
+            f"known: {known}."
+        )
+    defaults = jobqueue_defaults()[batch.section]
+    found = {**copy.deepcopy(defaults), **_section(batch, batch.section)}
+    if name != batch.section:
+        never = NEVER_NULL | set(batch.required)
+        for key, value in _section(batch, name).items():
+            if isinstance(value, dict) and isinstance(found.get(key), dict):
+                value = dask.config.merge(found[key], value)
+            if value is not None or key not in never:
+                found[key] = value
+    found |= dict.fromkeys(nulls)
+    for key, default in defaults.items():
+        # dask-jobqueue adds to its lists and mappings, and can't where they are null.
+        if found[key] is None and (isinstance(default, list | dict) or key in NEVER_NULL):
+            found[key] = copy.deepcopy(default)
+    return found
+
+
+def _section(batch: BatchSystem, name: str) -> dict[str, Any]:
+    """Return a section as it is in force, its keys by their current names."""
+    keys = dask.config.get(f"jobqueue.{name}", None)
+    if keys is not None and not isinstance(keys, dict):
+        raise ConfigError(f"jobqueue.{name} in jobqueue.yaml {NO_KEYS}.")
+    found = {str(key).replace("_", "-"): value for key, value in (keys or {}).items()}
+    for old, new in renamed(batch).items():
+        value = found.pop(old, None)
+        if value and not found.get(new):
+            found[new] = value
+    return {key: None if is_blank(key, value) else value for key, value in found.items()}
+
+
+def renamed(batch: BatchSystem) -> dict[str, str]:
+    """Return dask-jobqueue's old names of keys, and the new ones."""
+    return RENAMED | ({"project": "account"} if batch.account_key == "account" else {})
+
+
+@contextlib.contextmanager
+def read_as(keys: dict[str, Any]) -> Iterator[str]:
+    """Keep a section with these keys in the configuration while something is made from it.
+
+    Yields its name, which is unique: clusters in several threads do not see each other's.
+    """
+    name = f"{_PRIVATE}{next(_temporary)}"
+    with dask.config.set({f"jobqueue.{name}": keys}):
+        yield name

@@ -1,0 +1,127 @@
+"""Files that go before the lab's ``jobqueue.yaml`` and hide keys of it, such as a member's old one.
+
+Dask joins its files key by key, and null is a value: a copy of dask-jobqueue's own file in
+``~/.config/dask``, which an old version of it wrote there, hides all that the lab says.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import dask.config
+
+from . import files as config_files
+from . import keys as config_keys
+
+# More keys than that are not listed.
+MOST = 8
+
+
+def describe_all(
+    sections: Collection[str] | None = None, arguments: Collection[str] = ()
+) -> dict[Path, str]:
+    """Return the files that hide keys of the lab's file, and one line on what to do about each.
+
+    Parameters
+    ----------
+    sections : collection of str, optional
+        The sections of ``jobqueue`` that matter; default: all.
+    arguments : collection of str
+        Arguments that take precedence over all files.
+    """
+
+    def counts(section: str, key: str) -> bool:
+        told = sections is None or section in sections
+        return told and key.replace("-", "_") not in arguments
+
+    found = {}
+    for path, labs, keys in _hidden():
+        if keys := {name: pair for name, pair in keys.items() if counts(*name)}:
+            found[path] = f"{path} goes before {labs}, {_words(keys)}. {_remedy(path)}"
+    return found | _variables(counts)
+
+
+def _variables(counts: Callable[[str, str], bool]) -> dict[Path, str]:
+    """Return the environment variables that hide keys of the lab's file, as if they were files."""
+    found = {}
+    for path, content in config_files.files():
+        for (section, key), there in _keys(content).items() if config_files.is_labs(path) else ():
+            if not counts(section, key):
+                continue
+            name = config_files.variable(section, key)
+            here = dask.config.get(f"jobqueue.{section}.{key}", None)
+            if name and here != there:
+                found[Path(name)] = (
+                    f"The variable {name} goes before {config_files.source_file(path)}, "
+                    f"{_words({(section, key): (here, there)})}. If that is not meant: "
+                    f"`unset {name}`, and start Python again."
+                )
+    return found
+
+
+def describe_key(section: str, key: str) -> str:
+    """Return what to do about a key that is null because a file hides the lab's value."""
+    for path, labs, keys in _hidden():
+        if (pair := keys.get((section, key))) and pair[0] is None:
+            return f"{path} says null, and goes before {labs} with {pair[1]!r}. {_remedy(path)}"
+    return ""
+
+
+def _hidden() -> Iterator[tuple[Path, Path, dict[tuple[str, str], tuple[Any, Any]]]]:
+    """Yield file, lab's file, and section and key → (value in the file, value in the lab's)."""
+    files = config_files.files()
+    labs = [(at, path) for at, (path, _) in enumerate(files) if config_files.is_labs(path)]
+    for at, (path, content) in enumerate(files):
+        if config_files.is_labs(path):
+            continue
+        for lab, lab_path in labs:
+            if lab > at:
+                continue
+            theirs, ours = _keys(content), _keys(files[lab][1])
+            pairs = {key: (value, ours[key]) for key, value in theirs.items() if key in ours}
+            pairs = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+            if pairs:
+                yield path, config_files.source_file(lab_path), pairs
+
+
+def _keys(content: dict[str, Any]) -> dict[tuple[str, str], Any]:
+    found: dict[tuple[str, str], Any] = {}
+    for section, keys in config_keys.sections(content):
+        found |= {(section, key): value for key, value in keys.items()}
+    return found
+
+
+def _words(keys: dict[tuple[str, str], tuple[Any, Any]]) -> str:
+    one = len({section for section, _ in keys}) == 1
+    [first, *_] = keys
+    shown = [
+        f"{key if one else f'{section}.{key}'} is {_shown(here)} (there {_shown(there)})"
+        for (section, key), (here, there) in keys.items()
+    ]
+    rest = f" and {len(shown) - MOST} more" if len(shown) > MOST else ""
+    return f"{f'jobqueue.{first[0]}: ' if one else ''}{', '.join(shown[:MOST])}{rest}"
+
+
+def _shown(value: Any) -> str:
+    text = "null" if value is None else str(value)
+    return text if len(text) < 40 else f"{text[:36]} ..."
+
+
+def _remedy(path: Path) -> str:
+    """Return how to make the lab's file count."""
+    if (named := os.environ.get("DASK_CONFIG")) and (
+        Path(named) in (path, path.parent)  # a file, or a folder of them
+    ):
+        return "If that is not meant: `unset DASK_CONFIG`, and start Python again."
+    content = next((content for other, content in config_files.files() if other == path), {})
+    if others := [str(key) for key in content if key != "jobqueue"]:
+        kept = ", ".join(others)
+        return f"If that is not meant, delete its section jobqueue (and keep {kept})."
+    return (
+        f"If that is not meant: `mv {shlex.quote(str(path))} {shlex.quote(f'{path}.old')}`, and "
+        "start Python again."
+    )

@@ -1,0 +1,262 @@
+"""What a single value of ``jobqueue.yaml`` may be.
+
+Each function returns what is wrong in words that follow the key's name, or an empty text. The
+template's pre_gen hook says the same of the answers that it is given; ``tests/answers.yaml`` is a
+table that both are held to.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+import numbers
+import operator
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+from dask.utils import format_bytes, parse_bytes, parse_timedelta
+
+# A job is on one node, and Linux does not count further (CONFIG_NR_CPUS of the kernel).
+MOST_CORES = 8192
+# Bytes a process: a worker takes 75 MiB before it has done anything, and pauses at 80 % of what it
+# may use.
+LEAST_MEMORY = 100 * 2**20
+MOST_MEMORY = 2**52  # bytes: what a processor can address (x86-64)
+AMOUNT = re.compile(r"[0-9]+(?:\.[0-9]+)?[ \t]*(?:[KMGTP](?:iB|B)?|B)?", re.IGNORECASE)
+# As Linux allows (15 bytes, no white space, no slash), and a shell leaves alone: the name is a word
+# of the worker's command.
+INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,14}")
+# Bytes of a file's name (Linux's NAME_MAX).
+LONGEST_FILE = 255
+# Not `fork`: it would copy a nanny while its threads are at work.
+START_METHODS = ("forkserver", "spawn")
+# Keys that hold lines of shell; every other key's value is a part of one line of the job script.
+SHELL_LINES = {"job-script-prologue", "env-extra"}
+# Keys that hold one text; as a list it would stand in the job script with its brackets.
+ONE_TEXT = {"queue", "account", "project", "name", "job-name", "python", "shebang", "job-mem"}
+# Keys that hold a list of texts.
+TEXTS = SHELL_LINES | {"worker-extra-args", "job-extra-directives", "job-directives-skip"}
+
+
+def as_number(value: Any) -> float | int | None:
+    """Return a number of any library as one of Python's own; None if it is not a number."""
+    if isinstance(value, bool) or type(value).__name__ == "bool_":  # NumPy's
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        pass
+    return float(value) if isinstance(value, numbers.Real) else None
+
+
+def as_whole_number(value: Any) -> int | None:
+    """Return a whole number, which may be written as ``2.0``; None if it is not one."""
+    found = as_number(value)
+    return int(found) if found is not None and float(found).is_integer() else None
+
+
+def check_count(value: Any) -> str:
+    """Return what is wrong with the number of cores or processes of one job."""
+    found = as_whole_number(value)
+    if found is None or found < 1:
+        return f"must be a whole number, 1 or more, not {value!r}"
+    if found > MOST_CORES:
+        return f"is for one job on one node, and a node has {MOST_CORES} at most, not {value}"
+    return ""
+
+
+def check_core_split(cores: int, processes: int) -> str:
+    """Return what is doubtful about the number of processes that share a job's cores."""
+    if left := cores % processes:
+        return f"does not divide cores: {left} of {cores} cores stay idle"
+    return ""
+
+
+def check_non_negative_int(value: Any) -> str:
+    """Return what is wrong with a number of times."""
+    found = as_whole_number(value)
+    if found is None or found < 0:
+        return f"must be a whole number, 0 or more, not {value!r}"
+    return ""
+
+
+def check_amount(value: Any) -> str:
+    """Return what is wrong with a number of workers, jobs or cores, to be rounded to whole jobs."""
+    found = as_number(value)
+    if found is None or not 0 <= found < math.inf:
+        return f"must be a number, 0 or more, not {value!r}"
+    return ""
+
+
+def check_start_method(value: Any) -> str:
+    """Return what is wrong with a start method of worker processes."""
+    return "" if value in START_METHODS else f"must be forkserver or spawn, not {value!r}"
+
+
+def check_flag(value: Any) -> str:
+    """Return what is wrong with a truth value."""
+    return "" if isinstance(value, bool) else f"must be true or false, not {value!r}"
+
+
+def check_memory(value: Any, processes: int = 1) -> str:
+    """Return what is doubtful about the memory of a job with this number of processes."""
+    if line := check_memory_amount(value):
+        return line
+    if isinstance(value, str) and not AMOUNT.fullmatch(value):
+        return f'{value!r}: write a number and a unit, for example "16 GiB"'
+    size = parse_bytes(memory_text(value))
+    if size < processes * LEAST_MEMORY:
+        return (
+            f"{value} is too little: give at least {processes * LEAST_MEMORY // 2**20} MiB, "
+            "100 MiB for each process"
+        )
+    if size > MOST_MEMORY:
+        return f"{value} is for one job on one node, and no computer has more than 4096 TiB"
+    return ""
+
+
+def check_memory_amount(value: Any) -> str:
+    """Return why Dask can't read this as an amount of memory."""
+    text = memory_text(value)
+    try:
+        size = parse_bytes(text)
+        if size <= 0 or isinstance(value, bool):
+            return f"{value} is no memory at all; give more than nothing"
+    except (ValueError, TypeError, OverflowError, AttributeError):
+        return f'{value!r} can\'t be read; say for example "16 GiB"'
+    if size < LEAST_MEMORY and (not isinstance(value, str) or not re.search("[A-Za-z]", value)):
+        # A number alone is bytes, and nobody means 16 of them.
+        return f'{value!r} has no unit; say for example "16 GiB"'
+    return ""
+
+
+def memory_text(value: Any) -> Any:
+    """Return an amount of memory as text if it is a number (of bytes), else as it is."""
+    size = as_number(value)
+    if size is None or not math.isfinite(size):
+        return value
+    text = format_bytes(int(size))
+    return text if parse_bytes(text) == int(size) else f"{int(size)} B"
+
+
+def check_duration(value: Any) -> str:
+    """Return what is wrong with a time such as "30 minutes"; 0 stands for never."""
+    if as_number(value) == 0:
+        return ""
+    try:
+        if isinstance(value, str) and parse_timedelta(value, False) >= 0:
+            return ""
+    except (ValueError, TypeError, LookupError):
+        pass
+    return f'must be a time with its unit, like "30 minutes", not {value!r}'
+
+
+def check_seconds(value: Any) -> str:
+    """Return what is wrong with a time, which may be a number of seconds without a unit."""
+    size = as_number(value)
+    try:
+        if parse_timedelta(value if size is None else size, "s") > 0:
+            return ""
+    except (ValueError, TypeError, LookupError, AttributeError):
+        pass
+    return f"must be a time in seconds, not {value!r}"
+
+
+def check_interface(value: Any) -> str:
+    """Return what is wrong with the name of a network interface."""
+    if isinstance(value, str) and INTERFACE.fullmatch(value):
+        return ""
+    return f"must be a name as `ip address` shows it, such as ib0 or eth0, not {value!r}"
+
+
+def clean_job_name(name: str) -> str:
+    """Return a name for jobs, without what would break a job script's line or a file's name."""
+    return re.sub(r"[\s/\\'\"]+", "-", name.strip())
+
+
+def clean_cluster_name(name: str) -> str:
+    """Return a name for a cluster, fit to be a part of its workers' names on a command line.
+
+    Variables and commands stay, for the job's shell to fill in: ``run-${SLURM_ARRAY_TASK_ID}``.
+    """
+    filled_in, other = r"\$\([^()]*\)|\$", r"[\s|&;<>()`'\"\\]+"
+    return re.sub(f"({filled_in})|{other}", lambda match: match[1] or "-", name.strip())
+
+
+def check_folder(value: Any) -> str:
+    """Return what is wrong with the name of a folder."""
+    if isinstance(value, str | os.PathLike) and str(value).strip():
+        return ""
+    return f"must be the name of a folder, not {value!r}"
+
+
+def check_scheduler_options(value: Any) -> str:
+    """Return what is wrong with the arguments for Dask's scheduler."""
+    if not isinstance(value, dict):
+        return f'must be a mapping, like {{"dashboard_address": ":8787"}}, not {value!r}'
+    if value.get("interface") is not None and (line := check_interface(value["interface"])):
+        return f"interface {line}"
+    known = _parameters_of_the_scheduler()
+    for name in value:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, n=1)
+            meant = f" (did you mean {close[0]}?)" if close else ""
+            return f"{name}: Dask's scheduler has no such argument, and does not start{meant}"
+    return ""
+
+
+def _parameters_of_the_scheduler() -> set[str]:
+    from distributed import Scheduler  # slow to import, and not needed for the rest
+
+    found = {name for cls in inspect.getmro(Scheduler) for name in _parameters(cls)}
+    return found - {"self", "args", "kwargs"}
+
+
+def _parameters(cls: type) -> Iterator[str]:
+    if "__init__" in vars(cls) and cls is not object:
+        yield from inspect.signature(vars(cls)["__init__"]).parameters
+
+
+def check_single_line(key: str, value: Any) -> str:
+    """Return why this value can't be in a line of a job script.
+
+    A line break in it would begin another line, which the shell on the compute node would run; a
+    list or mapping in the place of a text would be written there with its brackets.
+    """
+    if key in ONE_TEXT and value and isinstance(value, list | tuple | set | dict):
+        return f"{value!r} is more than one text"
+    if key in TEXTS and isinstance(value, list | tuple):
+        for item in value:
+            if not isinstance(item, str):
+                return f"{item!r} is no text; put it in quotes"
+    if key == "job-cpu" and value is not None and (line := check_count(value)):
+        return line
+    if key == "job-mem" and as_number(value):
+        return f'{value!r} has no unit; say for example "16G"'
+    if key in SHELL_LINES:
+        return ""
+    for text in _texts(value):
+        if any(map(_breaks_a_line, text)):
+            return f"{text!r} has a line break or control character; write it as one plain line"
+    return ""
+
+
+def _breaks_a_line(character: str) -> bool:
+    # Cc: control characters; Zl, Zp: Unicode's own separators of lines and paragraphs.
+    return unicodedata.category(character) in ("Cc", "Zl", "Zp") and character != "\t"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield all texts in a value, which may be a list or a mapping of them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for pair in value.items():
+            yield from _texts(pair)
+    elif isinstance(value, list | tuple | set):
+        for item in value:
+            yield from _texts(item)

@@ -1,0 +1,143 @@
+"""How the workers of batch jobs start: the start method, their web pages, their environment.
+
+Two keys of the configuration's section ``dask-hpc`` choose, for the workers of batch jobs alone::
+
+    dask-hpc:
+      worker-start-method: forkserver   # or spawn, Dask's own
+      worker-dashboards: false
+
+They become lines of the job script and options of `dask worker`, and no part of Dask's own
+configuration, which laptops read as well: Windows has no forkserver.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Any
+
+import dask.config
+
+from ..errors import ConfigError
+from . import validators, warnings
+from .files import SECTION
+from .shell import is_c_shell
+
+# Where Dask itself looks for the method.
+DASKS_OWN = "distributed.worker.multiprocessing-method"
+METHOD_VARIABLE = "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD"
+# The command that the options are for; others, such as Dask-CUDA's, differ.
+DASK_WORKER = "distributed.cli.dask_worker"
+
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_PLAIN = re.compile(r"[\w.,:/+-]*", re.ASCII)
+
+
+def add_worker_start(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return a cluster's arguments, completed with those that decide how its workers start.
+
+    What the user says about workers takes precedence: options in `worker_extra_args`, variables
+    that the prologue or the submitting shell sets, and a start method in Dask's own configuration.
+
+    Parameters
+    ----------
+    kwargs : dict
+        What `config.explicit` returns.
+
+    Raises
+    ------
+    ConfigError
+        One of our keys has an invalid value.
+    """
+
+    def setting(name: str) -> Any:
+        if kwargs.get(name) is not None:
+            return kwargs[name]
+        return kwargs["settings"].get(name)
+
+    method, dashboards = start_method(), worker_dashboards()
+    options = list(setting("worker_extra_args") or setting("extra") or [])
+    names = {word.partition("=")[0] for option in options for word in str(option).split()}
+    prologue = list(setting("job_script_prologue") or setting("env_extra") or [])
+    is_dask_worker = (setting("worker_command") or DASK_WORKER) == DASK_WORKER
+    has_nanny = is_dask_worker and kwargs.get("nanny") is not False and "--no-nanny" not in names
+
+    if is_dask_worker and not dashboards and not any("-dashboard" in name for name in names):
+        options = ["--no-dashboard", *options]
+    lines = []
+    if not is_c_shell(setting("shebang")):
+        # Otherwise Python holds output back, and what it holds is lost when the job is cancelled.
+        lines.append(_export("PYTHONUNBUFFERED", 1))
+        chosen = is_chosen_elsewhere() or any(METHOD_VARIABLE in line for line in prologue)
+        if has_nanny and method == "forkserver" and not chosen:
+            lines.append(f"export {METHOD_VARIABLE}={method}")
+            lines += [_export(name, value) for name, value in nanny_variables().items()]
+    return {**kwargs, "worker_extra_args": options, "job_script_prologue": [*prologue, *lines]}
+
+
+def start_method() -> str:
+    """Return how a nanny starts its worker, as the configuration says; default: forkserver.
+
+    Raises
+    ------
+    ConfigError
+        There is no such method.
+    """
+    value: str | None = dask.config.get(f"{SECTION}.worker-start-method", None)
+    if value is None:
+        return "forkserver"
+    if line := validators.check_start_method(value):
+        raise ConfigError(f"{SECTION}.worker-start-method in jobqueue.yaml {line}.")
+    return value
+
+
+def worker_dashboards() -> bool:
+    """Return whether each worker has its own web pages, as the configuration says; default: no.
+
+    Raises
+    ------
+    ConfigError
+        It is neither true nor false.
+    """
+    value = dask.config.get(f"{SECTION}.worker-dashboards", None)
+    if line := "" if value is None else validators.check_flag(value):
+        raise ConfigError(f"{SECTION}.worker-dashboards in jobqueue.yaml {line}.")
+    return bool(value)
+
+
+def is_chosen_elsewhere() -> bool:
+    """Return whether somebody has set Dask's own key for the start method."""
+    written = dask.config.merge(
+        *(content for _, content in warnings.source_files()), dask.config.collect_env()
+    )
+    if dask.config.get(DASKS_OWN, None, config=written) is not None:
+        return True
+    default = dask.config.get(DASKS_OWN, None, config=dask.config.merge(*dask.config.defaults))
+    return bool(dask.config.get(DASKS_OWN, default) != default)
+
+
+def nanny_variables() -> dict[str, Any]:
+    """Return the variables that a nanny sets for its worker, as Dask's configuration says.
+
+    A forkserver has imported NumPy before the nanny sets ``nanny.environ``, so that variables such
+    as ``OMP_NUM_THREADS`` would be read too early.
+    """
+    found: dict[str, Any] = {}
+    for key in ("pre-spawn-environ", "environ"):
+        found |= dask.config.get(f"distributed.nanny.{key}", None) or {}
+    return {
+        name: value for name, value in found.items() if value is not None and _fits(name, value)
+    }
+
+
+def _fits(name: Any, value: Any) -> bool:
+    """Return whether a variable can be set in a line of shell."""
+    return bool(_NAME.fullmatch(str(name))) and str(value).isprintable()
+
+
+def _export(name: str, value: Any) -> str:
+    """Return a line of shell that sets a variable unless it is set, even if to an empty text."""
+    text = str(value)
+    if _PLAIN.fullmatch(text):
+        return f"export {name}=${{{name}-{text}}}"
+    return f'[ -n "${{{name}+set}}" ] || export {name}={shlex.quote(text)}'

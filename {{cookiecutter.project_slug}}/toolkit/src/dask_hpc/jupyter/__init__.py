@@ -1,0 +1,1 @@
+"""Links from a notebook to the dashboard."""

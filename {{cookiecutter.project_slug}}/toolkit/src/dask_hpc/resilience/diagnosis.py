@@ -1,0 +1,277 @@
+"""Find out from its log why a job runs whose workers never come, and what to change, if known."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .._output import formatting, messages
+from ..batch import output_files
+from .tracking import TrackedJob
+
+if TYPE_CHECKING:
+    from ..cluster.mixin import ClusterMixin
+
+# Of death-timeout, after which a worker without a scheduler gives up: when we speak of it.
+DEATH_TIMEOUT_FRACTION = 0.7
+SHOWN_LINES = 3  # of the log, that are shown where none of them is an error's
+TAIL_BYTES = 20_000  # bytes at its end
+MAX_LINE_CHARS = 200  # characters of a line that are shown
+
+NOT_THERE = "No such file or directory|not found|[Cc]ommand not found|Permission denied|cannot exec"
+# How shells say that they can't run a program: bash, dash and zsh, csh, env.
+SHELLS = (
+    rf"^\S+: line \d+: (?:exec: )?(?P<what>\S+): (?:{NOT_THERE})",
+    rf"^\S+: \d+: (?:exec: )?(?P<what>\S+): (?:{NOT_THERE})",
+    rf"^\S+:\d+: (?:{NOT_THERE})[^:]*: (?P<what>\S+)",
+    rf"^(?P<what>\S+): (?:{NOT_THERE})\.?$",
+    rf"^\S*env: \W?(?P<what>[\w./@+-]+)\W?: (?:{NOT_THERE})",
+)
+MODULES = (
+    r"^(?:Lmod has detected the following error|.*unable to locate a modulefile|Unknown module)"
+)
+
+# What matters in a job's log → what it means. Each holds for an error that Python or the workers'
+# own command ended with, and names what is to be changed.
+CAUSES = (
+    (
+        r"No module named '?(?P<what>[\w.]+)",
+        "the workers' Python does not have the package {what}: install it there, or name the "
+        "Python that has it (python in jobqueue.yaml)",
+    ),
+    (
+        r"^ValueError: ['\"](?P<what>[\w.@:-]+)['\"] is not a valid network interface",
+        "compute nodes have no network interface {what}: `ip address` in a job lists theirs "
+        "(interface in jobqueue.yaml)",
+    ),
+    (
+        r"No space left on device|Disk quota exceeded",
+        "the disk is full (local-directory and log-directory in jobqueue.yaml)",
+    ),
+    (
+        r"Timed out trying to connect to '?(?P<what>\w+://[\w.\[\]:-]+)",
+        "the node does not reach the scheduler at {what}: the wrong network (interface, and "
+        "under scheduler-options, in jobqueue.yaml) or a firewall",
+    ),
+)
+
+_LOGGED = re.compile(r"distributed[\w.]* - (?:DEBUG|INFO|WARNING|ERROR|CRITICAL) - ")
+# What the batch system writes when it ends a job or a step.
+_NOISE = re.compile(
+    r"^(?:slurmstepd|srun|slurm_script|mpirun)\b.*(?:CANCELLED|STEP|Terminated|task)"
+)
+_TRACEBACK = "Traceback (most recent call last):"
+_CAUSED = "The above exception was the direct cause of the following exception:"
+_TIMED_OUT = re.compile(
+    r"dask_worker - INFO - Timed out starting worker|Timed out connecting Nanny"
+)
+
+
+def _exception(lines: list[str]) -> tuple[str, int]:
+    """Return the error that the last traceback began with, and the number of the line after it.
+
+    The error at the end of a chain of causes often says only that something did not start.
+    """
+    start = max((n for n, line in enumerate(lines) if line.strip() == _TRACEBACK), default=None)
+    if start is None:
+        return "", 0
+    number = next((n for n in range(start + 1, len(lines)) if lines[n][:1].strip()), None)
+    if number is None:
+        return "", 0  # it is cut off
+    before = [line for line in lines[:start] if line.strip()]
+    if before and before[-1].strip() == _CAUSED:
+        caused = max(n for n, line in enumerate(lines[:start]) if line.strip() == _CAUSED)
+        if innermost := _exception(lines[:caused])[0]:
+            return innermost, number + 1
+    return lines[number].strip(), number + 1
+
+
+def _meaningful(lines: list[str]) -> list[str]:
+    return [line.strip() for line in lines if line.strip() and not _NOISE.match(line.strip())]
+
+
+def error_line(log: str) -> str:
+    """Return the error that a job's log ends with, in a line; empty if it ends otherwise.
+
+    That is the innermost error of the last traceback, or the complaint of a shell or of Python
+    about what it should run, provided that no output of the workers follows.
+    """
+    lines = log.splitlines()
+    found, after = _exception(lines)
+    rest = _meaningful(lines[after:])
+    if any(map(_LOGGED.search, rest)):
+        # The workers have said something since: what came before did not keep them from it.
+        since = max(n for n, line in enumerate(rest) if _LOGGED.search(line))
+        ended = all(" - INFO - " in line for line in rest if _LOGGED.search(line))
+        if not ended or any("Registered to" in line for line in rest):
+            found = ""
+        rest = rest[since + 1 :]
+    if rest:
+        last = rest[-1]
+        if _program(last) or re.match(r"\S*python[\d.]*: (?:No module|Error while|can't)", last):
+            return last
+        if module := next((line for line in rest if re.match(MODULES, line)), ""):
+            return module
+        if re.search(r"No space left on device|Disk quota exceeded", last):
+            return last
+    return found
+
+
+def _program(line: str) -> str:
+    """Return the program that a shell could not run; empty if the line is no such complaint."""
+    return next((m["what"] for pattern in SHELLS if (m := re.match(pattern, line))), "")
+
+
+def likely_cause(log: str, address: str, python: str = "", shebang: str = "") -> str:
+    """Explain what the end of a job's log means; empty if that is not known.
+
+    Parameters
+    ----------
+    log : str
+        The text of the log.
+    address : str
+        The scheduler's address.
+    python : str, optional
+        The workers' Python, as their command names it; empty if any Python may be it.
+    shebang : str, optional
+        The job script's first line.
+    """
+    line = error_line(log)
+    if not line:
+        return _without_error(log, address)
+    if program := _program(line):
+        if program == python or (not python and re.fullmatch(r".*\bpython[\d.]*", program)):
+            return (
+                "the workers' Python is not there on the compute node: it has to lie on a file "
+                "system that the nodes see too (python in jobqueue.yaml)"
+            )
+        if program in shebang.removeprefix("#!").split():
+            return f"the compute node has no {program} (shebang in jobqueue.yaml)"
+        return "a line of job-script-prologue in jobqueue.yaml fails"
+    if re.match(MODULES, line):
+        return "a line of job-script-prologue in jobqueue.yaml fails"
+    for pattern, words in CAUSES:
+        if match := re.search(pattern, line):
+            what = match.groupdict().get("what") or ""
+            if "://" in what and what.strip("'\"") != address:
+                continue  # somebody else's
+            return words.format(what=what)
+    return ""
+
+
+def _without_error(log: str, address: str) -> str:
+    """Explain a log in which the worker itself says that it gave up."""
+    said = list(_TIMED_OUT.finditer(log))
+    if not said:
+        return ""
+    if "Start Nanny at" in log or "Registered to" in log:
+        return (
+            "it reached the scheduler, and its workers did not start in time, as on a slow file "
+            "system or a busy node (death-timeout in jobqueue.yaml)"
+        )
+    return CAUSES[-1][1].format(what=address)
+
+
+def tail(path: str, most: int = TAIL_BYTES) -> str:
+    """Return the end of a file as text; empty if it can't be read."""
+    try:
+        with Path(path).open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - most))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def last_lines(text: str, number: int = SHOWN_LINES) -> str:
+    """Return what matters of a log, in a line: its last error, or its last meaningful lines."""
+    if line := error_line(text):
+        return line[:MAX_LINE_CHARS]
+    lines = _meaningful(text.splitlines())
+    return " | ".join(line[:MAX_LINE_CHARS] for line in lines[-number:])
+
+
+class Diagnosis:
+    """Examines jobs that run although none of their workers comes.
+
+    Parameters
+    ----------
+    cluster : ClusterMixin
+    death_timeout : float or None
+        Seconds after which a worker that finds no scheduler gives up.
+    """
+
+    def __init__(self, cluster: ClusterMixin, death_timeout: float | None):
+        self.causes: list[str] = []  # what was found, the last time that a job had no worker
+        self._cluster = cluster
+        self._patience = DEATH_TIMEOUT_FRACTION * (death_timeout or 60.0)
+        self._seen: set[str] = set()
+
+    def tick(self) -> None:
+        """Report jobs that have run for long without a worker. To be called now and then."""
+        late = [
+            (member, member.running_since)
+            for member in self._cluster.recovery.members
+            if member.first_worker_at is None
+            and member.running_since is not None
+            and time.monotonic() - member.running_since > self._patience
+            and member.job_id not in self._seen
+        ]
+        if not late:
+            return
+        self._seen.update(member.job_id for member, _ in late)
+        first, begun = late[0]
+        status = self._cluster.watcher.jobs.get(first.job_id)
+        ran = formatting.format_duration(time.monotonic() - begun)
+        ids = formatting.format_job_ids([member.job_id for member, _ in late])
+        on = f" on {status.node}" if status and status.node else ""
+        run = "runs" if len(late) == 1 else "run"
+        found = self.examine(first)
+        words = f"{ids[0].upper()}{ids[1:]} {run}{on} since {ran}, and no worker of it has come"
+        messages.warning(f"{words}. {found}")
+
+    def ended(self, member: TrackedJob) -> str:
+        """Return what the log of an ended job says, if none of its workers ever came."""
+        return "" if member.first_worker_at is not None else self.examine(member)
+
+    def _python(self) -> str:
+        """Return the workers' Python, if the shell on the node knows it by the same name."""
+        # dask-jobqueue keeps it only at the beginning of the command.
+        words = shlex.split(getattr(self._cluster._dummy_job, "_command_template", ""))
+        return words[0] if words and "$" not in words[0] else ""
+
+    def examine(self, member: TrackedJob) -> str:
+        """Return a line: what matters in a job's log, where it is, and what it means, if known."""
+        cluster = self._cluster
+        forms = cluster.log_forms
+        paths = cluster.log_files(member.job_id)
+        text, path = "", ""
+        for candidate in reversed(paths):  # errors are last
+            if text := tail(candidate):
+                path = candidate
+                break
+        if text:
+            line = f"Its log {path} ends with: {last_lines(text)}"
+            shebang = getattr(cluster._dummy_job, "shebang", None) or ""
+            if cause := likely_cause(text, cluster.scheduler_address, self._python(), shebang):
+                line += f" - likely, {cause}"
+        else:
+            line = _without_text(member.job_id, forms, paths)
+        self.causes = [line] if line else []
+        return f"{line}." if line else ""
+
+
+def _without_text(job: str, forms: list[str], paths: list[str]) -> str:
+    """Explain why nothing of a job's output is shown."""
+    if not forms:
+        return "Its output is kept nowhere: log-directory is not set in jobqueue.yaml"
+    there = [path for path in paths if os.path.exists(path)]  # noqa: PTH110 - a str
+    if output_files.NOWHERE in paths:
+        return f"Its output goes to {output_files.NOWHERE}, as job-extra-directives in jobqueue.yaml say"
+    if there:
+        return f"It has printed nothing ({there[-1]})"
+    return f"Its output should be in {output_files.show_pattern(forms[-1], job)}, but there is no such file"

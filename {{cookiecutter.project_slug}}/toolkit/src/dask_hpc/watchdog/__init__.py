@@ -1,0 +1,1 @@
+"""Cancel the jobs of a cluster whose process has died."""

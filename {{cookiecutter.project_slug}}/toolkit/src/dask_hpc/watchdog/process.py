@@ -1,0 +1,220 @@
+"""Cancel a cluster's jobs when Python has ended without doing so.
+
+This module is run as a process of its own. The process is a child of the user's Python, starts with
+a cluster's first job, and holds one end of a pair of sockets. The cluster tells it of every job.
+When the other end is closed, for whatever reason, it cancels the jobs that it knows of with one
+call of the batch system's command; a closed cluster has left nothing to cancel. Meanwhile it keeps
+the cluster's file in the registry up to date (see `registry`). So a slow home directory does not
+hold up the program, and a program that keeps Python busy does not hold up the file.
+
+The file is run by itself, as ``python -I -S watchdog.py``. It imports only the standard library,
+and little of it, to be ready at once. `guard` is the cluster's side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+HEARTBEAT_S = 10.0  # seconds between two signs of life in the registry
+# Pauses between attempts to cancel. A controller that is restarted answers within a minute or two.
+CANCEL_RETRY_S = (1, 2, 5, 10, 20, 40, 80)
+COMMAND_TIMEOUT = 30.0
+# A submission that runs when Python ends goes on. Its job is cancelled with the others if its id is
+# there this soon, else by a call of its own.
+SOON, LATE = 3.0, 60.0
+LOG_DIRECTORIES = 20  # how many are remembered
+
+
+class Watchdog:
+    """The process itself.
+
+    Parameters
+    ----------
+    parent : int
+        Process id of the cluster's Python.
+    start : dict
+        ``cancel``: the cancel command before the jobs' ids. ``one_by_one``: whether it takes only
+        one id. ``over``: parts of what it says when jobs are over already. ``pattern``: finds a
+        job's id in what a submission prints. ``answers``: the folder of what submissions print, or
+        None. ``registry``: the cluster's file there, or None; ``entry``: what it holds.
+        ``pauses``: as `PAUSES`.
+    """
+
+    def __init__(self, parent: int, start: dict[str, Any]):
+        self.parent = parent
+        self.start = start
+        self.jobs: dict[str, None] = {}
+        self.answers: dict[str, None] = {}
+        self.changed = threading.Event()
+        self.over = False
+        self.keeper = threading.Thread(target=self.update_registry, daemon=True)
+
+    def handle_message(self, line: str) -> None:
+        """Take in one line from the cluster."""
+        sign, _, value = line.partition(" ")
+        if sign in "+-":
+            self.jobs.pop(value, None)
+            if sign == "+":
+                self.jobs[value] = None
+            self.changed.set()
+        elif sign == "?":
+            self.answers[value] = None
+        elif sign == "!":
+            self.answers.pop(value, None)
+
+    def wait_for_parent_exit(self, buffer: bytes) -> None:
+        """Take in what the cluster says; return when it is gone."""
+        while True:
+            *lines, buffer = buffer.split(b"\n")
+            for line in lines:
+                self.handle_message(line.decode())
+            # A child of the user's program, made by fork, may hold the other end open for long.
+            orphan = os.getppid() != self.parent
+            ready, _, _ = select.select([0], [], [], 0 if orphan else 1)
+            if ready:
+                try:
+                    data = os.read(0, 65536)
+                except OSError:
+                    data = b""
+                if not data:
+                    return
+                buffer += data
+            elif orphan:
+                return
+
+    def cancel_remaining(self) -> bool:
+        """Cancel what is left; return whether that was possible."""
+        begin = time.monotonic()
+        done = True
+        while True:
+            self.read_answers()
+            waited = time.monotonic() - begin
+            if self.jobs and (not self.answers or waited > SOON):
+                done = self.cancel() and done
+            if not self.answers or waited > LATE:
+                return done
+            time.sleep(0.1)
+
+    def read_answers(self) -> None:
+        for path in list(self.answers):
+            with contextlib.suppress(OSError):
+                text = Path(path).read_text(errors="replace")
+                if match := re.search(self.start["pattern"], text):
+                    self.jobs[match["job_id"]] = None
+                    del self.answers[path]
+
+    def cancel(self) -> bool:
+        jobs, self.jobs = list(self.jobs), {}
+        if self.start.get("one_by_one"):
+            return all([self.call([job]) for job in jobs])
+        return self.call(jobs)
+
+    def call(self, jobs: list[str]) -> bool:
+        for pause in (*self.start.get("pauses", CANCEL_RETRY_S), None):
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                done = subprocess.run(
+                    [*self.start["cancel"], *jobs],
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    errors="replace",
+                    timeout=COMMAND_TIMEOUT,
+                    check=False,
+                )
+                said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+                if done.returncode == 0 or (
+                    said and all(any(part in line for part in self.start["over"]) for line in said)
+                ):
+                    return True
+            if pause is not None:
+                time.sleep(pause)
+        return False
+
+    def update_registry(self) -> None:
+        """Keep the cluster's file up to date: its jobs, and its time as a sign of life."""
+        path = Path(self.start["registry"])
+        draft = path.with_suffix(".new")
+        told = written = False
+        while not self.over:
+            try:
+                if self.changed.is_set() or not written:
+                    self.changed.clear()
+                    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    if not written:
+                        self.remember_logs(path.parent / "log-directories")
+                    entry = self.start["entry"] | {"jobs": list(self.jobs)}
+                    draft.write_text(json.dumps(entry, indent=1))
+                    draft.replace(path)  # who reads finds the old one or the new one
+                    written = True
+                else:
+                    os.utime(path)  # without a time: it is the file server's own
+            except OSError as error:
+                written = False
+                if not told:
+                    told = True
+                    text = f"`dask hpc jobs` will not know this cluster: {path}: {error.strerror}."
+                    with contextlib.suppress(OSError):
+                        os.write(0, f"{text}\n".encode())
+                time.sleep(HEARTBEAT_S)
+            self.changed.wait(HEARTBEAT_S)
+
+    def remember_logs(self, path: Path) -> None:
+        """Note where `dask hpc logs` is to look when the cluster is gone."""
+        keys = ("batch", "job_name", "log_directory", "logs")
+        line = json.dumps({key: self.start["entry"].get(key) for key in keys})
+        if self.start["entry"].get("log_directory") or self.start["entry"].get("logs"):
+            lines = path.read_text().splitlines() if path.exists() else []
+            if line not in lines[-1:]:
+                lines = [*(other for other in lines if other != line), line][-LOG_DIRECTORIES:]
+                draft = path.with_name(f".logs-{os.getpid()}")
+                draft.write_text("\n".join(lines) + "\n")
+                draft.replace(path)
+
+    def run(self, buffer: bytes) -> None:
+        if self.start["registry"]:
+            self.keeper.start()
+        self.wait_for_parent_exit(buffer)
+        self.over = True
+        self.changed.set()
+        done = self.cancel_remaining()
+        if self.start["answers"]:
+            shutil.rmtree(self.start["answers"], ignore_errors=True)
+        if self.start["registry"]:
+            self.keeper.join(5)
+            # Jobs that could not be cancelled stay known as left.
+            if done and not self.keeper.is_alive():
+                for suffix in (".new", ".json"):
+                    with contextlib.suppress(OSError):
+                        Path(self.start["registry"]).with_suffix(suffix).unlink(missing_ok=True)
+        os._exit(0)  # a write that hangs holds up nothing
+
+
+def main() -> None:
+    # Whoever ends a session's processes, or all that are called python, ends the cluster's Python
+    # too: that is the moment to work, not to go. It ends by itself.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    buffer = b""
+    while b"\n" not in buffer:
+        data = os.read(0, 65536)
+        if not data:
+            return
+        buffer += data
+    first, _, rest = buffer.partition(b"\n")
+    Watchdog(int(sys.argv[1]), json.loads(first)).run(rest)
+
+
+if __name__ == "__main__":
+    main()

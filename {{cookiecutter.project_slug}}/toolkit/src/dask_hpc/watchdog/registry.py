@@ -1,0 +1,179 @@
+"""Keep a list of this user's clusters on all login nodes: one small file each, in the home.
+
+A cluster's watchdog writes the file, renews its time every 10 s, and removes it when no job is left
+(see `watchdog`). A file whose time stands still belongs to a cluster that is gone and whose jobs
+nobody has cancelled: the cluster is *left*. Process ids decide nothing, since they mean nothing on
+another login node and are soon reused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# Seconds without a sign of life after which a cluster is left: six of its watchdog's. A login node
+# under load, or a home directory that hangs for a moment, makes it miss one or two.
+STALE_AFTER_S = 60.0
+# A file from another host whose jobs are unknown here may be of a site that shares the home.
+FOREIGN_STALE_AFTER_S = 7 * 86400.0
+
+
+@dataclass(frozen=True)
+class RegisteredCluster:
+    """A cluster, as its file describes it.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    silent : float
+        Seconds since its last sign of life.
+    host : str
+        Where its Python runs or ran.
+    pid : int
+        The process there, for people to read; nothing depends on it.
+    started : float
+        Seconds since 1970, by that host's clock.
+    batch : str
+        Name of the batch system.
+    cancel : tuple of str
+        The words of its job class's cancel command (see `commands`).
+    cluster : str
+        Name of its class.
+    job_name : str or None
+    other_names : tuple of str
+        Further names under which the batch system may list its jobs, from the user's directives.
+    log_directory : str or None
+        Where its jobs' output goes.
+    logs : tuple of str
+        The files there or elsewhere, as forms of `outputs`.
+    jobs : tuple of str
+        Ids of its jobs that were not over.
+    """
+
+    path: Path
+    silent: float
+    host: str
+    pid: int
+    started: float
+    batch: str
+    cancel: tuple[str, ...] = ()
+    cluster: str = ""
+    job_name: str | None = None
+    other_names: tuple[str, ...] = ()
+    log_directory: str | None = None
+    logs: tuple[str, ...] = ()
+    jobs: tuple[str, ...] = field(default=())
+
+    @property
+    def alive(self) -> bool:
+        """Whether the cluster is there, and looks after its jobs itself."""
+        return self.silent < STALE_AFTER_S
+
+    def forget(self) -> None:
+        """Remove the file."""
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+
+def folder() -> Path:
+    """Return the files' folder: ``$XDG_STATE_HOME/dask-hpc``, in the home without that variable.
+
+    Raises
+    ------
+    RuntimeError
+        There is no home directory.
+    """
+    state = os.environ.get("XDG_STATE_HOME", "")
+    # The specification of XDG: what is no absolute path does not count.
+    base = Path(state) if os.path.isabs(state) else Path.home() / ".local" / "state"  # noqa: PTH117
+    return base / "dask-hpc"
+
+
+def new(**about: Any) -> dict[str, Any]:
+    """Return what a watchdog needs to know about a new cluster's file: its path and content.
+
+    Parameters
+    ----------
+    **about
+        Fields of `Entry`, as far as the caller knows them.
+    """
+    host, started = socket.gethostname(), time.time()
+    try:
+        path = str(folder() / f"{host}-{uuid.uuid4().hex}.json")
+    except RuntimeError:
+        path = None
+    entry = {"host": host, "pid": os.getpid(), "started": started, **about}
+    return {"registry": path, "entry": entry}
+
+
+def entries() -> list[RegisteredCluster]:
+    """Return all clusters of this user, oldest first; files that can't be read are left out."""
+    try:
+        where = folder()
+        paths = sorted(where.glob("*.json"))
+    except (OSError, RuntimeError):
+        return []
+    if not paths:
+        return []
+    now = _now(where)
+    found = [_read(path, now) for path in paths]
+    return sorted((entry for entry in found if entry is not None), key=lambda e: e.started)
+
+
+def log_directories() -> list[tuple[str, str | None, tuple[str, ...]]]:
+    """Return where logs of past clusters are, latest first: batch system, folder, file forms."""
+    try:
+        lines = (folder() / "log-directories").read_text().splitlines()
+        found = [json.loads(line) for line in lines]
+        return [
+            (str(f["batch"]), f["log_directory"], tuple(map(str, f.get("logs") or ())))
+            for f in reversed(found)
+        ]
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _read(path: Path, now: float) -> RegisteredCluster | None:
+    try:
+        # Opened first: that is when a network's file system looks whether what it knows is old.
+        with path.open() as file:
+            silent = now - os.fstat(file.fileno()).st_mtime
+            fields = json.load(file)
+        return RegisteredCluster(
+            path=path,
+            silent=max(silent, 0.0),
+            host=str(fields["host"]),
+            pid=int(fields["pid"]),
+            started=float(fields["started"]),
+            batch=str(fields["batch"]),
+            cancel=tuple(map(str, fields.get("cancel", ()))),
+            cluster=str(fields.get("cluster", "")),
+            job_name=fields.get("job_name"),
+            other_names=tuple(map(str, fields.get("other_names", ()))),
+            log_directory=fields.get("log_directory"),
+            logs=tuple(map(str, fields.get("logs") or ())),
+            jobs=tuple(map(str, fields.get("jobs", ()))),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _now(where: Path) -> float:
+    """Return the time by the clock that sets the files' times: a file server's, if there is one."""
+    probe = where / f".now-{uuid.uuid4().hex}"
+    try:
+        with probe.open("x") as file:
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return time.time()
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
