@@ -6,6 +6,8 @@ on are dask-jobqueue's classes of the same names that also report what their job
 
 from __future__ import annotations
 
+from typing import Any
+
 from .errors import (
     ClusterClosedError,
     ConfigError,
@@ -38,19 +40,20 @@ __all__ = [
 ]
 
 # Imported when first used: distributed takes half a second, for which `dask hpc --help` has no use.
-_LAZY = {name for name in __all__ if name.endswith("Cluster")} | {"get_cluster"}
+_CLUSTERS = {name for name in __all__ if name.endswith("Cluster")}
 
 
-def __getattr__(name: str):
-    if name in _LAZY:
+def __getattr__(name: str) -> Any:
+    if name in _CLUSTERS | {"get_cluster"}:
         from . import _versions
 
         _versions.check()  # before what an old Dask breaks
-        from .cluster import mixin
+        from . import _get_cluster
+        from .cluster import classes
 
-        return getattr(mixin, name)
+        return getattr(classes if name in _CLUSTERS else _get_cluster, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def __dir__():
-    return sorted([*globals(), *_LAZY])
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,1 +1,5 @@
 """The command ``dask hpc``."""
+
+from .main import main
+
+__all__ = ["main"]

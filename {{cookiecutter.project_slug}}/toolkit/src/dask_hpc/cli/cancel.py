@@ -13,7 +13,25 @@ from ..batch import JobStatus, commands
 from ..errors import DaskHPCError
 from ..watchdog import registry
 from ..watchdog.registry import RegisteredCluster
-from ._clusters import SHOW_SILENCE_S, Key, batch_system, head_line, print_table
+from ._clusters import SHOW_SILENCE_S, Key, ask, batch_system, head_line, print_table
+
+
+@click.command()
+@click.option("--orphaned", is_flag=True, help="Cancel jobs of clusters whose Python is gone.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def cancel(orphaned, yes):
+    """Cancel jobs of your clusters that nobody looks after any more.
+
+    A cluster without a heartbeat for a minute is considered dead and its jobs orphaned. Jobs that
+    were not submitted by this toolkit are not touched.
+    """
+    if not orphaned:
+        raise DaskHPCError(
+            "Say --orphaned to cancel the jobs of clusters whose Python is gone; a living cluster's "
+            "own close() or scale(0) cancels its jobs."
+        )
+    entries = registry.entries()
+    cancel_orphaned(entries, ask(entries), yes)
 
 
 def cancel_orphaned(

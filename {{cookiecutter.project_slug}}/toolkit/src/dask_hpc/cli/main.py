@@ -15,36 +15,33 @@ from ..errors import DaskHPCError
 # Where both are, Dask loads it twice and warns of that.
 warnings.filterwarnings("ignore", "While registering the command with name 'hpc'", UserWarning)
 
-# Groups that live in modules of their own, imported only when they are used: `dask hpc --help`
-# should not wait for Matplotlib. Name → (module, attribute, help line).
-LAZY = {
-    "bench": ("dask_hpc.cli.bench", "bench", "Measure how a loop speeds up with more workers."),
-    "jobs": ("dask_hpc.cli.jobs", "jobs", "Show your clusters' jobs, or cancel those left behind."),
-    "logs": ("dask_hpc.cli.jobs", "logs", "Show the end of a job's log."),
+# Commands live in modules of their own, imported only when they are used: `dask hpc --help` should
+# not wait for Matplotlib. Name → (module, help line); the attribute has the command's name.
+COMMANDS = {
+    "bench": ("dask_hpc.cli.bench", "Measure how a loop speeds up with more workers."),
+    "cancel": ("dask_hpc.cli.cancel", "Cancel jobs of clusters whose Python is gone."),
+    "jobs": ("dask_hpc.cli.jobs", "List the jobs of your clusters."),
+    "logs": ("dask_hpc.cli.logs", "Show the end of a job's log."),
+    "run": ("dask_hpc.cli.run", "Run a program and its workers in one job."),
+    "setup": ("dask_hpc.cli.setup", "Activate the lab's configuration in this environment."),
 }
 
 
 class LazyGroup(click.Group):
-    """A click group that imports its larger parts late and shows a user's errors as one line."""
+    """A click group that imports its commands late and shows a user's errors as one line."""
 
     def list_commands(self, ctx):
-        return sorted([*super().list_commands(ctx), *LAZY])
+        return sorted(COMMANDS)
 
     def get_command(self, ctx, name):
-        if name not in LAZY:
-            return super().get_command(ctx, name)
-        module, attribute, _ = LAZY[name]
-        return getattr(importlib.import_module(module), attribute)
+        if name not in COMMANDS:
+            return None
+        return getattr(importlib.import_module(COMMANDS[name][0]), name)
 
     def format_commands(self, ctx, formatter):
-        rows = []
-        for name in self.list_commands(ctx):
-            if name in LAZY:
-                rows.append((name, LAZY[name][2]))
-            else:
-                rows.append((name, self.get_command(ctx, name).get_short_help_str()))
+        # click would import each command for its help line.
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
     def invoke(self, ctx):
         try:

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import click
 
-from .main import main
 
-
-@main.command(
+@click.command(
     short_help="Run a program and its workers in one job.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )

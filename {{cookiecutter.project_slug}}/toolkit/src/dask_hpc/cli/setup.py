@@ -6,10 +6,8 @@ from pathlib import Path
 
 import click
 
-from .main import main
 
-
-@main.command(short_help="Make the lab's configuration count here.")
+@click.command(short_help="Make the lab's configuration count here.")
 @click.argument("project", required=False, type=click.Path(file_okay=False, path_type=Path))
 def setup(project):
     """Make the lab's configuration count in this environment.
