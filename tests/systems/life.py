@@ -17,7 +17,7 @@ import dask  # noqa: E402
 from dask.distributed import Client  # noqa: E402
 
 import dask_hpc  # noqa: E402
-from dask_hpc.batch import watcher
+from dask_hpc.batch import watcher  # noqa: E402
 
 PYTHON = "env PYTHONPATH=/opt/toolkit /usr/bin/python3"
 
@@ -32,7 +32,7 @@ def line(cluster, workers, timeout):
     """Return the error, in a line, of waiting in vain for workers."""
     try:
         cluster.wait_for_workers(workers, timeout=timeout)
-    except dask_hpc.UserError as error:
+    except dask_hpc.DaskHPCError as error:
         return f"{type(error).__name__}: {error}"
     return "they came"
 

@@ -103,10 +103,10 @@ def test_a_cluster_lives_on_the_real_batch_system(request, name):
     told = json.loads(printed.splitlines()[-1])
     assert told["sum"] == 3
     assert told["running"] == [["running", f"{name}host"]] * 2
-    assert told["waiting"].startswith("WorkersTimeout: ")
+    assert told["waiting"].startswith("WorkerStartTimeoutError: ")
     assert re.search(waiting, told["waiting"])
     assert told["cancelled"] == ["cancelled"] * 6
     assert told["left"] == []
-    assert re.match(f"JobsEnded: .*{ended}", told["ended"])
+    assert re.match(f"JobsEndedError: .*{ended}", told["ended"])
     for (_, words), line in zip(refused, told["refused"], strict=True):
         assert re.match(f"SubmitError: .*{words}", line)

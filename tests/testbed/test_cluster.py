@@ -14,7 +14,7 @@ def script(code):
         """\
         import os, socket, subprocess, time
         from dask.distributed import Client
-        from dask_hpc import SLURMCluster, SubmitError, WorkersTimeout, get_cluster
+        from dask_hpc import SLURMCluster, SubmitError, WorkerStartTimeoutError, get_cluster
         """
     ) + textwrap.dedent(code)
 
@@ -102,7 +102,7 @@ def test_workers_that_do_not_come_in_time_are_counted_and_the_reason_said(lab):
                 cluster.wait_for_workers(2, timeout=60)
                 try:
                     cluster.wait_for_workers(4, timeout=3)
-                except WorkersTimeout as error:
+                except WorkerStartTimeoutError as error:
                     print(error)
             """
         )
@@ -121,7 +121,7 @@ def test_a_scheduler_on_the_wrong_interface_gets_no_worker(lab):
                 cluster.scale(jobs=1)
                 try:
                     cluster.wait_for_workers(1, timeout=8)
-                except WorkersTimeout as error:
+                except WorkerStartTimeoutError as error:
                     print(error)
             """
         )

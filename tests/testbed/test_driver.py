@@ -10,7 +10,7 @@ from functools import partialmethod
 
 import pytest
 
-from hpc_testbed import NoEngine, Testbed, TestbedError, engine_problem
+from hpc_testbed import DockerUnavailableError, Testbed, TestbedError, engine_problem
 from hpc_testbed.lock import locked
 
 # --- without Docker ---
@@ -330,5 +330,5 @@ def test_using_a_testbed_that_is_not_up_says_so():
 
 def test_no_engine_is_an_error_of_its_own(monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
-    with pytest.raises(NoEngine):
+    with pytest.raises(DockerUnavailableError):
         Testbed().up()

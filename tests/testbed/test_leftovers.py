@@ -99,14 +99,14 @@ def test_no_job_is_left_when_python_is_killed_while_it_submits(member):
     code = """
         import os, threading, time
         from dask_hpc import SLURMCluster
-        from dask_hpc.watchdog.client import Guard
+        from dask_hpc.watchdog.client import WatchdogClient
         # Killed when sbatch has just been started: nobody reads its answer.
-        told = Guard._tell
+        told = WatchdogClient._tell
         def tell(self, text):
             told(self, text)
             if "? " in text and len(self._answers) == 3:
                 threading.Timer(0.02, os.kill, (os.getpid(), 9)).start()
-        Guard._tell = tell
+        WatchdogClient._tell = tell
         cluster = SLURMCluster(cores=1, processes=1)
         cluster.scale(jobs=6)
         time.sleep(60)

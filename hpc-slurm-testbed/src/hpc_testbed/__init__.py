@@ -5,7 +5,7 @@
 ...     print(testbed.run("srun -N2 hostname", user="alice").stdout)
 """
 
-from hpc_testbed.engine import NoEngine, TestbedError, engine_problem
+from hpc_testbed.engine import DockerUnavailableError, TestbedError, engine_problem
 from hpc_testbed.faults import FAULTS, Fault
 from hpc_testbed.project import install_project
 from hpc_testbed.ssh import ssh_config, ssh_port
@@ -13,8 +13,8 @@ from hpc_testbed.testbed import Testbed, checkout_name
 
 __all__ = [
     "FAULTS",
+    "DockerUnavailableError",
     "Fault",
-    "NoEngine",
     "Testbed",
     "TestbedError",
     "checkout_name",

@@ -35,7 +35,7 @@ class TestbedError(Exception):
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
 
-class NoEngine(TestbedError):
+class DockerUnavailableError(TestbedError):
     """No container engine can be used here; the message says why."""
 
 
@@ -91,7 +91,7 @@ def docker(
         timeout=timeout,
     )
     if done.returncode != 0 and "docker daemon" in done.stderr.lower():
-        raise NoEngine(engine_problem() or last_lines(done.stderr))
+        raise DockerUnavailableError(engine_problem() or last_lines(done.stderr))
     if check and done.returncode != 0:
         said = done.stderr or done.stdout
         for words, advice in ADVICE.items():

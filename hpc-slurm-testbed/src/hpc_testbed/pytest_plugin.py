@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hpc_testbed.engine import NoEngine, TestbedError
+from hpc_testbed.engine import DockerUnavailableError, TestbedError
 from hpc_testbed.lock import locked
 from hpc_testbed.processes import kill, left
 from hpc_testbed.testbed import SUITES, TARGETS, Testbed, checkout_name
@@ -88,7 +88,7 @@ def testbed_session(request: pytest.FixtureRequest) -> Iterator[Testbed]:
                 held.enter_context(testbed)
         except TestbedError as error:
             problem = error
-        if isinstance(problem, NoEngine):
+        if isinstance(problem, DockerUnavailableError):
             request.config.stash[_PROBLEM] = str(problem)
             if not request.config.getoption("require_testbed"):
                 pytest.skip(str(problem))

@@ -18,7 +18,7 @@ from hpc_testbed import faults, processes
 from hpc_testbed.compose import FOLDER, MAX_NODES, ComposeProject
 from hpc_testbed.engine import (
     TEXT,
-    NoEngine,
+    DockerUnavailableError,
     TestbedError,
     docker,
     engine_problem,
@@ -142,7 +142,7 @@ class Testbed:
 
         Raises
         ------
-        NoEngine
+        DockerUnavailableError
             Where Docker cannot be used.
         TestbedError
             A container did not start, or not all nodes registered within two minutes.
@@ -501,7 +501,7 @@ class Testbed:
     def _need_engine(self) -> None:
         problem = engine_problem()
         if problem:
-            raise NoEngine(problem)
+            raise DockerUnavailableError(problem)
 
     def _node_numbers(self) -> dict[int, str]:
         return self._compose.containers("node")

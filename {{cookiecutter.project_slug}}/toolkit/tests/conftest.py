@@ -154,7 +154,7 @@ OWN_SETTINGS = {
 
 @contextlib.contextmanager
 def _settings_of(name, tmp_path, monkeypatch):
-    pass  # noqa: F401 - its defaults first, the lab's over them
+    pass
 
     monkeypatch.chdir(tmp_path)
     values = {**SETTINGS, **OWN_SETTINGS[name]}

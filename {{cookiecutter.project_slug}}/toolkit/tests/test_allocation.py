@@ -148,7 +148,7 @@ def test_more_than_the_job_has_is_said_and_not_waited_for(cluster, job, said):
     cluster.scale(jobs=20)
     assert len(cluster.plan) == 2
     assert said() == ["This job has 2 nodes, for the 20 asked for."]
-    with pytest.raises(dask_hpc.WorkersTimeout, match="this job has 2 nodes for 2"):
+    with pytest.raises(dask_hpc.WorkerStartTimeoutError, match="this job has 2 nodes for 2"):
         cluster.wait_for_workers(80)
 
 
@@ -209,7 +209,7 @@ def test_without_any_node_left_whoever_waits_for_results_is_told(job, said):
         job.end_step("node1", "srun: error: Node failure on node1\n")
         with pytest.raises((FutureCancelledError, asyncio.CancelledError)):
             client.gather(futures)
-        with pytest.raises(dask_hpc.JobsEnded, match="No node has workers any more"):
+        with pytest.raises(dask_hpc.JobsEndedError, match="No node has workers any more"):
             cluster.wait_for_workers(1)
     assert said()[-1].startswith("No node has workers any more: those on node1 ended (Node failure")
 
@@ -230,7 +230,7 @@ def test_a_job_whose_program_has_gone_with_its_node_is_ended(cluster, job, monke
 def test_workers_that_never_come_are_not_waited_for_without_end(cluster, job):
     (job.folder / "node1.says").write_text("srun: error: task 0 launch failed: Error code 2\n")
     cluster.scale(jobs=1)
-    with pytest.raises(dask_hpc.JobsEnded, match=r"task 0 launch failed: Error code 2"):
+    with pytest.raises(dask_hpc.JobsEndedError, match=r"task 0 launch failed: Error code 2"):
         cluster.wait_for_workers(1)
     assert len([call for call in job.calls() if "node1" in call]) == 1 + step.MAX_STEP_RESTARTS
 

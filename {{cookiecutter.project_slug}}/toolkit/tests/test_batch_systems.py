@@ -50,7 +50,7 @@ def test_what_a_job_waits_for_is_told_as_far_as_the_list_says_it(site):
     with dask_hpc.get_cluster() as cluster:
         cluster.scale(jobs=1)
         until(lambda: states(cluster, "100")[-1:] == [JobState.PENDING])
-        with pytest.raises(dask_hpc.WorkersTimeout) as error:
+        with pytest.raises(dask_hpc.WorkerStartTimeoutError) as error:
             cluster.wait_for_workers(1, timeout=0.1)
     told = {
         "slurm": "other jobs are before it in the line (Priority)",
@@ -67,7 +67,7 @@ def test_what_a_job_waits_for_is_told_as_far_as_the_list_says_it(site):
 def test_jobs_that_end_by_themselves_end_the_waiting_whatever_the_list_says_of_them(site, soon):
     with dask_hpc.get_cluster(python="exit 3 #") as cluster:
         cluster.scale(jobs=2)
-        with pytest.raises(dask_hpc.JobsEnded, match=r"jobs 100, 101 (over|ended)") as error:
+        with pytest.raises(dask_hpc.JobsEndedError, match=r"jobs 100, 101 (over|ended)") as error:
             cluster.wait_for_workers(4, timeout=60)
         assert cluster.job_ids == []
     assert ("/logs/" in str(error.value)) == bool(site.batch.log_key)

@@ -169,7 +169,9 @@ def test_timeout_says_that_the_jobs_can_not_be_asked_about(lab, cluster):
     cluster.scale(jobs=1)
     until(lambda: len(cluster.job_ids) == 1)
     lab.says("squeue", "squeue: error: Unable to contact slurm controller")
-    with pytest.raises(dask_hpc.WorkersTimeout, match="squeue: Unable to contact slurm contr"):
+    with pytest.raises(
+        dask_hpc.WorkerStartTimeoutError, match="squeue: Unable to contact slurm contr"
+    ):
         cluster.wait_for_workers(1, timeout=0.5)
 
 
@@ -181,7 +183,7 @@ def test_timeout_says_how_many_came_and_what_each_job_waits_for(lab, cluster):
     lab.state("101", "PENDING", "Priority")
     with pytest.raises(TimeoutError) as error:
         cluster.wait_for_workers(6, timeout=0.1)
-    assert isinstance(error.value, dask_hpc.WorkersTimeout)
+    assert isinstance(error.value, dask_hpc.WorkerStartTimeoutError)
     assert (error.value.arrived, error.value.wanted) == (0, 6)
     assert str(error.value) == (
         "0 of 6 workers came within 0.1 s: job 100 pending: your limit of running jobs is reached; "
@@ -193,7 +195,7 @@ def test_timeout_says_how_many_came_and_what_each_job_waits_for(lab, cluster):
 
 def test_timeout_may_be_text(lab, cluster):
     lab.hold()
-    with pytest.raises(dask_hpc.WorkersTimeout, match=r"within 0\.2 s"):
+    with pytest.raises(dask_hpc.WorkerStartTimeoutError, match=r"within 0\.2 s"):
         cluster.wait_for_workers(1, timeout="200ms")
 
 
@@ -203,7 +205,7 @@ def test_waiting_ends_when_all_jobs_are_over(lab, cluster):
     until(lambda: len(cluster.job_ids) == 2)
     for job in cluster.job_ids:
         lab.state(job, "FAILED", "NonZeroExitCode", "node1")
-    with pytest.raises(dask_hpc.JobsEnded) as error:
+    with pytest.raises(dask_hpc.JobsEndedError) as error:
         cluster.wait_for_workers(4, timeout=60)
     assert "jobs 100, 101 ended on node1, failed: its command failed" in str(error.value)
     assert re.search(r"Its output should be in \S+/logs/", str(error.value))
@@ -303,7 +305,7 @@ def test_without_a_batch_system_get_cluster_is_a_local_one():
                 [worker] = client.scheduler_info()["workers"].values()
                 assert worker["nthreads"] == 2
                 assert worker["memory_limit"] == 2**30
-                with pytest.raises(dask_hpc.WorkersTimeout, match="1 of 3 workers"):
+                with pytest.raises(dask_hpc.WorkerStartTimeoutError, match="1 of 3 workers"):
                     cluster.wait_for_workers(3, timeout=0.1)
 
 

@@ -77,8 +77,8 @@ def test_of_a_folder_that_may_not_be_written_to_owner_and_mode_are_said(tmp_path
 def test_ones_own_folder_without_the_right_to_write_is_said_to_be_so(tmp_path):
     code = (
         "import os, sys; os.chmod(sys.argv[1], 0o711); os.mkdir(sys.argv[2], 0o500); "
-        "os.chown(sys.argv[2], 65534, 65534); from dask_hpc import folders; "
-        "os.setegid(65534); os.seteuid(65534); folders.made(sys.argv[2], 'key')"
+        "os.chown(sys.argv[2], 65534, 65534); from dask_hpc.config import paths; "
+        "os.setegid(65534); os.seteuid(65534); paths.ensure_shared_directory(sys.argv[2], 'key')"
     )
     own = [tmp_path, *tmp_path.parents]
     for parent in own[: 1 + [path.name.startswith("pytest-of-") for path in own].index(True)]:

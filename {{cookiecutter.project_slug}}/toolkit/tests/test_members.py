@@ -279,7 +279,7 @@ def test_jobs_that_end_without_a_worker_are_given_up_although_they_say_that_all_
         cluster.recovery._connected = True  # as if others had come before
         cluster.recovery.again = 1
         cluster.scale(jobs=1)
-        with pytest.raises(dask_hpc.JobsEnded):
+        with pytest.raises(dask_hpc.JobsEndedError):
             cluster.wait_for_workers(1, timeout=60)
     assert submissions(lab) == 2
 
@@ -376,5 +376,5 @@ def test_a_cluster_whose_scheduler_is_closed_by_others_closes_too(lab, caplog, h
     [line] = [line for line in said if "core-" not in line]
     assert line.startswith("SLURMCluster is closed and its jobs are cancelled, since its scheduler")
     assert why in line
-    with pytest.raises(dask_hpc.ClusterClosed, match="its scheduler was closed"):
+    with pytest.raises(dask_hpc.ClusterClosedError, match="its scheduler was closed"):
         cluster.scale(jobs=1)

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-SPEAK = "news.say('50 % done'); news.warn('trouble')"
+SPEAK = "messages.info('50 % done'); messages.warning('trouble')"
 
 
 def spoken(before: str = "", after: str = SPEAK) -> list[str]:
     """Return what a program that says and warns prints on stderr: pytest configures logging."""
-    code = f"import logging, sys\nfrom dask_hpc import news\n{before}\n{after}"
+    code = f"import logging, sys\nfrom dask_hpc._output import messages\n{before}\n{after}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == ""
     return done.stderr.splitlines()

@@ -128,7 +128,7 @@ def test_a_job_that_fails_again_and_again_is_given_up(lab):
         assert first.endswith("It is submitted again in 1 s (1 of 2).")
         assert second.endswith("It is submitted again in 2 s (2 of 2).")
         assert third.endswith("It is not submitted again after 2 times in a row.")
-        with pytest.raises(dask_hpc.JobsEnded, match="All jobs are over"):
+        with pytest.raises(dask_hpc.JobsEndedError, match="All jobs are over"):
             cluster.wait_for_workers(1, timeout=90)
     assert submissions(lab) == 3
 
@@ -155,7 +155,7 @@ def test_a_resubmit_that_is_no_number_is_refused(lab, value):
 def test_what_keeps_every_job_from_working_is_not_tried_again(lab):
     with dask_hpc.SLURMCluster(python="exit 3; #") as cluster:
         cluster.scale(jobs=2)
-        with pytest.raises(dask_hpc.JobsEnded):
+        with pytest.raises(dask_hpc.JobsEndedError):
             cluster.wait_for_workers(1, timeout=90)
     assert submissions(lab) == 2
 
@@ -349,7 +349,7 @@ def test_a_task_that_is_longer_than_its_jobs_is_stopped_three_times_and_then_fai
 
         for _ in range(3):
             until(lambda: client.cluster.sync(asynchronous(stop)))
-        with pytest.raises(dask_hpc.TaskTooLong) as error:
+        with pytest.raises(dask_hpc.TaskExceedsWalltimeError) as error:
             future.result(timeout=30)
     assert str(error.value) == (
         "Task 'long' was stopped 3 times by the end of its job (a job runs for 5 min), so it is "

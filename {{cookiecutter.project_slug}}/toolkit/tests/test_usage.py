@@ -133,7 +133,7 @@ def test_an_idle_cluster_closes_itself_says_so_and_leaves_no_job(lab, heard):
             time.sleep(0.1)
         assert lab.all_gone()
         with pytest.raises(
-            dask_hpc.ClusterClosed, match=r"had nothing to do for 3\.00 s .*new one"
+            dask_hpc.ClusterClosedError, match=r"had nothing to do for 3\.00 s .*new one"
         ):
             cluster.scale(jobs=1)
     assert heard[0] == (
@@ -148,7 +148,7 @@ def test_a_cluster_without_a_limit_stays_and_one_that_waits_in_the_queue_too(lab
     lab.hold()
     with dask_hpc.SLURMCluster(idle_timeout=0.1) as cluster:
         cluster.scale(jobs=1)
-        with pytest.raises(dask_hpc.WorkersTimeout):
+        with pytest.raises(dask_hpc.WorkerStartTimeoutError):
             cluster.wait_for_workers(1, timeout=4)
         assert cluster.status.name == "running"
     assert heard == []  # no job has run

@@ -80,7 +80,7 @@ def said_of_a_wait(lab, capfd):
         lab.hold()
         with dask_hpc.SLURMCluster() as cluster:
             cluster.scale(jobs=1)
-            with pytest.raises(dask_hpc.WorkersTimeout):
+            with pytest.raises(dask_hpc.WorkerStartTimeoutError):
                 cluster.wait_for_workers(2, timeout=seconds)
         return capfd.readouterr().err
 
@@ -103,7 +103,9 @@ def test_a_wait_ends_where_a_job_was_given_up_and_all_others_are_there(lab):
         cluster.scale(jobs=2)
         until(lambda: len(cluster.job_ids) == 2)
         lab.state("101", "CANCELLED", "None", "")
-        with pytest.raises(dask_hpc.JobsEnded, match=r"2 of 4 workers are there, and no more come"):
+        with pytest.raises(
+            dask_hpc.JobsEndedError, match=r"2 of 4 workers are there, and no more come"
+        ):
             cluster.wait_for_workers(4, timeout=60)
 
 
@@ -139,7 +141,7 @@ def test_many_jobs_that_end_for_one_reason_are_one_phrase_with_what_their_logs_s
             log = tmp_path / "logs" / f"dask-worker-{job}.err"
             log.write_text("ModuleNotFoundError: No module named 'distributed'\n")
             lab.state(job, "FAILED", "NonZeroExitCode", f"node{job}")
-        with pytest.raises(dask_hpc.JobsEnded) as error:
+        with pytest.raises(dask_hpc.JobsEndedError) as error:
             cluster.wait_for_workers(2, timeout=60)
     text = str(error.value)
     assert "jobs 100, 101, 102, 103 and 1 more ended, failed: its command failed" in text

@@ -25,6 +25,7 @@ __all__ = [
     "ClusterClosedError",
     "ConfigError",
     "ConfigWarning",
+    "DaskHPCError",
     "HTCondorCluster",
     "JobsEndedError",
     "LSFCluster",
@@ -34,7 +35,6 @@ __all__ = [
     "SLURMCluster",
     "SubmitError",
     "TaskExceedsWalltimeError",
-    "DaskHPCError",
     "WorkerStartTimeoutError",
     "get_cluster",
 ]

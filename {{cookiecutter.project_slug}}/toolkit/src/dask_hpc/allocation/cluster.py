@@ -100,7 +100,7 @@ class AllocationCluster(
         if n_workers:
             self.scale(n_workers)
 
-    def scale(
+    def scale(  # type: ignore[override]  # the order of dask-jobqueue's, for all classes
         self,
         n: float | None = None,
         jobs: float = 0,
@@ -165,9 +165,9 @@ class AllocationCluster(
 
         Raises
         ------
-        WorkersTimeout
+        WorkerStartTimeoutError
             They did not arrive in time, or this job has no room for so many.
-        JobsEnded
+        JobsEndedError
             No node has workers any more.
         """
         if (number := validators.as_whole_number(n_workers)) is None or number < 1:

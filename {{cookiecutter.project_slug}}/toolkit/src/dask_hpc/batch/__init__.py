@@ -14,7 +14,7 @@ BATCH_SYSTEMS: dict[str, BatchSystem] = {
     scheduler.name: scheduler for scheduler in (SLURM, PBS, SGE, OAR, LSF, HTCONDOR, NONE)
 }
 
-__all__ = ["BATCH_SYSTEMS", "JobState", "JobStatus", "BatchSystem", "get"]
+__all__ = ["BATCH_SYSTEMS", "BatchSystem", "JobState", "JobStatus", "get"]
 
 
 def get(name: str) -> BatchSystem:

@@ -163,16 +163,14 @@ def read(path: Path) -> Record:
             f"{path} is of version {header.get('version')}, this dask-hpc reads up to {VERSION}: "
             "update the toolkit"
         )
-    record = Record(path, header)
-    for value in objects[1:]:
-        match value.get("kind"):
-            case "row":
-                record.rows.append(value)
-            case "start":
-                record.starts.append(value)
-            case "end":
-                record.complete = True
-    return record
+    kinds = [value.get("kind") for value in objects]
+    return Record(
+        path,
+        header,
+        rows=[value for value, kind in zip(objects, kinds, strict=True) if kind == "row"],
+        starts=[value for value, kind in zip(objects, kinds, strict=True) if kind == "start"],
+        complete="end" in kinds,
+    )
 
 
 def read_folder(folder: Path) -> list[Record]:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from ..errors import DaskHPCError
 from . import metrics, provenance, record
 from .backends._dask import Backend, phase_durations
 from .plan import Plan, Session
@@ -25,10 +24,6 @@ from .workloads import sleep_task
 WARMUP_S = 0.05
 # A map may take this many times its ideal, and this many seconds more, before it is given up.
 PATIENCE, PATIENCE_S = 5.0, 60.0
-
-
-class TaskFailed(DaskHPCError):
-    """A task raised an error. One line: which error."""
 
 
 class NullProgress:
@@ -73,7 +68,7 @@ def measure(
 
     Raises
     ------
-    RecordError, UserError
+    RecordError, DaskHPCError
         Can't write; can't start workers; the measurement is not what it claims to be.
     """
     progress = progress or NullProgress()

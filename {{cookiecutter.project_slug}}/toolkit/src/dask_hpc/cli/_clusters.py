@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import socket
 import sys
 import textwrap
 import time
@@ -76,9 +77,7 @@ def living(rows: Iterable[JobStatus]) -> list[str]:
 
 def is_past(entry: RegisteredCluster) -> bool:
     """Return whether its jobs are over if none of them is listed here."""
-    return (
-        entry.host == registry.socket.gethostname() or entry.silent > registry.FOREIGN_STALE_AFTER_S
-    )
+    return entry.host == socket.gethostname() or entry.silent > registry.FOREIGN_STALE_AFTER_S
 
 
 def head_line(entry: RegisteredCluster) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ..batch import JobStatus, commands
+from ..batch import BatchSystem, JobStatus, commands
 from ..errors import DaskHPCError
 from ..watchdog import registry
 from ..watchdog.registry import RegisteredCluster
@@ -27,8 +27,8 @@ def cancel(orphaned, yes):
     """
     if not orphaned:
         raise DaskHPCError(
-            "Say --orphaned to cancel the jobs of clusters whose Python is gone; a living cluster's "
-            "own close() or scale(0) cancels its jobs."
+            "Say --orphaned to cancel the jobs of clusters whose Python is gone; those of a living "
+            "one are cancelled by its close() or scale(0)."
         )
     entries = registry.entries()
     cancel_orphaned(entries, ask(entries), yes)
@@ -37,56 +37,74 @@ def cancel(orphaned, yes):
 def cancel_orphaned(
     entries: Sequence[RegisteredCluster], statuses: dict[Path, list[JobStatus]], yes: bool
 ) -> None:
-    alive = {(e.batch, e.cancel, job) for e in entries if e.alive for job in e.jobs}
-
-    def left_behind(entry: RegisteredCluster) -> list[JobStatus]:
-        rows = statuses[entry.path]
-        return [
-            row
-            for row in rows
-            if not row.state.ended and (entry.batch, entry.cancel, row.job) not in alive
-        ]
-
-    left = [entry for entry in entries if not entry.alive and left_behind(entry)]
+    """Show the orphaned jobs, ask, and cancel them with one command for each batch system."""
+    orphaned = _orphaned(entries, statuses)
     for entry in entries:
         if entry.alive and entry.silent > SHOW_SILENCE_S:
             click.echo(
                 f"{head_line(entry)}; it counts as left after {registry.STALE_AFTER_S:.0f} s"
             )
-    if not left:
+    if not orphaned:
         click.echo("Nothing to cancel: no cluster has left jobs behind.")
         return
-    for entry in left:
+    for entry, rows in orphaned:
         click.echo(head_line(entry))
-        print_table(entry, left_behind(entry))
-    number = sum(len(left_behind(entry)) for entry in left)
-    these = "this job" if number == 1 else f"these {number} jobs"
-    if not yes:
-        if not sys.stdin.isatty():
-            raise DaskHPCError(
-                f"Nothing was cancelled: there is nobody to ask. To cancel {these}, give --yes."
-            )
-        if not click.confirm(f"Cancel {these}?"):
-            click.echo("Nothing was cancelled.")
-            return
+        print_table(entry, rows)
+    if not yes and not _confirmed(sum(len(rows) for _, rows in orphaned)):
+        click.echo("Nothing was cancelled.")
+        return
     # Somebody may have taken an hour to answer.
     still = {entry.path for entry in registry.entries() if not entry.alive}
-    groups: dict[Key, list[RegisteredCluster]] = {}
-    for entry in left:
+    groups: dict[Key, list[tuple[RegisteredCluster, list[JobStatus]]]] = {}
+    for entry, rows in orphaned:
         if entry.path in still:
-            groups.setdefault((entry.batch, entry.cancel), []).append(entry)
+            groups.setdefault((entry.batch, entry.cancel), []).append((entry, rows))
         else:
             click.echo(f"{entry.cluster} on {entry.host} has come back: its jobs are left alone.")
     for (name, own), members in groups.items():
-        batch = batch_system(name)
-        ids = [row.job for entry in members for row in left_behind(entry)]
-        try:
-            asyncio.run(commands.cancel(batch, ids, own))
-        except commands.CommandError as error:
-            command = commands.cancel_words(batch, ids, own)
-            raise DaskHPCError(
-                f"{batch.label} did not cancel them: {error}. Try again, or: {command}"
-            ) from None
-        for entry in members:
-            entry.forget()
-        click.echo(f"Cancelled {len(ids)} {'job' if len(ids) == 1 else 'jobs'}.")
+        _cancel_group(batch_system(name), own, members)
+
+
+def _orphaned(
+    entries: Sequence[RegisteredCluster], statuses: dict[Path, list[JobStatus]]
+) -> list[tuple[RegisteredCluster, list[JobStatus]]]:
+    """Return the dead clusters that have jobs, with those that no living cluster has too."""
+    alive = {(e.batch, e.cancel, job) for e in entries if e.alive for job in e.jobs}
+    found = []
+    for entry in entries:
+        rows = [
+            row
+            for row in statuses[entry.path]
+            if not row.state.ended and (entry.batch, entry.cancel, row.job) not in alive
+        ]
+        if rows and not entry.alive:
+            found.append((entry, rows))
+    return found
+
+
+def _confirmed(number: int) -> bool:
+    these = "this job" if number == 1 else f"these {number} jobs"
+    if not sys.stdin.isatty():
+        raise DaskHPCError(
+            f"Nothing was cancelled: there is nobody to ask. To cancel {these}, give --yes."
+        )
+    return click.confirm(f"Cancel {these}?")
+
+
+def _cancel_group(
+    batch: BatchSystem,
+    own: tuple[str, ...],
+    members: list[tuple[RegisteredCluster, list[JobStatus]]],
+) -> None:
+    """Cancel the jobs of clusters with the same batch system and command."""
+    ids = [row.job for _, rows in members for row in rows]
+    try:
+        asyncio.run(commands.cancel(batch, ids, own))
+    except commands.CommandError as error:
+        command = commands.cancel_words(batch, ids, own)
+        raise DaskHPCError(
+            f"{batch.label} did not cancel them: {error}. Try again, or: {command}"
+        ) from None
+    for entry, _ in members:
+        entry.forget()
+    click.echo(f"Cancelled {len(ids)} {'job' if len(ids) == 1 else 'jobs'}.")

@@ -30,10 +30,10 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """A click group that imports its commands late and shows a user's errors as one line."""
 
-    def list_commands(self, ctx):
+    def list_commands(self, _ctx):
         return sorted(COMMANDS)
 
-    def get_command(self, ctx, name):
+    def get_command(self, _ctx, name):
         if name not in COMMANDS:
             return None
         return getattr(importlib.import_module(COMMANDS[name][0]), name)

@@ -72,7 +72,7 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
 
         Raises
         ------
-        WorkersTimeout
+        WorkerStartTimeoutError
             The workers were not there in time.
         """
         return self.sync(self._wait, n_workers, timeout)

@@ -377,9 +377,9 @@ class ClusterMixin(StartErrorsMixin, SelfClosingMixin, IsolatedTLSMixin, Dashboa
         ------
         SubmitError
             A job was refused.
-        WorkersTimeout
+        WorkerStartTimeoutError
             They were not there in time; the message says what each job waits for.
-        JobsEnded
+        JobsEndedError
             All jobs were over before that.
         """
         if (number := validators.as_whole_number(n_workers)) is None or number < 1:
@@ -454,7 +454,8 @@ class ClusterMixin(StartErrorsMixin, SelfClosingMixin, IsolatedTLSMixin, Dashboa
         scheduler, why = self.scheduler, "by a client's shutdown() or its own close()"
         timeout, since = scheduler.idle_timeout, scheduler.idle_since
         if timeout and since and time.time() > since + timeout:
-            why = f"after {formatting.format_duration(timeout)} without a task, Dask's own idle-timeout"
+            quiet = formatting.format_duration(timeout)
+            why = f"after {quiet} without a task, Dask's own idle-timeout"
         self.meter.closed_because = f"its scheduler was closed ({why})"
         messages.warning(
             f"{type(self).__name__} is closed and its jobs are cancelled, since "

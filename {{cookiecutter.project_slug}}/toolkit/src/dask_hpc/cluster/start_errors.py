@@ -106,7 +106,7 @@ def quiet(logger: str) -> Iterator[None]:
         log.removeFilter(unraised)
 
 
-class _BadPort(ValueError):
+class _BadPortError(ValueError):
     pass
 
 
@@ -115,7 +115,7 @@ def _check_port(port: Any) -> None:
     number = int(port) if isinstance(port, str) and port.isdecimal() else port
     if number is None or (isinstance(number, int) and 0 <= number <= MOST):
         return
-    raise _BadPort(f"there is no port {port!r}")
+    raise _BadPortError(f"there is no port {port!r}")
 
 
 def innermost(error: BaseException) -> BaseException:
@@ -163,7 +163,7 @@ def explain(error: BaseException, options: Mapping[str, Any]) -> tuple[str, str]
     error = innermost(error)
     port, host = options.get("port"), options.get("host")
     code = error.errno if isinstance(error, OSError) else None
-    if isinstance(error, _BadPort):
+    if isinstance(error, _BadPortError):
         range_ = f"{PRIVILEGED} to {MOST}"
         return text(error), f"Set `port` to one from {range_}, or leave it out ({{where}})"
     if code == errno.EADDRINUSE and port:

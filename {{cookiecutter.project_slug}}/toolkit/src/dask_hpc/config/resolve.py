@@ -14,7 +14,8 @@ from dask.utils import parse_timedelta
 
 from .. import batch as batch_systems
 from ..errors import ConfigError
-from . import memory_limit, validators
+from . import keys as config_keys
+from . import memory_limit, profiles, shadowed, validators, warnings
 from . import paths as config_paths
 from .files import jobqueue_defaults, place_of, variable
 
@@ -39,9 +40,6 @@ def resolve_arguments(batch: batch_systems.BatchSystem, kwargs: dict[str, Any]) 
     ConfigError
         Something needed is missing or impossible.
     """
-    from . import keys as config_keys  # they read this module
-    from . import profiles, warnings
-
     kwargs = dict(kwargs)
     section = batch.section
     assert section is not None  # or there would be no such cluster
@@ -178,8 +176,6 @@ def _name_for_jobs(
     batch: batch_systems.BatchSystem, kwargs: dict[str, Any], job_name: Any, where: str
 ) -> None:
     """Replace what a job script can't hold in the names of cluster and jobs, with a warning."""
-    from . import warnings  # it reads this module
-
     if job_name is not None:
         name = validators.clean_job_name(str(job_name))
         if name != str(job_name):
@@ -224,8 +220,6 @@ def describe_key(section: str, profile: str, key: str) -> str:
 
 def describe_unset(section: str, key: str) -> str:
     """Return what to do about a key that is not set and that a job can't do without."""
-    from . import shadowed  # it reads this module
-
     if found := variable(section, key):
         return f"{key} of a job is not set: the variable {found} says so; `unset {found}`."
     if line := shadowed.describe_key(section, key):

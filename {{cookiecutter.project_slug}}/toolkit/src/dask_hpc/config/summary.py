@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dask.config
 
+from . import lint as config_lint
+from . import shadowed
 from .files import _files, files, jobqueue_defaults, place_of, source_file
 from .options import batch_system
 
@@ -45,9 +47,6 @@ def lint() -> list[str]:
 
     A line names the file to edit, and the key. The batch system is not asked.
     """
-    from . import lint as config_lint  # they read this module
-    from . import shadowed
-
     _files.cache_clear()
     named = [(source_file(path), content) for path, content in files()]
     hidden = shadowed.describe_all()

@@ -130,7 +130,7 @@ def has_proxy(url: str) -> bool | None:
     connection: http.client.HTTPConnection
     if address.scheme == "https":
         # Often self-signed, and nothing secret is sent or received.
-        context = ssl._create_unverified_context()
+        context = ssl._create_unverified_context()  # noqa: SLF001 - documented (PEP 476)
         connection = http.client.HTTPSConnection(address.netloc, timeout=TIMEOUT, context=context)
     elif address.scheme == "http":
         connection = http.client.HTTPConnection(address.netloc, timeout=TIMEOUT)

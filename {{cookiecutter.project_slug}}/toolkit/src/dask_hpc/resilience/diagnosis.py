@@ -271,7 +271,9 @@ def _without_text(job: str, forms: list[str], paths: list[str]) -> str:
         return "Its output is kept nowhere: log-directory is not set in jobqueue.yaml"
     there = [path for path in paths if os.path.exists(path)]  # noqa: PTH110 - a str
     if output_files.NOWHERE in paths:
-        return f"Its output goes to {output_files.NOWHERE}, as job-extra-directives in jobqueue.yaml say"
+        where = output_files.NOWHERE
+        return f"Its output goes to {where}, as job-extra-directives in jobqueue.yaml say"
     if there:
         return f"It has printed nothing ({there[-1]})"
-    return f"Its output should be in {output_files.show_pattern(forms[-1], job)}, but there is no such file"
+    where = output_files.show_pattern(forms[-1], job)
+    return f"Its output should be in {where}, but there is no such file"

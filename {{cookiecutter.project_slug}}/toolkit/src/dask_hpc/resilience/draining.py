@@ -88,7 +88,8 @@ def unanswered(scheduler: Scheduler, address: str) -> float:
         found = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, LAST_ANSWER.size)
     except OSError:  # it is closed
         return 0.0
-    return LAST_ANSWER.unpack(found)[0] / 1000
+    milliseconds: int = LAST_ANSWER.unpack(found)[0]
+    return milliseconds / 1000
 
 
 def reassign_queued(scheduler: Scheduler, worker: WorkerState) -> None:

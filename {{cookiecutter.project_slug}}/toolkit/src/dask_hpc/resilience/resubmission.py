@@ -389,7 +389,7 @@ class Resubmitter:
         """Ask the batch system about the jobs now; return whether it has answered."""
         watcher, before = self._cluster.watcher, time.monotonic()
         await watcher.poll()
-        return watcher.asked >= before
+        return bool(watcher.asked >= before)
 
     def _has_workers_elsewhere(self, node: str) -> bool:
         """Return whether workers are on nodes other than this one, if that one is known."""
