@@ -3,9 +3,9 @@
     python benchmarks/headline_plain.py [--rounds 5] [--repeats 3]
 
 Each round makes one cluster of dask-jobqueue's own class and one of ours on the testbed, in
-changing order, with the same arguments: four jobs of 30 threads, once the nodes are free. On each the map is timed, from
-`client.map` to the last result of `client.gather`, and so is the start: from the class being called
-until all workers are there. Prints a Markdown table of medians.
+changing order, with the same arguments: four jobs of 30 threads, on nodes that are free again. On
+each the map is timed, from `client.map` to the last result of `client.gather`, and so is the start:
+from the class being called until all workers are there. Prints a Markdown table of medians.
 """
 
 import json
