@@ -3,12 +3,13 @@
     python benchmarks/headline_plain.py [--rounds 5] [--repeats 3]
 
 Each round makes one cluster of dask-jobqueue's own class and one of ours on the testbed, in
-changing order, with the same arguments: four jobs of 30 threads. On each the map is timed, from
-`client.map` to the last result of `client.gather`, and so is the start: from the class being called
-until all workers are there. Prints a Markdown table of medians.
+changing order, with the same arguments: four jobs of 30 threads, on nodes that are free again. On
+each the map is timed, from `client.map` to the last result of `client.gather`, and so is the start:
+from the class being called until all workers are there. Prints a Markdown table of medians.
 """
 
 import json
+import subprocess
 import sys
 import time
 from functools import partial
@@ -36,6 +37,8 @@ def inside(rounds: int, repeats: int) -> None:
         "scheduler_options": {"interface": "ib0", "dashboard_address": ":0", "dashboard": False},
     }
 
+    squeue = ["squeue", "--noheader", "--me"]
+
     def task(seconds, item):
         time.sleep(seconds)
         return item
@@ -61,6 +64,9 @@ def inside(rounds: int, repeats: int) -> None:
                 begin = time.monotonic()
             found = {"round": number, "side": side, "start": start, "makespans": makespans}
             print(json.dumps({**found, "close": time.monotonic() - begin}), flush=True)
+            # The next cluster's jobs would wait for nodes that are not free yet.
+            while subprocess.run(squeue, capture_output=True, check=True).stdout:
+                time.sleep(0.2)
 
 
 def table(rows: list[dict]) -> str:
