@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .allocation import cluster as allocation_cluster
 from .allocation import environment
+from .cluster import classes
 from .cluster.local import LocalCluster, local_arguments
 from .config import options as config_options
 from .config import warnings
@@ -40,9 +41,9 @@ def get_cluster(*args, **kwargs):
         )
     if environment.in_allocation():
         return allocation_cluster.AllocationCluster(**kwargs)
-    scheduler = config_options.batch_system()
-    if scheduler.cluster_class is None:
+    batch = config_options.batch_system()
+    if batch.cluster_class is None:
         warnings.warn_about_keys(warnings.source_files())  # a batch system may have been meant
         warnings.warn_about_no_configuration()
         return LocalCluster(**local_arguments(kwargs))
-    return globals()[scheduler.cluster_class](**kwargs)
+    return getattr(classes, batch.cluster_class)(**kwargs)

@@ -139,7 +139,7 @@ def _sleep_sections(points, shown, figures) -> list[str]:
         (figures.efficiency_panel, "share", "Share of the ideal time against the number of slots"),
     ]
     drawings = "".join(
-        figures.inline_svg(figures.single(panel, points, (5.2, 4.3)), name, label)
+        figures.inline_svg(figures.panel_figure(panel, points, (5.2, 4.3)), name, label)
         for panel, name, label in panels
     )
     sections = [

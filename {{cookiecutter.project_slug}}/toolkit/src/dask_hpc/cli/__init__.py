@@ -1,5 +1,1 @@
 """The command ``dask hpc``."""
-
-from .main import main
-
-__all__ = ["main"]

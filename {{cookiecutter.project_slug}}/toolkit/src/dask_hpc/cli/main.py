@@ -33,9 +33,9 @@ class LazyGroup(click.Group):
     def list_commands(self, _ctx):
         return sorted(COMMANDS)
 
-    def get_command(self, _ctx, name):
+    def get_command(self, ctx, name):
         if name not in COMMANDS:
-            return None
+            return super().get_command(ctx, name)
         return getattr(importlib.import_module(COMMANDS[name][0]), name)
 
     def format_commands(self, ctx, formatter):

@@ -17,7 +17,7 @@ from . import files as config_files
 from . import keys as config_keys
 from . import lint, shadowed
 
-PACKAGE = str(Path(__file__).parent)
+PACKAGE = str(Path(__file__).parents[1])
 _said: set[str] = set()
 
 
