@@ -265,7 +265,7 @@ def killed(lab, side, with_, watchdog=True):
         found = {"exit_code": code, "left_after_8_s": len(at_once), "gone_after": gone}
         if not watchdog:
             listed = lab.shell("dask hpc jobs", check=False)
-            lab.shell("yes | dask hpc jobs --cancel", check=False)
+            lab.shell("yes | dask hpc cancel --orphaned", check=False)
             found["listed"] = sum(job in listed.stdout for job in at_once)
             found["left_after_cancel"] = bool(until(lambda: not lab.testbed.jobs(), 30) is None)
         return {**found, "said": shortened(program.said())}

@@ -148,7 +148,7 @@ def test_killed_with_its_watchdog_it_leaves_what_dask_hpc_jobs_cancels(member):
     member.kill(member.watchdog(dead), dead)
 
     # Too early: it may be a login node that is slow.
-    assert "Nothing to cancel" in member.shell("dask hpc jobs --cancel --yes").stdout
+    assert "Nothing to cancel" in member.shell("dask hpc cancel --orphaned --yes").stdout
     assert member.jobs() == sorted(left + kept)
     # Its running jobs end by death-timeout.
     until(lambda: member.jobs() == sorted(waiting + kept), 90)
@@ -163,10 +163,10 @@ def test_killed_with_its_watchdog_it_leaves_what_dask_hpc_jobs_cancels(member):
             rf"(?m)^  {job} +pending +- +-\n    you hold it: .*\(JobHeldUser\)$", shown
         )
     with pytest.raises(TestbedError, match="ended with 1"):
-        member.shell("dask hpc jobs --cancel < /dev/null")
+        member.shell("dask hpc cancel --orphaned < /dev/null")
     assert member.jobs() == sorted(waiting + kept)
     # It may be any login node.
-    said = member.shell("dask hpc jobs --cancel --yes", service="login2").stdout
+    said = member.shell("dask hpc cancel --orphaned --yes", service="login2").stdout
     assert said.endswith("Cancelled 2 jobs.\n")
     until(lambda: member.jobs() == kept, 20)
 

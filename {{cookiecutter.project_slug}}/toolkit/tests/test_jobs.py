@@ -292,8 +292,8 @@ def test_a_job_that_is_taken_for_over_is_cancelled_so_that_it_is(slurm, monkeypa
     async def nothing(*_):
         return {}
 
-    monkeypatch.setattr(commands, "list_jobs", nothing)
-    monkeypatch.setattr(commands, "query_accounting", nothing)
+    monkeypatch.setattr(batch_watcher, "list_jobs", nothing)
+    monkeypatch.setattr(batch_watcher, "query_accounting", nothing)
 
     async def life():
         clock = Clock()
@@ -329,7 +329,7 @@ def test_a_missing_accounting_command_is_not_looked_for_again(watched, listing, 
         asked.append(1)
         raise commands.CommandError("sacct", "there is no such command here", missing=True)
 
-    monkeypatch.setattr(commands, "query_accounting", account)
+    monkeypatch.setattr(batch_watcher, "query_accounting", account)
     listing.clear()
     watched.look(*[20] * 4)
     assert len(asked) == 1

@@ -117,7 +117,7 @@ def test_jobs_are_asked_about_and_cancelled_by_their_clusters_own_command(
     wrapper.chmod(0o755)
     cluster("7", silent=1000, cancel=[str(wrapper), "scancel"])
     slurm.row("7", "RUNNING|None|node1")
-    assert run("jobs", "--cancel", "--yes").output.endswith("Cancelled 1 job.\n")
+    assert run("cancel", "--orphaned", "--yes").output.endswith("Cancelled 1 job.\n")
     assert (tmp_path / "called").read_text().split() == ["squeue", "scancel"]
     assert slurm.calls("scancel") == [["--quiet", "7"]]
 
@@ -183,7 +183,7 @@ def test_cancel_cancels_what_is_left_with_one_call_and_nothing_else(run, cluster
     also = cluster("9", "10", silent=1000, host="login1")
     alive = cluster("11", "10", silent=50, host="login3")
     slurm.state("8", "COMPLETED")
-    result = run("jobs", "--cancel", "--yes")
+    result = run("cancel", "--orphaned", "--yes")
     assert result.exit_code == 0, result.output
     assert slurm.calls("scancel") == [["--quiet", "9", "7"]] or slurm.calls("scancel") == [
         ["--quiet", "7", "9"]
@@ -198,7 +198,7 @@ def test_cancel_cancels_what_is_left_with_one_call_and_nothing_else(run, cluster
 def test_a_job_of_the_same_number_but_another_name_is_not_ours(run, cluster, slurm):
     cluster("7", silent=1000)
     slurm.row("7", "RUNNING|None|node1|0:05|9:55|thesis")
-    result = run("jobs", "--cancel", "--yes")
+    result = run("cancel", "--orphaned", "--yes")
     assert "Nothing to cancel" in result.output
     assert not slurm.calls("scancel")
 
@@ -207,7 +207,7 @@ def test_a_job_of_the_same_number_but_another_name_is_not_ours(run, cluster, slu
 def test_in_a_terminal_it_asks_first(run, cluster, slurm, terminal, answer, calls):
     slurm.hold()
     cluster("7", silent=1000)
-    result = run("jobs", "--cancel", input=answer)
+    result = run("cancel", "--orphaned", input=answer)
     assert "Cancel this job? [y/N]" in result.output
     assert len(slurm.calls("scancel")) == calls
 
@@ -215,7 +215,7 @@ def test_in_a_terminal_it_asks_first(run, cluster, slurm, terminal, answer, call
 def test_where_nobody_can_be_asked_it_refuses_in_one_line(run, cluster, slurm):
     slurm.hold()
     path = cluster("7", silent=1000)
-    result = run("jobs", "--cancel")
+    result = run("cancel", "--orphaned")
     assert result.exit_code == 1
     [line] = [line for line in result.output.splitlines() if line.startswith("Error")]
     assert line.endswith("give --yes.")
@@ -234,7 +234,7 @@ def test_a_cluster_that_has_come_back_while_it_was_asked_is_left_alone(
         return True
 
     monkeypatch.setattr(jobs.click, "confirm", confirm)
-    assert "has come back" in run("jobs", "--cancel").output
+    assert "has come back" in run("cancel", "--orphaned").output
     assert not slurm.calls("scancel")
 
 
@@ -242,7 +242,7 @@ def test_what_can_not_be_cancelled_stays_known_and_the_command_is_named(run, clu
     slurm.hold()
     path = cluster("7", silent=1000)
     slurm.says("scancel", "scancel: error: no controller")
-    result = run("jobs", "--cancel", "--yes")
+    result = run("cancel", "--orphaned", "--yes")
     assert result.exit_code == 1
     assert "Error: Slurm did not cancel them: scancel: no controller." in result.output
     assert "scancel --quiet 7" in result.output

@@ -315,7 +315,7 @@ def test_the_node_of_a_job_whose_workers_are_lost_is_left_out(lab, cluster, monk
 @pytest.fixture
 def beside(held, monkeypatch):
     """Two jobs that wait, as if workers of others were there on other nodes."""
-    monkeypatch.setattr(held.recovery, "_work_beside", bool)
+    monkeypatch.setattr(held.recovery, "_has_workers_elsewhere", bool)
     return held
 
 
@@ -363,7 +363,7 @@ def test_a_user_who_wants_certain_nodes_gets_them(lab, monkeypatch):
         cluster.scale(jobs=1)
         until(lambda: cluster.job_ids == ["100"])
         cluster.recovery._connected = True
-        monkeypatch.setattr(cluster.recovery, "_work_beside", bool)
+        monkeypatch.setattr(cluster.recovery, "_has_workers_elsewhere", bool)
         lab.state("100", "FAILED", "NonZeroExitCode", "bad")
         until(lambda: "101" in cluster.job_ids)
         assert cluster.recovery.said[0].endswith("It is submitted again in 1 s (1 of 5).")

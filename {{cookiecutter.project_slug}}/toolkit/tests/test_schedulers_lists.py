@@ -284,7 +284,7 @@ def test_a_list_is_read_with_states_reasons_and_nodes(name):
 
 def test_how_long_a_job_has_run_is_told_where_the_list_says_it(monkeypatch):
     now = time.mktime((2026, 11, 25, 23, 0, 0, 0, 0, -1))
-    monkeypatch.setattr("dask_hpc.batch.base.time.time", lambda: now)
+    monkeypatch.setattr("dask_hpc.batch.parsing.time.time", lambda: now)
     times = {
         name: {job.job: (job.elapsed, job.left) for job in batch.get(name).parse_list(printed)}
         for name, (printed, _) in READ.items()

@@ -117,7 +117,7 @@ def test_idle_is_who_has_workers_and_nothing_to_do_and_nobody_waiting(clock, bus
 def heard(monkeypatch):
     """Return a list that fills with what is said to the user."""
     lines = []
-    monkeypatch.setattr("dask_hpc.accounting.news.say", lines.append)
+    monkeypatch.setattr("dask_hpc.accounting.messages.info", lines.append)
     return lines
 
 

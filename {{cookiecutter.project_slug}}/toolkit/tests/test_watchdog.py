@@ -81,8 +81,8 @@ async def main():
     cluster = guard.Guard(lambda: about, lambda text: print(text, flush=True))
     for job in ("7", "8", "9"):
         with cluster.record_submission():
-            cluster.note(job, False)
-    cluster.note("8", True)
+            cluster.set_job_state(job, False)
+    cluster.set_job_state("8", True)
     print(cluster._process.pid, flush=True)
     {then}
 asyncio.run(main())
@@ -225,9 +225,9 @@ def test_a_submission_that_takes_long_holds_up_no_other_job(site, monkeypatch):
     monkeypatch.setattr(watchdog_process, "SOON", 0.1)
     monkeypatch.setattr(watchdog_process, "LATE", 0.5)
     child = watchdog_process.Watchdog(os.getpid(), site.about)
-    child.take("+ 7")
-    child.take(f"? {site.folder / 'never'}")
-    assert child.finish()
+    child.handle_message("+ 7")
+    child.handle_message(f"? {site.folder / 'never'}")
+    assert child.cancel_remaining()
     assert site.calls() == ["--extra 7"]
 
 
@@ -236,10 +236,10 @@ def test_after_a_clean_close_nothing_is_left(site):
         cluster = client.WatchdogClient(lambda: site.about, pytest.fail)
         with cluster.record_submission() as answer:
             answer.write(b"job 7")
-            cluster.note("7", False)
+            cluster.set_job_state("7", False)
         until(site.entry.exists)
         pid = cluster._process.pid
-        cluster.note("7", True)
+        cluster.set_job_state("7", True)
         await cluster.close()
         return pid
 
@@ -251,11 +251,11 @@ def test_closing_clears_up_after_a_watchdog_that_was_killed(site):
     async def life():
         cluster = client.WatchdogClient(lambda: site.about, pytest.fail)
         with cluster.record_submission():
-            cluster.note("7", False)
+            cluster.set_job_state("7", False)
         until(site.entry.exists)
         cluster._process.kill()
         cluster._process.wait()
-        cluster.note("7", True)
+        cluster.set_job_state("7", True)
         await cluster.close()
         return cluster._process.pid
 
@@ -267,13 +267,13 @@ def test_a_watchdog_that_was_killed_is_started_again_with_all_jobs(site):
         cluster = client.WatchdogClient(lambda: site.about, pytest.fail)
         for job in ("7", "8"):
             with cluster.record_submission():
-                cluster.note(job, False)
+                cluster.set_job_state(job, False)
         first = cluster._process
         first.kill()
         first.wait()
-        cluster.note("8", True)
-        cluster.note("9", False)
-        cluster.look()
+        cluster.set_job_state("8", True)
+        cluster.set_job_state("9", False)
+        cluster.check()
         second = cluster._process.pid
         until(site.entry.exists)
         # As if Python had ended.
@@ -291,11 +291,11 @@ def test_one_that_is_killed_again_and_again_is_given_up_and_that_is_said_once(si
         cluster = client.WatchdogClient(lambda: site.about, said.append)
         for job in "1234567":
             with cluster.record_submission():
-                cluster.note(job, False)
+                cluster.set_job_state(job, False)
             if cluster._process:
                 cluster._process.kill()
                 cluster._process.wait()
-            cluster.look()
+            cluster.check()
         await cluster.close()
 
     asyncio.run(life())
@@ -319,7 +319,7 @@ def test_where_it_can_not_be_started_the_cluster_works_and_it_is_said_once(
 
 def test_a_home_that_can_not_be_written_is_said_once_and_jobs_are_cancelled_all_the_same(site):
     (site.folder / "state").write_text("no folder")
-    with parent(site, "time.sleep(0.5); cluster.look(); time.sleep(600)") as (process, pid):
+    with parent(site, "time.sleep(0.5); cluster.check(); time.sleep(600)") as (process, pid):
         line = process.stdout.readline()
         process.kill()
         until(lambda: not Path(f"/proc/{pid}").exists())

@@ -103,7 +103,7 @@ class ClusterMixin(StartErrorsMixin, SelfClosingMixin, IsolatedTLSMixin, Dashboa
         self.meter = UsageMeter(self, self.watcher)
         self._canceller = BatchedCanceller(self.batch, self.watcher)
         self._guard = WatchdogClient(self._describe_to_watchdog, messages.warning)
-        self.watcher.subscribe(lambda event: self._guard.note(event.job, event.state.ended))
+        self.watcher.subscribe(lambda event: self._guard.set_job_state(event.job, event.state.ended))
         self.submitted: set[str] = set()  # names of the jobs that the batch system took
         self._refusal: SubmitError | None = None
         self._refusal_shown = False
@@ -282,7 +282,7 @@ class ClusterMixin(StartErrorsMixin, SelfClosingMixin, IsolatedTLSMixin, Dashboa
             if (member := members.named(name)) is None:
                 return False
             # One that is not known yet may be any running job's.
-            unknown = members.unidentified and member.begun is not None
+            unknown = members.unidentified and member.running_since is not None
             return unknown or count_running(scheduler, member.addresses) > 0
 
         names = list(reversed(self.worker_spec))
