@@ -154,7 +154,8 @@ OWN_SETTINGS = {
 
 @contextlib.contextmanager
 def _settings_of(name, tmp_path, monkeypatch):
-    pass
+    # Its defaults first, the lab's over them.
+    from dask_hpc._compat import jobqueue_import  # noqa: F401
 
     monkeypatch.chdir(tmp_path)
     values = {**SETTINGS, **OWN_SETTINGS[name]}

@@ -74,11 +74,11 @@ def site(tmp_path, monkeypatch):
 
 PARENT = """
 import asyncio, json, os, signal, sys, tempfile, time
-from dask_hpc import guard
+from dask_hpc.watchdog import client
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests were started by nohup
 about, tempfile.tempdir = json.loads(sys.argv[1]), sys.argv[2]
 async def main():
-    cluster = guard.Guard(lambda: about, lambda text: print(text, flush=True))
+    cluster = client.WatchdogClient(lambda: about, lambda text: print(text, flush=True))
     for job in ("7", "8", "9"):
         with cluster.record_submission():
             cluster.set_job_state(job, False)

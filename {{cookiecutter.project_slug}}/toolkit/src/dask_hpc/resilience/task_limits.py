@@ -61,7 +61,6 @@ class WalltimeInterruptions:
                 f"Task {task.key!r} was stopped {MAX_INTERRUPTIONS} times by the end of its job "
                 f"({ran}), so it is not begun again: ask for a longer walltime, or split it into "
                 "shorter tasks."
-                f"job ({ran}), so it "
             )
             messages.warning(line)
             self._fail(task, TaskExceedsWalltimeError(line))
