@@ -40,7 +40,7 @@ def remove_caches(project):
 
 def write_release(project):
     """List the toolkit's files, by its own rules: the toolkit reads the list."""
-    release = runpy.run_path(str(project / "toolkit/src/dask_hpc/release.py"))
+    release = runpy.run_path(str(project / "toolkit/src/dask_hpc/_integrity.py"))
     release["write"](project / "toolkit")
 
 

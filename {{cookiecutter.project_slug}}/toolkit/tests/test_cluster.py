@@ -243,7 +243,8 @@ def test_jobs_are_cancelled_although_closing_fails_otherwise(lab, monkeypatch):
 
 def test_cancelling_is_tried_again_and_what_is_left_is_named(lab, cluster, monkeypatch, caplog):
     real = asyncio.sleep
-    monkeypatch.setattr("dask_hpc.batch.canceller.asyncio.sleep", lambda seconds: real(seconds / 100))
+    quicker = "dask_hpc.batch.canceller.asyncio.sleep"
+    monkeypatch.setattr(quicker, lambda seconds: real(seconds / 100))
     lab.hold()
     cluster.scale(jobs=2)
     until(lambda: len(cluster.job_ids) == 2)

@@ -103,7 +103,9 @@ class ClusterMixin(StartErrorsMixin, SelfClosingMixin, IsolatedTLSMixin, Dashboa
         self.meter = UsageMeter(self, self.watcher)
         self._canceller = BatchedCanceller(self.batch, self.watcher)
         self._guard = WatchdogClient(self._describe_to_watchdog, messages.warning)
-        self.watcher.subscribe(lambda event: self._guard.set_job_state(event.job, event.state.ended))
+        self.watcher.subscribe(
+            lambda event: self._guard.set_job_state(event.job, event.state.ended)
+        )
         self.submitted: set[str] = set()  # names of the jobs that the batch system took
         self._refusal: SubmitError | None = None
         self._refusal_shown = False
