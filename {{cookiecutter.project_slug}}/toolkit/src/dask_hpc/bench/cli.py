@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from .. import interrupts
 from ..errors import UserError
 from . import console, provenance
 from .workloads import WORKLOADS
@@ -90,6 +91,7 @@ def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, o
     """Measure WORKLOAD (see `list`) and write a record to --out."""
     # `kill` and batch systems end a program with SIGTERM, a closed ssh session with SIGHUP: workers
     # and jobs are ended then too.
+    interrupts.hide_calls_not_begun()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
