@@ -9,10 +9,17 @@ from pathlib import Path
 
 import click
 
+<<<<<<< HEAD:{{cookiecutter.project_slug}}/toolkit/src/dask_hpc/cli/bench.py
 from ..bench import progress as bench_progress
 from ..bench import provenance
 from ..bench.workloads import WORKLOADS
 from ..errors import DaskHPCError
+=======
+from .. import interrupts
+from ..errors import UserError
+from . import console, provenance
+from .workloads import WORKLOADS
+>>>>>>> main:{{cookiecutter.project_slug}}/toolkit/src/dask_hpc/bench/cli.py
 
 OUT = "bench-results"
 
@@ -91,6 +98,7 @@ def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, o
     """Measure WORKLOAD (see `list`) and write a record to --out."""
     # `kill` and batch systems end a program with SIGTERM, a closed ssh session with SIGHUP: workers
     # and jobs are ended then too.
+    interrupts.hide_calls_not_begun()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
