@@ -9,17 +9,11 @@ from pathlib import Path
 
 import click
 
-<<<<<<< HEAD:{{cookiecutter.project_slug}}/toolkit/src/dask_hpc/cli/bench.py
+from .._compat import interrupts
 from ..bench import progress as bench_progress
 from ..bench import provenance
 from ..bench.workloads import WORKLOADS
 from ..errors import DaskHPCError
-=======
-from .. import interrupts
-from ..errors import UserError
-from . import console, provenance
-from .workloads import WORKLOADS
->>>>>>> main:{{cookiecutter.project_slug}}/toolkit/src/dask_hpc/bench/cli.py
 
 OUT = "bench-results"
 
