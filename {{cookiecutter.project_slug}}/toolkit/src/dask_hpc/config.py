@@ -14,6 +14,7 @@ import importlib.util
 import os
 import shlex
 import sys
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -291,6 +292,8 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
         if isinstance(setting(name), str):
             raise ConfigError(f"{key(name)} must be a list, not {setting(name)!r}.")
         kwargs[name] = list(setting(name) or [])
+    words = kwargs["worker_extra_args"]
+    kwargs["worker_extra_args"] = [w if values.number(w) is None else str(w) for w in words]
     if setting("interface") is not None and (line := values.interface(setting("interface"))):
         raise ConfigError(f"{key('interface')} {line}.")
     for name in ("log_directory", "local_directory", "shared_temp_directory"):
@@ -304,6 +307,8 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
         if line := values.one_line(name.replace("_", "-"), setting(name)):
             raise ConfigError(f"{key(name)}: {line}.")
     directives = setting("job_extra_directives")
+    if isinstance(directives, Iterable) and not isinstance(directives, str | Mapping):
+        directives = list(directives)  # of any kind
     if directives is not None:
         if line := batch.directives_problem(directives):
             raise ConfigError(f"{key('job_extra_directives')} {line}.")
@@ -312,7 +317,7 @@ def explicit(batch: schedulers.Scheduler, kwargs: dict[str, Any]) -> dict[str, A
         kwargs["job_extra_directives"] = batch.unmarked(directives)
     if processes > cores:
         raise ConfigError(
-            f"jobqueue.{profile}: {processes} processes can't share {cores} cores; "
+            f"{key('processes')}: {processes} processes can't share {cores} cores; "
             "make processes smaller."
         )
     if processes > 1 and kwargs.get("nanny") is False:

@@ -223,9 +223,9 @@ class Diagnosis:
         ran = jobs.duration(time.monotonic() - late[0].begun)
         ids = jobs.names([member.job_id for member in late])
         on = f" on {status.node}" if status and status.node else ""
-        run = "runs" if len(late) == 1 else "run"
+        run, them = ("runs", "it") if len(late) == 1 else ("run", "them")
         found = self.examine(late[0])
-        words = f"{ids[0].upper()}{ids[1:]} {run}{on} since {ran}, and no worker of it has come"
+        words = f"{ids[0].upper()}{ids[1:]} {run}{on} since {ran}, and no worker of {them} has come"
         news.warn(f"{words}. {found}")
 
     def ended(self, member: Member, status: JobStatus) -> str:

@@ -24,6 +24,10 @@ from .tasks import Tasks
 JUST_NOW = 10.0
 
 
+class NoJobId(ValueError):
+    """A submit command ended well, and told no job id."""
+
+
 class OwnedJob(FromSettings, WaitsForWorker):
     """Mixed into dask-jobqueue's Job class: reports to the cluster that the job belongs to.
 
@@ -72,8 +76,8 @@ class OwnedJob(FromSettings, WaitsForWorker):
         if match is None:
             said = " ".join(out.split())
             if not said:
-                raise ValueError(f"{self.submit_command.split()[0]} printed nothing, not a job id")
-            raise ValueError(f"there is no job id in its answer, {said!r}")
+                raise NoJobId(f"{self.submit_command.split()[0]} printed nothing, not a job id")
+            raise NoJobId(f"there is no job id in its answer, {said!r}")
         return match["job_id"]
 
     async def start(self):
@@ -142,10 +146,19 @@ def refused(scheduler: Scheduler, error: Exception) -> SubmitError:
         )
     if isinstance(error, jobs.CommandError) and isinstance(error.__cause__, OSError):
         return SubmitError(f"{error.command} can't be run: {error.__cause__.strerror}.")
+    if isinstance(error, NoJobId):
+        return SubmitError(
+            f"{error}. If {scheduler.label} took the job, nothing here cancels it: "
+            f"`{scheduler.see_jobs}` shows it."
+        )
     words = error.words if isinstance(error, jobs.CommandError) else " ".join(str(error).split())
     line = f"{scheduler.label} did not take the job: {words.rstrip('.')}."
-    advice = scheduler.advice(words)
-    return SubmitError(f"{line} {advice}" if advice else line)
+    parts = [line, scheduler.advice(words)]
+    prefix = scheduler.variables_before_script
+    if found := sorted(name for name in os.environ if prefix and name.startswith(prefix)):
+        goes = "goes" if len(found) == 1 else "go"
+        parts.append(f"{', '.join(found)} in the environment {goes} before the job script.")
+    return SubmitError(" ".join(filter(None, parts)))
 
 
 class Submissions:

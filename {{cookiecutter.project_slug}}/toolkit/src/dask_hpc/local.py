@@ -10,7 +10,7 @@ import distributed
 from dask.utils import parse_bytes
 from distributed.core import Status
 
-from . import config, main_guard, values
+from . import config, main_guard, news, values
 from .errors import ConfigError, StartError, WorkersTimeout
 from .starting import TellsWhy, innermost, quiet, text
 from .tls import ConnectsApart
@@ -63,6 +63,8 @@ class LocalCluster(TellsWhy, ConnectsApart, distributed.LocalCluster):
         """As for a batch cluster. There is one job at most, this computer, with all its workers."""
         if jobs is not None:
             n = self._most if jobs else 0
+            if jobs > 1:
+                news.say(f"This computer counts as one job of {self._most} workers, not {jobs}.")
         return super().scale(n, memory=memory, cores=cores)
 
     def wait_for_workers(self, n_workers, timeout=None):
@@ -76,6 +78,9 @@ class LocalCluster(TellsWhy, ConnectsApart, distributed.LocalCluster):
         return self.sync(self._wait, n_workers, timeout)
 
     async def _wait(self, n_workers, timeout):
+        if n_workers > len(self.worker_spec) and self._adaptive is None:
+            planned = len(self.worker_spec)
+            news.say(f"{n_workers} workers are awaited, and the cluster is scaled to {planned}.")
         try:
             await self._wait_for_workers(n_workers, timeout)
         except TimeoutError:

@@ -232,6 +232,8 @@ class Scheduler:
     directive : str
         What a line of the job script for the batch system begins with. Empty: there are no such
         lines; the script is a list of ``key = value``.
+    variables_before_script : str
+        How the names of variables begin that go before the job script's own options.
     directives_type : type
         What the key ``job-extra-directives`` holds: list, or dict.
     log_key : str or None
@@ -320,6 +322,7 @@ class Scheduler:
     log_user: str = ""
     directive: str = ""
     directives_type: type = list
+    variables_before_script: str = ""
     submit: str = ""
     see_jobs: str = ""
     see_queues: str = ""

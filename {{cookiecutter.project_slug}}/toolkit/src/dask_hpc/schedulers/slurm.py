@@ -454,6 +454,7 @@ REFUSALS = MappingProxyType(
 )
 
 SLURM = Scheduler(
+    variables_before_script="SBATCH_",
     name="slurm",
     label="Slurm",
     cluster_class="SLURMCluster",
