@@ -63,7 +63,7 @@ class LocalCluster(TellsWhy, ConnectsApart, distributed.LocalCluster):
         """As for a batch cluster. There is one job at most, this computer, with all its workers."""
         if jobs is not None:
             n = self._most if jobs else 0
-            if jobs > 1:
+            if (values.number(jobs) or 0) > 1:
                 news.say(f"This computer counts as one job of {self._most} workers, not {jobs}.")
         return super().scale(n, memory=memory, cores=cores)
 
@@ -78,8 +78,8 @@ class LocalCluster(TellsWhy, ConnectsApart, distributed.LocalCluster):
         return self.sync(self._wait, n_workers, timeout)
 
     async def _wait(self, n_workers, timeout):
-        if n_workers > len(self.worker_spec) and self._adaptive is None:
-            planned = len(self.worker_spec)
+        planned = len(self.worker_spec)
+        if (values.number(n_workers) or 0) > planned and self._adaptive is None:
             news.say(f"{n_workers} workers are awaited, and the cluster is scaled to {planned}.")
         try:
             await self._wait_for_workers(n_workers, timeout)
