@@ -143,10 +143,32 @@ def test_answer_without_a_job_id_is_a_refusal(lab, cluster):
         cluster.wait_for_workers(1, timeout=60)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ({"job_mem": 4000}, "#SBATCH --mem=4000"),
+        ({"worker_extra_args": ["--resources", "GPU=1", "--nthreads", 2]}, "--nthreads 2"),
+        ({"job_extra_directives": (f"--{x}" for x in ["exclusive"])}, "#SBATCH --exclusive"),
+    ],
+)
+def test_what_dask_jobqueue_takes_is_taken(lab, arguments, line):
+    with dask_hpc.SLURMCluster(**arguments) as cluster:
+        assert line in cluster.job_script()
+
+
+def test_variables_that_go_before_the_job_script_are_named(lab, cluster, monkeypatch):
+    monkeypatch.setenv("SBATCH_ACCOUNT", "old")
+    lab.says("sbatch", "Invalid account or account/partition combination specified")
+    cluster.scale(jobs=1)
+    words = r"SBATCH_ACCOUNT in the environment goes before the job script\.$"
+    with pytest.raises(dask_hpc.SubmitError, match=words):
+        cluster.wait_for_workers(1, timeout=60)
+
+
 def test_empty_answer_is_a_refusal(lab, cluster):
     (lab.folder / "bin" / "sbatch").write_text("#!/bin/sh\n")
     cluster.scale(jobs=1)
-    with pytest.raises(dask_hpc.SubmitError, match="sbatch printed nothing, not a job id"):
+    with pytest.raises(dask_hpc.SubmitError, match=r"^sbatch printed nothing, not a job id\. If"):
         cluster.wait_for_workers(1, timeout=60)
 
 

@@ -199,7 +199,6 @@ def test_processes_left_out_divide_the_cores_and_are_eight_at_most(lab, cores, p
         ({"job-extra-directives": [{"mem": 3}]}, "job-extra-directives: .* is no text"),
         ({"job-script-prologue": [5]}, "job-script-prologue: 5 is no text; put it in quotes"),
         ({"job-cpu": "many"}, "job-cpu: must be a whole number, 1 or more, not 'many'"),
-        ({"job-mem": 128}, 'job-mem: 128 has no unit; say for example "16G"'),
         ({"queue": "short\r"}, "queue: .* control character"),
         ({"walltime": "00:10:00\nreboot"}, "walltime: .* has a line break"),
         ({"name": "my\njob"}, "name: .* has a line break"),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dask_hpc import ConfigError
-from dask_hpc.cluster.local import local_arguments
+from dask_hpc import ConfigError, WorkerStartTimeoutError
+from dask_hpc.cluster.local import LocalCluster, local_arguments
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,15 @@ def test_numbers_that_are_none_are_refused_by_the_name_of_their_argument(given):
 
 def test_whole_numbers_of_other_types_are_taken():
     assert local_arguments({"n_workers": 2.0}) == {"n_workers": 2}
+
+
+def test_this_computer_is_one_job_and_that_is_said(caplog):
+    caplog.set_level("INFO", "dask_hpc")
+    with LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster:
+        cluster.scale(jobs=2)
+        with pytest.raises(WorkerStartTimeoutError):
+            cluster.wait_for_workers(2, timeout=0.2)
+    assert [record.getMessage() for record in caplog.records if record.name == "dask_hpc"] == [
+        "This computer counts as one job of 1 workers, not 2.",
+        "2 workers are awaited, and the cluster is scaled to 1.",
+    ]

@@ -143,7 +143,7 @@ def test_an_unknown_profile_is_one_line_with_those_that_there_are(gpu, name):
 @pytest.mark.parametrize(
     ("profile", "line"),
     [
-        ({"processes": 4}, r"jobqueue\.gpu: 4 processes can't share 2 cores"),
+        ({"processes": 4}, r"jobqueue\.gpu\.processes: 4 processes can't share 2 cores"),
         ({"cores": 0}, r"jobqueue\.gpu\.cores must be a whole number"),
         ({"interface": "ib 0"}, r"jobqueue\.gpu\.interface must be a name"),
         ({"log-directory": "my logs"}, r"jobqueue\.gpu\.log-directory: my logs has a space"),

@@ -75,6 +75,8 @@ class BatchSystem:
     directive : str
         What a line of the job script for the batch system begins with; empty if there are no such
         lines and the script is a list of ``key = value``.
+    variables_before_script : str
+        How the names of variables begin that go before the job script's own options.
     directives_type : type
         What the key ``job-extra-directives`` holds: list, or dict.
     log_key : str or None
@@ -163,6 +165,7 @@ class BatchSystem:
     log_user: str = ""
     directive: str = ""
     directives_type: type = list
+    variables_before_script: str = ""
     submit: str = ""
     jobs_command_hint: str = ""
     queues_command_hint: str = ""

@@ -220,6 +220,7 @@ STATES = MappingProxyType(
 _REASON_OF_END = {JobState.TIMEOUT: "TimeLimit", JobState.OUT_OF_MEMORY: "OutOfMemory"}
 
 SLURM = BatchSystem(
+    variables_before_script="SBATCH_",
     name="slurm",
     label="Slurm",
     cluster_class="SLURMCluster",

@@ -17,7 +17,7 @@ from ..batch import commands
 from ..config import memory_limit as config_memory_limit
 from ..config.profiles import FromSettings
 from .job_script import WaitsForWorker
-from .submit_errors import submit_error
+from .submit_errors import NoJobIdError, submit_error
 
 if TYPE_CHECKING:
     from ..config.profiles import Settings
@@ -85,8 +85,10 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
         if match is None:
             said = " ".join(out.split())
             if not said:
-                raise ValueError(f"{self.submit_command.split()[0]} printed nothing, not a job id")
-            raise ValueError(f"there is no job id in its answer, {said!r}")
+                raise NoJobIdError(
+                    f"{self.submit_command.split()[0]} printed nothing, not a job id"
+                )
+            raise NoJobIdError(f"there is no job id in its answer, {said!r}")
         return match["job_id"]
 
     async def start(self) -> None:

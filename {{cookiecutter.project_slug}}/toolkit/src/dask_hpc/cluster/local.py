@@ -12,6 +12,7 @@ from dask.utils import parse_bytes
 from distributed.core import Status
 
 from .._compat.tls_error_queue import IsolatedTLSMixin
+from .._output import messages
 from ..config import resolve, validators
 from ..errors import ConfigError, StartError, WorkerStartTimeoutError
 from . import main_guard
@@ -65,6 +66,10 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
         """Scale as a batch cluster does. The only job is this computer, with all its workers."""
         if jobs is not None:
             n = self._most if jobs else 0
+            if (validators.as_number(jobs) or 0) > 1:
+                messages.info(
+                    f"This computer counts as one job of {self._most} workers, not {jobs}."
+                )
         return super().scale(n, memory=memory, cores=cores)
 
     def wait_for_workers(self, n_workers, timeout=None):
@@ -78,6 +83,11 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
         return self.sync(self._wait, n_workers, timeout)
 
     async def _wait(self, n_workers, timeout):
+        planned = len(self.worker_spec)
+        if (validators.as_number(n_workers) or 0) > planned and self._adaptive is None:
+            messages.info(
+                f"{n_workers} workers are awaited, and the cluster is scaled to {planned}."
+            )
         try:
             await self._wait_for_workers(n_workers, timeout)
         except TimeoutError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,10 @@ from ..errors import SubmitError
 
 if TYPE_CHECKING:
     from .mixin import ClusterMixin
+
+
+class NoJobIdError(ValueError):
+    """A submit command ended well, but printed no job id."""
 
 
 def submit_error(scheduler: BatchSystem, error: Exception) -> SubmitError:
@@ -21,12 +26,21 @@ def submit_error(scheduler: BatchSystem, error: Exception) -> SubmitError:
         )
     if isinstance(error, commands.CommandError) and isinstance(error.__cause__, OSError):
         return SubmitError(f"{error.command} can't be run: {error.__cause__.strerror}.")
+    if isinstance(error, NoJobIdError):
+        return SubmitError(
+            f"{error}. If {scheduler.label} took the job, nothing here cancels it: "
+            f"`{scheduler.jobs_command_hint}` shows it."
+        )
     words = (
         error.words if isinstance(error, commands.CommandError) else " ".join(str(error).split())
     )
     line = f"{scheduler.label} did not take the job: {words.rstrip('.')}."
-    advice = scheduler.advice(words)
-    return SubmitError(f"{line} {advice}" if advice else line)
+    parts = [line, scheduler.advice(words)]
+    prefix = scheduler.variables_before_script
+    if found := sorted(name for name in os.environ if prefix and name.startswith(prefix)):
+        goes = "goes" if len(found) == 1 else "go"
+        parts.append(f"{', '.join(found)} in the environment {goes} before the job script.")
+    return SubmitError(" ".join(filter(None, parts)))
 
 
 class PendingSubmission:

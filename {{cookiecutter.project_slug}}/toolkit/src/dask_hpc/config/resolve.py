@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shlex
 import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import dask.config
@@ -87,6 +88,10 @@ def resolve_arguments(batch: batch_systems.BatchSystem, kwargs: dict[str, Any]) 
         if isinstance(setting(name), str):
             raise ConfigError(f"{key(name)} must be a list, not {setting(name)!r}.")
         kwargs[name] = list(setting(name) or [])
+    words = kwargs["worker_extra_args"]
+    kwargs["worker_extra_args"] = [
+        word if validators.as_number(word) is None else str(word) for word in words
+    ]
     if setting("interface") is not None and (
         line := validators.check_interface(setting("interface"))
     ):
@@ -102,6 +107,8 @@ def resolve_arguments(batch: batch_systems.BatchSystem, kwargs: dict[str, Any]) 
         if line := validators.check_single_line(name.replace("_", "-"), setting(name)):
             raise ConfigError(f"{key(name)}: {line}.")
     directives = setting("job_extra_directives")
+    if isinstance(directives, Iterable) and not isinstance(directives, str | Mapping):
+        directives = list(directives)  # of any kind
     if directives is not None:
         if line := batch.directives_problem(directives):
             raise ConfigError(f"{key('job_extra_directives')} {line}.")
@@ -110,7 +117,7 @@ def resolve_arguments(batch: batch_systems.BatchSystem, kwargs: dict[str, Any]) 
         kwargs["job_extra_directives"] = batch.unmarked(directives)
     if processes > cores:
         raise ConfigError(
-            f"jobqueue.{profile}: {processes} processes can't share {cores} cores; "
+            f"{key('processes')}: {processes} processes can't share {cores} cores; "
             "make processes smaller."
         )
     if processes > 1 and kwargs.get("nanny") is False:

@@ -231,12 +231,13 @@ def check_single_line(key: str, value: Any) -> str:
         return f"{value!r} is more than one text"
     if key in TEXTS and isinstance(value, list | tuple):
         for item in value:
-            if not isinstance(item, str):
+            # An option's value may be a number.
+            if not isinstance(item, str) and (
+                key != "worker-extra-args" or as_number(item) is None
+            ):
                 return f"{item!r} is no text; put it in quotes"
     if key == "job-cpu" and value is not None and (line := check_count(value)):
         return line
-    if key == "job-mem" and as_number(value):
-        return f'{value!r} has no unit; say for example "16G"'
     if key in SHELL_LINES:
         return ""
     for text in _texts(value):

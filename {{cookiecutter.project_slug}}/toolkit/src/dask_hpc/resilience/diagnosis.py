@@ -229,9 +229,9 @@ class Diagnosis:
         ran = formatting.format_duration(time.monotonic() - begun)
         ids = formatting.format_job_ids([member.job_id for member, _ in late])
         on = f" on {status.node}" if status and status.node else ""
-        run = "runs" if len(late) == 1 else "run"
+        run, them = ("runs", "it") if len(late) == 1 else ("run", "them")
         found = self.examine(first)
-        words = f"{ids[0].upper()}{ids[1:]} {run}{on} since {ran}, and no worker of it has come"
+        words = f"{ids[0].upper()}{ids[1:]} {run}{on} since {ran}, and no worker of {them} has come"
         messages.warning(f"{words}. {found}")
 
     def ended(self, member: TrackedJob) -> str:
