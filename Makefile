@@ -127,12 +127,12 @@ clean: ## remove build/ and .venv/
 
 .venv/demo-ready: .venv/python-ready $(PACKAGES)
 	@echo "Installing what the demo needs into .venv (about a minute the first time)"
-	@$(PIP) install --group demo --editable "$(TOOLKIT)" --editable hpc-slurm-testbed
+	@$(PIP) install --group demo --editable "$(TOOLKIT)[bench]" --editable hpc-slurm-testbed
 	@touch $@
 
 .venv/test-ready: .venv/demo-ready $(PACKAGES)
 	@echo "Installing what the tests need into .venv (about a minute the first time)"
-	@$(PIP) install --group test --editable "$(TOOLKIT)[notebook]"
+	@$(PIP) install --group test --editable "$(TOOLKIT)[bench,notebook]"
 	@touch $@
 
 .venv/docs-ready: .venv/demo-ready $(PACKAGES)

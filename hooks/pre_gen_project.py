@@ -4,7 +4,7 @@ Cookiecutter fills in the one line marked below and runs this file. The answers 
 *data*: an answer that holds quotes or Python code stays a text. One line is printed for each bad
 answer. The file keeps to the standard library, because it runs in whatever Python cookiecutter has,
 and to the syntax of Python 3.6, so that an old one can be told that it is too old. The toolkit says
-the same of an edited config/jobqueue.yaml; toolkit/tests/answers.yaml is a table that both are held
+the same of an edited config/jobqueue.yaml; tests/toolkit/answers.yaml is a table that both are held
 to.
 """
 

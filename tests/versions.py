@@ -1,51 +1,27 @@
 """Test the toolkit with the oldest versions that it allows, and with the newest.
 
-``python tests/versions.py oldest`` makes an environment in build/ with each lower bound of the
-toolkit's pyproject.toml taken as the version, and ``newest`` one with what the index has now. There
-it runs the toolkit's tests, then a new project's tests and notebooks, and looks whether JupyterLab
-loads Dask's panel. environment.yml has the same lower bounds (tests/template/test_environment.py).
+``python tests/versions.py oldest`` makes an environment in build/ with the oldest versions that the
+toolkit's pyproject.toml allows (uv's ``lowest-direct``), and ``newest`` one with what the index has
+now. There it runs the toolkit's tests, then a new project's tests and notebooks, and looks whether
+JupyterLab loads Dask's panel. environment.yml has the same lower bounds (tests/template/test_environment.py).
 
 ``main`` is for what comes next: the newest versions, and on top of them what dask, distributed and
 dask-jobqueue have in git, whatever the toolkit's upper bounds say. There only the toolkit's tests
-run. A failure is no fault yet, but news: toolkit/tests/test_upstream.py names what has changed.
+run. A failure is no fault yet, but news: tests/toolkit/test_upstream.py names what has changed.
 """
 
 import os
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
-
-from packaging.requirements import Requirement
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TOOLKIT = REPOSITORY / "{{cookiecutter.project_slug}}" / "toolkit"
-EXTRAS = ["notebook", "test"]
+TESTS = REPOSITORY / "tests" / "toolkit"
+# What the tests themselves need, and what pip needs to build a project without asking the index.
+TOOLS = ["pytest>=8", "hatchling>=1.27", "editables>=0.5"]
 UPSTREAM = ["dask", "distributed", "dask-jobqueue"]
-
-
-def lower_bounds(pyproject):
-    """Return {name: version}, the oldest that each requirement of a pyproject.toml allows.
-
-    Parameters
-    ----------
-    pyproject : dict
-        The contents of the file: dependencies, the extras that tests need, and the build's tools.
-    """
-    project = pyproject["project"]
-    texts = project["dependencies"] + pyproject["build-system"]["requires"]
-    for extra in EXTRAS:
-        texts = texts + project["optional-dependencies"][extra]
-    found = {}
-    for requirement in map(Requirement, texts):
-        lowest = [
-            s.version.removesuffix(".*") for s in requirement.specifier if s.operator[0] in "=>~"
-        ]
-        if len(lowest) != 1:
-            raise ValueError(f"'{requirement}' has to have one lower bound")
-        found[requirement.name] = lowest[0]
-    return found
 
 
 def run(*command, cwd, home):
@@ -73,39 +49,41 @@ def run(*command, cwd, home):
 
 def main(which, *pytest_arguments):
     """Make the environment and run everything in it; `which` is oldest, newest or main."""
-    pyproject = tomllib.loads((TOOLKIT / "pyproject.toml").read_text())
     build = REPOSITORY / "build" / which
     subprocess.run([sys.executable, "-m", "venv", "--clear", build / "env"], check=True)
-    home, constraints = build / "home", build / "constraints.txt"
+    home = build / "home"
     home.mkdir(exist_ok=True)
-    pins = lower_bounds(pyproject) if which == "oldest" else {}
-    constraints.write_text("".join(f"{name}=={version}\n" for name, version in pins.items()))
     python = build / "env" / "bin" / "python"
 
-    def there(*words, cwd=TOOLKIT):
+    def there(*words, cwd=build):
         return run(python, *words, cwd=cwd, home=home)
 
-    pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     # A version that has to be compiled first does not install for a lab without a compiler.
-    pip += ["--constraint", constraints, "--only-binary", ":all:"]
-    tools = [Requirement(text).name for text in pyproject["build-system"]["requires"]]
-    there(*pip, *tools, "editables")
-    there(*pip, "--no-build-isolation", "--editable", f".[{','.join(EXTRAS)}]")
+    install = ["-m", "uv", "pip", "install", "--python", python, "--quiet", "--no-build"]
+    resolution = ["--resolution", "lowest-direct" if which == "oldest" else "highest"]
+    toolkit = ["--no-binary", "dask-hpc", "--editable", f"{TOOLKIT}[bench,notebook]"]
+    run(sys.executable, *install, *resolution, *TOOLS, *toolkit, cwd=build, home=home)
+    # The repository's own settings for pytest ask for plugins that are not here.
+    tests = ["-m", "pytest", "-ra", "--import-mode=importlib", "--override-ini=addopts="]
+    tests += ["-c", os.devnull, "--rootdir", TESTS, "--confcutdir", TESTS]
+    tests += ["-W", "error::FutureWarning", TESTS, *pytest_arguments]
     if which == "main":
         # Each asks for the others' releases, and we for certain ones: --no-deps.
         sources = [f"git+https://github.com/dask/{name}" for name in UPSTREAM]
-        there(*pip[:4], "--quiet", "--force-reinstall", "--no-deps", *sources)
-        there("-m", "pip", "--disable-pip-version-check", "list")
-        there("-m", "pytest", *pytest_arguments)
+        pip = ["-m", "pip", "--disable-pip-version-check"]
+        there(*pip, "install", "--quiet", "--force-reinstall", "--no-deps", *sources)
+        there(*pip, "list")
+        there(*tests)
         print("The toolkit's tests pass with upstream's main.")
         return
     there("-m", "pip", "--disable-pip-version-check", "check")
-    there("-m", "pytest", *pytest_arguments)
+    there(*tests)
 
     answers = ["project_slug=version-lab", "scheduler=none"]
     cookiecutter = [sys.executable, "-m", "cookiecutter", "--no-input", "--overwrite-if-exists"]
     run(*cookiecutter, "--output-dir", build, REPOSITORY, *answers, cwd=build, home=home)
     project = build / "version-lab"
+    pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     there(*pip, "--no-build-isolation", "-e", ".", cwd=project)
     there("-m", "dask", "hpc", "setup", cwd=project)
     there("-m", "pytest", cwd=project)

@@ -1,6 +1,6 @@
 """Answers are data: bad ones are refused in one line each, odd ones arrive unchanged.
 
-What the pre_gen hook and the toolkit have to say of each answer is in toolkit/tests/answers.yaml.
+What the pre_gen hook and the toolkit have to say of each answer is in tests/toolkit/answers.yaml.
 """
 
 import importlib.util
@@ -59,7 +59,7 @@ BAD_NAMES = [
     ("dask", "dask-lab"),
 ]
 
-TABLE = yaml.safe_load((TEMPLATE / "toolkit/tests/answers.yaml").read_text())
+TABLE = yaml.safe_load((REPOSITORY / "tests/toolkit/answers.yaml").read_text())
 ROWS = [
     (scheduler, question, answer, verdict, words)
     for question, name, answer, verdict, words in TABLE

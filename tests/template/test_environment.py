@@ -62,7 +62,8 @@ def test_the_project_asks_for_what_its_toolkit_asks_for(render):
     project = render()
     own = tomllib.loads((project / "pyproject.toml").read_text())["project"]
     toolkit = tomllib.loads((project / "toolkit/pyproject.toml").read_text())["project"]
-    needed = toolkit["dependencies"] + toolkit["optional-dependencies"]["notebook"]
+    extras = toolkit["optional-dependencies"]
+    needed = toolkit["dependencies"] + extras["bench"] + extras["notebook"]
     assert own["dependencies"] == [*needed, "pytest>=8"]
     assert own["entry-points"] == toolkit["entry-points"]
 

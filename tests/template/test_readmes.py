@@ -53,13 +53,13 @@ ELSEWHERE = {
         "dask hpc run": "tests/testbed/test_readme.py: Where the login node must stay free",
     },
     "docs/explanation/benchmarks.md": {
-        "dask hpc bench list": "{toolkit}/tests/test_bench_cli.py: list",
+        "dask hpc bench list": "tests/toolkit/test_bench_cli.py: list",
         "dask hpc bench": "benchmarks/demo.py: bench",
     },
     "docs/how-to/one-job.md": {"dask hpc run": "tests/testbed/test_one_job.py: hpc run"},
     "docs/how-to/find-jobs.md": {
-        "$ dask hpc jobs": "{toolkit}/tests/test_jobs_cli.py: jobs",
-        "$ dask hpc logs": "{toolkit}/tests/test_jobs_cli.py: logs",
+        "$ dask hpc jobs": "tests/toolkit/test_jobs_cli.py: jobs",
+        "$ dask hpc logs": "tests/toolkit/test_jobs_cli.py: logs",
         "": OUTPUT,
     },
     "docs/tutorial/first-steps.md": {
@@ -76,7 +76,7 @@ ELSEWHERE = {
     "docs/how-to/updates.md": {
         "cruft ": UPDATE,
         "git add .cruft.json": UPDATE,
-        "$ dask hpc --version": "{toolkit}/tests/test_release.py: --version",
+        "$ dask hpc --version": "tests/toolkit/test_release.py: --version",
         "dask-hpc 0": OUTPUT,
         "from https": OUTPUT,
     },

@@ -128,7 +128,6 @@ def test_caches_in_the_template_do_not_reach_a_project(render_to, tmp_path, temp
     left = [
         "toolkit/src/dask_hpc/__pycache__/x.cpython-311.pyc",
         "toolkit/src/dask_hpc.egg-info/PKG-INFO",
-        "toolkit/tests/__pycache__/y.pyc",
         "toolkit/.pytest_cache/CACHEDIR.TAG",
         "toolkit/.ruff_cache/CACHEDIR.TAG",
         "toolkit/.hypothesis/unicode_data",

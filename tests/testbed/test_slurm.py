@@ -10,7 +10,7 @@ from hpc_testbed import TestbedError
 from hpc_testbed.testbed import SUITES
 
 REPOSITORY = Path(__file__).parents[2]
-ANSWERS = REPOSITORY / "{{cookiecutter.project_slug}}/toolkit/tests/answers.yaml"
+ANSWERS = REPOSITORY / "tests/toolkit/answers.yaml"
 
 PROBE = "python3 -c \"import socket; socket.create_connection(('{address}', {port}), timeout=2)\""
 
