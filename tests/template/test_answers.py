@@ -18,7 +18,7 @@ from cookiecutter.main import cookiecutter
 from dask_hpc import batch as batch_systems
 from dask_hpc.config.lint import lint
 
-from .conftest import ANSWERS, REPOSITORY, TEMPLATE, environment, run
+from .conftest import ANSWERS, REPOSITORY, environment, run
 from .test_render import QUESTIONS, SCHEDULERS, files
 
 
