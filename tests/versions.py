@@ -3,7 +3,8 @@
 ``python tests/versions.py oldest`` makes an environment in build/ with the oldest versions that the
 toolkit's pyproject.toml allows (uv's ``lowest-direct``), and ``newest`` one with what the index has
 now. There it runs the toolkit's tests, then a new project's tests and notebooks, and looks whether
-JupyterLab loads Dask's panel. environment.yml has the same lower bounds (tests/template/test_environment.py).
+JupyterLab loads Dask's panel. environment.yml has the same lower bounds
+(tests/template/test_environment.py).
 
 ``main`` is for what comes next: the newest versions, and on top of them what dask, distributed and
 dask-jobqueue have in git, whatever the toolkit's upper bounds say. There only the toolkit's tests
