@@ -18,7 +18,7 @@ OR_NONE = || [ $$? -eq 5 ]
 PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-honest lint docs clean \
+.PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-comparison lint docs clean \
 	bench-asv bench-rounds bench-leftovers bench-faults bench-connections bench-plain bench-start \
 	testbed-up testbed-scale testbed-shell testbed-status testbed-logs \
 	testbed-chaos testbed-mend testbed-down
@@ -61,9 +61,9 @@ docs: .venv/docs-ready ## the documentation, into build/docs; a warning is an er
 	  docs build/docs
 	@echo "The documentation: build/docs/index.html"
 
-test-honest: .venv/test-ready ## what happens to a cluster, ours and plain dask-jobqueue's; then the docs' table
-	@$(PY) -m pytest tests/honest $(PYTEST_ARGS)
-	@$(PY) -m tests.honest.table
+test-comparison: .venv/test-ready ## what happens to a cluster, ours and plain dask-jobqueue's; then the docs' table
+	@$(PY) -m pytest tests/comparison $(PYTEST_ARGS)
+	@$(PY) -m tests.comparison.render
 
 bench-rounds: .venv/test-ready ## 100 rounds of create, scale, compute, close: nothing fails, nothing grows
 	@$(PY) benchmarks/rounds.py $(BENCH_ARGS)

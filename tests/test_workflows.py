@@ -82,7 +82,7 @@ class TestEveryWorkflow:
                 assert verb in VERBS
                 assert {setting.partition("=")[0] for setting in settings} <= VARIABLES
             elif words[0] == "hpc-testbed":
-                assert name == "action"  # tests/strangers runs these
+                assert name == "action"  # tests/downstream runs these
             else:
                 [ruff] = [t for t in PYPROJECT["dependency-groups"]["test"] if "ruff" in t]
                 assert words[:3] == ["pipx", "run", ruff]

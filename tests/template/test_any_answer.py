@@ -15,7 +15,7 @@ from dask_hpc.config import validators
 
 from .conftest import ANSWERS
 from .test_answers import BATCH, every_file_can_be_read, everything, good, landed, pre_gen, typed
-from .test_render import SCHEDULERS
+from .test_render import BATCH_SYSTEMS
 
 __all__ = ["typed"]  # a fixture
 
@@ -46,20 +46,20 @@ def built(parts):
 
 
 @examples(few=400, many=3000)
-@pytest.mark.parametrize("scheduler", [name for name in BATCH if pre_gen.WALLTIMES[name]])
-def test_hook_and_toolkit_agree_on_any_walltime(scheduler, number):
+@pytest.mark.parametrize("batch_system", [name for name in BATCH if pre_gen.WALLTIMES[name]])
+def test_hook_and_toolkit_agree_on_any_walltime(batch_system, number):
     @tries(number)
     @given(built([*PARTS, "UNLIMITED"]) | built(["1", "30", "0", ":", "-"]))
     @example("9" * 5000)
     @example("1:" * 5000)
     def agree(text):
         try:
-            batch.get(scheduler).parse_walltime(text)
+            batch.get(batch_system).parse_walltime(text)
             remedy = None
         except ValueError as error:
             remedy = str(error)
         if text == text.strip():  # the toolkit does not mind blanks around it: no job does
-            assert bool(pre_gen.check_walltime(scheduler, text)) == bool(remedy)
+            assert bool(pre_gen.check_walltime(batch_system, text)) == bool(remedy)
         assert len((remedy or "").splitlines()) <= 1
 
     agree()
@@ -108,13 +108,13 @@ def test_hook_and_toolkit_agree_on_any_interface(number):
 
 @examples(few=25, many=400)
 def test_any_text_is_refused_in_our_words_or_arrives_as_it_is(typed, capfd, number):
-    questions = [name for name in ANSWERS if name not in ("project_slug", "scheduler")]
+    questions = [name for name in ANSWERS if name not in ("project_slug", "batch_system")]
     odd = st.text(st.characters(), max_size=30)  # all of Unicode, half of a surrogate pair as well
 
     @tries(number)
-    @given(st.sampled_from(SCHEDULERS), st.sampled_from(questions), odd | built(PARTS))
-    def holds(scheduler, question, text):
-        answers = {**good(scheduler), question: text}
+    @given(st.sampled_from(BATCH_SYSTEMS), st.sampled_from(questions), odd | built(PARTS))
+    def holds(batch_system, question, text):
+        answers = {**good(batch_system), question: text}
         expected = pre_gen.problems(answers)
         capfd.readouterr()
         if expected:
@@ -129,9 +129,9 @@ def test_any_text_is_refused_in_our_words_or_arrives_as_it_is(typed, capfd, numb
         project = typed(**answers)
         every_file_can_be_read(project)
         blank = (question in ("account", "queue") and not text.strip()) or text == ""
-        if scheduler != "none" and not blank and question != "walltime":
+        if batch_system != "none" and not blank and question != "walltime":
             number = question in ("cores", "processes")
-            assert landed(project, scheduler, question) == (int(text) if number else text)
+            assert landed(project, batch_system, question) == (int(text) if number else text)
 
     holds()
 

@@ -13,7 +13,7 @@ import sysconfig
 import pytest
 
 from .conftest import REPOSITORY, TEMPLATE, environment, run
-from .test_render import SCHEDULERS
+from .test_render import BATCH_SYSTEMS
 
 # What the tests below type: the first words of blocks of lines, by page.
 TYPED = {
@@ -41,7 +41,7 @@ ELSEWHERE = {
         ".venv/bin/hpc-testbed ssh": DRIVER,
     },
     "hpc-slurm-testbed/README.md": {
-        'pip install "git+https': "tests/strangers/test_strangers.py: with_driver",
+        'pip install "git+https': "tests/downstream/test_downstream.py: with_driver",
         "hpc-testbed soak": "tests/testbed/test_rounds.py: soak(testbed",
         "hpc-testbed ": DRIVER,
     },
@@ -121,9 +121,9 @@ def test_every_line_of_a_page_is_typed(page):
     assert_every_line_is_typed(page, (REPOSITORY / page).read_text())
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_every_line_of_a_projects_readme_is_typed(rendered, scheduler):
-    assert_every_line_is_typed("project", (rendered(scheduler) / "README.md").read_text())
+@pytest.mark.parametrize("batch_system", BATCH_SYSTEMS)
+def test_every_line_of_a_projects_readme_is_typed(rendered, batch_system):
+    assert_every_line_is_typed("project", (rendered(batch_system) / "README.md").read_text())
 
 
 def test_a_line_that_no_test_types_is_told():

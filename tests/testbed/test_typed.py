@@ -55,5 +55,5 @@ def test_the_command_of_the_testbeds_own_readme(typed, tmp_path):
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts/job.sh").write_text("#!/bin/bash\nhostname\n")
     lines = block("hpc-slurm-testbed/README.md", "pip install")
-    # The first installs it, see tests/strangers; the last has a test of its own.
+    # The first installs it, see tests/downstream; the last has a test of its own.
     typed([line for line in lines if not line.startswith(("pip", "hpc-testbed soak"))], tmp_path)

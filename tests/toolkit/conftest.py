@@ -160,7 +160,7 @@ def _settings_of(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     values = {**SETTINGS, **OWN_SETTINGS[name]}
     settings = {f"jobqueue.{name}.{key}": value for key, value in values.items()}
-    with dask.config.set({"dask-hpc.scheduler": name, **settings}):
+    with dask.config.set({"dask-hpc.batch-system": name, **settings}):
         yield
 
 

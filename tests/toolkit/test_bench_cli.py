@@ -173,7 +173,7 @@ def test_a_folder_that_cannot_be_written_to_is_found_before_anything_starts(tmp_
 def test_a_cluster_without_a_batch_system_is_one_clear_line():
     import dask
 
-    with dask.config.set({"dask-hpc.scheduler": "none"}):
+    with dask.config.set({"dask-hpc.batch-system": "none"}):
         result = invoke("run", "headline", "--backend", "cluster")
     assert result.exit_code != 0
     [line] = result.output.strip().splitlines()

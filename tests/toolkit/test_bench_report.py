@@ -31,7 +31,7 @@ def ladder(folder, name="ladder-1.jsonl", overhead=0.15, backend="cluster", seco
             jobs=4,
             threads=30,
             backend=backend,
-            scheduler="slurm",
+            batch_system="slurm",
             first_of_command=True,
             job_script="#SBATCH -A lab <script>",
             phases={"import": 0.6, "cluster": 0.3, "queue": 0.4, "last_result": 6.0},

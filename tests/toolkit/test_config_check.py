@@ -10,7 +10,7 @@ from dask_hpc.config.lint import lint
 LAB = Path("config/jobqueue.yaml")
 HOME = Path("home/jobqueue.yaml")
 GOOD = """
-dask-hpc: {scheduler: slurm}
+dask-hpc: {batch-system: slurm}
 jobqueue:
   slurm:
     account: lab
@@ -170,12 +170,13 @@ def test_the_file_that_counts_is_named_where_a_later_one_goes_before():
 
 
 def test_our_own_section_is_looked_at_too():
-    [only] = lint([(LAB, {"dask-hpc": {"scheduler": "slrum"}})])
+    [only] = lint([(LAB, {"dask-hpc": {"batch-system": "slrum"}})])
     assert only.startswith(
-        "config/jobqueue.yaml: dask-hpc.scheduler: no batch system is called 'slrum'; known: slurm"
+        "config/jobqueue.yaml: dask-hpc.batch-system: no batch system is called 'slrum'; "
+        "known: slurm"
     )
-    [only] = lint([(LAB, {"dask-hpc": {"sheduler": "slurm"}})])
-    assert "did you mean scheduler?" in only
+    [only] = lint([(LAB, {"dask-hpc": {"batch-sytem": "slurm"}})])
+    assert "did you mean batch-system?" in only
     [only] = lint([(LAB, {"dask-hpc": "slurm"})])
     assert "holds no keys" in only
 
@@ -200,7 +201,7 @@ def test_a_section_that_is_likely_a_slip_is_named(content, line):
 @pytest.mark.parametrize(
     "content",
     [
-        {"dask_hpc": {"scheduler": "slurm"}},  # Dask takes - and _ for the same
+        {"dask_hpc": {"batch-system": "slurm"}},  # Dask takes - and _ for the same
         {"distributed": {}, "labextension": {}, "array": {}, "jobs": {}},
         {"jobqueue": {"slurm-gpu": {"cores": 8}}},
         {"jobqueue": {"gpu": {"cores": 8}, "large": {"cores": 8}}},
@@ -233,7 +234,7 @@ def test_what_a_profile_has_from_its_batch_system_is_said_once():
 
 
 def test_our_section_written_with_an_underscore_is_looked_at_too():
-    [only] = lint([(LAB, {"dask_hpc": {"scheduler": "slrum"}})])
+    [only] = lint([(LAB, {"dask_hpc": {"batch-system": "slrum"}})])
     assert "no batch system is called 'slrum'" in only
 
 

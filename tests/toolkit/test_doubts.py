@@ -57,7 +57,10 @@ def said(make=SLURMCluster, **arguments) -> list[str]:
             "jobqueue: {slurm: {project: lab}}",
             "jobqueue.slurm.project: its name is now account",
         ),
-        ("dask-hpc: {shceduler: slurm}", "dask-hpc.shceduler: there is no such key; did you mean"),
+        (
+            "dask-hpc: {batch-sytem: slurm}",
+            "dask-hpc.batch-sytem: there is no such key; did you mean",
+        ),
         ("jobqeue: {slurm: {cores: 2}}", "jobqeue: nobody reads a section of this name; did you"),
         ("jobqueue: {slurm: {memory: 99MB}}", "jobqueue.slurm.memory: 99MB is too little: give"),
     ],
@@ -124,8 +127,8 @@ def test_a_section_without_keys_is_said_and_refused_where_it_is_in_force(files, 
     ("content", "line"),
     [
         (
-            "scheduler: slurm",
-            "scheduler: nobody reads it at the top of a file; indent it under `da",
+            "batch-system: slurm",
+            "batch-system: nobody reads it at the top of a file; indent it under `da",
         ),
         ("idle-timeout: 1 hour", "idle-timeout: nobody reads it at the top of a file; indent it"),
         ("slurm: {cores: 2}", "slurm: nobody reads it at the top of a file; indent it under `jobq"),
@@ -186,10 +189,10 @@ def test_a_value_that_is_not_in_force_is_passed_over(files):
 
 
 def test_without_a_batch_system_a_misspelt_one_is_warned_of(files):
-    files("dask-hpc: {shceduler: slurm}")
-    with dask.config.set({"dask-hpc.scheduler": None}):
+    files("dask-hpc: {batch-sytem: slurm}")
+    with dask.config.set({"dask-hpc.batch-system": None}):
         [only] = said(dask_hpc.get_cluster, processes=1, cores=1)
-    assert "did you mean scheduler?" in only
+    assert "did you mean batch-system?" in only
 
 
 def test_a_misspelt_key_is_warned_of_although_the_cluster_then_lacks_it(files):
@@ -262,7 +265,7 @@ def test_arguments_of_a_job_class_of_the_users_own_are_known(lab):
 
 @pytest.mark.parametrize(
     ("section", "words"),
-    [({}, "sbatch is here, but no configuration names"), ({"scheduler": None}, ""), (None, "")],
+    [({}, "sbatch is here, but no configuration names"), ({"batch-system": None}, ""), (None, "")],
 )
 def test_a_batch_system_without_a_configuration_is_told(lab, monkeypatch, section, words):
     monkeypatch.setattr(config_warnings, "_said", set())

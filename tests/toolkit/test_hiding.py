@@ -138,7 +138,7 @@ def test_setup_says_the_same_and_where_each_value_is_from(member, monkeypatch):
     member.file.write_text("jobqueue: {slurm: {account: mine}}")
     member.starts_python()
     monkeypatch.setattr(dask.config, "refresh", lambda: None)
-    with dask.config.set({"dask-hpc.scheduler": "slurm"}):
+    with dask.config.set({"dask-hpc.batch-system": "slurm"}):
         lines = summary.describe()
     assert f"  account              mine   from {member.file}" in lines
     assert "  queue (partition)    short" in lines

@@ -311,7 +311,7 @@ def test_logs_of_clusters_are_found_from_any_folder_also_when_they_are_closed(
     cluster("7")
     line = {"batch": "slurm", "job_name": None, "log_directory": str(tmp_path / "old")}
     (state / "log-directories").write_text(f"{json.dumps(line)}\n")
-    with dask.config.set({"dask-hpc.scheduler": None}):
+    with dask.config.set({"dask-hpc.batch-system": None}):
         assert "alive" in run("logs", "7").output
         assert "closed" in run("logs", "3").output
 

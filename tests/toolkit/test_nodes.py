@@ -118,9 +118,9 @@ def test_slurm_leaves_nodes_out_beside_those_that_the_user_does(directives, argu
     assert BATCH_SYSTEMS["slurm"].exclude_args(["a", "b"], directives) == arguments
 
 
-@pytest.mark.parametrize("scheduler", BATCH_SYSTEMS.values(), ids=BATCH_SYSTEMS)
-def test_without_a_bad_node_no_batch_system_is_asked_for_anything(scheduler):
-    assert scheduler.exclude_args([], []) == []
+@pytest.mark.parametrize("batch_system", BATCH_SYSTEMS.values(), ids=BATCH_SYSTEMS)
+def test_without_a_bad_node_no_batch_system_is_asked_for_anything(batch_system):
+    assert batch_system.exclude_args([], []) == []
 
 
 @pytest.fixture

@@ -131,10 +131,10 @@ def test_a_refusal_is_one_line_in_slurms_words(run, lab):
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "words"), [("pbs", "jobs of PBS"), ("none", "no batch system")]
+    ("batch_system", "words"), [("pbs", "jobs of PBS"), ("none", "no batch system")]
 )
-def test_with_another_batch_system_one_line_says_that_it_is_for_slurm(run, scheduler, words):
-    with dask.config.set({"dask-hpc.scheduler": scheduler}):
+def test_with_another_batch_system_one_line_says_that_it_is_for_slurm(run, batch_system, words):
+    with dask.config.set({"dask-hpc.batch-system": batch_system}):
         result = run("program.py")
     assert result.exit_code == 1
     assert result.output == (

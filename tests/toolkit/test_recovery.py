@@ -117,7 +117,7 @@ def test_out_of_memory_is_submitted_again_once_with_the_advice(lab, held):
 
 def test_a_job_that_fails_again_and_again_is_given_up(lab):
     lab.hold()
-    with dask.config.set({"dask-hpc.resubmit": 2}), dask_hpc.SLURMCluster() as cluster:
+    with dask.config.set({"dask-hpc.max-resubmits": 2}), dask_hpc.SLURMCluster() as cluster:
         cluster.recovery._connected = True
         cluster.scale(jobs=1)
         for job in ("100", "101", "102"):
@@ -135,7 +135,7 @@ def test_a_job_that_fails_again_and_again_is_given_up(lab):
 
 def test_with_resubmit_0_nothing_is_submitted_again(lab):
     lab.hold()
-    with dask.config.set({"dask-hpc.resubmit": 0}), dask_hpc.SLURMCluster() as cluster:
+    with dask.config.set({"dask-hpc.max-resubmits": 0}), dask_hpc.SLURMCluster() as cluster:
         cluster.scale(jobs=1)
         until(lambda: cluster.job_ids)
         lab.state("100", "NODE_FAIL", "NodeDown", "node1")
@@ -147,8 +147,8 @@ def test_with_resubmit_0_nothing_is_submitted_again(lab):
 
 @pytest.mark.parametrize("value", [-1, "often", 1.5, True])
 def test_a_resubmit_that_is_no_number_is_refused(lab, value):
-    with dask.config.set({"dask-hpc.resubmit": value}):
-        with pytest.raises(dask_hpc.ConfigError, match=r"dask-hpc\.resubmit must be a whole"):
+    with dask.config.set({"dask-hpc.max-resubmits": value}):
+        with pytest.raises(dask_hpc.ConfigError, match=r"dask-hpc\.max-resubmits must be a whole"):
             dask_hpc.SLURMCluster()
 
 

@@ -195,7 +195,7 @@ def test_an_argument_that_is_no_time_is_one_line():
 
 
 def test_without_a_batch_system_the_argument_is_left_aside(monkeypatch):
-    with dask.config.set({"dask-hpc.scheduler": None}):
+    with dask.config.set({"dask-hpc.batch-system": None}):
         with dask_hpc.get_cluster(idle_timeout="1 s", cores=1, dashboard_address=":0"):
             pass
 

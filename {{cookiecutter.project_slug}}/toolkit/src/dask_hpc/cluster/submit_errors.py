@@ -17,26 +17,26 @@ class NoJobIdError(ValueError):
     """A submit command ended well, but printed no job id."""
 
 
-def submit_error(scheduler: BatchSystem, error: Exception) -> SubmitError:
+def submit_error(batch_system: BatchSystem, error: Exception) -> SubmitError:
     """Describe a failed submission in one line: the batch system's own words, what to change."""
     if isinstance(error, commands.CommandError) and error.missing:
         return SubmitError(
             f"{error.command} was not found: jobs can be submitted only where "
-            f"{scheduler.label}'s commands are, usually the cluster's login node."
+            f"{batch_system.label}'s commands are, usually the cluster's login node."
         )
     if isinstance(error, commands.CommandError) and isinstance(error.__cause__, OSError):
         return SubmitError(f"{error.command} can't be run: {error.__cause__.strerror}.")
     if isinstance(error, NoJobIdError):
         return SubmitError(
-            f"{error}. If {scheduler.label} took the job, nothing here cancels it: "
-            f"`{scheduler.jobs_command_hint}` shows it."
+            f"{error}. If {batch_system.label} took the job, nothing here cancels it: "
+            f"`{batch_system.jobs_command_hint}` shows it."
         )
     words = (
         error.words if isinstance(error, commands.CommandError) else " ".join(str(error).split())
     )
-    line = f"{scheduler.label} did not take the job: {words.rstrip('.')}."
-    parts = [line, scheduler.advice(words)]
-    prefix = scheduler.variables_before_script
+    line = f"{batch_system.label} did not take the job: {words.rstrip('.')}."
+    parts = [line, batch_system.advice(words)]
+    prefix = batch_system.variables_before_script
     if found := sorted(name for name in os.environ if prefix and name.startswith(prefix)):
         goes = "goes" if len(found) == 1 else "go"
         parts.append(f"{', '.join(found)} in the environment {goes} before the job script.")

@@ -1,21 +1,21 @@
 """The comparison in docs/reference/dask-jobqueue.md, made from the recorded results.
 
-    python -m tests.honest.table            # takes build/honest into docs/data, writes the table
-    python -m tests.honest.table --check    # whether the page has the table of docs/data
+    python -m tests.comparison.render            # takes build/comparison into docs/data, writes the table
+    python -m tests.comparison.render --check    # whether the page has the table of docs/data
 
-`pytest tests/honest` (with the slow ones) leaves the results of all cases, ours and plain, in
-build/honest.
+`pytest tests/comparison` (with the slow ones) leaves the results of all cases, ours and plain, in
+build/comparison.
 """
 
 import json
 import sys
 from pathlib import Path
 
-from .rows import ROWS
+from .table_text import ROWS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-BUILD = REPOSITORY / "build" / "honest"
-DATA = REPOSITORY / "docs" / "data" / "honest.json"
+BUILD = REPOSITORY / "build" / "comparison"
+DATA = REPOSITORY / "docs" / "data" / "comparison.json"
 PAGE = REPOSITORY / "docs" / "reference" / "dask-jobqueue.md"
 BEGIN, END = "<!-- comparison: begin -->", "<!-- comparison: end -->"
 HEADS = ("situation", "dask-jobqueue", "dask_hpc", "why ours differs")

@@ -310,9 +310,9 @@ def test_a_list_without_jobs_is_empty(name, printed):
 
 @pytest.mark.parametrize("name", READ)
 def test_all_jobs_are_in_one_list_call_and_in_one_cancel_call(name):
-    scheduler = batch.get(name)
-    assert scheduler.cancel_command(["1", "2", "3"])[1:] == ["1", "2", "3"]
-    words = scheduler.list_command(["1", "2", "3"])
+    batch_system = batch.get(name)
+    assert batch_system.cancel_command(["1", "2", "3"])[1:] == ["1", "2", "3"]
+    words = batch_system.list_command(["1", "2", "3"])
     # Grid Engine lists the user's jobs, all of them.
     assert [word for word in words if word.isdigit()] == ([] if name == "sge" else ["1", "2", "3"])
 
@@ -448,10 +448,10 @@ def test_a_command_that_failed_only_since_jobs_are_over_is_told_from_others(name
     ],
 )
 def test_a_batch_systems_version_is_told(name, printed, version):
-    scheduler = batch.get(name)
-    assert scheduler.parse_settings(printed) == {"version": version}
-    assert scheduler.parse_settings("") == {}
-    assert scheduler.settings_command
+    batch_system = batch.get(name)
+    assert batch_system.parse_settings(printed) == {"version": version}
+    assert batch_system.parse_settings("") == {}
+    assert batch_system.settings_command
 
 
 def test_the_capacity_of_a_grid_engine_queue_is_all_of_its_slots():

@@ -11,7 +11,7 @@ import yaml
 
 from hpc_testbed import Testbed, engine_problem
 
-from .github import Runner
+from .fake_runner import Runner
 
 TESTBED = Path(__file__).parents[2] / "hpc-slurm-testbed"
 CI = TESTBED.parent / ".github" / "workflows" / "ci.yml"

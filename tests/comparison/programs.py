@@ -1,6 +1,6 @@
 """The programs of the comparison: one for each row, the same for our classes and for plain ones.
 
-``python scenarios.py ROW [--plain] [name=value …]``, as alice on the login node. What is seen is
+``python programs.py ROW [--plain] [name=value …]``, as alice on the login node. What is seen is
 printed as JSON, a line each: ``{"event": "ready"}`` asks for the fault, which comes from outside.
 With ``--plain`` the class is dask_jobqueue's; the configuration and all arguments are the same.
 """

@@ -81,22 +81,22 @@ def test_walltime_is_read_as_the_batch_system_reads_it(name, text, seconds):
     [(name, text) for name, own in NO_WALLTIMES_OF.items() for text in NO_WALLTIMES + own],
 )
 def test_walltime_that_is_not_read_is_refused_in_one_line_with_the_forms(name, text):
-    scheduler = batch.get(name)
+    batch_system = batch.get(name)
     with pytest.raises(ValueError, match=r"^walltime .*HH:MM") as error:
-        scheduler.parse_walltime(text)
+        batch_system.parse_walltime(text)
     assert repr(text) in str(error.value)
-    assert scheduler.walltime_forms in str(error.value)
+    assert batch_system.walltime_forms in str(error.value)
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("scheduler", batch.BATCH_SYSTEMS.values(), ids=lambda s: s.name)
-def test_the_example_of_a_walltime_is_one_hour(scheduler):
-    if scheduler.walltime_key is None:
-        assert scheduler.walltime_example == scheduler.walltime_forms == ""
+@pytest.mark.parametrize("batch_system", batch.BATCH_SYSTEMS.values(), ids=lambda s: s.name)
+def test_the_example_of_a_walltime_is_one_hour(batch_system):
+    if batch_system.walltime_key is None:
+        assert batch_system.walltime_example == batch_system.walltime_forms == ""
         with pytest.raises(ValueError, match="jobs have none"):
-            scheduler.parse_walltime("01:00:00")
+            batch_system.parse_walltime("01:00:00")
     else:
-        assert scheduler.parse_walltime(scheduler.walltime_example) == 3600
+        assert batch_system.parse_walltime(batch_system.walltime_example) == 3600
 
 
 def test_slurm_list_is_read_with_states_reasons_and_nodes():
@@ -263,18 +263,18 @@ def test_none_describes_that_there_is_nothing_to_ask():
     assert none.list_command(["1"]) == none.cancel_command(["1"]) == []
 
 
-@pytest.mark.parametrize("scheduler", batch.BATCH_SYSTEMS.values(), ids=lambda s: s.name)
-def test_description_names_a_class_and_a_section_that_exist(scheduler):
+@pytest.mark.parametrize("batch_system", batch.BATCH_SYSTEMS.values(), ids=lambda s: s.name)
+def test_description_names_a_class_and_a_section_that_exist(batch_system):
     import dask_hpc
     from dask_hpc.config import files as config_files
 
-    if scheduler.cluster_class is None:
+    if batch_system.cluster_class is None:
         return
-    assert getattr(dask_hpc, scheduler.cluster_class).batch is scheduler
-    keys = config_files.jobqueue_defaults()[scheduler.section]
-    own = {scheduler.account_key, scheduler.queue_key, scheduler.walltime_key} - {None}
-    assert own | {*scheduler.required, *scheduler.unasked} <= keys.keys()
-    assert isinstance(keys["job-extra-directives"], scheduler.directives_type)
+    assert getattr(dask_hpc, batch_system.cluster_class).batch is batch_system
+    keys = config_files.jobqueue_defaults()[batch_system.section]
+    own = {batch_system.account_key, batch_system.queue_key, batch_system.walltime_key} - {None}
+    assert own | {*batch_system.required, *batch_system.unasked} <= keys.keys()
+    assert isinstance(keys["job-extra-directives"], batch_system.directives_type)
     # A key that the description says is not there is not there.
     assert {"account", "project", "queue", "walltime"} & keys.keys() == own
 

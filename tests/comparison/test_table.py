@@ -4,16 +4,16 @@ import json
 
 import pytest
 
-from .cases import CASES
-from .rows import ROWS
-from .table import BEGIN, DATA, END, PAGE, collected, replaced, table
+from .expectations import CASES
+from .render import BEGIN, DATA, END, PAGE, collected, replaced, table
+from .table_text import ROWS
 
 RECORD = json.loads(DATA.read_text())
 
 
 def test_the_page_has_the_table_of_the_record():
     page = PAGE.read_text()
-    assert replaced(page, table(RECORD)) == page, "run `python -m tests.honest.table`"
+    assert replaced(page, table(RECORD)) == page, "run `python -m tests.comparison.render`"
 
 
 def test_every_case_has_a_row_and_every_row_its_cases():

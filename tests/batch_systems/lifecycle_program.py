@@ -46,7 +46,7 @@ def main(name, settings, refused):
         "scheduler-options": {"dashboard_address": ":0"},
         **settings,
     }
-    dask.config.set({"dask-hpc.scheduler": name})
+    dask.config.set({"dask-hpc.batch-system": name})
     dask.config.set({f"jobqueue.{name}.{key}": value for key, value in settings.items()})
     told = {}
     with dask_hpc.get_cluster(python=PYTHON) as cluster, Client(cluster) as client:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .cases import DEATHS, LIMITS
+from .expectations import DEATHS, LIMITS
 
 Results = dict[str, dict]
 

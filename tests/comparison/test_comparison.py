@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from .cases import CASES
-from .table import BUILD
+from .expectations import CASES
+from .render import BUILD
 
 
 def observed(lab, case, side):
-    """Let a case happen, keep what was seen in build/honest, and return it."""
+    """Let a case happen, keep what was seen in build/comparison, and return it."""
     found = CASES[case].observe(lab, side)
     BUILD.mkdir(parents=True, exist_ok=True)
     (BUILD / f"{case}.{side}.json").write_text(json.dumps(found, indent=1) + "\n")

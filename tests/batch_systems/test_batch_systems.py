@@ -98,8 +98,8 @@ def test_a_cluster_lives_on_the_real_batch_system(request, name):
     suite, settings, waiting, ended, refused = SYSTEMS[name]
     asked = json.dumps([arguments for arguments, _ in refused])
     with container(name, suite) as run:
-        life = ["python3", "/opt/tests/life.py", name, json.dumps(settings), asked]
-        printed = run("env", "-C", "/home/alice", "HOME=/home/alice", *life, user="alice")
+        words = ["python3", "/opt/tests/lifecycle_program.py", name, json.dumps(settings), asked]
+        printed = run("env", "-C", "/home/alice", "HOME=/home/alice", *words, user="alice")
     told = json.loads(printed.splitlines()[-1])
     assert told["sum"] == 3
     assert told["running"] == [["running", f"{name}host"]] * 2

@@ -13,14 +13,14 @@ SIDES = ("ours", "plain")
 
 
 class Program:
-    """A program of `scenarios.py` that runs on the login node as alice.
+    """A program of `programs.py` that runs on the login node as alice.
 
     Parameters
     ----------
     lab : Lab
         The project on the testbed.
     scenario : str
-        A function of `scenarios.py`.
+        A function of `programs.py`.
     side : {"ours", "plain"}
         Whose class it uses.
     before : str
@@ -38,13 +38,13 @@ class Program:
     ):
         self.testbed, self.events, self.lines = lab.testbed, [], []
         self.scenario, self.side = scenario, side
-        self.folder = f"{lab.home}/honest"
+        self.folder = f"{lab.home}/comparison"
         self.testbed.put(HERE, self.folder)
         words = [scenario, *(["--plain"] if side == "plain" else [])]
         words += [f"{name}={value}" for name, value in settings.items()]
         command = (
             f"cd {self.folder} && rm -rf said '~' '$SCRATCH' && . ../.venv/bin/activate && "
-            f"{before} && {launcher} python scenarios.py {shlex.join(words)} 2> said"
+            f"{before} && {launcher} python programs.py {shlex.join(words)} 2> said"
         )
         argv = ["docker", "exec", "--user", "alice", "--workdir", lab.home]
         for name, value in {"USER": "alice", "LOGNAME": "alice", "HOME": "/home/alice"}.items():
@@ -289,10 +289,10 @@ def memory(lab, side, scenario):
 
 def one_allocation(lab, side):
     """Scheduler, workers and client in one job; the program ends well, and with exit code 7."""
-    lab.testbed.put(HERE, f"{lab.home}/honest")
+    lab.testbed.put(HERE, f"{lab.home}/comparison")
     found = {}
     for end in (0, 7):
-        program = f"scenarios.py one_allocation end={end}"
+        program = f"programs.py one_allocation end={end}"
         if side == "plain":
             script = f"'#!/bin/bash\\n. ../.venv/bin/activate\\nsrun python {program} --plain\\n'"
             make = f"printf {script}"
@@ -300,13 +300,13 @@ def one_allocation(lab, side):
             make = f"dask hpc run --dry-run --jobs 2 {program}"
         begin = time.monotonic()
         done = lab.shell(
-            f"cd honest && rm -f out err && {make} > job && "
+            f"cd comparison && rm -f out err && {make} > job && "
             f"timeout 120 sbatch --wait --nodes=2 {'--ntasks=5 ' if side == 'plain' else ''}"
             "--time=5 --output=out --error=err job; code=$?; cat out; exit $code",
             check=False,
         )
         events = [json.loads(x) for x in done.stdout.splitlines() if x.startswith('{"event"')]
-        said = lab.shell("cat honest/err", check=False).stdout.splitlines()
+        said = lab.shell("cat comparison/err", check=False).stdout.splitlines()
         found[f"end {end}"] = {
             "right": bool(events) and events[-1]["right"],
             "exit_code": done.returncode,

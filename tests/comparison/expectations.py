@@ -5,8 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from . import driver
-
 Checks = dict[str, Callable[[dict], bool]]
 
 # The ends of a job, and what does them.
