@@ -19,7 +19,7 @@ PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-comparison lint docs clean \
-	bench-asv bench-rounds bench-leftovers bench-faults bench-connections bench-plain bench-start \
+	bench-asv bench-soak bench-leftovers bench-faults bench-connections bench-vs-jobqueue bench-start \
 	testbed-up testbed-scale testbed-shell testbed-status testbed-logs \
 	testbed-chaos testbed-mend testbed-down
 
@@ -65,8 +65,8 @@ test-comparison: .venv/test-ready ## what happens to a cluster, ours and plain d
 	@$(PY) -m pytest tests/comparison $(PYTEST_ARGS)
 	@$(PY) -m tests.comparison.render
 
-bench-rounds: .venv/test-ready ## 100 rounds of create, scale, compute, close: nothing fails, nothing grows
-	@$(PY) benchmarks/rounds.py $(BENCH_ARGS)
+bench-soak: .venv/test-ready ## 100 rounds of create, scale, compute, close: nothing fails, nothing grows
+	@$(PY) benchmarks/soak.py $(BENCH_ARGS)
 
 bench-leftovers: .venv/test-ready ## 200 jobs cancelled at random moments: no process of theirs is left
 	@$(PY) benchmarks/leftovers.py $(BENCH_ARGS)
@@ -77,8 +77,8 @@ bench-faults: .venv/test-ready ## 12 faults, 10 times each, while 500 tasks run 
 bench-connections: .venv/test-ready ## 200 first connections of clients, all cores busy, TLS on and off
 	@$(PY) benchmarks/connections.py $(BENCH_ARGS)
 
-bench-plain: .venv/test-ready ## the headline with our classes and with plain ones, in turns
-	@$(PY) benchmarks/headline_plain.py $(BENCH_ARGS)
+bench-vs-jobqueue: .venv/test-ready ## the headline with our classes and with plain ones, in turns
+	@$(PY) benchmarks/vs_jobqueue.py $(BENCH_ARGS)
 
 bench-start: .venv/test-ready ## how soon workers and first results come; BENCH_ARGS="--against CHECKOUT"
 	@$(PY) benchmarks/start.py $(BENCH_ARGS)

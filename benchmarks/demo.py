@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ANSWERS = REPOSITORY / "hpc-slurm-testbed" / "answers.yaml"
 BUILD = REPOSITORY / "build"
 RESULTS = BUILD / "demo"
-RUNS = ("ladder", "gil")
+RUNS = ("strong-scaling", "gil")
 
 
 def main() -> int:

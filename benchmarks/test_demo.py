@@ -37,7 +37,7 @@ def test_without_an_engine_it_says_so_in_one_line_and_measures_here():
     assert sum("No Slurm here" in line for line in printed.splitlines()) == 1
     for name in ("speedup.png", "speedup.svg", "report.html"):
         assert (RESULTS / name).stat().st_size > 1000
-    (record,) = RESULTS.glob("ladder-*.jsonl")
+    (record,) = RESULTS.glob("strong-scaling-*.jsonl")
     rows = [json.loads(line) for line in record.read_text().splitlines()]
     measured = [row["slots"] for row in rows if row["kind"] == "row" and row["status"] == "ok"]
     assert sorted(measured) == [20] + 2 * [50] + 3 * [100] + 6 * [120]
@@ -60,5 +60,5 @@ def test_ctrl_c_in_the_middle_leaves_nothing_and_keeps_what_was_measured():
             ["docker", *kind, "--quiet", "--filter", mark], capture_output=True, text=True
         )
         assert listing.stdout == ""
-    (record,) = RESULTS.glob("ladder-*.jsonl")
+    (record,) = RESULTS.glob("strong-scaling-*.jsonl")
     assert '"status": "ok"' in record.read_text()

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from . import harness
+
 Checks = dict[str, Callable[[dict], bool]]
 
 # The ends of a job, and what does them.
@@ -63,7 +65,7 @@ def _traceback(found: dict) -> bool:
 
 
 def _simply(scenario: str, **settings) -> Callable:
-    return partial(driver.simply, scenario=scenario, **settings)
+    return partial(harness.simply, scenario=scenario, **settings)
 
 
 def _deaths():
@@ -71,7 +73,7 @@ def _deaths():
         for processes in (1, 2):
 
             def observe(lab, side, fault=fault, processes=processes):
-                return driver.death(lab, side, fault, processes, limit=LIMITS[side].get(fault, 60))
+                return harness.death(lab, side, fault, processes, limit=LIMITS[side].get(fault, 60))
 
             most = NOTICED.get(fault, 20)
             yield Case(
@@ -115,7 +117,7 @@ def _refused(how: str, words: str, quick: bool = True) -> Case:
 def _leaving(how: str, code: int) -> Case:
     return Case(
         how,
-        partial(driver.leaving, how=how),
+        partial(harness.leaving, how=how),
         ours={
             "no job is left": lambda o: o["jobs_left"] == 0,
             "one call cancelled them all": lambda o: o["cancel_calls"] == 1,
@@ -136,7 +138,7 @@ def _leaving(how: str, code: int) -> Case:
 def _killed(name: str, signal: str) -> Case:
     return Case(
         name,
-        partial(driver.killed, with_=signal),
+        partial(harness.killed, with_=signal),
         ours={"no job is left after some seconds": lambda o: o["left_after_8_s"] == 0},
         plain={"jobs are left": lambda o: o["left_after_8_s"] > 0},
     )
@@ -162,7 +164,7 @@ CASES = {
         *_deaths(),
         Case(
             "cancelled",
-            driver.cancelled,
+            harness.cancelled,
             ours={
                 "the results are right": lambda o: o["right"],
                 "the job is not submitted again": lambda o: o["workers"] == 1,
@@ -170,7 +172,7 @@ CASES = {
             },
             plain={"nothing is said": lambda o: not o["told"]},
         ),
-        Case("grow", partial(driver.memory, scenario="grow")),
+        Case("grow", partial(harness.memory, scenario="grow")),
         Case(
             "walltime-scale",
             _simply("walltime", mode="scale"),
@@ -272,7 +274,7 @@ CASES = {
         _killed("sigkill", "KILL"),
         Case(
             "sigkill-all",
-            partial(driver.killed, with_="KILL", watchdog=False),
+            partial(harness.killed, with_="KILL", watchdog=False),
             ours={
                 "dask hpc jobs lists what is left": lambda o: (
                     o["listed"] == o["left_after_8_s"] > 0
@@ -318,7 +320,7 @@ CASES = {
         ),
         Case(
             "misspelt",
-            driver.misspelt,
+            harness.misspelt,
             ours={
                 "the wrong key and the right one are named": lambda o: (
                     _said(r"wall-time.*walltime", o) == 1
@@ -330,7 +332,7 @@ CASES = {
         ),
         Case(
             "one-allocation",
-            driver.one_allocation,
+            harness.one_allocation,
             ours={
                 "the results are right": lambda o: all(part["right"] for part in o.values()),
                 "the exit code is the program's": lambda o: (
@@ -341,7 +343,7 @@ CASES = {
         ),
         Case(
             "memory",
-            partial(driver.memory, scenario="memory"),
+            partial(harness.memory, scenario="memory"),
             ours={
                 "the limit is about 90 % of the job's": lambda o: 0.85 <= o["limit_of_job"] <= 0.92,
                 "all results are there": lambda o: o["finished"] == 24 and not o["lost"],

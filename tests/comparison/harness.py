@@ -297,7 +297,7 @@ def one_allocation(lab, side):
             script = f"'#!/bin/bash\\n. ../.venv/bin/activate\\nsrun python {program} --plain\\n'"
             make = f"printf {script}"
         else:
-            make = f"dask hpc run --dry-run --jobs 2 {program}"
+            make = f"dask hpc run --dry-run --nodes 2 {program}"
         begin = time.monotonic()
         done = lab.shell(
             f"cd comparison && rm -f out err && {make} > job && "

@@ -1,6 +1,6 @@
 """The comparison in docs/reference/dask-jobqueue.md, made from the recorded results.
 
-    python -m tests.comparison.render            # takes build/comparison into docs/data, writes the table
+    python -m tests.comparison.render            # build/comparison into docs/data and the page
     python -m tests.comparison.render --check    # whether the page has the table of docs/data
 
 `pytest tests/comparison` (with the slow ones) leaves the results of all cases, ours and plain, in

@@ -59,7 +59,7 @@ def said(make=SLURMCluster, **arguments) -> list[str]:
         ),
         (
             "dask-hpc: {batch-sytem: slurm}",
-            "dask-hpc.batch-sytem: there is no such key; did you mean",
+            "dask-hpc.batch-sytem: there is no such key; did you",
         ),
         ("jobqeue: {slurm: {cores: 2}}", "jobqeue: nobody reads a section of this name; did you"),
         ("jobqueue: {slurm: {memory: 99MB}}", "jobqueue.slurm.memory: 99MB is too little: give"),

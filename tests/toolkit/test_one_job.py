@@ -21,7 +21,7 @@ def run(lab, tmp_path):
 
 
 def test_the_script_has_the_values_of_the_yaml_for_each_of_several_nodes(run, lab):
-    printed = run("--jobs", "3", "--dry-run", "program.py").output
+    printed = run("--nodes", "3", "--dry-run", "program.py").output
     lines = printed.splitlines()
     assert lines[0] == "#!/usr/bin/env bash"
     for line in ("-p short", "-A lab", "-t 00:10:00", "--cpus-per-task=2", "--mem=1G"):
@@ -43,7 +43,7 @@ def test_directives_of_the_yaml_hold_but_for_those_of_a_job_in_one_piece(run):
         "--no-kill",
     ]
     with dask.config.set({"jobqueue.slurm.job-extra-directives": ours}):
-        lines = run("--jobs", "2", "--dry-run", "program.py").output.splitlines()
+        lines = run("--nodes", "2", "--dry-run", "program.py").output.splitlines()
     asked = [line for line in lines if line.startswith("#SBATCH --") and "mem" not in line]
     assert asked == [
         "#SBATCH --cpus-per-task=2",
@@ -112,7 +112,7 @@ def test_a_profile_sizes_the_nodes_and_is_told_to_the_program(run):
 
 
 def test_it_is_submitted_once_and_its_id_said(run, lab):
-    result = run("--jobs", "2", "program.py")
+    result = run("--nodes", "2", "program.py")
     assert result.stdout == "Submitted batch job 100\n"
     assert "`dask hpc logs 100`" in result.stderr
     assert result.exit_code == 0
@@ -142,7 +142,7 @@ def test_with_another_batch_system_one_line_says_that_it_is_for_slurm(run, batch
     )
 
 
-@pytest.mark.parametrize("arguments", [["--jobs", "0", "program.py"], []])
+@pytest.mark.parametrize("arguments", [["--nodes", "0", "program.py"], []])
 def test_no_program_or_no_nodes_are_refused(run, lab, arguments):
     assert run(*arguments).exit_code == 2
     assert lab.calls("sbatch") == []
@@ -226,10 +226,10 @@ def test_a_program_that_is_not_there(lab, tmp_path, name, line):
 
 def test_our_own_option_after_the_program_is_the_programs_and_that_is_said(lab, tmp_path):
     (tmp_path / "program.py").touch()
-    words = ["run", "--jobs", "2", "program.py", "--dry-run", "--jobs=3", "--other"]
+    words = ["run", "--nodes", "2", "program.py", "--dry-run", "--nodes=3", "--other"]
     done = CliRunner().invoke(main.main, words)
     notes = [line for line in done.output.splitlines() if line.startswith("Note: ")]
-    assert [note.split()[1] for note in notes] == ["--dry-run", "--jobs"]
+    assert [note.split()[1] for note in notes] == ["--dry-run", "--nodes"]
     assert "is for program.py, since it comes after that" in notes[0]
     assert len(lab.calls("sbatch")) == 1
 

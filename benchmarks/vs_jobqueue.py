@@ -1,6 +1,6 @@
 """Are our classes as quick as plain ones? 500 tasks of a second on 120 slots, with each in turns.
 
-    python benchmarks/headline_plain.py [--rounds 5] [--repeats 3]
+    python benchmarks/vs_jobqueue.py [--rounds 5] [--repeats 3]
 
 Each round makes one cluster of dask-jobqueue's own class and one of ours on the testbed, in
 changing order, with the same arguments: four jobs of 30 threads, on nodes that are free again. On

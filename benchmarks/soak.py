@@ -1,6 +1,6 @@
 """Create, scale, use and close clusters in one process; check that nothing fails, stays or grows.
 
-    python benchmarks/rounds.py [--rounds 100] [--plain]
+    python benchmarks/soak.py [--rounds 100] [--plain]
 
 Each round makes a cluster with two jobs on the testbed, runs a map on it and closes it. After each
 round the process is measured: resident memory, threads, open file handles. Exit code 0: no round
@@ -104,7 +104,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--plain", action="store_true", help="dask-jobqueue's own class")
     chosen = parser.parse_args()
-    with project("bench-rounds", chosen.home) as lab:
+    with project("bench-soak", chosen.home) as lab:
         arguments = ["inside", chosen.rounds, *(["--plain"] if chosen.plain else [])]
         printed = lab.python(Path(__file__), *arguments)
     rows = records(printed)
