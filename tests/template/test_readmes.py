@@ -58,8 +58,8 @@ ELSEWHERE = {
     },
     "docs/how-to/one-job.md": {"dask hpc run": "tests/testbed/test_one_job.py: hpc run"},
     "docs/how-to/find-jobs.md": {
-        "$ dask hpc jobs": "tests/toolkit/test_jobs_cli.py: jobs",
-        "$ dask hpc logs": "tests/toolkit/test_jobs_cli.py: logs",
+        "$ dask hpc jobs": "tests/toolkit/test_cli_jobs.py: jobs",
+        "$ dask hpc logs": "tests/toolkit/test_cli_jobs.py: logs",
         "": OUTPUT,
     },
     "docs/tutorial/first-steps.md": {
@@ -76,7 +76,7 @@ ELSEWHERE = {
     "docs/how-to/updates.md": {
         "cruft ": UPDATE,
         "git add .cruft.json": UPDATE,
-        "$ dask hpc --version": "tests/toolkit/test_release.py: --version",
+        "$ dask hpc --version": "tests/toolkit/test_integrity.py: --version",
         "dask-hpc 0": OUTPUT,
         "from https": OUTPUT,
     },

@@ -127,7 +127,7 @@ def test_a_partition_that_is_not_there_is_named(lab, monkeypatch):
 
 
 def test_a_batch_system_that_does_not_answer_is_left_to_the_submission(lab):
-    ClusterBackend().check(10_000)  # no sinfo among the stand-ins
+    ClusterBackend().check(10_000)  # no sinfo among the fakes
 
 
 def test_a_cluster_is_made_in_the_harness_shape_and_keeps_the_labs_settings(lab):

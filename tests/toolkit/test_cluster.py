@@ -1,4 +1,4 @@
-"""The cluster classes, with a stand-in for Slurm's commands: mostly what goes wrong around jobs."""
+"""The cluster classes, with fakes of Slurm's commands: mostly what goes wrong around jobs."""
 
 import asyncio
 import re

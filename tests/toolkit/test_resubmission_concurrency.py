@@ -13,7 +13,7 @@ import dask_hpc.cluster.adaptive
 import dask_hpc.cluster.mixin
 from dask_hpc.resilience.tracking import RestartHistory
 
-from .test_recovery import submissions, until
+from .test_resubmission import submissions, until
 
 
 @pytest.fixture

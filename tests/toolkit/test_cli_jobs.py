@@ -1,4 +1,4 @@
-"""The commands `dask hpc jobs` and `dask hpc logs`, with a stand-in for Slurm's."""
+"""The commands `dask hpc jobs` and `dask hpc logs`, with fakes of Slurm's."""
 
 import json
 import os

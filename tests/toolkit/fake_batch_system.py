@@ -1,8 +1,8 @@
 """Stand-ins for batch systems' commands: they run job scripts as processes of this machine.
 
 They serve the tests of what happens around jobs; no results are measured with them. Each batch
-system is a `Dialect`: how its commands are asked and what they answer, in the shapes of the real
-ones' documentation or source. Run as ``standin.py FOLDER NAME COMMAND ARGUMENTS...``.
+system is a `FakeCommands`: how its commands are asked and what they answer, in the shapes of the
+real ones' documentation or source. Run as ``fake_batch_system.py FOLDER NAME COMMAND ARGUMENTS...``.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from typing import ClassVar
 
 @dataclass
 class Job:
-    """A job as the stand-in knows it; `state` is pending, running, done or cancelled."""
+    """A job as the fake knows it; `state` is pending, running, done or cancelled."""
 
     id: str
     state: str
-    row: str = ""  # what the test wants to be listed, in the dialect's own words
+    row: str = ""  # what the test wants to be listed, in the commands's own words
     began: bool = False
 
 
-class Dialect:
+class FakeCommands:
     """The commands of a batch system.
 
     Attributes
@@ -83,7 +83,7 @@ class Dialect:
         return ""
 
 
-class Slurm(Dialect):
+class Slurm(FakeCommands):
     commands: ClassVar = ("sbatch", "squeue", "scancel")
     variable: ClassVar = "SLURM_JOB_ID"
     rows: ClassVar = {
@@ -114,7 +114,7 @@ class Slurm(Dialect):
         return "".join(f"{job}|{row}\n" for job, row in rows.items())
 
 
-class Pbs(Dialect):
+class Pbs(FakeCommands):
     """OpenPBS 23.06, as it answered in a container."""
 
     commands: ClassVar = ("qsub", "qstat", "qdel")
@@ -144,7 +144,7 @@ class Pbs(Dialect):
         return f"qstat: Unknown Job Id {job}.pbs.site.org"
 
 
-class Sge(Dialect):
+class Sge(FakeCommands):
     """Son of Grid Engine 8.1.9, as it answered in a container."""
 
     commands: ClassVar = ("qsub", "qstat", "qdel")
@@ -171,7 +171,7 @@ class Sge(Dialect):
         return f"<?xml version='1.0'?>\n<job_info><job_info>\n{entries}</job_info></job_info>"
 
 
-class Oar(Dialect):
+class Oar(FakeCommands):
     """OAR 2.5.9, as it answered in a container."""
 
     commands: ClassVar = ("oarsub", "oarstat", "oardel")
@@ -195,7 +195,7 @@ class Oar(Dialect):
         return "".join(f"Job_Id: {job.id}\n{self.row(job)}\n" for job in jobs)
 
 
-class Lsf(Dialect):
+class Lsf(FakeCommands):
     """IBM's reference of bsub and bjobs; AiiDA's tests have bjobs's rows."""
 
     commands: ClassVar = ("bsub", "bjobs", "bkill")
@@ -217,7 +217,7 @@ class Lsf(Dialect):
         return "".join(f"{job.id}|{self.row(job)}\n" for job in jobs)
 
 
-class HTCondor(Dialect):
+class HTCondor(FakeCommands):
     """HTCondor 23.9, as it answered in a container."""
 
     commands: ClassVar = ("condor_submit", "condor_q", "condor_rm")
@@ -245,7 +245,7 @@ class HTCondor(Dialect):
         return "".join(f"{job.id} {self.row(job)}\n" for job in self.known(jobs))
 
 
-DIALECTS = {
+FAKE_COMMANDS = {
     "slurm": Slurm(),
     "pbs": Pbs(),
     "sge": Sge(),
@@ -266,46 +266,46 @@ def look(here: Path, job: str) -> Job:
     return Job(job, state, row.read_text() if row.exists() else "", pid.exists())
 
 
-def submit(here: Path, dialect: Dialect, arguments: list[str]) -> None:
+def submit(here: Path, commands: FakeCommands, arguments: list[str]) -> None:
     with (here / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         job = str(100 + len(list(here.glob("*.script"))))
         script = here / f"{job}.script"
-        script.write_text(dialect.script(arguments))
+        script.write_text(commands.script(arguments))
     if not (here / "hold").exists():
         with (here / f"{job}.log").open("w") as log:
             process = subprocess.Popen(
-                dialect.run(script),
+                commands.run(script),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**os.environ, dialect.variable: job},
+                env={**os.environ, commands.variable: job},
             )
         (here / f"{job}.pid").write_text(str(process.pid))
-    print(dialect.submitted(job))
+    print(commands.submitted(job))
 
 
-def show(here: Path, dialect: Dialect, arguments: list[str]) -> None:
-    asked = dialect.ids(arguments) or [path.stem for path in sorted(here.glob("*.script"))]
+def show(here: Path, commands: FakeCommands, arguments: list[str]) -> None:
+    asked = commands.ids(arguments) or [path.stem for path in sorted(here.glob("*.script"))]
     jobs = [look(here, job) for job in asked]
     if "-x" in arguments:
-        account(here, dialect, arguments)
+        account(here, commands, arguments)
         return
-    print(dialect.listed(jobs), end="")
-    said = [dialect.unknown(job.id) for job in jobs if job not in dialect.known(jobs)]
+    print(commands.listed(jobs), end="")
+    said = [commands.unknown(job.id) for job in jobs if job not in commands.known(jobs)]
     if any(said):
         sys.exit("\n".join(said))
 
 
-def account(here: Path, dialect: Dialect, arguments: list[str]) -> None:
+def account(here: Path, commands: FakeCommands, arguments: list[str]) -> None:
     asked = [path.stem for path in sorted(here.glob("*.script")) if path.stem in arguments]
     jobs = [look(here, job) for job in asked]
-    print(dialect.accounted([job for job in jobs if job not in dialect.known(jobs)]), end="")
+    print(commands.accounted([job for job in jobs if job not in commands.known(jobs)]), end="")
 
 
-def cancel(here: Path, dialect: Dialect, arguments: list[str]) -> None:
-    for job in dialect.ids(arguments):
+def cancel(here: Path, commands: FakeCommands, arguments: list[str]) -> None:
+    for job in commands.ids(arguments):
         (here / f"{job}.cancelled").touch()
         (here / f"{job}.state").unlink(missing_ok=True)
         pid = here / f"{job}.pid"
@@ -315,15 +315,15 @@ def cancel(here: Path, dialect: Dialect, arguments: list[str]) -> None:
 
 
 def main(folder: str, name: str, command: str, *arguments: str) -> None:
-    here, dialect = Path(folder), DIALECTS[name]
+    here, commands = Path(folder), FAKE_COMMANDS[name]
     with (here / "calls").open("a") as calls:
         calls.write(json.dumps([command, *arguments]) + "\n")
     trouble = here / f"{command}.says"
     if trouble.exists():
         sys.exit(trouble.read_text())  # to stderr, exit code 1
-    names = (*dialect.commands, dialect.accounting)
+    names = (*commands.commands, commands.accounting)
     verb = dict(zip(names, (submit, show, cancel, account), strict=True))[command]
-    verb(here, dialect, list(arguments))
+    verb(here, commands, list(arguments))
 
 
 if __name__ == "__main__":

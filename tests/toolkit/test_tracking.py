@@ -17,7 +17,7 @@ from dask_hpc.resilience.tracking import JobKind
 from dask_hpc.resilience.walltime import WalltimeManager
 
 from .conftest import until as until_within
-from .test_recovery import end, submissions
+from .test_resubmission import end, submissions
 
 
 def until(condition, seconds=90):

@@ -1,4 +1,4 @@
-"""Jobs that end unasked, with a stand-in for Slurm's commands: what is told, and what follows."""
+"""Jobs that end unasked, with fakes of Slurm's commands: what is told, and what follows."""
 
 import os
 import signal

@@ -15,7 +15,7 @@ from dask_hpc.batch import JobState, JobStatus
 from dask_hpc.cluster import wait
 from dask_hpc.resilience.resubmission import describe_ends
 
-from .test_recovery import until
+from .test_resubmission import until
 
 
 class Terminal(io.StringIO):

@@ -1,4 +1,4 @@
-"""The poller of the batch system's list, and cancelling; with a stand-in for its commands."""
+"""The poller of the batch system's list, and cancelling; with fakes of its commands."""
 
 import asyncio
 import itertools
