@@ -1,7 +1,7 @@
 """The rows of the comparison in docs/reference/dask-jobqueue.md, in words.
 
 The figures come from the results. What a sentence says without a figure is held by the checks of
-its cases (`cases.py`).
+its cases (`expectations.py`).
 """
 
 import re
@@ -21,7 +21,7 @@ class Row:
     ----------
     situation : str
     cases : tuple of str
-        Those of `cases.py` that show it.
+        Those of `expectations.py` that show it.
     issues : str
         Where upstream knows of it: issues of dask-jobqueue, others with the repository's name.
     plain, ours : callable
@@ -81,7 +81,7 @@ ROWS = [
             f"{_range(r, 'back', QUICK_DEATHS)}"
         ),
         "only the batch system knows what became of a job; distributed sees only workers",
-        "`recovery.py`, if `SpecCluster` learns to replace jobs",
+        "`resilience/resubmission.py`, if `SpecCluster` learns to replace jobs",
     ),
     Row(
         "a node falls silent: no connection is closed",
@@ -159,7 +159,7 @@ ROWS = [
             **r["adapt"]
         ),
         "ours counts in jobs, and moves results before a job ends",
-        "`adaptive.py`",
+        "`cluster/adaptive.py`",
     ),
     Row(
         "`sbatch` refuses a job, or is missing",
@@ -228,7 +228,7 @@ ROWS = [
         lambda r: "the program ends with exit code 0, and `except KeyboardInterrupt` never runs",
         lambda r: "KeyboardInterrupt, exit code 130, no job is left",
         "importing dask-jobqueue replaces Python's signal handler, which ours restores",
-        "`_jobqueue.py` (fixed on dask-jobqueue's main)",
+        "`_compat/jobqueue_import.py` (fixed on dask-jobqueue's main)",
     ),
     Row(
         "the process gets SIGTERM, or is killed with -9",
@@ -259,7 +259,7 @@ ROWS = [
         lambda r: f"`{r['thread']['thread']['error']}: {r['thread']['thread']['said']}`",
         lambda r: "works, and the signal handlers stay as they were",
         "only the main thread may set a signal handler",
-        "`_jobqueue.py` (fixed on dask-jobqueue's main)",
+        "`_compat/jobqueue_import.py` (fixed on dask-jobqueue's main)",
     ),
     Row(
         "nothing to do for the idle timeout",

@@ -1,8 +1,9 @@
-"""Stand-ins for batch systems' commands: they run job scripts as processes of this machine.
+"""Fakes of batch systems' commands: they run job scripts as processes of this machine.
 
 They serve the tests of what happens around jobs; no results are measured with them. Each batch
 system is a `FakeCommands`: how its commands are asked and what they answer, in the shapes of the
-real ones' documentation or source. Run as ``fake_batch_system.py FOLDER NAME COMMAND ARGUMENTS...``.
+real ones' documentation or source. Run as
+``fake_batch_system.py FOLDER NAME COMMAND ARGUMENTS...``.
 """
 
 from __future__ import annotations
