@@ -177,7 +177,7 @@ def test_all_outputs_of_a_shuffle_wait_for_a_barrier_whose_key_begins_so():
 
 
 def test_a_task_that_may_run_on_others_is_forgotten_where_its_worker_is_gone():
-    # _compat.unrunnable_tasks.restart_unrunnable makes up for it, and can go where this fails: upstream has mended it.
+    # _compat.unrunnable_tasks makes up for it, and can go where this fails: upstream has fixed it.
     async def forgotten():
         async with (
             distributed.Scheduler(port=0, dashboard_address=":0") as scheduler,
