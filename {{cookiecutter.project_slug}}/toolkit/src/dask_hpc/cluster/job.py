@@ -93,7 +93,7 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
 
     async def start(self) -> None:
         owner = self._cluster()
-        with owner._guard.record_submission() as self._answer:
+        with owner.watchdog.record_submission() as self._answer:
             try:
                 await self._start_elsewhere(owner.recovery.nodes)
             except (RuntimeError, ValueError, OSError) as error:
@@ -101,7 +101,7 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
                 self.status = Status.failed
                 # Without what came before: it says no more, in seventy lines.
                 raise submit_error(owner.batch, error) from None
-            owner._note_submitted(self.name, self.job_id)
+            owner.note_submitted(self.name, self.job_id)
 
     async def _start_elsewhere(self, nodes: NodeHealth) -> None:
         """Submit the job, away from the bad nodes if that is possible."""
@@ -124,7 +124,7 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
     async def close(self) -> None:
         owner = self._owner()
         if self.job_id and owner is not None:
-            await owner._canceller.cancel(self.job_id)
+            await owner.canceller.cancel(self.job_id)
         # dask-jobqueue leaves this step out: the job would stay "running" for ever.
         await ProcessInterface.close(self)
 
