@@ -30,7 +30,7 @@ def run(jobs, config_name, dry_run, program, arguments):
     For where the login node must stay free: in that job get_cluster() has the job's own nodes, and
     Dask's scheduler is on the first. The program's exit code is the job's.
     """
-    from ..allocation import submit
+    from ..allocation import job_script, submit
 
     submit.check_program(program)
     ours = {name for option in click.get_current_context().command.params for name in option.opts}
@@ -41,7 +41,7 @@ def run(jobs, config_name, dry_run, program, arguments):
                 "for `dask hpc run`.",
                 err=True,
             )
-    text = submit.script([program, *arguments], jobs, config_name)
+    text = job_script.script([program, *arguments], jobs, config_name)
     if dry_run:
         click.echo(text, nl=False)
         return

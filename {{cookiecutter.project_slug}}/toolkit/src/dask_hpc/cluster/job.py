@@ -9,12 +9,11 @@ import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from dask.utils import format_bytes
 from distributed.core import Status
 from distributed.deploy.spec import ProcessInterface
 
 from ..batch import commands
-from ..config import memory_limit as config_memory_limit
+from ..config.memory_limit import worker_memory_limit
 from ..config.profiles import FromSettings
 from .job_script import WaitsForWorker
 from .submit_errors import NoJobIdError, submit_error
@@ -49,10 +48,7 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
     def worker_process_memory(self) -> str:
         if self._memory_limit is not None:
             return self._memory_limit
-        limit = (
-            config_memory_limit.WORKER_MEMORY_FRACTION_ * self.worker_memory / self.worker_processes
-        )
-        return format_bytes(limit).replace(" ", "")
+        return worker_memory_limit(self.worker_memory, self.worker_processes)
 
     async def _call(self, cmd: Sequence[str], *, shell: bool = False, **_: Any) -> str:
         # dask-jobqueue runs every command through this; here that is the submission. Ours outlives
