@@ -10,7 +10,7 @@ import dask
 import pytest
 from click.testing import CliRunner
 
-from dask_hpc.allocation import submit
+from dask_hpc.allocation import job_script, submit
 from dask_hpc.cli import main
 
 
@@ -156,7 +156,7 @@ def test_making_the_script_starts_nothing(lab, monkeypatch):
         raise AssertionError("a scheduler on the login node")
 
     monkeypatch.setattr(distributed.Scheduler, "__init__", started)
-    assert "program.py" in submit.script(["program.py"], 2)
+    assert "program.py" in job_script.script(["program.py"], 2)
 
 
 @pytest.mark.parametrize(

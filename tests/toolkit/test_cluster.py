@@ -104,7 +104,7 @@ def test_refusal_that_nobody_was_told_is_raised_at_the_next_scale_which_then_tri
 ):
     lab.says("sbatch", REFUSAL)
     cluster.scale(jobs=2)
-    until(lambda: cluster._refusal is not None)
+    until(lambda: cluster.submit_errors.last is not None)
     with pytest.raises(dask_hpc.SubmitError, match="Invalid account"):
         cluster.scale(jobs=2)
     lab.says("sbatch", None)
@@ -336,7 +336,7 @@ def test_after_adapt_is_stopped_scaling_is_by_hand_again(lab, cluster):
     cluster.adapt(maximum_jobs=1).stop()
     lab.says("sbatch", REFUSAL)
     cluster.scale(jobs=1)
-    until(lambda: cluster.refusal)
+    until(lambda: cluster.submit_errors.last)
     with pytest.raises(dask_hpc.SubmitError, match="Invalid account"):
         cluster.scale(jobs=1)
 

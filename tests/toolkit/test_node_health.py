@@ -10,7 +10,7 @@ from dask.distributed import Client, KilledWorker, get_worker, wait
 
 import dask_hpc
 from dask_hpc.batch import BATCH_SYSTEMS
-from dask_hpc.resilience import node_health, resubmission
+from dask_hpc.resilience import node_health, worker_loss
 from dask_hpc.resilience.node_health import NodeHealth
 
 from .conftest import until
@@ -305,7 +305,7 @@ def test_a_job_whose_workers_die_stays_where_there_is_nothing_to_compare_it_with
 
 
 def test_the_node_of_a_job_whose_workers_are_lost_is_left_out(lab, cluster, monkeypatch):
-    monkeypatch.setattr(resubmission, "LOST_AFTER_S", 1.0)
+    monkeypatch.setattr(worker_loss, "LOST_AFTER_S", 1.0)
     on_two_nodes(lab, cluster)
     os.killpg(int((lab.folder / "100.pid").read_text()), signal.SIGKILL)
     until(lambda: "102" in cluster.job_ids)
@@ -315,7 +315,7 @@ def test_the_node_of_a_job_whose_workers_are_lost_is_left_out(lab, cluster, monk
 @pytest.fixture
 def beside(held, monkeypatch):
     """Two jobs that wait, as if workers of others were there on other nodes."""
-    monkeypatch.setattr(held.recovery, "_has_workers_elsewhere", bool)
+    monkeypatch.setattr(held.recovery.evictor, "has_workers_elsewhere", bool)
     return held
 
 
@@ -363,7 +363,7 @@ def test_a_user_who_wants_certain_nodes_gets_them(lab, monkeypatch):
         cluster.scale(jobs=1)
         until(lambda: cluster.job_ids == ["100"])
         cluster.recovery._connected = True
-        monkeypatch.setattr(cluster.recovery, "_has_workers_elsewhere", bool)
+        monkeypatch.setattr(cluster.recovery.evictor, "has_workers_elsewhere", bool)
         lab.state("100", "FAILED", "NonZeroExitCode", "bad")
         until(lambda: "101" in cluster.job_ids)
         assert cluster.recovery.said[0].endswith("It is submitted again in 1 s (1 of 5).")

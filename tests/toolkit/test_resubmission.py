@@ -11,7 +11,7 @@ from dask.distributed import Client
 
 import dask_hpc
 from dask_hpc.batch import JobState
-from dask_hpc.resilience import resubmission
+from dask_hpc.resilience import replacements, resubmission, worker_loss
 
 from . import conftest
 
@@ -185,7 +185,7 @@ def test_a_job_put_back_into_the_queue_by_slurm_is_left_to_it(lab, cluster):
 def test_a_job_whose_workers_are_lost_is_given_up_although_slurm_takes_it_for_running(
     lab, cluster, monkeypatch
 ):
-    monkeypatch.setattr(resubmission, "LOST_AFTER_S", 1.0)
+    monkeypatch.setattr(worker_loss, "LOST_AFTER_S", 1.0)
     cluster.scale(jobs=1)
     cluster.wait_for_workers(2, timeout=90)
     end(lab, "100", "RUNNING", "None")
@@ -214,7 +214,7 @@ def test_a_silent_worker_is_given_up_early_only_if_its_node_does_not_answer(
 ):
     cluster.scale(jobs=1)
     cluster.wait_for_workers(2, timeout=90)
-    monkeypatch.setattr(resubmission, "unanswered", lambda *_: 60.0 if cut else 0.1)
+    monkeypatch.setattr(worker_loss, "unanswered", lambda *_: 60.0 if cut else 0.1)
     with dask.config.set({"distributed.comm.timeouts.tcp": "1s"}):
         os.killpg(int((lab.folder / "100.pid").read_text()), signal.SIGSTOP)
         if cut:
@@ -370,5 +370,5 @@ def test_states_that_say_nothing_new_are_those_of_the_vocabulary():
 
 
 def test_the_pause_before_a_job_is_submitted_again_has_a_bound():
-    pauses = [resubmission.Resubmitter._pause(failures) for failures in (1, 2, 3, 7, 2000)]
+    pauses = [replacements.backoff(failures) for failures in (1, 2, 3, 7, 2000)]
     assert pauses == [1.0, 2.0, 4.0, 60.0, 60.0]

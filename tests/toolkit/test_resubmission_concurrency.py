@@ -10,7 +10,7 @@ from dask.distributed import Client, KilledWorker
 
 import dask_hpc
 import dask_hpc.cluster.adaptive
-import dask_hpc.cluster.mixin
+import dask_hpc.cluster.departures
 from dask_hpc.resilience.tracking import RestartHistory
 
 from .test_resubmission import submissions, until
@@ -55,7 +55,7 @@ def slowly(retire, seconds):
 def test_a_cluster_that_closes_while_a_job_is_submitted_again_cancels_that_one_too(lab, held, slow):
     slow("sbatch", before=3)
     lab.state("100", "NODE_FAIL", "NodeDown", "node1")
-    until(lambda: held.recovery.submitting)
+    until(lambda: held.recovery.replacements.is_submitting)
     time.sleep(0.3)
     held.close(timeout=30)
     assert held.status.name == "closed"
@@ -94,17 +94,16 @@ def test_two_that_return_at_once_keep_their_own_histories(lab, held, slow):
         held.worker_spec.clear()
         for name in list(held.workers):
             await held.workers.pop(name).close()
-        recovery = held.recovery
-        recovery._returning += 2
-        recovery._spawn(recovery._resubmit(0.1, [RestartHistory(1)]))
-        recovery._spawn(recovery._resubmit(0.8, [RestartHistory(1)]))
+        replacements = held.recovery.replacements
+        replacements.schedule(0.1, [RestartHistory(1)])
+        replacements.schedule(0.8, [RestartHistory(1)])
 
     held.sync(both)
     time.sleep(2)
     lab.says("sbatch", None)
     until(lambda: len(held.job_ids) == 2)
     time.sleep(4)
-    assert len(held.job_ids) == len(held.worker_spec) == held._target_jobs == 2
+    assert len(held.job_ids) == len(held.worker_spec) == held.target_jobs == 2
     assert all(member.history.failures >= 1 for member in held.recovery.members)
 
 
@@ -128,7 +127,7 @@ def test_a_slow_cancel_at_close_is_nobody_elses(lab, held, slow):
 
 def test_a_scale_that_nobody_waits_for_any_more_breaks_nothing(lab, monkeypatch):
     monkeypatch.setattr(
-        dask_hpc.cluster.mixin, "retire", slowly(dask_hpc.cluster.mixin.retire, [3])
+        dask_hpc.cluster.departures, "retire", slowly(dask_hpc.cluster.departures.retire, [3])
     )
 
     async def main():
@@ -149,8 +148,8 @@ def test_scaling_down_again_while_results_still_move_loses_none(cluster, monkeyp
     cluster.wait_for_workers(6, 90)
     with Client(cluster) as client:
         kept = client.scatter(list(range(60)), broadcast=False)
-        retire = slowly(dask_hpc.cluster.mixin.retire, [2])
-        monkeypatch.setattr(dask_hpc.cluster.mixin, "retire", retire)
+        retire = slowly(dask_hpc.cluster.departures.retire, [2])
+        monkeypatch.setattr(dask_hpc.cluster.departures, "retire", retire)
         cluster.scale(jobs=2)
         time.sleep(0.7)
         cluster.scale(jobs=1)

@@ -12,7 +12,7 @@ from dask.distributed import Client, Worker, fire_and_forget, get_worker
 
 import dask_hpc
 from dask_hpc import batch as batch_systems
-from dask_hpc.resilience import resubmission, tracking
+from dask_hpc.resilience import tracking, worker_loss
 from dask_hpc.resilience.tracking import JobKind
 from dask_hpc.resilience.walltime import WalltimeManager
 
@@ -97,7 +97,7 @@ def removals(cluster):
 
 
 def test_a_job_with_workers_of_own_names_that_are_gone_is_given_up(lab, cluster_of, monkeypatch):
-    monkeypatch.setattr(resubmission, "LOST_AFTER_S", 1.0)
+    monkeypatch.setattr(worker_loss, "LOST_AFTER_S", 1.0)
     cluster = cluster_of(*OWN)
     cluster.scale(jobs=1)
     cluster.wait_for_workers(1, timeout=60)
@@ -314,7 +314,7 @@ def worker_under_a_nanny(client):
 def test_a_job_whose_nanny_starts_its_worker_slowly_is_left_alone(
     lab, cluster_of, monkeypatch, slow, how
 ):
-    monkeypatch.setattr(resubmission, "LOST_AFTER_S", 1.0)
+    monkeypatch.setattr(worker_loss, "LOST_AFTER_S", 1.0)
     cluster = cluster_of(slow.preload, nanny=True)
     cluster.scale(jobs=1)
     cluster.wait_for_workers(1, timeout=60)
@@ -334,8 +334,8 @@ def test_a_job_whose_nanny_starts_its_worker_slowly_is_left_alone(
 def test_a_nanny_whose_worker_never_comes_back_loses_its_job_in_the_end(
     lab, cluster_of, monkeypatch, slow
 ):
-    monkeypatch.setattr(resubmission, "LOST_AFTER_S", 0.5)
-    monkeypatch.setattr(resubmission, "CLIENT_RESTART_GRACE_S", 2.0)
+    monkeypatch.setattr(worker_loss, "LOST_AFTER_S", 0.5)
+    monkeypatch.setattr(worker_loss, "CLIENT_RESTART_GRACE_S", 2.0)
     cluster = cluster_of(slow.preload, nanny=True)
     cluster.scale(jobs=1)
     cluster.wait_for_workers(1, timeout=60)

@@ -11,9 +11,8 @@ from distributed.deploy.cluster import Cluster
 import dask_hpc
 from dask_hpc import batch
 from dask_hpc._output.status_line import StatusLine
-from dask_hpc.batch import JobState, JobStatus
+from dask_hpc.batch import JobState, JobStatus, describe
 from dask_hpc.cluster import wait
-from dask_hpc.resilience.resubmission import describe_ends
 
 from .test_resubmission import until
 
@@ -155,7 +154,7 @@ def test_the_nodes_of_few_jobs_that_end_for_one_reason_are_named():
         JobStatus("8", JobState.FAILED, "NonZeroExitCode", "node2"),
         JobStatus("9", JobState.PREEMPTED, "", "node3"),
     ]
-    assert describe_ends(batch.get("slurm"), ended) == (
+    assert describe.describe_ends(batch.get("slurm"), ended) == (
         "job 7 ended on node1, failed: its command failed (NonZeroExitCode); "
         "job 8 ended on node2, failed: its command failed (NonZeroExitCode); "
         "job 9 ended on node3, preempted"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections.abc import Iterable
 
 from .._output.formatting import format_job_ids
 from . import BatchSystem, JobState, JobStatus
+
+# Nodes that are named where jobs ended for one reason.
+MAX_NAMED_NODES = 2
 
 
 def describe(batch_system: BatchSystem, jobs: Iterable[JobStatus]) -> str:
@@ -37,3 +42,14 @@ def describe_one(batch_system: BatchSystem, status: JobStatus) -> str:
     if status.state is JobState.GONE:
         return "over and no longer listed"
     return f"ended{on}, {status.state}" + (f": {why}" if why else "")
+
+
+def describe_ends(scheduler: BatchSystem, ended: Iterable[JobStatus]) -> str:
+    """Describe ended jobs, in one phrase for jobs of many nodes that ended for one reason."""
+    groups: dict[tuple[JobState, str], list[JobStatus]] = {}
+    for status in ended:
+        groups.setdefault((status.state, status.reason), []).append(status)
+    for group in groups.values():
+        if len({status.node for status in group}) > MAX_NAMED_NODES:
+            group[:] = [dataclasses.replace(status, node="") for status in group]
+    return describe(scheduler, itertools.chain.from_iterable(groups.values()))

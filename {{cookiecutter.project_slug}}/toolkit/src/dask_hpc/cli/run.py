@@ -31,7 +31,7 @@ def run(nodes, config_name, dry_run, program, arguments):
     For where the login node must stay free: in that job get_cluster() has the job's own nodes, and
     Dask's scheduler is on the first. The program's exit code is the job's.
     """
-    from ..allocation import submit
+    from ..allocation import job_script, submit
 
     submit.check_program(program)
     ours = {name for option in click.get_current_context().command.params for name in option.opts}
@@ -42,7 +42,7 @@ def run(nodes, config_name, dry_run, program, arguments):
                 "for `dask hpc run`.",
                 err=True,
             )
-    text = submit.script([program, *arguments], nodes, config_name)
+    text = job_script.script([program, *arguments], nodes, config_name)
     if dry_run:
         click.echo(text, nl=False)
         return
