@@ -87,7 +87,7 @@ def test_without_docker_their_test_is_skipped_and_the_reason_is_seen(installed):
     done = installed.run("pytest", DOCKER_HOST=NOWHERE)
     assert done.returncode == 0, done.stdout
     assert "1 skipped" in done.stdout
-    (line,) = re.findall("hpc-slurm-testbed was not used: .*", done.stdout)
+    (line,) = re.findall("hpc-testbed was not used: .*", done.stdout)
     assert f"no Docker engine answers at DOCKER_HOST={NOWHERE}" in line
 
 
@@ -293,7 +293,7 @@ def test_a_dockerfile_of_theirs_adds_packages(installed, engine):
 @pytest.mark.full
 @pytest.mark.testbed
 def test_files_that_only_their_owner_can_read_make_an_image_that_works(installed, engine):
-    image = f"hpc-slurm-testbed-{installed.workspace.parent.name}"  # none of those in use
+    image = f"hpc-testbed-{installed.workspace.parent.name}"  # none of those in use
     carried = "import hpc_testbed.compose as c; print(c.FOLDER.parent)"
     installed.run(f'chmod -R go= "$(python -c "{carried}")"')  # as umask 077 leaves them
     try:

@@ -42,7 +42,7 @@ class ComposeProject:
     def __init__(self, name: str, suite: str, target: str, dockerfile: Path | None = None):
         self.name = name
         # Two checkouts that differ can be told apart by it: each builds its own.
-        self.repository = os.environ.get("TESTBED_IMAGE") or "hpc-slurm-testbed"
+        self.repository = os.environ.get("TESTBED_IMAGE") or "hpc-testbed"
         self.environment = {
             "TESTBED_IMAGE": self.repository,
             "TESTBED_SUITE": suite,
@@ -76,7 +76,7 @@ class ComposeProject:
         if not COMPOSE_FILE.is_file():
             raise TestbedError(
                 f"what the image is made of is not installed ({COMPOSE_FILE} is missing): "
-                "install hpc-slurm-testbed again, from a checkout or its repository's address"
+                "install hpc-testbed again, from a checkout or its repository's address"
             )
         self._build(self.base, self._arguments("build"), [BUILT])
         if self.dockerfile:

@@ -30,7 +30,7 @@ _PROBLEM = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("hpc-slurm-testbed")
+    group = parser.getgroup("hpc-testbed")
     group.addoption(
         "--require-testbed", action="store_true", help="fail where the testbed cannot be used"
     )
@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     problem = terminalreporter.config.stash.get(_PROBLEM, None)
     if problem:  # seen without -rs, too
-        terminalreporter.write_line(f"hpc-slurm-testbed was not used: {problem}")
+        terminalreporter.write_line(f"hpc-testbed was not used: {problem}")
 
 
 @pytest.fixture(scope="session")
