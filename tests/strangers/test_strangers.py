@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hpc_testbed import Testbed, engine_problem
+from hpc_testbed import Testbed, docker_problem
 
 from .github import Runner
 
@@ -139,9 +139,9 @@ def test_a_wrong_command_line_is_one_line(installed, arguments, words):
 
 def test_two_checkouts_of_theirs_and_two_workers_have_testbeds_of_their_own(installed):
     (installed.workspace / "conftest.py").write_text(
-        "from hpc_testbed.pytest_plugin import _of_session\n"
+        "from hpc_testbed.pytest_plugin import _session_testbed\n"
         "def pytest_report_header(config):\n"
-        "    return f'name={_of_session(config).name}'\n"
+        "    return f'name={_session_testbed(config).name}'\n"
     )
     other = installed.workspace.parent / "other"
     subprocess.run(["cp", "-r", installed.workspace, other], check=True)
@@ -175,8 +175,8 @@ def test_a_python_that_cannot_be_installed_into_is_an_error_that_says_what_to_do
 
 @pytest.fixture
 def engine():
-    if engine_problem():
-        pytest.skip(engine_problem())
+    if docker_problem():
+        pytest.skip(docker_problem())
 
 
 @pytest.mark.testbed
@@ -209,7 +209,7 @@ def test_the_three_lines_of_the_readme(stranger, engine):
         (stranger.workspace / "test_refused.py").unlink(missing_ok=True)
         ended = stranger.run(at_the_end["run"])
     assert ended.returncode == 0, ended.stderr
-    assert testbed.left() == []
+    assert testbed.leftover_resources() == []
 
 
 @pytest.mark.testbed

@@ -229,4 +229,4 @@ def test_users_cannot_end_a_nodes_daemon(testbed):
         timeout=120,
     )
     assert pids(testbed) == before
-    assert testbed.problems() == []
+    assert testbed.status_problems() == []

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from hpc_testbed.engine import TestbedError, docker
-from hpc_testbed.phases import timestamp
+from hpc_testbed.docker_engine import TestbedError, docker
+from hpc_testbed.startup_timing import timestamp
 
 _PACKAGE = Path(__file__).resolve().parent
 # In a checkout hpc-slurm-testbed/; a wheel carries a copy of what the image is made of.
@@ -22,7 +22,7 @@ BUILT = "login1"  # the service that says how the image is built
 SITE = ("mariadb", "slurmdbd", "slurmctld", "login1", "login2")  # services beside the nodes
 MAX_NODES = 64  # MaxNodeCount in slurm.conf
 LABEL = "com.docker.compose"
-PARTS = ("service", "container-number")  # of a container's name, as labels
+_NAME_LABELS = ("service", "container-number")  # of a container's name, as labels
 _NODE = re.compile(r"node-(\d+)")  # each node is a service of its own
 
 
@@ -145,7 +145,7 @@ class ComposeProject:
             docker("rm", "--force", container)
         self("down", "--volumes", "--remove-orphans", "--timeout", "1", nodes=0)
 
-    def left(self) -> list[str]:
+    def leftover_resources(self) -> list[str]:
         """Return what there is of the project: ``["network hpc-testbed_data", …]``."""
         listings = {
             "container": ["ps", "--all", "--format", "{{.Names}}"],
@@ -191,7 +191,7 @@ class ComposeProject:
         ids : bool
             Use the containers' ids instead of their names.
         """
-        names = "-".join(f'{{{{.Label "{LABEL}.{part}"}}}}' for part in PARTS)
+        names = "-".join(f'{{{{.Label "{LABEL}.{part}"}}}}' for part in _NAME_LABELS)
         form = f"{'{{.ID}}' if ids else names} {{{{.State}}}}"
         listing = docker("ps", "--all", "--filter", self._filter(), "--format", form).stdout
         pairs = [line.rpartition(" ") for line in listing.splitlines()]
@@ -202,7 +202,7 @@ class ComposeProject:
         ids = docker("ps", "--all", "--quiet", "--filter", self._filter()).stdout.split()
         if not ids:
             return {}
-        names = "-".join(f'{{{{index .Config.Labels "{LABEL}.{part}"}}}}' for part in PARTS)
+        names = "-".join(f'{{{{index .Config.Labels "{LABEL}.{part}"}}}}' for part in _NAME_LABELS)
         told = docker("inspect", "--format", f"{names} {{{{.Created}}}}", *ids).stdout
         return {
             _part(name): timestamp(moment)

@@ -4,8 +4,8 @@
 ...     ...                                             # Slurm notices after SlurmdTimeout, 10 s
 
 Each fault is a `Fault` in `FAULTS`: what it does, what Slurm shows and after how long, and how it
-is done. `mend` knows nothing of what was done: it looks at every container and every node and puts
-right whatever is wrong, so that it also mends after a crash, or what somebody did by hand.
+is done. `repair` does not undo a particular fault: it looks at every container and every node and
+puts right whatever is wrong, after a crash, too, or what somebody did by hand.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from hpc_testbed.engine import TestbedError, docker, verb
+from hpc_testbed.docker_engine import TestbedError, command_hint, docker
 
 if TYPE_CHECKING:
     from hpc_testbed.testbed import Testbed
 
     Inject: TypeAlias = Callable[[Testbed, str], None]
 
-# The name of jobs that a fault submits: `mend` cancels them.
+# The name of jobs that a fault submits: `repair` cancels them.
 JOB_NAME = "testbed-fault"
 REASON = "testbed fault"  # what Slurm shows of a node that an "administrator" took out
 # What a short memory leaves a node: slurmd and a small job fit. Docker knows no way back to "no
-# limit", so mending gives it more than any machine has.
-LITTLE, PLENTY = "256m", "1t"
+# limit", so repair gives it more than any machine has.
+LOW_MEMORY, UNLIMITED_MEMORY = "256m", "1t"
 
 
 @dataclass(frozen=True)
@@ -41,21 +41,21 @@ class Fault:
     ----------
     name : str
         As in ``testbed.fault(name)``.
-    does : str
+    description : str
         What is done, for people.
-    shows : str
+    symptom : str
         What Slurm then shows, and after how long.
     inject : callable
         Injects it, given the testbed and the name of a node.
-    of_node : bool
+    targets_node : bool
         Whether it happens to a node, or to the whole site.
     """
 
     name: str
-    does: str
-    shows: str
+    description: str
+    symptom: str
     inject: Inject
-    of_node: bool = True
+    targets_node: bool = True
 
 
 # --- to a node ----------------------------------------------------------------------------------
@@ -129,7 +129,9 @@ def _skew_clock(testbed: Testbed, node: str) -> None:
 
 
 def _shorten_memory(testbed: Testbed, node: str) -> None:
-    docker("update", f"--memory={LITTLE}", f"--memory-swap={LITTLE}", testbed.container(node))
+    docker(
+        "update", f"--memory={LOW_MEMORY}", f"--memory-swap={LOW_MEMORY}", testbed.container(node)
+    )
 
 
 # --- to the site --------------------------------------------------------------------------------
@@ -218,7 +220,7 @@ FAULTS = {
         ),
         Fault(
             "exhaust-memory",
-            f"leaves the node {LITTLE[:-1]} MiB: the kernel kills what grows beyond",
+            f"leaves the node {LOW_MEMORY[:-1]} MiB: the kernel kills what grows beyond",
             "jobs FAILED, exit code 0:9 or 9:0 (OUT_OF_MEMORY where Slurm has cgroups)",
             _shorten_memory,
         ),
@@ -239,35 +241,35 @@ FAULTS = {
             "restarts the controller, which keeps its state",
             "commands fail for some seconds; jobs go on, and the queue is as before",
             _restart_slurmctld,
-            of_node=False,
+            targets_node=False,
         ),
         Fault(
             "stop-slurmctld",
             "stops the controller",
             "all commands fail after a while; running jobs go on and end",
             _stop("slurmctld"),
-            of_node=False,
+            targets_node=False,
         ),
         Fault(
             "stop-slurmdbd",
             "stops the accounting daemon",
             "sacct fails; sbatch works, and jobs are accounted for later",
             _stop("slurmdbd"),
-            of_node=False,
+            targets_node=False,
         ),
         Fault(
             "stop-mariadb",
             "stops the accounting database",
             "sacct fails or hangs; sbatch works, and jobs are accounted for later",
             _stop("mariadb"),
-            of_node=False,
+            targets_node=False,
         ),
         Fault(
             "fill-scratch",
             "fills /scratch, which login and nodes share, to the last byte",
             "nothing of its own: what jobs write there is lost, those that check it fail",
             _fill_scratch,
-            of_node=False,
+            targets_node=False,
         ),
     ]
 }
@@ -291,7 +293,7 @@ def inject(testbed: Testbed, name: str, node: str = "node1") -> Fault:
     """
     if name not in FAULTS:
         raise TestbedError(f"no fault is called {name!r}; there are: {', '.join(FAULTS)}")
-    if FAULTS[name].of_node:
+    if FAULTS[name].targets_node:
         if not re.fullmatch(r"node\d+", node):
             raise TestbedError(f"{node!r} is not a node: {', '.join(testbed.node_names())}")
         testbed.container(node)  # it is there, or an error says so
@@ -301,20 +303,20 @@ def inject(testbed: Testbed, name: str, node: str = "node1") -> Fault:
 
 @contextlib.contextmanager
 def injected(testbed: Testbed, name: str, node: str = "node1") -> Iterator[Fault]:
-    """Inject one fault into a testbed, and mend everything at the end of the block.
+    """Inject one fault into a testbed, and repair everything at the end of the block.
 
     Raises
     ------
     TestbedError
-        As by `inject` and `mend`.
+        As by `inject` and `repair`.
     """
     try:
         yield inject(testbed, name, node)
     finally:
-        mend(testbed)
+        repair(testbed)
 
 
-def mend(testbed: Testbed, timeout: float = 90) -> None:
+def repair(testbed: Testbed, timeout: float = 90) -> None:
     """Put right whatever is wrong; return when every node is in service again.
 
     Jobs of the faults themselves are cancelled; others are left alone.
@@ -341,7 +343,7 @@ def mend(testbed: Testbed, timeout: float = 90) -> None:
     testbed.run("rm -f /scratch/full", user="root")
     testbed.run(f"scancel --quiet --name={JOB_NAME}", user="root")
     deadline = time.monotonic() + timeout
-    while wrong := problems(testbed) + _accounting(testbed):
+    while wrong := status_problems(testbed) + _accounting(testbed):
         _start_containers(testbed)  # slurmdbd ends when its database does not answer
         for node, state in _not_in_service(testbed).items():
             if state.rstrip("*") in ("down", "drain", "drng", "fail"):
@@ -349,18 +351,18 @@ def mend(testbed: Testbed, timeout: float = 90) -> None:
                 testbed.run(update, user="root", service="slurmctld", check=False)
         if time.monotonic() > deadline:
             raise TestbedError(
-                f"testbed {testbed.name} is not well {timeout:.0f} s after mending: "
-                f"{', '.join(wrong)} ({verb('down')}, and up again)"
+                f"testbed {testbed.name} is not well {timeout:.0f} s after repair: "
+                f"{', '.join(wrong)} ({command_hint('down')}, and up again)"
             )
         time.sleep(0.2)
 
 
-def ailments(testbed: Testbed) -> list[str]:
+def check_health(testbed: Testbed) -> list[str]:
     """Say what is wrong with a testbed; return an empty list if it is as `up` left it.
 
     A job is run on every node, so all nodes have to be free.
     """
-    if found := problems(testbed) + _accounting(testbed):
+    if found := status_problems(testbed) + _accounting(testbed):
         return found
     nodes = testbed.node_names()
     ask = (
@@ -400,7 +402,12 @@ def _lift_memory_limits(testbed: Testbed) -> None:
         limit = docker("inspect", "--format={{.HostConfig.Memory}}", container).stdout.strip()
         if 0 < int(limit) < 2**40:
             docker("update", "--memory-swap=-1", container)
-            docker("update", f"--memory={PLENTY}", f"--memory-swap={PLENTY}", container)
+            docker(
+                "update",
+                f"--memory={UNLIMITED_MEMORY}",
+                f"--memory-swap={UNLIMITED_MEMORY}",
+                container,
+            )
 
 
 def _wait_for_slurmd(testbed: Testbed, node: str, timeout: float = 60) -> None:
@@ -451,7 +458,7 @@ def _munge_offset(testbed: Testbed, node: str) -> int:
     return int(told[0]) - int(told[1]) if len(told) == 2 else 0
 
 
-def problems(testbed: Testbed) -> list[str]:
+def status_problems(testbed: Testbed) -> list[str]:
     """Say what is wrong with a testbed as Docker and Slurm see it, without running a job."""
     states = testbed.container_states()
     found = [f"{name} is {state}" for name, state in states.items() if state != "running"]

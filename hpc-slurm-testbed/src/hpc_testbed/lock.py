@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hpc_testbed.engine import TestbedError
+from hpc_testbed.docker_engine import TestbedError
 
 if sys.platform != "win32":
     import fcntl

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hpc_testbed.engine import TEXT, TestbedError, docker, last_lines
+from hpc_testbed.docker_engine import TEXT, TestbedError, docker, last_lines
 from hpc_testbed.testbed import Testbed
 
 HOST_KEY = "/etc/ssh/testbed/host_key.pub"

@@ -16,20 +16,20 @@ from typing import IO, Any
 
 from hpc_testbed import faults, processes
 from hpc_testbed.compose import FOLDER, MAX_NODES, ComposeProject
-from hpc_testbed.engine import (
+from hpc_testbed.docker_engine import (
     TEXT,
     DockerUnavailableError,
     TestbedError,
+    command_hint,
     docker,
-    engine_problem,
+    docker_problem,
     last_lines,
     shortened,
-    verb,
 )
 from hpc_testbed.faults import Fault
 from hpc_testbed.lock import locked
-from hpc_testbed.phases import in_words, startup_phases
 from hpc_testbed.processes import Process
+from hpc_testbed.startup_timing import format_stages, startup_stages
 
 SUITES = {"trixie": "Slurm 24.11", "bookworm": "Slurm 22.05"}
 TARGETS = ("slurm", "lab")
@@ -38,7 +38,7 @@ SERVICES = ("mariadb", "slurmdbd", "slurmctld", *LOGIN_NODES, "node")
 TIMED_OUT = 124  # exit code of the command `timeout`
 
 
-def checkout_name(purpose: str = "", project: Path | None = None) -> str:
+def default_name(purpose: str = "", project: Path | None = None) -> str:
     """Return a name for this checkout's testbed, so that two checkouts do not share one.
 
     Where the driver is installed as a wheel, its environment stands for the checkout.
@@ -92,7 +92,7 @@ class Testbed:
         target: str | None = None,
         dockerfile: str | os.PathLike[str] | None = None,
     ):
-        self.name = name or os.environ.get("TESTBED_NAME") or checkout_name()
+        self.name = name or os.environ.get("TESTBED_NAME") or default_name()
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name):
             raise TestbedError(
                 f"name {self.name!r}: use small letters, digits, - and _, a letter or digit first"
@@ -111,8 +111,8 @@ class Testbed:
         if self.dockerfile and not self.dockerfile.is_file():
             raise TestbedError(f"dockerfile {file}: there is no such file")
         self._compose = ComposeProject(self.name, self.suite, self.target, self.dockerfile)
-        #: Seconds that the parts of the last `up` took: image, containers, slurm.
-        self.phases: dict[str, float] = {}
+        #: Seconds that the stages of the last `up` took: image, containers, slurm.
+        self.stages: dict[str, float] = {}
 
     def __enter__(self) -> "Testbed":
         try:
@@ -150,16 +150,16 @@ class Testbed:
         if nodes is not None:
             self.nodes = _checked_nodes(nodes)
         self._need_engine()
-        with self._alone():
-            clock = _Clock()
+        with self._exclusive():
+            stopwatch = _Stopwatch()
             image = self._image_of_running() or self._built()
-            self.phases = {"image": clock.lap()}
+            self.stages = {"image": stopwatch.lap()}
             self._remove_nodes_beyond(self.nodes)
-            seconds = {"TESTBED_IMAGE_SECONDS": f"{self.phases['image']:.1f}"}
+            seconds = {"TESTBED_IMAGE_SECONDS": f"{self.stages['image']:.1f}"}
             self._compose.start(self.nodes, image, seconds)
-            self.phases["containers"] = clock.lap()
+            self.stages["containers"] = stopwatch.lap()
             self._wait_for_nodes()
-            self.phases["slurm"] = clock.lap()
+            self.stages["slurm"] = stopwatch.lap()
 
     def scale(self, nodes: int) -> None:
         """Change the number of compute nodes; jobs on nodes that go are lost.
@@ -173,16 +173,18 @@ class Testbed:
         """
         nodes = _checked_nodes(nodes)
         self._need_engine()
-        with self._alone():
+        with self._exclusive():
             running = self._compose.running_image()
             if not (running and self._node_numbers()):
-                raise TestbedError(f"testbed {self.name} is not up: start it first ({verb('up')})")
+                raise TestbedError(
+                    f"testbed {self.name} is not up: start it first ({command_hint('up')})"
+                )
             self.nodes = nodes
             self._remove_nodes_beyond(nodes)
             self._compose.start(nodes, self._usable(*running))
             self._wait_for_nodes()
 
-    def _alone(self) -> AbstractContextManager[None]:
+    def _exclusive(self) -> AbstractContextManager[None]:
         """Wait until no other command of ours starts, changes or ends this testbed."""
         busy = f"Another command starts, scales or ends testbed {self.name} now: waiting for it."
         return locked(f"{self.name}-change", busy=busy)
@@ -207,7 +209,8 @@ class Testbed:
             other = "another image than the present one"
         if self._compose.image_id(self.image) != identity:
             print(
-                f"Testbed {self.name} runs {other}; to change it: {verb('down')}, then up again.",
+                f"Testbed {self.name} runs {other}; to change it: {command_hint('down')}, "
+                "then up again.",
                 file=sys.stderr,
             )
         return self._usable(name, identity)
@@ -225,9 +228,9 @@ class Testbed:
             Something of it is still there.
         """
         self._need_engine()
-        with self._alone():
+        with self._exclusive():
             self._compose.remove()
-            left = self.left()
+            left = self.leftover_resources()
         if left:
             raise TestbedError(f"testbed {self.name} is down, but Docker keeps {', '.join(left)}")
 
@@ -236,9 +239,9 @@ class Testbed:
         self._need_engine()
         return bool(self._node_numbers())
 
-    def left(self) -> list[str]:
+    def leftover_resources(self) -> list[str]:
         """Return what Docker has of this testbed: ``["network hpc-testbed_data", …]``."""
-        return self._compose.left()
+        return self._compose.leftover_resources()
 
     # --- using it ---------------------------------------------------------------------------------
 
@@ -389,7 +392,9 @@ class Testbed:
     def processes(self) -> list[Process]:
         """Return what users run on the compute nodes, whether Slurm knows of it or not."""
         numbers = self._node_numbers()
-        return processes.listed({f"node{number}": numbers[number] for number in sorted(numbers)})
+        return processes.list_processes(
+            {f"node{number}": numbers[number] for number in sorted(numbers)}
+        )
 
     def node_states(self) -> dict[str, str]:
         """Return Slurm's state of each node it knows: ``{"node1": "idle", …}``."""
@@ -397,26 +402,26 @@ class Testbed:
         return dict(line.split() for line in listing.splitlines())
 
     def status(self) -> str:
-        """Return what `hpc-testbed status` shows: containers, the start's parts, nodes, jobs."""
+        """Return what `hpc-testbed status` shows: containers, timing of the start, nodes, jobs."""
         self._need_engine()
         if not self._node_numbers():
-            return f"testbed {self.name} is not up ({verb('up')})"
+            return f"testbed {self.name} is not up ({command_hint('up')})"
         containers = self._compose("ps", "--all", "--format", "table {{.Name}}\t{{.Status}}")
-        phases = self.startup_phases()
-        start = f"The start took {sum(phases.values()):.1f} s: {in_words(phases)}"
+        stages = self.startup_stages()
+        start = f"The start took {sum(stages.values()):.1f} s: {format_stages(stages)}"
         slurm = self.run("sinfo; echo; squeue", user="root", check=False)
         said = (slurm.stdout + slurm.stderr).strip()
         return "\n\n".join([containers.strip(), start, said])
 
-    def startup_phases(self) -> dict[str, float]:
-        """Return the seconds that the parts of the start took: ``{"containers": 1.2, …}``.
+    def startup_stages(self) -> dict[str, float]:
+        """Return the seconds that the stages of the start took: ``{"containers": 1.2, …}``.
 
         The image comes first, where the driver started the testbed; what follows is read from the
         containers' logs.
         """
-        phases = startup_phases(self._compose.logs(), self._compose.created())
+        stages = startup_stages(self._compose.logs(), self._compose.created())
         image = self._compose.label("hpc-testbed.image-seconds")
-        return {"image": float(image), **phases} if image else phases
+        return {"image": float(image), **stages} if image else stages
 
     def logs(self, *services: str, tail: int | None = None) -> str:
         """Return what the daemons wrote, of all services or of those named."""
@@ -446,13 +451,15 @@ class Testbed:
         found = self._compose.containers(kind)
         number = int(node[1]) if node else min(found, default=0)
         if number not in found:
-            raise TestbedError(f"testbed {self.name}: {service} is not running ({verb('up')})")
+            raise TestbedError(
+                f"testbed {self.name}: {service} is not running ({command_hint('up')})"
+            )
         return found[number]
 
     # --- what goes wrong --------------------------------------------------------------------------
 
     def fault(self, name: str, node: str = "node1") -> AbstractContextManager[Fault]:
-        """Let something go wrong for the length of a ``with`` block; then all is mended.
+        """Let something go wrong for the length of a ``with`` block; then all is repaired.
 
         Parameters
         ----------
@@ -469,23 +476,25 @@ class Testbed:
         return faults.injected(self, name, node)
 
     def inject(self, name: str, node: str = "node1") -> Fault:
-        """Let something go wrong as with `fault`, but do not mend it."""
+        """Let something go wrong as with `fault`, but do not repair it."""
         return faults.inject(self, name, node)
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Put right whatever is wrong with the testbed; return when all nodes are in service."""
         self._need_engine()
         if not self._compose.states():
-            raise TestbedError(f"testbed {self.name} is not up: start it first ({verb('up')})")
-        faults.mend(self)
+            raise TestbedError(
+                f"testbed {self.name} is not up: start it first ({command_hint('up')})"
+            )
+        faults.repair(self)
 
-    def problems(self) -> list[str]:
+    def status_problems(self) -> list[str]:
         """Say what is wrong with the testbed as Docker and Slurm see it; jobs may run meanwhile."""
-        return faults.problems(self)
+        return faults.status_problems(self)
 
-    def ailments(self) -> list[str]:
-        """Say what is wrong, like `problems`, and run a job on every node to find out more."""
-        return faults.ailments(self)
+    def check_health(self) -> list[str]:
+        """Say what is wrong, as `status_problems`, and run a job on every node to find more."""
+        return faults.check_health(self)
 
     def container_states(self, *, ids: bool = False) -> dict[str, str]:
         """Return Docker's state of every container: ``{"node-1": "running", …}``."""
@@ -499,7 +508,7 @@ class Testbed:
     # --- inside -----------------------------------------------------------------------------------
 
     def _need_engine(self) -> None:
-        problem = engine_problem()
+        problem = docker_problem()
         if problem:
             raise DockerUnavailableError(problem)
 
@@ -526,12 +535,14 @@ class Testbed:
                 if ended := self._compose.ended():
                     said = docker("logs", "--tail", "3", ended[0])
                     words = last_lines(said.stdout + said.stderr)
-                    raise TestbedError(f"{', '.join(ended)} ended (see {verb('logs')}): {words}")
+                    raise TestbedError(
+                        f"{', '.join(ended)} ended (see {command_hint('logs')}): {words}"
+                    )
             if waited > timeout:
                 known = ", ".join(f"{node} {state}" for node, state in states.items()) or "none"
                 raise TestbedError(
                     f"after {timeout:.0f} s Slurm has not {self.nodes} nodes that can work, "
-                    f"but: {known} (see {verb('logs')})"
+                    f"but: {known} (see {command_hint('logs')})"
                 )
             time.sleep(0.1)
 
@@ -576,7 +587,7 @@ def _without_caches(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return None if left_out & set(Path(entry.name).parts) else entry
 
 
-class _Clock:
+class _Stopwatch:
     """A stopwatch: `lap` returns the seconds since the last lap."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ _NO_ADDRESSES = (
     "takes four networks: take one down, or remove networks that nobody uses "
     "(`docker network ls`, `docker network prune`)"
 )
-ADVICE = {
+HINTS = {
     "non-overlapping IPv4 address pool": _NO_ADDRESSES,  # Docker 20.10
     "all predefined address pools have been fully subnetted": _NO_ADDRESSES,  # from 25 on
 }
@@ -39,7 +39,7 @@ class DockerUnavailableError(TestbedError):
     """No container engine can be used here; the message says why."""
 
 
-def engine_problem() -> str | None:
+def docker_problem() -> str | None:
     """Say in one line why no container engine can be used, or None where one answers."""
     if shutil.which("docker") is None:
         return "no Docker here: the command `docker` is not installed"
@@ -91,10 +91,10 @@ def docker(
         timeout=timeout,
     )
     if done.returncode != 0 and "docker daemon" in done.stderr.lower():
-        raise DockerUnavailableError(engine_problem() or last_lines(done.stderr))
+        raise DockerUnavailableError(docker_problem() or last_lines(done.stderr))
     if check and done.returncode != 0:
         said = done.stderr or done.stdout
-        for words, advice in ADVICE.items():
+        for words, advice in HINTS.items():
             if words in said:
                 raise TestbedError(advice)
         line = shortened(" ".join(["docker", *arguments]))
@@ -107,7 +107,7 @@ def shortened(line: str) -> str:
     return line if len(line) <= 100 else line[:97] + "..."
 
 
-def verb(name: str) -> str:
+def command_hint(name: str) -> str:
     """Return how a verb is called here: by this repository's Makefile, or by the command."""
     return f"make testbed-{name}" if "TESTBED_MAKE" in os.environ else f"hpc-testbed {name}"
 
