@@ -21,7 +21,7 @@ PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject
 .PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-comparison lint docs clean \
 	bench-asv bench-soak bench-leftovers bench-faults bench-connections bench-vs-jobqueue bench-start \
 	testbed-up testbed-scale testbed-shell testbed-status testbed-logs \
-	testbed-chaos testbed-mend testbed-down
+	testbed-fault testbed-repair testbed-down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -101,11 +101,11 @@ testbed-status: .venv/demo-ready ## its containers, nodes and jobs
 testbed-logs: .venv/demo-ready ## what its daemons wrote
 	@$(TESTBED) logs
 
-testbed-chaos: .venv/demo-ready ## let something go wrong, as in FAULT=kill-node NODE=node2; without: the list
-	@$(TESTBED) chaos $(FAULT) --node $(NODE)
+testbed-fault: .venv/demo-ready ## inject a fault, as in FAULT=kill-node NODE=node2; without: the list
+	@$(TESTBED) fault $(FAULT) --node $(NODE)
 
-testbed-mend: .venv/demo-ready ## put right whatever is wrong
-	@$(TESTBED) mend
+testbed-repair: .venv/demo-ready ## repair whatever is wrong
+	@$(TESTBED) repair
 
 testbed-down: .venv/demo-ready ## stop it and leave nothing behind
 	@$(TESTBED) down

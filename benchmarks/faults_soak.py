@@ -62,7 +62,7 @@ def injections(lab, fault: str, side: str, times: int, tasks: int) -> list[dict]
                     found[name] = seen[name] and round(seen[name] - injected, 1)
                 print(json.dumps(found), file=sys.stderr, flush=True)
                 rounds.append(found)
-                lab.testbed.mend()
+                lab.testbed.repair()
                 lab.testbed.run(f"touch {program.folder}/go-{number}")
             program.ended()
             if rounds:
@@ -72,7 +72,7 @@ def injections(lab, fault: str, side: str, times: int, tasks: int) -> list[dict]
         rounds[-1]["problem"] = str(error)[:2000]
         print(json.dumps(rounds[-1]), file=sys.stderr, flush=True)
     finally:
-        lab.testbed.mend()
+        lab.testbed.repair()
     return rounds
 
 

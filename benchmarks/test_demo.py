@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hpc_testbed import checkout_name
+from hpc_testbed import default_name
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "build" / "demo"
@@ -54,7 +54,7 @@ def test_ctrl_c_in_the_middle_leaves_nothing_and_keeps_what_was_measured():
     printed = running.stdout.read()
     assert running.wait(timeout=120) == 130, printed
     assert "Interrupted" in printed
-    mark = f"label=com.docker.compose.project={checkout_name('demo')}"
+    mark = f"label=com.docker.compose.project={default_name('demo')}"
     for kind in (["ps", "--all"], ["network", "ls"], ["volume", "ls"]):
         listing = subprocess.run(
             ["docker", *kind, "--quiet", "--filter", mark], capture_output=True, text=True

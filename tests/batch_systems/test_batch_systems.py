@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hpc_testbed import Testbed
-from hpc_testbed.engine import engine_problem
+from hpc_testbed.docker_engine import docker_problem
 
 HERE = Path(__file__).parent
 TOOLKIT = HERE.parents[1] / "{{cookiecutter.project_slug}}" / "toolkit" / "src" / "dask_hpc"
@@ -93,7 +93,7 @@ def container(name, suite):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_cluster_lives_on_the_real_batch_system(request, name):
-    if problem := engine_problem():
+    if problem := docker_problem():
         (pytest.fail if request.config.getoption("require_testbed") else pytest.skip)(problem)
     suite, settings, waiting, ended, refused = SYSTEMS[name]
     asked = json.dumps([arguments for arguments, _ in refused])

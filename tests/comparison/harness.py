@@ -203,7 +203,7 @@ def death(lab, side, fault, processes, **settings):
             changed = program.event("changed", 500)
             found = {**seen(program), "told": lines_about(job, program)}
     finally:
-        lab.testbed.mend()
+        lab.testbed.repair()
     for name in ("dropped", "back"):
         found[name] = changed[name] and round(changed[name] - injected, 1)
     return found
@@ -284,7 +284,7 @@ def memory(lab, side, scenario):
             program.go()
             return seen(program)
     finally:
-        lab.testbed.mend()
+        lab.testbed.repair()
 
 
 def one_allocation(lab, side):

@@ -212,7 +212,7 @@ def soak(tasks="500", times="10", limit="240", settle="90", hold="0", **argument
             good = right(client, futures)
             tell(f"round {number}", right=good, dropped=dropped, back=back, done=done)
             del futures
-            assert until(Path(f"go-{number}").exists, 300), "the testbed was not mended"
+            assert until(Path(f"go-{number}").exists, 300), "the testbed was not repaired"
             Path(f"go-{number}").unlink()
     tell("seen")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hpc_testbed import Testbed, engine_problem
+from hpc_testbed import Testbed, docker_problem
 
 from .fake_runner import Runner
 
@@ -87,7 +87,7 @@ def test_without_docker_their_test_is_skipped_and_the_reason_is_seen(installed):
     done = installed.run("pytest", DOCKER_HOST=NOWHERE)
     assert done.returncode == 0, done.stdout
     assert "1 skipped" in done.stdout
-    (line,) = re.findall("hpc-slurm-testbed was not used: .*", done.stdout)
+    (line,) = re.findall("hpc-testbed was not used: .*", done.stdout)
     assert f"no Docker engine answers at DOCKER_HOST={NOWHERE}" in line
 
 
@@ -139,9 +139,9 @@ def test_a_wrong_command_line_is_one_line(installed, arguments, words):
 
 def test_two_checkouts_of_theirs_and_two_workers_have_testbeds_of_their_own(installed):
     (installed.workspace / "conftest.py").write_text(
-        "from hpc_testbed.pytest_plugin import _of_session\n"
+        "from hpc_testbed.pytest_plugin import _session_testbed\n"
         "def pytest_report_header(config):\n"
-        "    return f'name={_of_session(config).name}'\n"
+        "    return f'name={_session_testbed(config).name}'\n"
     )
     other = installed.workspace.parent / "other"
     subprocess.run(["cp", "-r", installed.workspace, other], check=True)
@@ -175,8 +175,8 @@ def test_a_python_that_cannot_be_installed_into_is_an_error_that_says_what_to_do
 
 @pytest.fixture
 def engine():
-    if engine_problem():
-        pytest.skip(engine_problem())
+    if docker_problem():
+        pytest.skip(docker_problem())
 
 
 @pytest.mark.testbed
@@ -209,7 +209,7 @@ def test_the_three_lines_of_the_readme(stranger, engine):
         (stranger.workspace / "test_refused.py").unlink(missing_ok=True)
         ended = stranger.run(at_the_end["run"])
     assert ended.returncode == 0, ended.stderr
-    assert testbed.left() == []
+    assert testbed.leftover_resources() == []
 
 
 @pytest.mark.testbed
@@ -293,7 +293,7 @@ def test_a_dockerfile_of_theirs_adds_packages(installed, engine):
 @pytest.mark.full
 @pytest.mark.testbed
 def test_files_that_only_their_owner_can_read_make_an_image_that_works(installed, engine):
-    image = f"hpc-slurm-testbed-{installed.workspace.parent.name}"  # none of those in use
+    image = f"hpc-testbed-{installed.workspace.parent.name}"  # none of those in use
     carried = "import hpc_testbed.compose as c; print(c.FOLDER.parent)"
     installed.run(f'chmod -R go= "$(python -c "{carried}")"')  # as umask 077 leaves them
     try:

@@ -42,7 +42,7 @@ ELSEWHERE = {
     },
     "hpc-slurm-testbed/README.md": {
         'pip install "git+https': "tests/downstream/test_downstream.py: with_driver",
-        "hpc-testbed soak": "tests/testbed/test_rounds.py: soak(testbed",
+        "hpc-testbed soak": "tests/testbed/test_soak.py: soak(testbed",
         "hpc-testbed ": DRIVER,
     },
     "project": {
@@ -70,7 +70,7 @@ ELSEWHERE = {
         "s": "tests/testbed/test_faults.py: sbatch",  # sbatch, squeue
     },
     "docs/reference/testbed.md": {
-        "hpc-testbed ssh": "tests/testbed/test_logins.py: ssh",
+        "hpc-testbed ssh": "tests/testbed/test_ssh.py: ssh",
         "": "by hand",
     },
     "docs/how-to/updates.md": {

@@ -1,4 +1,4 @@
-"""How long the parts of a start took, read from what the roles and daemons wrote at that time.
+"""How long the stages of a start took, read from what the roles and daemons wrote at that time.
 
 So they can be told of any testbed that runs, whoever started it and when.
 """
@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-# Who tells that a part is done. Several may: the last of them counts.
-PARTS = {
+# Who tells that a stage is done. Several may: the last of them counts.
+STAGES = {
     "containers": (r".*", "ready: container"),
     "munge": (r".*", "ready: munge"),
     "database": (r"slurmdbd", "ready: database"),
@@ -20,11 +20,11 @@ PARTS = {
 _LINE = re.compile(r"(?P<container>(?P<service>\w+)-\d+) +\| (?P<time>\S+Z) (?P<text>.*)")
 
 
-def startup_phases(log: str, created: Mapping[str, datetime]) -> dict[str, float]:
-    """Return the seconds that each part of the start took.
+def startup_stages(log: str, created: Mapping[str, datetime]) -> dict[str, float]:
+    """Return the seconds that each stage of the start took.
 
-    A part is counted from the moment at which all parts before it were done, so they add up to the
-    time from the first container's creation to the last node's start.
+    A stage is counted from the moment at which all stages before it were done, so they add up to
+    the time from the first container's creation to the last node's start.
 
     Parameters
     ----------
@@ -37,36 +37,36 @@ def startup_phases(log: str, created: Mapping[str, datetime]) -> dict[str, float
     Returns
     -------
     dict
-        ``{"containers": 1.2, …}`` in seconds; without the parts of which the log has no trace.
+        ``{"containers": 1.2, …}`` in seconds; without the stages of which the log has no trace.
     """
     if not created:
         return {}
     begin = min(created.values())
-    told: dict[str, list[tuple[str, datetime]]] = {part: [] for part in PARTS}
+    told: dict[str, list[tuple[str, datetime]]] = {stage: [] for stage in STAGES}
     seen: set[tuple[str, str]] = set()
     for container, service, time, text in _stamps(log):
-        for part, (tellers, words) in PARTS.items():
+        for stage, (tellers, words) in STAGES.items():
             # Only the first time: a container that was started again tells it again.
-            if words in text and re.fullmatch(tellers, service) and (part, container) not in seen:
-                seen.add((part, container))
-                told[part].append((container, time))
+            if words in text and re.fullmatch(tellers, service) and (stage, container) not in seen:
+                seen.add((stage, container))
+                told[stage].append((container, time))
     up = min((time for _, time in told["slurmctld"]), default=None)
-    phases: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     done = begin
-    for part, tellings in told.items():
+    for stage, tellings in told.items():
         times = [
             time for container, time in tellings if up is None or created.get(container, begin) < up
         ]
         if times:
             last = max([done, *times])
-            phases[part] = (last - done).total_seconds()
+            seconds[stage] = (last - done).total_seconds()
             done = last
-    return phases
+    return seconds
 
 
-def in_words(phases: Mapping[str, float]) -> str:
-    """Return phases as ``"containers 1.2 s, munge 0.3 s"``."""
-    return ", ".join(f"{part} {seconds:.1f} s" for part, seconds in phases.items())
+def format_stages(stages: Mapping[str, float]) -> str:
+    """Return stages as ``"containers 1.2 s, munge 0.3 s"``."""
+    return ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in stages.items())
 
 
 def timestamp(text: str) -> datetime:

@@ -1,4 +1,4 @@
-"""Walls between the testbed's users, around its secrets, and between it and the world outside."""
+"""What users of the testbed may not do, and what it keeps from them and from the world outside."""
 
 import json
 import re
@@ -40,7 +40,7 @@ def refused(testbed, command, where):
         ("getent hosts mariadb || { echo unknown; false; }", "unknown"),
     ],
 )
-def test_mallory_may_not(testbed, where, command, words):
+def test_other_user_is_denied(testbed, where, command, words):
     assert words in refused(testbed, command, where)
 
 

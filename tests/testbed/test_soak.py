@@ -1,13 +1,13 @@
-"""Starting and stopping, again and again; and how long the parts of a start took."""
+"""Starting and stopping, again and again; and how long the stages of a start took."""
 
 import tempfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hpc_testbed import Testbed, TestbedError, checkout_name
-from hpc_testbed.phases import PARTS, startup_phases, timestamp
+from hpc_testbed import Testbed, TestbedError, default_name
 from hpc_testbed.soak import soak
+from hpc_testbed.startup_timing import STAGES, startup_stages, timestamp
 
 BEGIN = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 
@@ -50,15 +50,15 @@ TOOK = {
     ],
     ids=["as it was", "a node added", "a node started again"],
 )
-def test_the_parts_of_a_start_add_up_whatever_came_later(later):
+def test_the_stages_of_a_start_add_up_whatever_came_later(later):
     created = {name: BEGIN for name, _, _ in START}
     created["node-2"] = BEGIN + timedelta(seconds=59)
-    assert startup_phases(log(*START, *later), created) == TOOK
+    assert startup_stages(log(*START, *later), created) == TOOK
 
 
-def test_a_start_of_which_nothing_is_known_has_no_parts():
-    assert startup_phases("", {}) == {}
-    assert startup_phases("rubbish\n", {"node-1": BEGIN}) == {}
+def test_a_start_of_which_nothing_is_known_has_no_stages():
+    assert startup_stages("", {}) == {}
+    assert startup_stages("rubbish\n", {"node-1": BEGIN}) == {}
 
 
 @pytest.mark.parametrize("fraction", [".5", ".500000000", ".500000001"])
@@ -66,13 +66,13 @@ def test_dockers_time_stamps_are_read(fraction):
     assert timestamp(f"2026-11-25T12:00:00{fraction}Z") == BEGIN + timedelta(seconds=0.5)
 
 
-def test_status_tells_the_parts_of_a_start_long_ago(testbed):
-    phases = testbed.startup_phases()
-    assert list(phases) == ["image", *PARTS]
-    assert all(seconds >= 0 for seconds in phases.values())
+def test_status_tells_the_stages_of_a_start_long_ago(testbed):
+    stages = testbed.startup_stages()
+    assert list(stages) == ["image", *STAGES]
+    assert all(seconds >= 0 for seconds in stages.values())
     (line,) = [line for line in testbed.status().splitlines() if "start took" in line]
-    assert all(f"{part} " in line for part in phases)
-    assert 0.5 < sum(phases.values()) - phases["image"] < 120
+    assert all(f"{stage} " in line for stage in stages)
+    assert 0.5 < sum(stages.values()) - stages["image"] < 120
 
 
 @pytest.mark.full
@@ -80,19 +80,19 @@ def test_status_tells_the_parts_of_a_start_long_ago(testbed):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("load", [False, True], ids=["machine as it is", "all cores busy"])
 def test_rounds_of_up_job_down_are_clean(testbed_session, capsys, load):
-    testbed = Testbed(checkout_name("rounds"), nodes=4)
+    testbed = Testbed(default_name("rounds"), nodes=4)
     assert soak(testbed, 3, load=load) == 0, capsys.readouterr().out
     printed = capsys.readouterr().out.splitlines()
     assert printed[-1] == "3 of 3 rounds were clean."
     assert len(printed) == 2 + 3 + 2 + 1
-    assert testbed.left() == []
+    assert testbed.leftover_resources() == []
 
 
 def test_a_round_that_fails_is_counted_and_leaves_nothing(
     testbed_session, capsys, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # for the logs that are kept
-    testbed = Testbed(checkout_name("rounds"), nodes=1)
+    testbed = Testbed(default_name("rounds"), nodes=1)
     monkeypatch.setattr(testbed, "up", lambda: testbed.run("true"))  # it is not up
     assert soak(testbed, 2) == 2
     printed = capsys.readouterr().out

@@ -6,13 +6,15 @@ import subprocess
 from collections.abc import Mapping
 from typing import TypedDict
 
+from hpc_testbed.errors import DockerUnavailableError, TestbedError, last_lines, shortened
+
 # Part of what Docker says → what it means, and what to do.
 _NO_ADDRESSES = (
     "Docker has no addresses left for another testbed, which "
     "takes four networks: take one down, or remove networks that nobody uses "
     "(`docker network ls`, `docker network prune`)"
 )
-ADVICE = {
+HINTS = {
     "non-overlapping IPv4 address pool": _NO_ADDRESSES,  # Docker 20.10
     "all predefined address pools have been fully subnetted": _NO_ADDRESSES,  # from 25 on
 }
@@ -29,17 +31,7 @@ class _Decoding(TypedDict):
 TEXT: _Decoding = {"encoding": "utf-8", "errors": "backslashreplace"}
 
 
-class TestbedError(Exception):
-    """Something about the testbed went wrong; the message is meant for the user."""
-
-    __test__ = False  # not a test class, whatever pytest thinks of its name
-
-
-class DockerUnavailableError(TestbedError):
-    """No container engine can be used here; the message says why."""
-
-
-def engine_problem() -> str | None:
+def docker_problem() -> str | None:
     """Say in one line why no container engine can be used, or None where one answers."""
     if shutil.which("docker") is None:
         return "no Docker here: the command `docker` is not installed"
@@ -67,7 +59,13 @@ def engine_problem() -> str | None:
     return None
 
 
-def docker(
+def require_docker() -> None:
+    """Raise `DockerUnavailableError` where no container engine can be used."""
+    if problem := docker_problem():
+        raise DockerUnavailableError(problem)
+
+
+def docker_command(
     *arguments: str,
     check: bool = True,
     env: Mapping[str, str] | None = None,
@@ -91,28 +89,12 @@ def docker(
         timeout=timeout,
     )
     if done.returncode != 0 and "docker daemon" in done.stderr.lower():
-        raise DockerUnavailableError(engine_problem() or last_lines(done.stderr))
+        raise DockerUnavailableError(docker_problem() or last_lines(done.stderr))
     if check and done.returncode != 0:
         said = done.stderr or done.stdout
-        for words, advice in ADVICE.items():
+        for words, advice in HINTS.items():
             if words in said:
                 raise TestbedError(advice)
         line = shortened(" ".join(["docker", *arguments]))
         raise TestbedError(f"`{line}` failed: {last_lines(said)}")
     return done
-
-
-def shortened(line: str) -> str:
-    """Return a command line as a person would name it."""
-    return line if len(line) <= 100 else line[:97] + "..."
-
-
-def verb(name: str) -> str:
-    """Return how a verb is called here: by this repository's Makefile, or by the command."""
-    return f"make testbed-{name}" if "TESTBED_MAKE" in os.environ else f"hpc-testbed {name}"
-
-
-def last_lines(text: str, lines: int = 3) -> str:
-    """Return the last non-empty lines of `text` as one."""
-    kept = [line.strip() for line in text.splitlines() if line.strip()]
-    return " | ".join(kept[-lines:]) or "it said nothing"

@@ -44,7 +44,7 @@ def install_project(
     offline = "" if download else "--no-index --no-build-isolation "
     editable = " ".join(f"--editable {package}" for package in packages)
     testbed.run(
-        f"cd {home} && python3 -m venv --system-site-packages .venv && {_COMMANDS} && "
+        f"cd {home} && python3 -m venv --system-site-packages .venv && {_COPY_SCRIPTS} && "
         # A pip.conf may say `user = true`, which pip refuses in an environment.
         f"PIP_USER=0 .venv/bin/pip install --quiet --disable-pip-version-check {offline}{editable}",
         user=user,
@@ -54,7 +54,7 @@ def install_project(
 
 # The commands of the image's packages (dask, jupyter, pytest …) run the system's Python, which does
 # not see the project. The environment gets copies that run its own.
-_COMMANDS = (
+_COPY_SCRIPTS = (
     "grep -lE '^#!.*/python3' /usr/local/bin/* | while read -r file; do "
     'sed "1s|.*|#!$PWD/.venv/bin/python|" "$file" > ".venv/bin/${file##*/}" '
     '&& chmod +x ".venv/bin/${file##*/}"; done'
