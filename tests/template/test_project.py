@@ -93,7 +93,9 @@ def test_setup_a_second_time_changes_nothing(slurm_project):
 
 def test_a_new_project_has_nothing_that_setup_warns_about(slurm_project):
     printed = slurm_project.run(
-        "-c", "from dask_hpc import config; print(config.check())", cwd=slurm_project.project
+        "-c",
+        "from dask_hpc.config import summary; print(summary.lint())",
+        cwd=slurm_project.project,
     )
     assert printed.strip() == "[]"
 

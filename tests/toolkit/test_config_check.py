@@ -1,4 +1,4 @@
-"""What `config.check` says about a lab's files."""
+"""What `config.lint` says about a lab's files."""
 
 from pathlib import Path
 
