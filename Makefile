@@ -18,7 +18,8 @@ OR_NONE = || [ $$? -eq 5 ]
 PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-comparison lint docs clean \
+.PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-comparison \
+	lint format docs clean \
 	bench-asv bench-soak bench-leftovers bench-faults bench-connections bench-vs-jobqueue bench-start \
 	testbed-up testbed-scale testbed-shell testbed-status testbed-logs \
 	testbed-fault testbed-repair testbed-down
@@ -29,18 +30,16 @@ help: ## this list
 demo: .venv/demo-ready ## template, testbed, 500 x sleep(1) on real Slurm, figure and report in build/
 	@$(PY) benchmarks/demo.py
 
-test: test-quick test-testbed ## the complete check of a change (20 to 25 minutes on two cores)
+test: lint test-quick test-testbed ## the complete check of a change (20 to 25 minutes on two cores)
 
-test-quick: .venv/test-ready ## the part of it that needs no Slurm (half of that)
-	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
+test-quick: .venv/test-ready ## the tests that need no Slurm (half of that)
 	@$(PY) -m asv check --config benchmarks/asv.conf.json --environment existing:same
 	@$(PY) -m pytest $(PARALLEL) -m "not full and not testbed" $(PYTEST_ARGS) $(OR_NONE)
 
 test-testbed: .venv/test-ready ## the part on the Slurm testbed
 	@$(PYTEST) -m "not full and testbed" $(PYTEST_ARGS) $(OR_NONE)
 
-test-full: .venv/test-ready ## everything, slow tests included (some four hours)
-	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
+test-full: lint .venv/test-ready ## everything, slow tests included (some four hours)
 	@$(PYTEST) $(PYTEST_ARGS)
 	@$(MAKE) --no-print-directory bench-asv
 
@@ -53,8 +52,11 @@ test-newest: .venv/test-ready ## the same with the newest that the index has
 test-main: .venv/test-ready ## the toolkit with what Dask and dask-jobqueue have in git
 	@$(PY) tests/versions.py main $(PYTEST_ARGS)
 
-lint: .venv/test-ready ## ruff, mended where it can
-	$(PY) -m ruff check --fix . && $(PY) -m ruff format .
+lint: .venv/lint-ready ## all linters, changing nothing; some of them: LINTERS="words mypy"
+	@$(PY) -m tests.lint $(LINTERS)
+
+format: .venv/lint-ready ## format with ruff, and fix what it can
+	@$(PY) -m tests.lint --fix
 
 docs: .venv/docs-ready ## the documentation, into build/docs; a warning is an error
 	@$(PY) -m sphinx --builder html --fail-on-warning --keep-going --fresh-env --write-all --quiet \
@@ -123,6 +125,11 @@ clean: ## remove build/ and .venv/
 	@$(PYTHON) -m venv .venv || \
 	  { echo "Error: '$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@$(PIP) install --upgrade "pip>=25.1"
+	@touch $@
+
+.venv/lint-ready: .venv/python-ready $(PACKAGES)
+	@echo "Installing the linters into .venv (half a minute the first time)"
+	@$(PIP) install --group lint --editable "$(TOOLKIT)" --editable hpc-slurm-testbed
 	@touch $@
 
 .venv/demo-ready: .venv/python-ready $(PACKAGES)

@@ -4,56 +4,22 @@
 on are dask-jobqueue's classes of the same names that also report what their jobs are waiting for.
 """
 
-from __future__ import annotations
-
-from typing import Any
-
-from .errors import (
-    ClusterClosedError,
-    ConfigError,
-    ConfigWarning,
-    DaskHPCError,
-    JobsEndedError,
-    SubmitError,
-    TaskExceedsWalltimeError,
-    WorkerStartTimeoutError,
-)
+import lazy_loader
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "ClusterClosedError",
-    "ConfigError",
-    "ConfigWarning",
-    "DaskHPCError",
-    "HTCondorCluster",
-    "JobsEndedError",
-    "LSFCluster",
-    "OARCluster",
-    "PBSCluster",
-    "SGECluster",
-    "SLURMCluster",
-    "SubmitError",
-    "TaskExceedsWalltimeError",
-    "WorkerStartTimeoutError",
-    "get_cluster",
-]
-
-# Imported when first used: distributed takes half a second, for which `dask hpc --help` has no use.
-_CLUSTERS = {name for name in __all__ if name.endswith("Cluster")}
+# Imported when first used, from where the stub __init__.pyi says: distributed takes half a second,
+# for which `dask hpc --help` has no use.
+_import, _, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
-def __getattr__(name: str) -> Any:
-    if name in _CLUSTERS | {"get_cluster"}:
+def __getattr__(name):
+    if name == "get_cluster" or name.endswith("Cluster"):
         from . import _versions
 
         _versions.check()  # before what an old Dask breaks
-        from . import _get_cluster
-        from .cluster import classes
-
-        return getattr(classes if name in _CLUSTERS else _get_cluster, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _import(name)
 
 
-def __dir__() -> list[str]:
+def __dir__():
     return sorted([*globals(), *__all__])
