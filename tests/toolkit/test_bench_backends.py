@@ -1,7 +1,6 @@
 """Backends on Dask: that they run every call, on all slots, and leave nothing behind."""
 
 import time
-from dataclasses import replace
 from functools import partial
 
 import dask
@@ -16,7 +15,6 @@ from dask_hpc.bench.backends.cluster import ClusterBackend
 from dask_hpc.bench.backends.local import LocalBackend
 from dask_hpc.bench.process_time import process_start
 from dask_hpc.bench.workloads import sleep_task
-from dask_hpc.config import options
 from dask_hpc.errors import SubmitError, WorkerStartTimeoutError
 
 
@@ -107,8 +105,7 @@ def test_the_configuration_decides_where_a_benchmark_runs():
 
 def answer(monkeypatch, text):
     """Slurm says this when asked for the size of a partition."""
-    batch_system = replace(BATCH_SYSTEMS["slurm"], capacity_command=lambda queue: ["echo", text])
-    monkeypatch.setattr(options, "batch_system", lambda: batch_system)
+    monkeypatch.setattr(BATCH_SYSTEMS["slurm"], "capacity_command", lambda queue: ["echo", text])
 
 
 def test_more_slots_than_the_partition_has_are_refused_before_anything_starts(lab, monkeypatch):
@@ -158,11 +155,8 @@ def test_a_cluster_is_made_in_the_harness_shape_and_keeps_the_labs_settings(lab)
 
 
 def test_the_batch_systems_settings_are_in_the_description(lab, monkeypatch):
-    telling = replace(
-        BATCH_SYSTEMS["slurm"],
-        settings_command=("echo", "SchedulerParameters = bf_interval=5"),
-    )
-    monkeypatch.setattr(options, "batch_system", lambda: telling)
+    command = ("echo", "SchedulerParameters = bf_interval=5")
+    monkeypatch.setattr(BATCH_SYSTEMS["slurm"], "settings_command", command)
     monkeypatch.setattr(DaskBackend, "start", lambda self, slots: {})
     monkeypatch.setattr(DaskBackend, "describe", lambda self: {})
     backend = ClusterBackend()

@@ -1,44 +1,19 @@
 """What the rest of the toolkit knows about a batch system.
 
-Each batch system is one `Scheduler` in a file of its own; nothing else in the toolkit asks for its
-name. Standard library only, so that the description can be read anywhere.
+Each batch system is one `BatchSystem` in a file of its own; nothing else in the toolkit asks for
+its name. Standard library only, so that the description can be read anywhere.
 """
 
 from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any
 
 from .state import JobState, JobStatus
-
-
-def _no_command(*_: object) -> list[str]:
-    return []
-
-
-def _no_commands(*_: object) -> list[list[str]]:
-    return []
-
-
-def _no_jobs(_: str) -> list[JobStatus]:
-    return []
-
-
-def _no_limit(_: str) -> int:
-    return 0
-
-
-def _no_settings(_: str) -> dict[str, str]:
-    return {}
-
-
-def _no_walltime(text: str) -> float:
-    raise ValueError(f"walltime {text!r} means nothing here: jobs have none")
 
 
 def _without(environ: Mapping[str, str], patterns: Sequence[str]) -> dict[str, str]:
@@ -49,9 +24,8 @@ def _without(environ: Mapping[str, str], patterns: Sequence[str]) -> dict[str, s
     }
 
 
-@dataclass(frozen=True)
 class BatchSystem:
-    """The description of a batch system.
+    """The description of a batch system; a class for each in a file of its own.
 
     Attributes
     ----------
@@ -105,19 +79,6 @@ class BatchSystem:
         The key there for how long a job may run; None if jobs have no such limit.
     walltime_forms, walltime_example : str
         How a walltime is written, in one line, and one hour as most people write it.
-    parse_walltime : callable
-        Text → seconds; raises ValueError, with one line, for what this batch system can't read.
-    list_command, cancel_command : callable
-        Job ids → the command's argument list, for all of them in one call.
-    accounting_commands : callable
-        Job ids → argument lists of commands that know how jobs ended, which `list_command` may have
-        forgotten; empty if there are none.
-    list_extra : callable
-        Arguments that a site adds to the cancel command → those that the list command needs, too.
-    where : callable
-        The submit command's words, the value of ``job-extra-directives`` and the environment →
-        arguments that tell the cancel command, and by `list_extra` the others, to which of several
-        clusters jobs are submitted.
     reading_variables : tuple of str
         Patterns of environment variables that change what the commands that list and cancel jobs
         say or do. The commands that are run here do not get them.
@@ -128,16 +89,8 @@ class BatchSystem:
     name_options, name_variables : tuple of str
         Options and environment variables of the submit command that give a job another name than
         dask-jobqueue does.
-    exclude_args : callable
-        Names of nodes, and the value of ``job-extra-directives`` → arguments of the submit command
-        that keep a job off these nodes; empty if there are none.
-    capacity_command : callable
-        Queue's name, or None for the default one → argument list.
     settings_command : tuple of str
         Shows how the site has set it up; empty if there is no such command.
-    parse_list, parse_accounting, parse_capacity, parse_settings : callable
-        What these commands print → list of `JobStatus` (twice), number of CPUs of the queue, and
-        the version, with those settings that decide how soon a job starts.
     states : mapping
         The batch system's words for states → `JobState`.
     reasons : mapping
@@ -159,7 +112,7 @@ class BatchSystem:
     queue_key: str | None = None
     queue_word: str = "queue"
     required: tuple[str, ...] = ()
-    not_requested: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    not_requested: Mapping[str, str] = MappingProxyType({})
     log_key: str | None = "log-directory"
     log_names: tuple[str, ...] = ()
     log_user: str = ""
@@ -178,29 +131,91 @@ class BatchSystem:
     walltime_key: str | None = None
     walltime_forms: str = ""
     walltime_example: str = ""
-    parse_walltime: Callable[[str], float] = _no_walltime
-    list_command: Callable[[Sequence[str]], list[str]] = _no_command
-    cancel_command: Callable[[Sequence[str]], list[str]] = _no_command
-    accounting_commands: Callable[[Sequence[str]], list[list[str]]] = _no_commands
-    list_extra: Callable[[Sequence[str]], list[str]] = _no_command
-    where: Callable[[Sequence[str], object, Mapping[str, str]], list[str]] = _no_command
     reading_variables: tuple[str, ...] = ()
     job_variables: tuple[str, ...] = ()
     inside_variables: tuple[str, ...] = ()
     name_options: tuple[str, ...] = ()
     name_variables: tuple[str, ...] = ()
-    exclude_args: Callable[[Sequence[str], Sequence[str]], list[str]] = _no_command
-    capacity_command: Callable[[str | None], list[str]] = _no_command
     settings_command: tuple[str, ...] = ()
-    parse_list: Callable[[str], list[JobStatus]] = _no_jobs
-    parse_accounting: Callable[[str], list[JobStatus]] = _no_jobs
-    parse_capacity: Callable[[str], int] = _no_limit
-    parse_settings: Callable[[str], dict[str, str]] = _no_settings
-    states: Mapping[str, JobState] = field(default_factory=lambda: MappingProxyType({}))
-    reasons: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    refusals: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    states: Mapping[str, JobState] = MappingProxyType({})
+    reasons: Mapping[str, str] = MappingProxyType({})
+    refusals: Mapping[str, str] = MappingProxyType({})
     gone_messages: tuple[str, ...] = ()
     no_node_messages: tuple[str, ...] = ()
+
+    def parse_walltime(self, text: str) -> float:
+        """Return a walltime's seconds.
+
+        Raises
+        ------
+        ValueError
+            This batch system can't read it; the text is one line.
+        """
+        raise ValueError(f"walltime {text!r} means nothing here: jobs have none")
+
+    def list_command(self, job_ids: Sequence[str]) -> list[str]:
+        """Return the argument list of the command that lists these jobs in one call."""
+        return []
+
+    def parse_list(self, stdout: str) -> list[JobStatus]:
+        """Return the jobs that this command lists."""
+        return []
+
+    def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
+        """Return the argument list of the command that cancels these jobs in one call."""
+        return []
+
+    def accounting_commands(self, job_ids: Sequence[str]) -> list[list[str]]:
+        """Return argument lists of commands that know how jobs ended which the list has forgotten.
+
+        There are none if there is no accounting.
+        """
+        return []
+
+    def parse_accounting(self, stdout: str) -> list[JobStatus]:
+        """Return the jobs that one of these commands lists."""
+        return []
+
+    def list_extra(self, extra: Sequence[str]) -> list[str]:
+        """Return those arguments which a site adds to the cancel command that a list needs, too."""
+        return []
+
+    def where(
+        self,
+        submit: Sequence[str],
+        directives: object,
+        environ: Mapping[str, str],
+    ) -> list[str]:
+        """Return arguments that tell the cancel command to which of several clusters jobs go.
+
+        Parameters
+        ----------
+        submit : sequence of str
+            The submit command's words.
+        directives
+            The value of ``job-extra-directives``.
+        environ : mapping
+        """
+        return []
+
+    def exclude_args(self, nodes: Sequence[str], directives: Sequence[str]) -> list[str]:
+        """Return arguments of the submit command that keep a job off these nodes, if there are any.
+
+        `directives` is the value of ``job-extra-directives``.
+        """
+        return []
+
+    def capacity_command(self, queue: str | None) -> list[str]:
+        """Return the argument list of the command that shows a queue's size; None: the default."""
+        return []
+
+    def parse_capacity(self, stdout: str) -> int:
+        """Return how many CPUs a queue has."""
+        return 0
+
+    def parse_settings(self, stdout: str) -> dict[str, str]:
+        """Return the version, and those settings that decide how soon a job starts."""
+        return {}
 
     def reading(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of the commands that list and cancel jobs.

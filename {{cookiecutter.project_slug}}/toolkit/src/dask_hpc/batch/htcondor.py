@@ -12,167 +12,145 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from types import MappingProxyType
 
 from .base import BatchSystem
 from .state import JobState, JobStatus, merged
 
-
-def list_command(job_ids: Sequence[str]) -> list[str]:
-    # The reason is last, since it is the one that holds spaces.
-    return ["condor_q", *job_ids, "-af", "ClusterId", "JobStatus", "RemoteHost", "HoldReason"]
-
-
-def parse_list(stdout: str) -> list[JobStatus]:
-    jobs = []
-    for line in stdout.splitlines():
-        fields = line.split(None, 3)
-        if len(fields) != 4 or not fields[0].isdigit():
-            continue  # a site's banner
-        job, code, host, why = ("" if field == "undefined" else field for field in fields)
-        reason = why if code == HELD else ""
-        # slot1_1@node1.site.org
-        jobs.append(
-            JobStatus(job, STATES.get(code, JobState.UNKNOWN), reason, host.rpartition("@")[2])
-        )
-    return merged(jobs)
-
-
-def accounting_commands(job_ids: Sequence[str]) -> list[list[str]]:
-    # It reads backwards, and stops when it has found as many.
-    limit = ["-limit", str(len(job_ids))]
-    what = ["ClusterId", "JobStatus", "ExitCode", "LastRemoteHost"]
-    return [["condor_history", *job_ids, *limit, "-af", *what]]
-
-
-def parse_accounting(stdout: str) -> list[JobStatus]:
-    jobs = []
-    for line in stdout.splitlines():
-        fields = ["" if field == "undefined" else field for field in line.split()]
-        if len(fields) != 4 or not fields[0].isdigit():
-            continue
-        job, status, code, host = fields
-        state = STATES.get(status, JobState.UNKNOWN)
-        if state is JobState.DONE and code not in ("", "0"):
-            state = JobState.FAILED
-        jobs.append(JobStatus(job, state, node=host.rpartition("@")[2]))
-    return merged(jobs)
-
-
-def cancel_command(job_ids: Sequence[str]) -> list[str]:
-    return ["condor_rm", *job_ids]
-
-
-def list_extra(extra: Sequence[str]) -> list[str]:
-    """Return the options of ``cancel-command-extra`` that say where jobs are, for condor_q."""
-    pairs = [pair for pair in pairwise(extra) if pair[0] in ("-name", "-pool")]
-    return [word for pair in pairs for word in pair]
-
-
-def capacity_command(_queue: str | None) -> list[str]:
-    # A slot's total counts what it has lent to the dynamic ones that were made of it.
-    return ["condor_status", "-constraint", 'SlotType =!= "Dynamic"', "-af", "TotalSlotCpus"]
-
-
-def parse_capacity(stdout: str) -> int:
-    """Return the number of CPUs of the whole pool.
-
-    Raises
-    ------
-    ValueError
-        The pool is empty.
-    """
-    totals = [int(line) for line in stdout.split() if line.isdigit()]
-    if not totals:
-        raise ValueError("condor_status lists no slots")
-    return sum(totals)
-
-
-def parse_settings(stdout: str) -> dict[str, str]:
-    version = re.search(r"\$CondorVersion: (\S+)", stdout)
-    return {"version": version[1]} if version else {}
-
-
 HELD = "5"
 # JobStatus, in "Job ClassAd Attributes" of the manual.
-STATES = MappingProxyType(
-    {
-        "1": JobState.PENDING,  # idle
-        "2": JobState.RUNNING,
-        "3": JobState.CANCELLED,
-        "4": JobState.DONE,
-        HELD: JobState.PENDING,
-        "6": JobState.RUNNING,  # its output is being fetched
-        "7": JobState.RUNNING,  # suspended
-    }
-)
+STATES = {
+    "1": JobState.PENDING,  # idle
+    "2": JobState.RUNNING,
+    "3": JobState.CANCELLED,
+    "4": JobState.DONE,
+    HELD: JobState.PENDING,
+    "6": JobState.RUNNING,  # its output is being fetched
+    "7": JobState.RUNNING,  # suspended
+}
 
 # Parts of HoldReason. A held job stays so until somebody does something.
-REASONS = MappingProxyType(
-    {
-        "via condor_hold*": "it is held: `condor_release` lets it go",
-        "*emory*": "it used more memory than it asked for and is held: cancel it, "
-        "and ask for more memory",
-        "*isk*": "it used more disk than it asked for and is held: cancel it, "
-        "and ask for more disk",
-        "*ailed to open*": "a file of it can't be opened on its node, and it is held: "
-        "check log-directory",
-        "*rror from*": "its node could not run it, and it is held: cancel it",
-    }
-)
+REASONS = {
+    "via condor_hold*": "it is held: `condor_release` lets it go",
+    "*emory*": "it used more memory than it asked for and is held: cancel it, "
+    "and ask for more memory",
+    "*isk*": "it used more disk than it asked for and is held: cancel it, and ask for more disk",
+    "*ailed to open*": "a file of it can't be opened on its node, and it is held: "
+    "check log-directory",
+    "*rror from*": "its node could not run it, and it is held: cancel it",
+}
 
 # As condor_submit says it.
-REFUSALS = MappingProxyType(
-    {
-        "can't find address of": "HTCondor itself does not answer here: jobs can be submitted only "
-        "on an access point.",
-        "failed to connect to": "HTCondor itself does not answer; try again later.",
-        "failed to parse command file": "Check job-extra-directives: a mapping of the submit "
-        "description's keys to values.",
-        "parse error in expression": "Check job-extra-directives.",
-        "unknown host": "Check submit-command-extra: there is no access point of this name.",
-        "failed to commit": "A rule of the site stopped it; check job-extra-directives.",
-        "max_jobs_per_owner": "Your limit of jobs is reached: fewer jobs, or wait.",
-        "invalid log file": "Check log-directory: it can't be written to.",
-        "is on nfs": "Check log-directory: the site forbids this file system.",
-    }
-)
+REFUSALS = {
+    "can't find address of": "HTCondor itself does not answer here: jobs can be submitted only "
+    "on an access point.",
+    "failed to connect to": "HTCondor itself does not answer; try again later.",
+    "failed to parse command file": "Check job-extra-directives: a mapping of the submit "
+    "description's keys to values.",
+    "parse error in expression": "Check job-extra-directives.",
+    "unknown host": "Check submit-command-extra: there is no access point of this name.",
+    "failed to commit": "A rule of the site stopped it; check job-extra-directives.",
+    "max_jobs_per_owner": "Your limit of jobs is reached: fewer jobs, or wait.",
+    "invalid log file": "Check log-directory: it can't be written to.",
+    "is on nfs": "Check log-directory: the site forbids this file system.",
+}
 
-HTCONDOR = BatchSystem(
-    name="htcondor",
-    label="HTCondor",
-    cluster_class="HTCondorCluster",
-    section="htcondor",
+
+class HTCondorSystem(BatchSystem):
+    """HTCondor."""
+
+    name = "htcondor"
+    label = "HTCondor"
+    cluster_class = "HTCondorCluster"
+    section = "htcondor"
     # HTCondor's own variables do not hold it. It is a macro of the submit description's.
-    job_id_variables=("CONDOR_JOB_ID",),
-    job_id_line="export CONDOR_JOB_ID=$(ClusterId)",
-    queue_word="pool",
-    required=("disk",),
-    directives_type=dict,
-    log_names=("worker-{job}.0.out", "worker-{job}.0.err"),
-    submit="condor_submit",
-    jobs_command_hint="condor_q",
-    reason_command_hint="condor_q -better-analyze",
-    cancel="condor_rm",
+    job_id_variables = ("CONDOR_JOB_ID",)
+    job_id_line = "export CONDOR_JOB_ID=$(ClusterId)"
+    queue_word = "pool"
+    required = ("disk",)
+    directives_type = dict
+    log_names = ("worker-{job}.0.out", "worker-{job}.0.err")
+    submit = "condor_submit"
+    jobs_command_hint = "condor_q"
+    reason_command_hint = "condor_q -better-analyze"
+    cancel = "condor_rm"
     # "1 job(s) submitted to cluster 123.", or a range, "123.0 - 123.0" (condor_submit -terse). Each
     # of our jobs is a cluster of one.
-    cores_in_script=(r"RequestCpus = (\d+)",),
-    job_id_pattern=r"(?m)(?:submitted to cluster |^(?=\d+\.0 - \d+\.0\s*$))(?P<job_id>\d+)",
-    list_command=list_command,
-    cancel_command=cancel_command,
-    accounting_commands=accounting_commands,
+    cores_in_script = (r"RequestCpus = (\d+)",)
+    job_id_pattern = r"(?m)(?:submitted to cluster |^(?=\d+\.0 - \d+\.0\s*$))(?P<job_id>\d+)"
     # Variables _CONDOR_... stand for the same in its configuration, which says where the pool is,
     # too. In any case of letters.
-    reading_variables=("_CONDOR_CONDOR_Q_*", "_CONDOR_Q_*", "_CONDOR_TOOL_DEBUG*"),
-    list_extra=list_extra,
-    capacity_command=capacity_command,
-    settings_command=("condor_version",),
-    parse_list=parse_list,
-    parse_accounting=parse_accounting,
-    parse_capacity=parse_capacity,
-    parse_settings=parse_settings,
-    states=STATES,
-    reasons=REASONS,
-    refusals=REFUSALS,
-    gone_messages=("Couldn't find/remove",),
-)
+    reading_variables = ("_CONDOR_CONDOR_Q_*", "_CONDOR_Q_*", "_CONDOR_TOOL_DEBUG*")
+    settings_command = ("condor_version",)
+    states = STATES
+    reasons = REASONS
+    refusals = REFUSALS
+    gone_messages = ("Couldn't find/remove",)
+
+    def list_command(self, job_ids: Sequence[str]) -> list[str]:
+        # The reason is last, since it is the one that holds spaces.
+        return ["condor_q", *job_ids, "-af", "ClusterId", "JobStatus", "RemoteHost", "HoldReason"]
+
+    def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
+        return ["condor_rm", *job_ids]
+
+    def accounting_commands(self, job_ids: Sequence[str]) -> list[list[str]]:
+        # It reads backwards, and stops when it has found as many.
+        limit = ["-limit", str(len(job_ids))]
+        what = ["ClusterId", "JobStatus", "ExitCode", "LastRemoteHost"]
+        return [["condor_history", *job_ids, *limit, "-af", *what]]
+
+    def list_extra(self, extra: Sequence[str]) -> list[str]:
+        """Return the options of ``cancel-command-extra`` that say where jobs are, for condor_q."""
+        pairs = [pair for pair in pairwise(extra) if pair[0] in ("-name", "-pool")]
+        return [word for pair in pairs for word in pair]
+
+    def capacity_command(self, _queue: str | None) -> list[str]:
+        # A slot's total counts what it has lent to the dynamic ones that were made of it.
+        return ["condor_status", "-constraint", 'SlotType =!= "Dynamic"', "-af", "TotalSlotCpus"]
+
+    def parse_list(self, stdout: str) -> list[JobStatus]:
+        jobs = []
+        for line in stdout.splitlines():
+            fields = line.split(None, 3)
+            if len(fields) != 4 or not fields[0].isdigit():
+                continue  # a site's banner
+            job, code, host, why = ("" if field == "undefined" else field for field in fields)
+            reason = why if code == HELD else ""
+            # slot1_1@node1.site.org
+            jobs.append(
+                JobStatus(job, STATES.get(code, JobState.UNKNOWN), reason, host.rpartition("@")[2])
+            )
+        return merged(jobs)
+
+    def parse_accounting(self, stdout: str) -> list[JobStatus]:
+        jobs = []
+        for line in stdout.splitlines():
+            fields = ["" if field == "undefined" else field for field in line.split()]
+            if len(fields) != 4 or not fields[0].isdigit():
+                continue
+            job, status, code, host = fields
+            state = STATES.get(status, JobState.UNKNOWN)
+            if state is JobState.DONE and code not in ("", "0"):
+                state = JobState.FAILED
+            jobs.append(JobStatus(job, state, node=host.rpartition("@")[2]))
+        return merged(jobs)
+
+    def parse_capacity(self, stdout: str) -> int:
+        """Return the number of CPUs of the whole pool.
+
+        Raises
+        ------
+        ValueError
+            The pool is empty.
+        """
+        totals = [int(line) for line in stdout.split() if line.isdigit()]
+        if not totals:
+            raise ValueError("condor_status lists no slots")
+        return sum(totals)
+
+    def parse_settings(self, stdout: str) -> dict[str, str]:
+        version = re.search(r"\$CondorVersion: (\S+)", stdout)
+        return {"version": version[1]} if version else {}
+
+
+HTCONDOR = HTCondorSystem()

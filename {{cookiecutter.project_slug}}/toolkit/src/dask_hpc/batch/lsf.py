@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from types import MappingProxyType
 
 from .base import BatchSystem
 from .parsing import walltime_seconds
@@ -21,170 +20,157 @@ WALLTIME_FORMS = "HH:MM (also a number alone: minutes); no seconds"
 _RUN_LIMIT = re.compile(r"(?:(?P<h>\d+):)?(?P<m>\d+)(?:/[^\s/]+)?")
 
 
-def parse_walltime(text: str) -> float:
-    """Return the seconds in a walltime (the run limit) as bsub reads it.
-
-    Raises
-    ------
-    ValueError
-        bsub would not accept it, or it is zero.
-    """
-    return walltime_seconds(text, (_RUN_LIMIT,), "LSF", WALLTIME_FORMS)
-
-
-def list_command(job_ids: Sequence[str]) -> list[str]:
-    # Jobs that are named are listed when they have ended, too.
-    return [
-        "bjobs",
-        "-noheader",
-        "-o",
-        "jobid stat exec_host exit_reason delimiter='|'",
-        *job_ids,
-    ]
-
-
-def parse_list(stdout: str) -> list[JobStatus]:
-    jobs = []
-    for line in stdout.splitlines():
-        fields = ["" if field == "-" else field for field in line.strip().split("|")]
-        # An array's elements have its number, or 123[4].
-        match = re.fullmatch(r"(\d+)(?:\[\d+\])?", fields[0])
-        if len(fields) != 4 or match is None:
-            continue  # a site's banner
-        job, word, hosts, why = match[1], *fields[1:]
-        state, reason = STATES.get(word, JobState.UNKNOWN), ""
-        if state is JobState.FAILED:
-            reason = why.partition(":")[0]  # "TERM_RUNLIMIT: job killed after ..."
-            state = _ENDS.get(reason, state)
-        elif word in REASONS:
-            reason = word
-        # "8*hostA:8*hostB": slots, then the host.
-        jobs.append(JobStatus(job, state, reason, hosts.split(":")[0].rpartition("*")[2]))
-    return merged(jobs)
-
-
-def cancel_command(job_ids: Sequence[str]) -> list[str]:
-    return ["bkill", *job_ids]
-
-
-def parse_settings(stdout: str) -> dict[str, str]:
-    # lsid's first line: "IBM Spectrum LSF Standard 10.1.0.0, Jul 08 2016".
-    version = re.search(r"LSF.*? (\d+(?:\.\d+)+)", stdout)
-    return {"version": version[1]} if version else {}
-
-
 # bjobs's reference, "Output: Default display", STAT.
-STATES = MappingProxyType(
-    {
-        "PEND": JobState.PENDING,
-        "PSUSP": JobState.PENDING,  # suspended while pending
-        "WAIT": JobState.PENDING,  # behind others of a chunk
-        "PROV": JobState.PENDING,  # its host is being prepared
-        "RUN": JobState.RUNNING,
-        "USUSP": JobState.RUNNING,  # suspended by its owner or the staff
-        "SSUSP": JobState.RUNNING,  # suspended by LSF
-        "UNKWN": JobState.RUNNING,  # LSF has lost sight of its host
-        "DONE": JobState.DONE,
-        "EXIT": JobState.FAILED,
-        "ZOMBI": JobState.NODE_FAIL,  # cancelled while its host could not be reached
-    }
-)
+STATES = {
+    "PEND": JobState.PENDING,
+    "PSUSP": JobState.PENDING,  # suspended while pending
+    "WAIT": JobState.PENDING,  # behind others of a chunk
+    "PROV": JobState.PENDING,  # its host is being prepared
+    "RUN": JobState.RUNNING,
+    "USUSP": JobState.RUNNING,  # suspended by its owner or the staff
+    "SSUSP": JobState.RUNNING,  # suspended by LSF
+    "UNKWN": JobState.RUNNING,  # LSF has lost sight of its host
+    "DONE": JobState.DONE,
+    "EXIT": JobState.FAILED,
+    "ZOMBI": JobState.NODE_FAIL,  # cancelled while its host could not be reached
+}
 # "Termination reasons" of bacct's reference: why a job is in EXIT, where its own command is not it.
-_ENDS = MappingProxyType(
-    {
-        "TERM_RUNLIMIT": JobState.TIMEOUT,
-        "TERM_DEADLINE": JobState.TIMEOUT,
-        "TERM_WINDOW": JobState.TIMEOUT,
-        "TERM_MEMLIMIT": JobState.OUT_OF_MEMORY,
-        "TERM_SWAP": JobState.OUT_OF_MEMORY,
-        "TERM_PREEMPT": JobState.PREEMPTED,
-        "TERM_OWNER": JobState.CANCELLED,
-        "TERM_FORCE_OWNER": JobState.CANCELLED,
-        "TERM_ADMIN": JobState.CANCELLED,
-        "TERM_FORCE_ADMIN": JobState.CANCELLED,
-        "TERM_ZOMBIE": JobState.NODE_FAIL,
-    }
-)
+_ENDS = {
+    "TERM_RUNLIMIT": JobState.TIMEOUT,
+    "TERM_DEADLINE": JobState.TIMEOUT,
+    "TERM_WINDOW": JobState.TIMEOUT,
+    "TERM_MEMLIMIT": JobState.OUT_OF_MEMORY,
+    "TERM_SWAP": JobState.OUT_OF_MEMORY,
+    "TERM_PREEMPT": JobState.PREEMPTED,
+    "TERM_OWNER": JobState.CANCELLED,
+    "TERM_FORCE_OWNER": JobState.CANCELLED,
+    "TERM_ADMIN": JobState.CANCELLED,
+    "TERM_FORCE_ADMIN": JobState.CANCELLED,
+    "TERM_ZOMBIE": JobState.NODE_FAIL,
+}
 
-REASONS = MappingProxyType(
-    {
-        "PSUSP": "it is held: `bresume` lets it go",
-        "PROV": "its host is being prepared",
-        "TERM_RUNLIMIT": "its walltime was over",
-        "TERM_DEADLINE": "its deadline was over",
-        "TERM_WINDOW": "its queue's hours were over",
-        "TERM_MEMLIMIT": "it used more memory than it asked for",
-        "TERM_SWAP": "it used more swap space than it may",
-        "TERM_PREEMPT": "a job of higher priority took its place",
-        "TERM_OWNER": "it was cancelled",
-        "TERM_FORCE_OWNER": "it was cancelled",
-        "TERM_ADMIN": "the site's staff cancelled it",
-        "TERM_FORCE_ADMIN": "the site's staff cancelled it",
-        "TERM_CWD_NOTEXIST": "the folder where it was to start is not there on its host",
-        "TERM_PRE_EXEC_FAIL": "the site's preparation of its host failed",
-        "TERM_ZOMBIE": "LSF lost sight of its host",
-    }
-)
+REASONS = {
+    "PSUSP": "it is held: `bresume` lets it go",
+    "PROV": "its host is being prepared",
+    "TERM_RUNLIMIT": "its walltime was over",
+    "TERM_DEADLINE": "its deadline was over",
+    "TERM_WINDOW": "its queue's hours were over",
+    "TERM_MEMLIMIT": "it used more memory than it asked for",
+    "TERM_SWAP": "it used more swap space than it may",
+    "TERM_PREEMPT": "a job of higher priority took its place",
+    "TERM_OWNER": "it was cancelled",
+    "TERM_FORCE_OWNER": "it was cancelled",
+    "TERM_ADMIN": "the site's staff cancelled it",
+    "TERM_FORCE_ADMIN": "the site's staff cancelled it",
+    "TERM_CWD_NOTEXIST": "the folder where it was to start is not there on its host",
+    "TERM_PRE_EXEC_FAIL": "the site's preparation of its host failed",
+    "TERM_ZOMBIE": "LSF lost sight of its host",
+}
 
 # As bsub says it.
-REFUSALS = MappingProxyType(
-    {
-        "no such queue": "Check queue: `bqueues` lists them.",
-        "cannot use the queue": "You may not use this queue: check queue.",
-        "too many processors": "The queue has not so many: check cores.",
-        "cannot exceed queue's hard limit": "Check walltime, cores and memory: `bqueues -l` shows "
-        "the queue's limits.",
-        "bad resource requirement": "Check -R in job-extra-directives.",
-        "in rusage section": "Check -R in job-extra-directives.",
-        "in select section": "Check -R in job-extra-directives.",
-        "error near": "Check -R in job-extra-directives.",
-        "member of": "Check project.",
-        "specify a project": "Check project.",
-        "aborted by esub": "This is a rule of the site.",
-        "non-lsf host": "Jobs can't be submitted from this computer: use the login node.",
-        "lsf is down": "LSF itself does not answer; try again later.",
-    }
-)
+REFUSALS = {
+    "no such queue": "Check queue: `bqueues` lists them.",
+    "cannot use the queue": "You may not use this queue: check queue.",
+    "too many processors": "The queue has not so many: check cores.",
+    "cannot exceed queue's hard limit": "Check walltime, cores and memory: `bqueues -l` shows "
+    "the queue's limits.",
+    "bad resource requirement": "Check -R in job-extra-directives.",
+    "in rusage section": "Check -R in job-extra-directives.",
+    "in select section": "Check -R in job-extra-directives.",
+    "error near": "Check -R in job-extra-directives.",
+    "member of": "Check project.",
+    "specify a project": "Check project.",
+    "aborted by esub": "This is a rule of the site.",
+    "non-lsf host": "Jobs can't be submitted from this computer: use the login node.",
+    "lsf is down": "LSF itself does not answer; try again later.",
+}
 
-LSF = BatchSystem(
-    name="lsf",
-    label="LSF",
-    cluster_class="LSFCluster",
-    section="lsf",
-    job_id_variables=("LSB_JOBID",),
-    account_key="project",
-    queue_key="queue",
-    directive="#BSUB",
+
+class LSFSystem(BatchSystem):
+    """IBM Spectrum LSF."""
+
+    name = "lsf"
+    label = "LSF"
+    cluster_class = "LSFCluster"
+    section = "lsf"
+    job_id_variables = ("LSB_JOBID",)
+    account_key = "project"
+    queue_key = "queue"
+    directive = "#BSUB"
     # Before the id is the worker's name, not the job's.
-    log_names=("*-{job}.out", "*-{job}.err"),
-    submit="bsub",
-    jobs_command_hint="bjobs",
-    queues_command_hint="bqueues",
-    reason_command_hint="bjobs -p",
-    cancel="bkill",
+    log_names = ("*-{job}.out", "*-{job}.err")
+    submit = "bsub"
+    jobs_command_hint = "bjobs"
+    queues_command_hint = "bqueues"
+    reason_command_hint = "bjobs -p"
+    cancel = "bkill"
     # "Job <123> is submitted to queue <normal>."
-    cores_in_script=(r"\s-n (\d+)",),
-    job_id_pattern=r"Job <(?P<job_id>\d+)> is submitted",
-    walltime_key="walltime",
-    walltime_forms=WALLTIME_FORMS,
-    walltime_example="01:00",
-    parse_walltime=parse_walltime,
-    list_command=list_command,
-    cancel_command=cancel_command,
+    cores_in_script = (r"\s-n (\d+)",)
+    job_id_pattern = r"Job <(?P<job_id>\d+)> is submitted"
+    walltime_key = "walltime"
+    walltime_forms = WALLTIME_FORMS
+    walltime_example = "01:00"
     # Of IBM's reference, "Environment variable reference", and lsf.conf's, which they overrule.
-    reading_variables=("LSB_BJOBS_*", "BJOBS_*", "LSB_DISPLAY_YEAR", "LSB_SHORT_HOSTLIST"),
-    settings_command=("lsid",),
-    parse_list=parse_list,
-    name_options=("-J",),
-    parse_settings=parse_settings,
-    states=STATES,
-    reasons=REASONS,
-    refusals=REFUSALS,
+    reading_variables = ("LSB_BJOBS_*", "BJOBS_*", "LSB_DISPLAY_YEAR", "LSB_SHORT_HOSTLIST")
+    settings_command = ("lsid",)
+    name_options = ("-J",)
+    states = STATES
+    reasons = REASONS
+    refusals = REFUSALS
     # The last but one with LSB_BJOBS_CONSISTENT_EXIT_CODE, and exit code 255.
-    gone_messages=(
+    gone_messages = (
         "is not found",
         "No matching job found",
         "No unfinished job found",
         "Job has already finished",
-    ),
-)
+    )
+
+    def parse_walltime(self, text: str) -> float:
+        """Return the seconds in a walltime (the run limit) as bsub reads it.
+
+        Raises
+        ------
+        ValueError
+            bsub would not accept it, or it is zero.
+        """
+        return walltime_seconds(text, (_RUN_LIMIT,), "LSF", WALLTIME_FORMS)
+
+    def list_command(self, job_ids: Sequence[str]) -> list[str]:
+        # Jobs that are named are listed when they have ended, too.
+        return [
+            "bjobs",
+            "-noheader",
+            "-o",
+            "jobid stat exec_host exit_reason delimiter='|'",
+            *job_ids,
+        ]
+
+    def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
+        return ["bkill", *job_ids]
+
+    def parse_list(self, stdout: str) -> list[JobStatus]:
+        jobs = []
+        for line in stdout.splitlines():
+            fields = ["" if field == "-" else field for field in line.strip().split("|")]
+            # An array's elements have its number, or 123[4].
+            match = re.fullmatch(r"(\d+)(?:\[\d+\])?", fields[0])
+            if len(fields) != 4 or match is None:
+                continue  # a site's banner
+            job, word, hosts, why = match[1], *fields[1:]
+            state, reason = STATES.get(word, JobState.UNKNOWN), ""
+            if state is JobState.FAILED:
+                reason = why.partition(":")[0]  # "TERM_RUNLIMIT: job killed after ..."
+                state = _ENDS.get(reason, state)
+            elif word in REASONS:
+                reason = word
+            # "8*hostA:8*hostB": slots, then the host.
+            jobs.append(JobStatus(job, state, reason, hosts.split(":")[0].rpartition("*")[2]))
+        return merged(jobs)
+
+    def parse_settings(self, stdout: str) -> dict[str, str]:
+        # lsid's first line: "IBM Spectrum LSF Standard 10.1.0.0, Jul 08 2016".
+        version = re.search(r"LSF.*? (\d+(?:\.\d+)+)", stdout)
+        return {"version": version[1]} if version else {}
+
+
+LSF = LSFSystem()

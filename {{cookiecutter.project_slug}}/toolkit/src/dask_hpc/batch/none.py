@@ -2,4 +2,12 @@
 
 from .base import BatchSystem
 
-NONE = BatchSystem(name="none", label="no batch system")
+
+class NoBatchSystem(BatchSystem):
+    """Workers run here."""
+
+    name = "none"
+    label = "no batch system"
+
+
+NONE = NoBatchSystem()

@@ -22,27 +22,6 @@ WALLTIME_FORMS = "HH:MM:SS (also HH:MM, or a number alone: hours)"
 _CLOCK = re.compile(r"(?P<h>\d+)(?::(?P<m>\d+)(?::(?P<s>\d+))?)?")
 
 
-def parse_walltime(text: str) -> float:
-    """Return the seconds in a walltime as oarsub reads it.
-
-    Raises
-    ------
-    ValueError
-        oarsub would not accept it, or it is zero.
-    """
-    return walltime_seconds(text, (_CLOCK,), "OAR", WALLTIME_FORMS)
-
-
-def list_command(job_ids: Sequence[str]) -> list[str]:
-    # As text: JSON needs a Perl module that not every site has.
-    return ["oarstat", "--full", *(word for job in job_ids for word in ("--job", job))]
-
-
-def parse_list(stdout: str) -> list[JobStatus]:
-    _, *blocks = re.split(r"(?m)^Job_Id: (?=\d+\s*$)", stdout)
-    return [_status(block) for block in blocks]
-
-
 def _status(block: str) -> JobStatus:
     job, _, rest = block.partition("\n")
 
@@ -72,103 +51,110 @@ def _status(block: str) -> JobStatus:
     return JobStatus(job.strip(), state, reason, node, elapsed, name=value("name"))
 
 
-def cancel_command(job_ids: Sequence[str]) -> list[str]:
-    return ["oardel", *job_ids]
-
-
-def parse_settings(stdout: str) -> dict[str, str]:
-    _, _, version = stdout.partition("OAR version : ")  # "OAR version : 2.5.9 (Canicule)"
-    return {"version": version.strip()} if version else {}
-
-
-STATES = MappingProxyType(
-    {
-        "Waiting": JobState.PENDING,
-        "Hold": JobState.PENDING,
-        "toAckReservation": JobState.PENDING,
-        "toLaunch": JobState.PENDING,
-        "Launching": JobState.PENDING,  # its nodes are being prepared
-        "Running": JobState.RUNNING,
-        "Suspended": JobState.RUNNING,
-        "Resuming": JobState.RUNNING,
-        "Finishing": JobState.ENDING,
-        "toError": JobState.ENDING,
-        "Terminated": JobState.DONE,
-        "Error": JobState.FAILED,
-    }
-)
+STATES = {
+    "Waiting": JobState.PENDING,
+    "Hold": JobState.PENDING,
+    "toAckReservation": JobState.PENDING,
+    "toLaunch": JobState.PENDING,
+    "Launching": JobState.PENDING,  # its nodes are being prepared
+    "Running": JobState.RUNNING,
+    "Suspended": JobState.RUNNING,
+    "Resuming": JobState.RUNNING,
+    "Finishing": JobState.ENDING,
+    "toError": JobState.ENDING,
+    "Terminated": JobState.DONE,
+    "Error": JobState.FAILED,
+}
 # Events that say why a job ended in Error; the first counts.
-_ENDS = MappingProxyType(
-    {
-        "WALLTIME": JobState.TIMEOUT,
-        "BESTEFFORT_KILL": JobState.PREEMPTED,
-        "PING_CHECKER_NODE_SUSPECTED": JobState.NODE_FAIL,
-        "FRAG_JOB_REQUEST": JobState.CANCELLED,
-    }
-)
+_ENDS = {
+    "WALLTIME": JobState.TIMEOUT,
+    "BESTEFFORT_KILL": JobState.PREEMPTED,
+    "PING_CHECKER_NODE_SUSPECTED": JobState.NODE_FAIL,
+    "FRAG_JOB_REQUEST": JobState.CANCELLED,
+}
 
-REASONS = MappingProxyType(
-    {
-        "Hold": "it is held: `oarresume` lets it go",
-        "no prediction": "OAR has not planned its start yet",
-        "scheduledStart*": "OAR plans its start",
-        "No enough matching resources*": "no node that fits is free yet",
-        "WALLTIME": "its walltime was over",
-        "BESTEFFORT_KILL": "a job of higher priority took its place",
-        "PING_CHECKER_NODE_SUSPECTED": "its node could not be reached; OAR has submitted it again "
-        "by itself, as another job: `oarstat -u` lists it",
-        "FRAG_JOB_REQUEST": "it was cancelled",
-    }
-)
+REASONS = {
+    "Hold": "it is held: `oarresume` lets it go",
+    "no prediction": "OAR has not planned its start yet",
+    "scheduledStart*": "OAR plans its start",
+    "No enough matching resources*": "no node that fits is free yet",
+    "WALLTIME": "its walltime was over",
+    "BESTEFFORT_KILL": "a job of higher priority took its place",
+    "PING_CHECKER_NODE_SUSPECTED": "its node could not be reached; OAR has submitted it again "
+    "by itself, as another job: `oarstat -u` lists it",
+    "FRAG_JOB_REQUEST": "it was cancelled",
+}
 
 # As oarsub and the admission rules that come with OAR say it.
-REFUSALS = MappingProxyType(
-    {
-        "not enough resources": "The site has no such nodes: check cores, memory and "
-        "resource-spec.",
-        "bad resource request": "Check resource-spec and memory-per-core-property-name: "
-        "`oarnodes` lists the site's properties.",
-        "cannot recognize walltime": "Check walltime.",
-        "cannot recognize": "Check resource-spec and walltime.",
-        "the queue": "Check queue.",
-        "cannot connect to executor": "OAR itself does not answer; try again later.",
-        "db connection error": "OAR itself does not answer; try again later.",
-    }
-)
+REFUSALS = {
+    "not enough resources": "The site has no such nodes: check cores, memory and resource-spec.",
+    "bad resource request": "Check resource-spec and memory-per-core-property-name: "
+    "`oarnodes` lists the site's properties.",
+    "cannot recognize walltime": "Check walltime.",
+    "cannot recognize": "Check resource-spec and walltime.",
+    "the queue": "Check queue.",
+    "cannot connect to executor": "OAR itself does not answer; try again later.",
+    "db connection error": "OAR itself does not answer; try again later.",
+}
 
-OAR = BatchSystem(
-    name="oar",
-    label="OAR",
-    cluster_class="OARCluster",
-    section="oar",
-    job_id_variables=("OAR_JOB_ID",),
-    account_key="project",
-    queue_key="queue",
-    not_requested=MappingProxyType(
+
+class OARSystem(BatchSystem):
+    """OAR."""
+
+    name = "oar"
+    label = "OAR"
+    cluster_class = "OARCluster"
+    section = "oar"
+    job_id_variables = ("OAR_JOB_ID",)
+    account_key = "project"
+    queue_key = "queue"
+    not_requested = MappingProxyType(
         {
             "memory-per-core-property-name": "memory, as in memcore (`oarnodes` lists the site's "
             "properties), or to not_applicable",
         }
-    ),
-    log_key=None,
-    directive="#OAR",
-    submit="oarsub",
-    jobs_command_hint="oarstat -u",
-    cancel="oardel",
-    cores_in_script=(r"/core=(\d+)", r"/nodes=(\d+)"),
-    job_id_pattern=r"OAR_JOB_ID=(?P<job_id>\d+)",
-    walltime_key="walltime",
-    walltime_forms=WALLTIME_FORMS,
-    walltime_example="01:00:00",
-    parse_walltime=parse_walltime,
-    list_command=list_command,
-    cancel_command=cancel_command,
-    settings_command=("oarstat", "--version"),
-    parse_list=parse_list,
-    name_options=("-n", "--name"),
-    parse_settings=parse_settings,
-    states=STATES,
-    reasons=REASONS,
-    refusals=REFUSALS,
-    gone_messages=("This job was already killed",),
-)
+    )
+    log_key = None
+    directive = "#OAR"
+    submit = "oarsub"
+    jobs_command_hint = "oarstat -u"
+    cancel = "oardel"
+    cores_in_script = (r"/core=(\d+)", r"/nodes=(\d+)")
+    job_id_pattern = r"OAR_JOB_ID=(?P<job_id>\d+)"
+    walltime_key = "walltime"
+    walltime_forms = WALLTIME_FORMS
+    walltime_example = "01:00:00"
+    settings_command = ("oarstat", "--version")
+    name_options = ("-n", "--name")
+    states = STATES
+    reasons = REASONS
+    refusals = REFUSALS
+    gone_messages = ("This job was already killed",)
+
+    def parse_walltime(self, text: str) -> float:
+        """Return the seconds in a walltime as oarsub reads it.
+
+        Raises
+        ------
+        ValueError
+            oarsub would not accept it, or it is zero.
+        """
+        return walltime_seconds(text, (_CLOCK,), "OAR", WALLTIME_FORMS)
+
+    def list_command(self, job_ids: Sequence[str]) -> list[str]:
+        # As text: JSON needs a Perl module that not every site has.
+        return ["oarstat", "--full", *(word for job in job_ids for word in ("--job", job))]
+
+    def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
+        return ["oardel", *job_ids]
+
+    def parse_list(self, stdout: str) -> list[JobStatus]:
+        _, *blocks = re.split(r"(?m)^Job_Id: (?=\d+\s*$)", stdout)
+        return [_status(block) for block in blocks]
+
+    def parse_settings(self, stdout: str) -> dict[str, str]:
+        _, _, version = stdout.partition("OAR version : ")  # "OAR version : 2.5.9 (Canicule)"
+        return {"version": version.strip()} if version else {}
+
+
+OAR = OARSystem()

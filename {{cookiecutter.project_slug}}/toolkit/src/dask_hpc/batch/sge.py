@@ -26,187 +26,173 @@ _CLOCK = re.compile(r"(?P<h>\d*):(?P<m>\d*):(?P<s>\d*)")
 _SECONDS = re.compile(r"(?P<s>[1-9]\d*)")
 
 
-def parse_walltime(text: str) -> float:
-    """Return the seconds in a walltime (the resource h_rt) as Grid Engine reads it.
-
-    Raises
-    ------
-    ValueError
-        Grid Engine would not read it as intended, or it is zero.
-    """
-    return walltime_seconds(text, (_CLOCK, _SECONDS), "SGE", WALLTIME_FORMS)
-
-
-def list_command(_job_ids: Sequence[str]) -> list[str]:
-    # All of the user's jobs: there is no list of some of them (-j prints everything about each).
-    # As XML, since the table cuts names short. A user's ~/.sge_qstat may name other states (-s).
-    return ["qstat", "-xml", "-s", "psr", "-u", getpass.getuser()]
-
-
-def parse_list(stdout: str) -> list[JobStatus]:
-    start = stdout.find("<?xml")  # a site's banner may be before it
-    try:
-        root = ElementTree.fromstring(stdout[max(start, 0) :])
-    except ElementTree.ParseError:
-        return []
-    jobs = []
-    for entry in root.iter("job_list"):
-        word = entry.findtext("state", "")
-        node = entry.findtext("queue_name", "").partition("@")[2]  # all.q@node1
-        state = STATES.get(word, JobState.UNKNOWN)
-        reason = word if state is JobState.PENDING and word != "qw" else ""
-        # What is left it does not say.
-        elapsed = seconds_since(entry.findtext("JAT_start_time", ""), "%Y-%m-%dT%H:%M:%S")
-        job, name = entry.findtext("JB_job_number", ""), entry.findtext("JB_name", "")
-        jobs.append(JobStatus(job, state, reason, node, elapsed, name=name))
-    return merged(jobs)  # an array's tasks are listed each
-
-
-def accounting_commands(job_ids: Sequence[str]) -> list[list[str]]:
-    # It takes one job at a time, and reads through a file that may be long.
-    return [["qacct", "-j", job] for job in job_ids]
-
-
-def parse_accounting(stdout: str) -> list[JobStatus]:
-    jobs = []
-    for block in re.split(r"(?m)^=+\s*$", stdout):
-        pairs = (line.split(None, 1) for line in block.splitlines())
-        value = {pair[0]: pair[1].strip() for pair in pairs if len(pair) == 2}
-        if "jobnumber" not in value:
-            continue
-        failed = value.get("failed", "0").split()[0]
-        state = JobState.DONE if value.get("exit_status", "0") == "0" else JobState.FAILED
-        if failed in _FAILED:
-            state = _FAILED[failed]
-        elif value.get("deleted_by", "NONE") != "NONE":
-            state = JobState.CANCELLED
-        elif failed != "0":
-            state = JobState.FAILED
-        node, name = value.get("hostname", ""), value.get("jobname", "")
-        jobs.append(JobStatus(value["jobnumber"], state, node=node, name=name))
-    return merged(jobs)
-
-
 # sge_status(5), "failed": 37 is an enforced limit, h_rt as a rule.
-_FAILED = MappingProxyType({"37": JobState.TIMEOUT})
-
-
-def cancel_command(job_ids: Sequence[str]) -> list[str]:
-    return ["qdel", *job_ids]
-
-
-def capacity_command(queue: str | None) -> list[str]:
-    # Without a queue Grid Engine takes any that the job may use, so there is nothing to count.
-    return ["qstat", "-g", "c", "-q", queue] if queue else []
-
-
-def parse_capacity(stdout: str) -> int:
-    """Return the number of slots of the requested queue, whether they are up or not.
-
-    Raises
-    ------
-    ValueError
-        The queue is not listed.
-    """
-    # CLUSTER QUEUE  CQLOAD  USED  RES  AVAIL  TOTAL  aoACDS  cdsuE
-    rows = [line.split() for line in stdout.splitlines()]
-    totals = [row[5] for row in rows if len(row) == 8]
-    if not totals or not all(total.isdigit() for total in totals):
-        raise ValueError("qstat lists no such queue")
-    return sum(map(int, totals))
-
-
-def parse_settings(stdout: str) -> dict[str, str]:
-    first = stdout.strip().partition("\n")[0]  # "SGE 8.1.9", before the options
-    return {"version": first} if first else {}
+_FAILED = {"37": JobState.TIMEOUT}
 
 
 # sge_status(5), "Job state".
 _PENDING = "qw Rq hqw hRwq Eqw Ehqw EhRqw"
 _RUNNING = "r hr t Rr Rt s ts S tS T tT Rs Rts RS RtS RT RtT"
-STATES = MappingProxyType(
+STATES = (
     dict.fromkeys(_PENDING.split(), JobState.PENDING)
     | dict.fromkeys(_RUNNING.split(), JobState.RUNNING)
     | {f"d{word}": JobState.ENDING for word in _RUNNING.split()}  # being deleted
     | {"z": JobState.DONE}
 )
 
-REASONS = MappingProxyType(
-    {
-        "E*": "it could not be started and is kept back: `qstat -j` with its id says why",
-        "h*": "it is held: `qrls` lets it go",
-        "R*": "its node failed, and it was put back into the line",
-    }
-)
+REASONS = {
+    "E*": "it could not be started and is kept back: `qstat -j` with its id says why",
+    "h*": "it is held: `qrls` lets it go",
+    "R*": "its node failed, and it was put back into the line",
+}
 
 # As qsub says it (msg_qmaster.h, and the answers of 8.1.9).
-REFUSALS = MappingProxyType(
-    {
-        "requests unknown queue": "Check queue: `qconf -sql` lists them.",
-        "requested project": "Check project: `qconf -sprjl` lists them.",
-        "requested parallel environment": "Check -pe in job-extra-directives: `qconf -spl` lists "
-        "the site's words.",
-        "is not a time value": "Check walltime.",
-        "is not a memory value": "Check resource-spec.",
-        "unknown resource": "Check resource-spec: `qconf -sc` lists the site's words.",
-        "no suitable queues": "No queue can give this: check queue, resource-spec and -pe in "
-        "job-extra-directives.",
-        "not allowed to submit": "Your limit of jobs is reached: fewer jobs, or wait.",
-        "is not a submit host": "Jobs can't be submitted from this computer: use the login node.",
-        "has no permission": "You may not use this queue or project.",
-        "unable to contact qmaster": "Grid Engine itself does not answer; try again later.",
-        "unable to send message to qmaster": "Grid Engine itself does not answer; try again later.",
-    }
-)
+REFUSALS = {
+    "requests unknown queue": "Check queue: `qconf -sql` lists them.",
+    "requested project": "Check project: `qconf -sprjl` lists them.",
+    "requested parallel environment": "Check -pe in job-extra-directives: `qconf -spl` lists "
+    "the site's words.",
+    "is not a time value": "Check walltime.",
+    "is not a memory value": "Check resource-spec.",
+    "unknown resource": "Check resource-spec: `qconf -sc` lists the site's words.",
+    "no suitable queues": "No queue can give this: check queue, resource-spec and -pe in "
+    "job-extra-directives.",
+    "not allowed to submit": "Your limit of jobs is reached: fewer jobs, or wait.",
+    "is not a submit host": "Jobs can't be submitted from this computer: use the login node.",
+    "has no permission": "You may not use this queue or project.",
+    "unable to contact qmaster": "Grid Engine itself does not answer; try again later.",
+    "unable to send message to qmaster": "Grid Engine itself does not answer; try again later.",
+}
 
-SGE = BatchSystem(
-    name="sge",
-    label="SGE",
-    cluster_class="SGECluster",
-    section="sge",
-    job_id_variables=("JOB_ID",),
-    account_key="project",
-    queue_key="queue",
+
+class SGESystem(BatchSystem):
+    """Grid Engine."""
+
+    name = "sge"
+    label = "SGE"
+    cluster_class = "SGECluster"
+    section = "sge"
+    job_id_variables = ("JOB_ID",)
+    account_key = "project"
+    queue_key = "queue"
     # Nor is memory asked for, as not every site counts it; it is resource-spec's.
-    not_requested=MappingProxyType(
+    not_requested = MappingProxyType(
         {"job-extra-directives": "cores, as in -pe smp 8 (`qconf -spl` lists the site's words)"}
-    ),
-    directive="#$",
-    log_names=("{name}.o{job}",),
-    submit="qsub",
-    jobs_command_hint="qstat -u $USER",
-    queues_command_hint="qstat -g c",
-    reason_command_hint="qstat -j",
-    cancel="qdel",
+    )
+    directive = "#$"
+    log_names = ("{name}.o{job}",)
+    submit = "qsub"
+    jobs_command_hint = "qstat -u $USER"
+    queues_command_hint = "qstat -g c"
+    reason_command_hint = "qstat -j"
+    cancel = "qdel"
     # 'Your job 123 ("name") has been submitted', or the number alone (qsub -terse). An array's is
     # 'Your job-array 123.1-3:1 (...' and 123.1-3:1.
-    job_id_pattern=r"(?m)(?:Your job(?:-array)? |^(?=\d+(?:\.\d+-\d+:\d+)?[ \t\r]*$))"
-    r"(?P<job_id>\d+)",
-    cores_in_script=(r"\s-pe \S+ (\d+)",),
-    walltime_key="walltime",
-    walltime_forms=WALLTIME_FORMS,
-    walltime_example="01:00:00",
-    parse_walltime=parse_walltime,
-    list_command=list_command,
-    cancel_command=cancel_command,
-    accounting_commands=accounting_commands,
+    job_id_pattern = (
+        r"(?m)(?:Your job(?:-array)? |^(?=\d+(?:\.\d+-\d+:\d+)?[ \t\r]*$))"
+        r"(?P<job_id>\d+)"
+    )
+    cores_in_script = (r"\s-pe \S+ (\d+)",)
+    walltime_key = "walltime"
+    walltime_forms = WALLTIME_FORMS
+    walltime_example = "01:00:00"
     # What qstat prints differently, and what it prints for its developers.
-    reading_variables=("SGE_LONG_*", "SGE_SINGLE_LINE", "SGE_DEBUG_LEVEL"),
-    capacity_command=capacity_command,
-    settings_command=("qstat", "-help"),
-    parse_list=parse_list,
-    name_options=("-N",),
-    parse_accounting=parse_accounting,
-    parse_capacity=parse_capacity,
-    parse_settings=parse_settings,
-    states=STATES,
-    reasons=REASONS,
-    refusals=REFUSALS,
+    reading_variables = ("SGE_LONG_*", "SGE_SINGLE_LINE", "SGE_DEBUG_LEVEL")
+    settings_command = ("qstat", "-help")
+    name_options = ("-N",)
+    states = STATES
+    reasons = REASONS
+    refusals = REFUSALS
     # qdel says about each job, with what went wrong, what went right.
-    gone_messages=(
+    gone_messages = (
         "does not exist",
         "already in deletion",
         "has deleted job",
         "has registered the job",
-    ),
-)
+    )
+
+    def parse_walltime(self, text: str) -> float:
+        """Return the seconds in a walltime (the resource h_rt) as Grid Engine reads it.
+
+        Raises
+        ------
+        ValueError
+            Grid Engine would not read it as intended, or it is zero.
+        """
+        return walltime_seconds(text, (_CLOCK, _SECONDS), "SGE", WALLTIME_FORMS)
+
+    def list_command(self, _job_ids: Sequence[str]) -> list[str]:
+        # All of the user's jobs: there is no list of some of them (-j prints everything about
+        # each). As XML, since the table cuts names short. A user's ~/.sge_qstat may name other
+        # states (-s).
+        return ["qstat", "-xml", "-s", "psr", "-u", getpass.getuser()]
+
+    def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
+        return ["qdel", *job_ids]
+
+    def accounting_commands(self, job_ids: Sequence[str]) -> list[list[str]]:
+        # It takes one job at a time, and reads through a file that may be long.
+        return [["qacct", "-j", job] for job in job_ids]
+
+    def capacity_command(self, queue: str | None) -> list[str]:
+        # Without a queue Grid Engine takes any that the job may use, so there is nothing to count.
+        return ["qstat", "-g", "c", "-q", queue] if queue else []
+
+    def parse_list(self, stdout: str) -> list[JobStatus]:
+        start = stdout.find("<?xml")  # a site's banner may be before it
+        try:
+            root = ElementTree.fromstring(stdout[max(start, 0) :])
+        except ElementTree.ParseError:
+            return []
+        jobs = []
+        for entry in root.iter("job_list"):
+            word = entry.findtext("state", "")
+            node = entry.findtext("queue_name", "").partition("@")[2]  # all.q@node1
+            state = STATES.get(word, JobState.UNKNOWN)
+            reason = word if state is JobState.PENDING and word != "qw" else ""
+            # What is left it does not say.
+            elapsed = seconds_since(entry.findtext("JAT_start_time", ""), "%Y-%m-%dT%H:%M:%S")
+            job, name = entry.findtext("JB_job_number", ""), entry.findtext("JB_name", "")
+            jobs.append(JobStatus(job, state, reason, node, elapsed, name=name))
+        return merged(jobs)  # an array's tasks are listed each
+
+    def parse_accounting(self, stdout: str) -> list[JobStatus]:
+        jobs = []
+        for block in re.split(r"(?m)^=+\s*$", stdout):
+            pairs = (line.split(None, 1) for line in block.splitlines())
+            value = {pair[0]: pair[1].strip() for pair in pairs if len(pair) == 2}
+            if "jobnumber" not in value:
+                continue
+            failed = value.get("failed", "0").split()[0]
+            state = JobState.DONE if value.get("exit_status", "0") == "0" else JobState.FAILED
+            if failed in _FAILED:
+                state = _FAILED[failed]
+            elif value.get("deleted_by", "NONE") != "NONE":
+                state = JobState.CANCELLED
+            elif failed != "0":
+                state = JobState.FAILED
+            node, name = value.get("hostname", ""), value.get("jobname", "")
+            jobs.append(JobStatus(value["jobnumber"], state, node=node, name=name))
+        return merged(jobs)
+
+    def parse_capacity(self, stdout: str) -> int:
+        """Return the number of slots of the requested queue, whether they are up or not.
+
+        Raises
+        ------
+        ValueError
+            The queue is not listed.
+        """
+        # CLUSTER QUEUE  CQLOAD  USED  RES  AVAIL  TOTAL  aoACDS  cdsuE
+        rows = [line.split() for line in stdout.splitlines()]
+        totals = [row[5] for row in rows if len(row) == 8]
+        if not totals or not all(total.isdigit() for total in totals):
+            raise ValueError("qstat lists no such queue")
+        return sum(map(int, totals))
+
+    def parse_settings(self, stdout: str) -> dict[str, str]:
+        first = stdout.strip().partition("\n")[0]  # "SGE 8.1.9", before the options
+        return {"version": first} if first else {}
+
+
+SGE = SGESystem()

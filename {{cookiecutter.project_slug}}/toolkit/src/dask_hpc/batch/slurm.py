@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
 from .base import BatchSystem
 from .parsing import parse_duration, walltime_seconds
@@ -22,28 +21,6 @@ _WITH_DAYS = re.compile(r"(?P<d>\d+)-(?P<h>\d+)(?::(?P<m>\d+)(?::(?P<s>\d+))?)?"
 _PLAIN = re.compile(r"(?:(?P<h>\d+):(?=\d+:\d+$))?(?P<m>\d+)(?::(?P<s>\d+))?")
 
 
-def parse_walltime(text: str) -> float:
-    """Return the seconds in a walltime as sbatch reads it; infinite for UNLIMITED.
-
-    Raises
-    ------
-    ValueError
-        sbatch would not accept it, or it is zero (which means "no limit" to Slurm).
-    """
-    text = str(text).strip()
-    if text.upper() in ("UNLIMITED", "INFINITE"):
-        return math.inf
-    return walltime_seconds(text, (_WITH_DAYS, _PLAIN), "Slurm", WALLTIME_FORMS)
-
-
-def list_command(job_ids: Sequence[str]) -> list[str]:
-    # --states=all: ended jobs stay listed for a while (MinJobAge), so that how they ended is seen.
-    # --all: jobs of hidden partitions, too.
-    ids = ",".join(job_ids)
-    form = "%i|%T|%r|%N|%M|%L|%j"
-    return ["squeue", "--all", "--noheader", "--states=all", f"--format={form}", f"--jobs={ids}"]
-
-
 # An array's tasks, 123_4 or 123_[5-9%2], and the parts of a heterogeneous job, 123+1.
 _PART = re.compile(r"(\d+)(?:_(?:\d+|\[.*\])|\+\d+)")
 
@@ -52,51 +29,6 @@ def _whole(job: str) -> str:
     """Return the id under which a job was submitted."""
     part = _PART.fullmatch(job)
     return part[1] if part else job
-
-
-def parse_list(stdout: str) -> list[JobStatus]:
-    jobs = []
-    for line in stdout.splitlines():
-        fields = line.strip().split("|", 6)  # a name may hold anything
-        if len(fields) < 6 or not fields[0]:
-            continue  # a site's banner
-        job, word, reason, node, elapsed, left, *name = fields
-        state = STATES.get(word.split(" ")[0], JobState.UNKNOWN)
-        reason = "" if reason in ("None", "(null)") else reason
-        node = "" if node == "(null)" else node
-        # INVALID, UNLIMITED and NOT_SET are no times.
-        times = parse_duration(elapsed), parse_duration(left)
-        jobs.append(JobStatus(_whole(job), state, reason, node, *times, *name))
-    return merged(jobs)
-
-
-def accounting_commands(job_ids: Sequence[str]) -> list[list[str]]:
-    form = "JobID,State,ExitCode,NodeList,Elapsed,JobName"
-    options = ["--allocations", "--noheader", "--parsable2", f"--format={form}"]
-    return [["sacct", *options, f"--jobs={','.join(job_ids)}"]]
-
-
-def parse_accounting(stdout: str) -> list[JobStatus]:
-    # A job that has lost a node has a line for each of its sizes, the last one last.
-    jobs: dict[str, JobStatus] = {}
-    for line in stdout.splitlines():
-        fields = line.strip().split("|", 5)
-        if len(fields) < 6 or not fields[0]:
-            continue
-        job, word, code, node, elapsed, name = fields
-        state = STATES.get(word.split(" ")[0], JobState.UNKNOWN)  # "CANCELLED by 1000"
-        node = "" if node == "None assigned" else node
-        reason = _REASON_OF_END.get(state, "")
-        if state is JobState.FAILED:  # as squeue has it; the code is "exit code:signal"
-            signal = code.partition(":")[2]
-            reason = f"RaisedSignal:{signal}" if signal not in ("", "0") else "NonZeroExitCode"
-        ran = parse_duration(elapsed)
-        jobs[job] = JobStatus(_whole(job), state, reason, node, ran, name=name)
-    return merged(jobs.values())
-
-
-def cancel_command(job_ids: Sequence[str]) -> list[str]:
-    return ["scancel", "--quiet", *job_ids]
 
 
 # Where there are several clusters: -M east, -Meast, --clusters=east, --cluster east.
@@ -108,61 +40,10 @@ def _clusters(words: Sequence[str]) -> str:
     return found["names"].strip("\"'") if found else ""
 
 
-def where(submit: Sequence[str], directives: object, environ: Mapping[str, str]) -> list[str]:
-    # As sbatch decides: its arguments, the environment, the script. Of the variables it reads
-    # SLURM_CLUSTERS last, and squeue and scancel read that one alone.
-    names = (
-        _clusters(submit[1:])
-        or environ.get("SLURM_CLUSTERS")
-        or environ.get("SBATCH_CLUSTERS")
-        or _clusters(directives if isinstance(directives, (list, tuple)) else ())
-    )
-    return [f"--clusters={names}"] if names else []
-
-
-def list_extra(extra: Sequence[str]) -> list[str]:
-    names = _clusters(extra)
-    return [f"--clusters={names}"] if names else []
-
-
 # Among a user's directives: nodes that a job wants, and those that it does not. Long options may be
 # shortened.
 _WANTED = re.compile(r"(?:^|\s)(?:--nodel\w*|--nodef\w*|--reserv\w*|-[wF])")
 _UNWANTED = re.compile(r"(?:^|\s)(?:--exclude?(?:=|\s+)|-x\s*)(?P<nodes>\S+)")
-
-
-def exclude_args(nodes: Sequence[str], directives: Sequence[str]) -> list[str]:
-    # An option of the command goes before the same one in the script.
-    own = " ".join(map(str, directives))
-    unwanted = [match["nodes"].strip("\"'") for match in _UNWANTED.finditer(own)]
-    # With a slash it is a file of nodes.
-    if not nodes or _WANTED.search(own) or any("/" in names for names in unwanted):
-        return []
-    return [f"--exclude={','.join([*unwanted, *nodes])}"]
-
-
-def capacity_command(queue: str | None) -> list[str]:
-    # %C: CPUs allocated/idle/other/total. The default partition's name ends with *.
-    command = ["sinfo", "--noheader", "--format=%P|%C"]
-    # --all: it may be a hidden one.
-    return [*command, "--all", f"--partition={queue}"] if queue else command
-
-
-def parse_capacity(stdout: str) -> int:
-    """Return the total number of CPUs of the requested partition, or of the default one.
-
-    Raises
-    ------
-    ValueError
-        The partition is not listed.
-    """
-    rows = [line.strip().split("|") for line in stdout.splitlines() if line.count("|") == 1]
-    if len(rows) > 1:
-        rows = [row for row in rows if row[0].endswith("*")]
-    totals = [cpus.split("/")[-1] for _, cpus in rows]
-    if not totals or not all(total.isdigit() for total in totals):
-        raise ValueError("sinfo lists no such partition")
-    return sum(map(int, totals))
 
 
 # What decides how soon a job starts, out of the 200 lines of `scontrol show config`.
@@ -177,95 +58,202 @@ SETTINGS = (
 )
 
 
-def parse_settings(stdout: str) -> dict[str, str]:
-    pairs = (line.split("=", 1) for line in stdout.splitlines() if "=" in line)
-    found = {key.strip(): value.strip() for key, value in pairs}
-    return {key: found[key] for key in SETTINGS if key in found}
-
-
-STATES = MappingProxyType(
-    {
-        "PENDING": JobState.PENDING,
-        "CONFIGURING": JobState.PENDING,  # its nodes are being prepared
-        "REQUEUED": JobState.PENDING,
-        "REQUEUE_FED": JobState.PENDING,
-        "REQUEUE_HOLD": JobState.PENDING,
-        "RESV_DEL_HOLD": JobState.PENDING,
-        "SPECIAL_EXIT": JobState.PENDING,  # requeued and held
-        "POWER_UP_NODE": JobState.PENDING,
-        "RUNNING": JobState.RUNNING,
-        "SUSPENDED": JobState.RUNNING,  # it keeps its nodes
-        "STOPPED": JobState.RUNNING,
-        "RESIZING": JobState.RUNNING,
-        "SIGNALING": JobState.RUNNING,
-        "EXPEDITING": JobState.PENDING,
-        "COMPLETING": JobState.ENDING,
-        "STAGE_OUT": JobState.ENDING,
-        "UPDATE_DB": JobState.ENDING,
-        "COMPLETED": JobState.DONE,
-        "FAILED": JobState.FAILED,
-        "BOOT_FAIL": JobState.NODE_FAIL,
-        "LAUNCH_FAILED": JobState.NODE_FAIL,
-        "RECONFIG_FAIL": JobState.NODE_FAIL,
-        "NODE_FAIL": JobState.NODE_FAIL,
-        "CANCELLED": JobState.CANCELLED,
-        "REVOKED": JobState.CANCELLED,
-        "TIMEOUT": JobState.TIMEOUT,
-        "DEADLINE": JobState.TIMEOUT,
-        "PREEMPTED": JobState.PREEMPTED,
-        "OUT_OF_MEMORY": JobState.OUT_OF_MEMORY,
-    }
-)
+STATES = {
+    "PENDING": JobState.PENDING,
+    "CONFIGURING": JobState.PENDING,  # its nodes are being prepared
+    "REQUEUED": JobState.PENDING,
+    "REQUEUE_FED": JobState.PENDING,
+    "REQUEUE_HOLD": JobState.PENDING,
+    "RESV_DEL_HOLD": JobState.PENDING,
+    "SPECIAL_EXIT": JobState.PENDING,  # requeued and held
+    "POWER_UP_NODE": JobState.PENDING,
+    "RUNNING": JobState.RUNNING,
+    "SUSPENDED": JobState.RUNNING,  # it keeps its nodes
+    "STOPPED": JobState.RUNNING,
+    "RESIZING": JobState.RUNNING,
+    "SIGNALING": JobState.RUNNING,
+    "EXPEDITING": JobState.PENDING,
+    "COMPLETING": JobState.ENDING,
+    "STAGE_OUT": JobState.ENDING,
+    "UPDATE_DB": JobState.ENDING,
+    "COMPLETED": JobState.DONE,
+    "FAILED": JobState.FAILED,
+    "BOOT_FAIL": JobState.NODE_FAIL,
+    "LAUNCH_FAILED": JobState.NODE_FAIL,
+    "RECONFIG_FAIL": JobState.NODE_FAIL,
+    "NODE_FAIL": JobState.NODE_FAIL,
+    "CANCELLED": JobState.CANCELLED,
+    "REVOKED": JobState.CANCELLED,
+    "TIMEOUT": JobState.TIMEOUT,
+    "DEADLINE": JobState.TIMEOUT,
+    "PREEMPTED": JobState.PREEMPTED,
+    "OUT_OF_MEMORY": JobState.OUT_OF_MEMORY,
+}
 
 _REASON_OF_END = {JobState.TIMEOUT: "TimeLimit", JobState.OUT_OF_MEMORY: "OutOfMemory"}
 
-SLURM = BatchSystem(
-    variables_before_script="SBATCH_",
-    name="slurm",
-    label="Slurm",
-    cluster_class="SLURMCluster",
-    section="slurm",
-    job_id_variables=("SLURM_ARRAY_JOB_ID", "SLURM_HET_JOB_ID", "SLURM_JOB_ID"),
-    account_key="account",
-    queue_key="queue",
-    queue_word="partition",
-    directive="#SBATCH",
-    log_names=("{name}-{job}.out", "{name}-{job}.err"),
-    log_user="%u",
-    submit="sbatch",
-    jobs_command_hint="squeue --me",
-    queues_command_hint="sinfo",
-    cancel="scancel",
+
+class SlurmSystem(BatchSystem):
+    """Slurm, with `sbatch`."""
+
+    variables_before_script = "SBATCH_"
+    name = "slurm"
+    label = "Slurm"
+    cluster_class = "SLURMCluster"
+    section = "slurm"
+    job_id_variables = ("SLURM_ARRAY_JOB_ID", "SLURM_HET_JOB_ID", "SLURM_JOB_ID")
+    account_key = "account"
+    queue_key = "queue"
+    queue_word = "partition"
+    directive = "#SBATCH"
+    log_names = ("{name}-{job}.out", "{name}-{job}.err")
+    log_user = "%u"
+    submit = "sbatch"
+    jobs_command_hint = "squeue --me"
+    queues_command_hint = "sinfo"
+    cancel = "scancel"
     # A site's banner may hold numbers of its own. The second form is what --parsable prints.
-    cores_in_script=(
+    cores_in_script = (
         r"(?:--cpus-per-task[= ]|\s-c[= ]?)(\d+)",
         r"(?:--ntasks[= ]|\s-n[= ]?)(\d+)",
-    ),
-    job_id_pattern=r"(?:Submitted batch job |\A(?=\d+(?:;\S+)?\s*\Z))(?P<job_id>\d+)",
-    walltime_key="walltime",
-    walltime_forms=WALLTIME_FORMS,
-    walltime_example="01:00:00",
-    parse_walltime=parse_walltime,
-    list_command=list_command,
-    cancel_command=cancel_command,
-    accounting_commands=accounting_commands,
-    list_extra=list_extra,
-    where=where,
-    reading_variables=READING_VARIABLES,
-    job_variables=JOB_VARIABLES,
-    name_options=("-J", "--job-name"),
-    name_variables=("SBATCH_JOB_NAME",),
-    inside_variables=("SLURM_JOB_ID", "SLURM_JOBID"),
-    exclude_args=exclude_args,
-    capacity_command=capacity_command,
-    settings_command=("scontrol", "show", "config"),
-    parse_list=parse_list,
-    parse_accounting=parse_accounting,
-    parse_capacity=parse_capacity,
-    parse_settings=parse_settings,
-    states=STATES,
-    reasons=REASONS,
-    refusals=REFUSALS,
-    gone_messages=("Invalid job id specified", "already completing or completed"),
-    no_node_messages=("node configuration", "node count", "invalid node name"),
-)
+    )
+    job_id_pattern = r"(?:Submitted batch job |\A(?=\d+(?:;\S+)?\s*\Z))(?P<job_id>\d+)"
+    walltime_key = "walltime"
+    walltime_forms = WALLTIME_FORMS
+    walltime_example = "01:00:00"
+    reading_variables = READING_VARIABLES
+    job_variables = JOB_VARIABLES
+    name_options = ("-J", "--job-name")
+    name_variables = ("SBATCH_JOB_NAME",)
+    inside_variables = ("SLURM_JOB_ID", "SLURM_JOBID")
+    settings_command = ("scontrol", "show", "config")
+    states = STATES
+    reasons = REASONS
+    refusals = REFUSALS
+    gone_messages = ("Invalid job id specified", "already completing or completed")
+    no_node_messages = ("node configuration", "node count", "invalid node name")
+
+    def parse_walltime(self, text: str) -> float:
+        """Return the seconds in a walltime as sbatch reads it; infinite for UNLIMITED.
+
+        Raises
+        ------
+        ValueError
+            sbatch would not accept it, or it is zero (which means "no limit" to Slurm).
+        """
+        text = str(text).strip()
+        if text.upper() in ("UNLIMITED", "INFINITE"):
+            return math.inf
+        return walltime_seconds(text, (_WITH_DAYS, _PLAIN), "Slurm", WALLTIME_FORMS)
+
+    def list_command(self, job_ids: Sequence[str]) -> list[str]:
+        # --states=all: ended jobs stay listed for a while (MinJobAge), so that how they ended is
+        # seen.
+        # --all: jobs of hidden partitions, too.
+        ids = ",".join(job_ids)
+        form = "%i|%T|%r|%N|%M|%L|%j"
+        return [
+            "squeue",
+            "--all",
+            "--noheader",
+            "--states=all",
+            f"--format={form}",
+            f"--jobs={ids}",
+        ]
+
+    def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
+        return ["scancel", "--quiet", *job_ids]
+
+    def accounting_commands(self, job_ids: Sequence[str]) -> list[list[str]]:
+        form = "JobID,State,ExitCode,NodeList,Elapsed,JobName"
+        options = ["--allocations", "--noheader", "--parsable2", f"--format={form}"]
+        return [["sacct", *options, f"--jobs={','.join(job_ids)}"]]
+
+    def list_extra(self, extra: Sequence[str]) -> list[str]:
+        names = _clusters(extra)
+        return [f"--clusters={names}"] if names else []
+
+    def where(
+        self, submit: Sequence[str], directives: object, environ: Mapping[str, str]
+    ) -> list[str]:
+        # As sbatch decides: its arguments, the environment, the script. Of the variables it reads
+        # SLURM_CLUSTERS last, and squeue and scancel read that one alone.
+        names = (
+            _clusters(submit[1:])
+            or environ.get("SLURM_CLUSTERS")
+            or environ.get("SBATCH_CLUSTERS")
+            or _clusters(directives if isinstance(directives, (list, tuple)) else ())
+        )
+        return [f"--clusters={names}"] if names else []
+
+    def exclude_args(self, nodes: Sequence[str], directives: Sequence[str]) -> list[str]:
+        # An option of the command goes before the same one in the script.
+        own = " ".join(map(str, directives))
+        unwanted = [match["nodes"].strip("\"'") for match in _UNWANTED.finditer(own)]
+        # With a slash it is a file of nodes.
+        if not nodes or _WANTED.search(own) or any("/" in names for names in unwanted):
+            return []
+        return [f"--exclude={','.join([*unwanted, *nodes])}"]
+
+    def capacity_command(self, queue: str | None) -> list[str]:
+        # %C: CPUs allocated/idle/other/total. The default partition's name ends with *.
+        command = ["sinfo", "--noheader", "--format=%P|%C"]
+        # --all: it may be a hidden one.
+        return [*command, "--all", f"--partition={queue}"] if queue else command
+
+    def parse_list(self, stdout: str) -> list[JobStatus]:
+        jobs = []
+        for line in stdout.splitlines():
+            fields = line.strip().split("|", 6)  # a name may hold anything
+            if len(fields) < 6 or not fields[0]:
+                continue  # a site's banner
+            job, word, reason, node, elapsed, left, *name = fields
+            state = STATES.get(word.split(" ")[0], JobState.UNKNOWN)
+            reason = "" if reason in ("None", "(null)") else reason
+            node = "" if node == "(null)" else node
+            # INVALID, UNLIMITED and NOT_SET are no times.
+            times = parse_duration(elapsed), parse_duration(left)
+            jobs.append(JobStatus(_whole(job), state, reason, node, *times, *name))
+        return merged(jobs)
+
+    def parse_accounting(self, stdout: str) -> list[JobStatus]:
+        # A job that has lost a node has a line for each of its sizes, the last one last.
+        jobs: dict[str, JobStatus] = {}
+        for line in stdout.splitlines():
+            fields = line.strip().split("|", 5)
+            if len(fields) < 6 or not fields[0]:
+                continue
+            job, word, code, node, elapsed, name = fields
+            state = STATES.get(word.split(" ")[0], JobState.UNKNOWN)  # "CANCELLED by 1000"
+            node = "" if node == "None assigned" else node
+            reason = _REASON_OF_END.get(state, "")
+            if state is JobState.FAILED:  # as squeue has it; the code is "exit code:signal"
+                signal = code.partition(":")[2]
+                reason = f"RaisedSignal:{signal}" if signal not in ("", "0") else "NonZeroExitCode"
+            ran = parse_duration(elapsed)
+            jobs[job] = JobStatus(_whole(job), state, reason, node, ran, name=name)
+        return merged(jobs.values())
+
+    def parse_capacity(self, stdout: str) -> int:
+        """Return the total number of CPUs of the requested partition, or of the default one.
+
+        Raises
+        ------
+        ValueError
+            The partition is not listed.
+        """
+        rows = [line.strip().split("|") for line in stdout.splitlines() if line.count("|") == 1]
+        if len(rows) > 1:
+            rows = [row for row in rows if row[0].endswith("*")]
+        totals = [cpus.split("/")[-1] for _, cpus in rows]
+        if not totals or not all(total.isdigit() for total in totals):
+            raise ValueError("sinfo lists no such partition")
+        return sum(map(int, totals))
+
+    def parse_settings(self, stdout: str) -> dict[str, str]:
+        pairs = (line.split("=", 1) for line in stdout.splitlines() if "=" in line)
+        found = {key.strip(): value.strip() for key, value in pairs}
+        return {key: found[key] for key in SETTINGS if key in found}
+
+
+SLURM = SlurmSystem()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import MappingProxyType
 
 # Of the manuals of squeue, scancel, sinfo, sacct and scontrol. SLURM_CLUSTERS and SLURM_CONF say
 # where to ask, and stay.
@@ -23,52 +22,50 @@ READING_VARIABLES = (
 # What sbatch, salloc and srun set for those in a job and that srun takes for its own options: of
 # their manuals, "Output environment variables", and Slurm's env.c. By variable the option of sbatch
 # that sets it.
-OPTION_VARIABLES = MappingProxyType(
-    {
-        "SLURM_ARBITRARY_NODELIST": "--distribution",
-        "SLURM_CPUS_PER_GPU": "--cpus-per-gpu",
-        "SLURM_CPUS_PER_TASK": "--cpus-per-task",
-        "SLURM_CPU_BIND": "",  # of srun alone
-        "SLURM_CPU_BIND_LIST": "",
-        "SLURM_CPU_BIND_TYPE": "",
-        "SLURM_CPU_BIND_VERBOSE": "",
-        "SLURM_CPU_FREQ_REQ": "--cpu-freq",
-        "SLURM_DISTRIBUTION": "--distribution",
-        "SLURM_DIST_PLANESIZE": "--distribution",
-        "SLURM_EXCLUSIVE": "",
-        "SLURM_EXPORT_ENV": "--export",
-        "SLURM_GPUS": "--gpus",
-        "SLURM_GPUS_PER_NODE": "--gpus-per-node",
-        "SLURM_GPUS_PER_SOCKET": "--gpus-per-socket",
-        "SLURM_GPUS_PER_TASK": "--gpus-per-task",
-        "SLURM_GPU_BIND": "--gpu-bind",
-        "SLURM_GPU_FREQ": "--gpu-freq",
-        "SLURM_GRES": "--gres",
-        "SLURM_HINT": "--hint",
-        "SLURM_MEM_BIND": "--mem-bind",
-        "SLURM_MEM_BIND_LIST": "--mem-bind",
-        "SLURM_MEM_BIND_PREFER": "--mem-bind",
-        "SLURM_MEM_BIND_SORT": "--mem-bind",
-        "SLURM_MEM_BIND_TYPE": "--mem-bind",
-        "SLURM_MEM_BIND_VERBOSE": "--mem-bind",
-        "SLURM_MEM_PER_CPU": "--mem-per-cpu",
-        "SLURM_MEM_PER_GPU": "--mem-per-gpu",
-        "SLURM_MEM_PER_NODE": "--mem",
-        "SLURM_NETWORK": "--network",
-        "SLURM_NPROCS": "--ntasks",
-        "SLURM_NTASKS": "--ntasks",
-        "SLURM_NTASKS_PER_CORE": "--ntasks-per-core",
-        "SLURM_NTASKS_PER_GPU": "--ntasks-per-gpu",
-        "SLURM_NTASKS_PER_NODE": "--ntasks-per-node",
-        "SLURM_NTASKS_PER_SOCKET": "--ntasks-per-socket",
-        "SLURM_NTASKS_PER_TRES": "--ntasks-per-gpu",
-        "SLURM_OVERCOMMIT": "--overcommit",
-        "SLURM_STEP_GRES": "",
-        "SLURM_THREADS_PER_CORE": "--threads-per-core",
-        "SLURM_TRES_BIND": "--tres-bind",
-        "SLURM_TRES_PER_TASK": "--tres-per-task",
-    }
-)
+OPTION_VARIABLES = {
+    "SLURM_ARBITRARY_NODELIST": "--distribution",
+    "SLURM_CPUS_PER_GPU": "--cpus-per-gpu",
+    "SLURM_CPUS_PER_TASK": "--cpus-per-task",
+    "SLURM_CPU_BIND": "",  # of srun alone
+    "SLURM_CPU_BIND_LIST": "",
+    "SLURM_CPU_BIND_TYPE": "",
+    "SLURM_CPU_BIND_VERBOSE": "",
+    "SLURM_CPU_FREQ_REQ": "--cpu-freq",
+    "SLURM_DISTRIBUTION": "--distribution",
+    "SLURM_DIST_PLANESIZE": "--distribution",
+    "SLURM_EXCLUSIVE": "",
+    "SLURM_EXPORT_ENV": "--export",
+    "SLURM_GPUS": "--gpus",
+    "SLURM_GPUS_PER_NODE": "--gpus-per-node",
+    "SLURM_GPUS_PER_SOCKET": "--gpus-per-socket",
+    "SLURM_GPUS_PER_TASK": "--gpus-per-task",
+    "SLURM_GPU_BIND": "--gpu-bind",
+    "SLURM_GPU_FREQ": "--gpu-freq",
+    "SLURM_GRES": "--gres",
+    "SLURM_HINT": "--hint",
+    "SLURM_MEM_BIND": "--mem-bind",
+    "SLURM_MEM_BIND_LIST": "--mem-bind",
+    "SLURM_MEM_BIND_PREFER": "--mem-bind",
+    "SLURM_MEM_BIND_SORT": "--mem-bind",
+    "SLURM_MEM_BIND_TYPE": "--mem-bind",
+    "SLURM_MEM_BIND_VERBOSE": "--mem-bind",
+    "SLURM_MEM_PER_CPU": "--mem-per-cpu",
+    "SLURM_MEM_PER_GPU": "--mem-per-gpu",
+    "SLURM_MEM_PER_NODE": "--mem",
+    "SLURM_NETWORK": "--network",
+    "SLURM_NPROCS": "--ntasks",
+    "SLURM_NTASKS": "--ntasks",
+    "SLURM_NTASKS_PER_CORE": "--ntasks-per-core",
+    "SLURM_NTASKS_PER_GPU": "--ntasks-per-gpu",
+    "SLURM_NTASKS_PER_NODE": "--ntasks-per-node",
+    "SLURM_NTASKS_PER_SOCKET": "--ntasks-per-socket",
+    "SLURM_NTASKS_PER_TRES": "--ntasks-per-gpu",
+    "SLURM_OVERCOMMIT": "--overcommit",
+    "SLURM_STEP_GRES": "",
+    "SLURM_THREADS_PER_CORE": "--threads-per-core",
+    "SLURM_TRES_BIND": "--tres-bind",
+    "SLURM_TRES_PER_TASK": "--tres-per-task",
+}
 JOB_VARIABLES = (
     *OPTION_VARIABLES,
     "SLURM_ARRAY_*",
