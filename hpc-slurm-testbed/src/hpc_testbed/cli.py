@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from hpc_testbed.docker_engine import TestbedError, command_hint
-from hpc_testbed.faults import FAULTS
+from hpc_testbed.compose import LOGIN_NODES, SUITES, TARGETS, default_name
+from hpc_testbed.errors import TestbedError, command_hint
+from hpc_testbed.faults.catalog import FAULTS
 from hpc_testbed.soak import soak as run_soak
 from hpc_testbed.ssh import ssh_config
 from hpc_testbed.startup_timing import format_stages
-from hpc_testbed.testbed import LOGIN_NODES, SUITES, TARGETS, Testbed, default_name
+from hpc_testbed.testbed import Testbed
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Mapping
 from typing import TypedDict
 
+from hpc_testbed.errors import DockerUnavailableError, TestbedError, last_lines, shortened
+
 # Part of what Docker says → what it means, and what to do.
 _NO_ADDRESSES = (
     "Docker has no addresses left for another testbed, which "
@@ -27,16 +29,6 @@ class _Decoding(TypedDict):
 
 # How to read the output of programs: bytes that are not UTF-8 are shown as \xe9, not an error.
 TEXT: _Decoding = {"encoding": "utf-8", "errors": "backslashreplace"}
-
-
-class TestbedError(Exception):
-    """Something about the testbed went wrong; the message is meant for the user."""
-
-    __test__ = False  # not a test class, whatever pytest thinks of its name
-
-
-class DockerUnavailableError(TestbedError):
-    """No container engine can be used here; the message says why."""
 
 
 def docker_problem() -> str | None:
@@ -67,7 +59,13 @@ def docker_problem() -> str | None:
     return None
 
 
-def docker(
+def require_docker() -> None:
+    """Raise `DockerUnavailableError` where no container engine can be used."""
+    if problem := docker_problem():
+        raise DockerUnavailableError(problem)
+
+
+def docker_command(
     *arguments: str,
     check: bool = True,
     env: Mapping[str, str] | None = None,
@@ -100,19 +98,3 @@ def docker(
         line = shortened(" ".join(["docker", *arguments]))
         raise TestbedError(f"`{line}` failed: {last_lines(said)}")
     return done
-
-
-def shortened(line: str) -> str:
-    """Return a command line as a person would name it."""
-    return line if len(line) <= 100 else line[:97] + "..."
-
-
-def command_hint(name: str) -> str:
-    """Return how a verb is called here: by this repository's Makefile, or by the command."""
-    return f"make testbed-{name}" if "TESTBED_MAKE" in os.environ else f"hpc-testbed {name}"
-
-
-def last_lines(text: str, lines: int = 3) -> str:
-    """Return the last non-empty lines of `text` as one."""
-    kept = [line.strip() for line in text.splitlines() if line.strip()]
-    return " | ".join(kept[-lines:]) or "it said nothing"

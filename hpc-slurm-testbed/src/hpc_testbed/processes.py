@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hpc_testbed.docker_engine import docker, shortened
+from hpc_testbed.docker_engine import docker_command
+from hpc_testbed.errors import shortened
 
 if TYPE_CHECKING:
     from hpc_testbed.testbed import Testbed
@@ -63,6 +64,8 @@ def kill(testbed: Testbed, processes: list[Process]) -> None:
 
 def _on(node: str, container: str) -> list[Process]:
     # A node that is gone or frozen runs nothing that could be looked at.
-    listing = docker("exec", container, "timeout", "10", "sh", "-c", _LIST, check=False).stdout
+    listing = docker_command(
+        "exec", container, "timeout", "10", "sh", "-c", _LIST, check=False
+    ).stdout
     rows = [line.split(maxsplit=2) for line in listing.splitlines()]
     return [Process(user, node, int(pid), command.strip()) for user, pid, command in rows]

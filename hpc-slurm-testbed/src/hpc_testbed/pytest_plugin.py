@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from hpc_testbed.docker_engine import DockerUnavailableError, TestbedError
+from hpc_testbed.compose import SUITES, TARGETS, default_name
+from hpc_testbed.errors import DockerUnavailableError, TestbedError
 from hpc_testbed.lock import locked
 from hpc_testbed.processes import kill, leftover_processes
-from hpc_testbed.testbed import SUITES, TARGETS, Testbed, default_name
+from hpc_testbed.testbed import Testbed
 
 _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "suite": (f"Debian release of its image: {', '.join(SUITES)}", {"choices": list(SUITES)}),

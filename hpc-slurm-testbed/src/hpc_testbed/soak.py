@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from hpc_testbed.docker_engine import TestbedError
+from hpc_testbed.errors import TestbedError
 from hpc_testbed.testbed import Testbed
 
 COLUMNS = ("image", "containers", "slurm", "job", "down")
