@@ -18,11 +18,11 @@ OR_NONE = || [ $$? -eq 5 ]
 PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-honest \
+.PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-comparison \
 	lint format docs clean \
-	bench-asv bench-rounds bench-leftovers bench-faults bench-connections bench-plain bench-start \
+	bench-asv bench-soak bench-leftovers bench-faults bench-connections bench-vs-jobqueue bench-start \
 	testbed-up testbed-scale testbed-shell testbed-status testbed-logs \
-	testbed-chaos testbed-mend testbed-down
+	testbed-fault testbed-repair testbed-down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -63,12 +63,12 @@ docs: .venv/docs-ready ## the documentation, into build/docs; a warning is an er
 	  docs build/docs
 	@echo "The documentation: build/docs/index.html"
 
-test-honest: .venv/test-ready ## what happens to a cluster, ours and plain dask-jobqueue's; then the docs' table
-	@$(PY) -m pytest tests/honest $(PYTEST_ARGS)
-	@$(PY) -m tests.honest.table
+test-comparison: .venv/test-ready ## what happens to a cluster, ours and plain dask-jobqueue's; then the docs' table
+	@$(PY) -m pytest tests/comparison $(PYTEST_ARGS)
+	@$(PY) -m tests.comparison.render
 
-bench-rounds: .venv/test-ready ## 100 rounds of create, scale, compute, close: nothing fails, nothing grows
-	@$(PY) benchmarks/rounds.py $(BENCH_ARGS)
+bench-soak: .venv/test-ready ## 100 rounds of create, scale, compute, close: nothing fails, nothing grows
+	@$(PY) benchmarks/soak.py $(BENCH_ARGS)
 
 bench-leftovers: .venv/test-ready ## 200 jobs cancelled at random moments: no process of theirs is left
 	@$(PY) benchmarks/leftovers.py $(BENCH_ARGS)
@@ -79,8 +79,8 @@ bench-faults: .venv/test-ready ## 12 faults, 10 times each, while 500 tasks run 
 bench-connections: .venv/test-ready ## 200 first connections of clients, all cores busy, TLS on and off
 	@$(PY) benchmarks/connections.py $(BENCH_ARGS)
 
-bench-plain: .venv/test-ready ## the headline with our classes and with plain ones, in turns
-	@$(PY) benchmarks/headline_plain.py $(BENCH_ARGS)
+bench-vs-jobqueue: .venv/test-ready ## the headline with our classes and with plain ones, in turns
+	@$(PY) benchmarks/vs_jobqueue.py $(BENCH_ARGS)
 
 bench-start: .venv/test-ready ## how soon workers and first results come; BENCH_ARGS="--against CHECKOUT"
 	@$(PY) benchmarks/start.py $(BENCH_ARGS)
@@ -103,11 +103,11 @@ testbed-status: .venv/demo-ready ## its containers, nodes and jobs
 testbed-logs: .venv/demo-ready ## what its daemons wrote
 	@$(TESTBED) logs
 
-testbed-chaos: .venv/demo-ready ## let something go wrong, as in FAULT=kill-node NODE=node2; without: the list
-	@$(TESTBED) chaos $(FAULT) --node $(NODE)
+testbed-fault: .venv/demo-ready ## inject a fault, as in FAULT=kill-node NODE=node2; without: the list
+	@$(TESTBED) fault $(FAULT) --node $(NODE)
 
-testbed-mend: .venv/demo-ready ## put right whatever is wrong
-	@$(TESTBED) mend
+testbed-repair: .venv/demo-ready ## repair whatever is wrong
+	@$(TESTBED) repair
 
 testbed-down: .venv/demo-ready ## stop it and leave nothing behind
 	@$(TESTBED) down

@@ -15,20 +15,20 @@ from pathlib import Path
 
 import yaml
 
-from hpc_testbed import Testbed, TestbedError, checkout_name, engine_problem, install_project
+from hpc_testbed import Testbed, TestbedError, default_name, docker_problem, install_project
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ANSWERS = REPOSITORY / "hpc-slurm-testbed" / "answers.yaml"
 BUILD = REPOSITORY / "build"
 RESULTS = BUILD / "demo"
-RUNS = ("ladder", "gil")
+RUNS = ("strong-scaling", "gil")
 
 
 def main() -> int:
     """Run the demo; return the exit code."""
     signal.signal(signal.SIGTERM, _interrupt)  # ends like Ctrl-C: nothing is left behind
     begin = time.monotonic()
-    problem = engine_problem()
+    problem = docker_problem()
     try:
         project = render()
         shutil.rmtree(RESULTS, ignore_errors=True)
@@ -68,11 +68,11 @@ def render() -> Path:
 
 def measure_on_testbed(project: Path) -> None:
     """Let the project's harness measure on the testbed; bring back what it recorded."""
-    testbed = Testbed(checkout_name("demo"), nodes=4, target="lab")
+    testbed = Testbed(default_name("demo"), nodes=4, target="lab")
     testbed.down()  # what a killed demo may have left
     say("Starting a Slurm cluster: controller, accounting, login node and 4 compute nodes")
     with testbed:
-        took = ", ".join(f"{phase} {took:.1f} s" for phase, took in testbed.phases.items())
+        took = ", ".join(f"{stage} {took:.1f} s" for stage, took in testbed.stages.items())
         say(f"4 nodes are idle ({took}). Installing the project as alice")
         home = install_project(testbed, project)
         testbed.run(f"cd {home} && .venv/bin/dask hpc setup", show=True)

@@ -38,7 +38,7 @@ FAULTS = [
 
 def injections(lab, fault: str, side: str, times: int, tasks: int) -> list[dict]:
     """Let one fault happen again and again to a cluster's first job; return what was seen."""
-    from tests.honest.driver import Program, first_job, shortened
+    from tests.comparison.harness import Program, first_job, shortened
 
     settings = {"queue": "spare"} if fault == "preempt-jobs" else {}
     if fault == "exhaust-memory":
@@ -62,7 +62,7 @@ def injections(lab, fault: str, side: str, times: int, tasks: int) -> list[dict]
                     found[name] = seen[name] and round(seen[name] - injected, 1)
                 print(json.dumps(found), file=sys.stderr, flush=True)
                 rounds.append(found)
-                lab.testbed.mend()
+                lab.testbed.repair()
                 lab.testbed.run(f"touch {program.folder}/go-{number}")
             program.ended()
             if rounds:
@@ -72,7 +72,7 @@ def injections(lab, fault: str, side: str, times: int, tasks: int) -> list[dict]
         rounds[-1]["problem"] = str(error)[:2000]
         print(json.dumps(rounds[-1]), file=sys.stderr, flush=True)
     finally:
-        lab.testbed.mend()
+        lab.testbed.repair()
     return rounds
 
 
@@ -122,5 +122,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(REPOSITORY))  # for the programs in tests/honest
+    sys.path.insert(0, str(REPOSITORY))  # for the programs in tests/comparison
     sys.exit(main())

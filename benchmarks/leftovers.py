@@ -59,14 +59,14 @@ def inside(way: str, nanny: bool, jobs: int, seed: int) -> None:
 @contextmanager
 def looked_at(testbed) -> Iterator[Callable[[], list[dict]]]:
     """Yield a function that returns what the jobs of alice left; nothing stays of it at the end."""
-    from hpc_testbed.processes import kill, left
+    from hpc_testbed.processes import kill, leftover_processes
 
     def look() -> list[dict]:
         over = (
             "until [ -z \"$(squeue --me --noheader --states=all --format=%T | grep -E 'ING$')\" ]"
         )
         testbed.run(f"{over}; do sleep 0.3; done", timeout=120)
-        found = left(testbed, GRACE)
+        found = leftover_processes(testbed, GRACE)
         environ = "tr '\\0' '\\n' < /proc/{}/environ | sed -n 's/^SLURM_JOB_ID=//p'"
         rows = [
             {

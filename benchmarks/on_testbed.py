@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpc_testbed import Testbed, checkout_name, install_project
+from hpc_testbed import Testbed, default_name, install_project
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ANSWERS = REPOSITORY / "hpc-slurm-testbed" / "answers.yaml"
@@ -69,7 +69,7 @@ def project(purpose: str, home: str | None = None, nodes: int = 4) -> Iterator[P
     """Yield the project on a testbed of its own, or on the one that TESTBED_NAME says."""
     with ExitStack() as held:
         testbed = Testbed(
-            os.environ.get("TESTBED_NAME") or checkout_name(purpose), nodes=nodes, target="lab"
+            os.environ.get("TESTBED_NAME") or default_name(purpose), nodes=nodes, target="lab"
         )
         if not testbed.is_up():
             testbed.down()  # what a killed run may have left

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hpc_testbed import checkout_name
+from hpc_testbed import default_name
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "build" / "demo"
@@ -37,7 +37,7 @@ def test_without_an_engine_it_says_so_in_one_line_and_measures_here():
     assert sum("No Slurm here" in line for line in printed.splitlines()) == 1
     for name in ("speedup.png", "speedup.svg", "report.html"):
         assert (RESULTS / name).stat().st_size > 1000
-    (record,) = RESULTS.glob("ladder-*.jsonl")
+    (record,) = RESULTS.glob("strong-scaling-*.jsonl")
     rows = [json.loads(line) for line in record.read_text().splitlines()]
     measured = [row["slots"] for row in rows if row["kind"] == "row" and row["status"] == "ok"]
     assert sorted(measured) == [20] + 2 * [50] + 3 * [100] + 6 * [120]
@@ -54,11 +54,11 @@ def test_ctrl_c_in_the_middle_leaves_nothing_and_keeps_what_was_measured():
     printed = running.stdout.read()
     assert running.wait(timeout=120) == 130, printed
     assert "Interrupted" in printed
-    mark = f"label=com.docker.compose.project={checkout_name('demo')}"
+    mark = f"label=com.docker.compose.project={default_name('demo')}"
     for kind in (["ps", "--all"], ["network", "ls"], ["volume", "ls"]):
         listing = subprocess.run(
             ["docker", *kind, "--quiet", "--filter", mark], capture_output=True, text=True
         )
         assert listing.stdout == ""
-    (record,) = RESULTS.glob("ladder-*.jsonl")
+    (record,) = RESULTS.glob("strong-scaling-*.jsonl")
     assert '"status": "ok"' in record.read_text()

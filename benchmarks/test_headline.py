@@ -13,7 +13,7 @@ REPEATS = 2
 
 def test_500_one_second_tasks_on_120_slots_of_slurm(lab, benchmark):
     out = "~/benchmark"
-    command = f"dask hpc bench run headline --repeats {REPEATS} --out {out}"
+    command = f"dask hpc bench run sleep --repeats {REPEATS} --out {out}"
     benchmark.pedantic(lab.shell, args=[command], kwargs={"timeout": 240}, rounds=1, iterations=1)
     record = [json.loads(line) for line in lab.shell(f"cat {out}/*.jsonl").stdout.splitlines()]
     lab.shell(f"rm -r {out}")

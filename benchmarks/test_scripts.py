@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-ROUNDS = runpy.run_path(str(HERE / "rounds.py"))
+ROUNDS = runpy.run_path(str(HERE / "soak.py"))
 FAULTS_SOAK = runpy.run_path(str(HERE / "faults_soak.py"))
 
 
@@ -33,7 +33,7 @@ def on(lab):
 
 @pytest.mark.full
 def test_rounds(lab):
-    printed = run("rounds.py", "--rounds", 3, "--home", lab.home, **on(lab))
+    printed = run("soak.py", "--rounds", 3, "--home", lab.home, **on(lab))
     assert printed.endswith("3 of 3 rounds were clean.\n")
 
 
@@ -52,7 +52,7 @@ def test_results_are_right_each_of_the_ten_times_that_a_fault_happens(lab, fault
 def test_plain_beside_ours(lab, tmp_path):
     file = tmp_path / "record.json"
     small = ["--rounds", 1, "--repeats", 1]
-    run("headline_plain.py", *small, "--home", lab.home, "--json", file, **on(lab))
+    run("vs_jobqueue.py", *small, "--home", lab.home, "--json", file, **on(lab))
     assert [row["side"] for row in json.loads(file.read_text())] == ["ours", "plain"]
 
 

@@ -55,18 +55,19 @@ def next_steps(answers):
     """Return the lines to print for a person who has just made a project."""
     slug = answers["project_slug"]
     lines = [
-        f"\n{slug} is ready (scheduler: {answers['scheduler']}). Next, as its README.md says:",
+        f"\n{slug} is ready (batch system: {answers['batch_system']}). "
+        "Next, as its README.md says:",
         f"  cd {slug} && git init && git add . && git commit -m 'Our project'",
         "  conda env create --file environment.yml    # or a venv, see README.md",
         f"  conda activate {slug} && dask hpc setup",
         "  jupyter lab notebooks/00-laptop.ipynb",
     ]
     questions = ["account", "queue", "worker_interface", "scheduler_interface"]
-    if answers["scheduler"] == "htcondor":  # it has neither accounts nor queues
+    if answers["batch_system"] == "htcondor":  # it has neither accounts nor queues
         questions = questions[2:]
     blank = [name for name in questions if not answers[name].strip()]
     given = [name for name in questions if name not in blank]
-    if answers["scheduler"] == "none":
+    if answers["batch_system"] == "none":
         if given:
             lines.append("Not used, as there is no batch system yet: " + ", ".join(given) + ".")
     elif blank:

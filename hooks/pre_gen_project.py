@@ -22,7 +22,7 @@ ANSWERS = r"""
 OLDEST_PYTHON = (3, 10)  # sys.stdlib_module_names
 OLDEST_COOKIECUTTER = (2, 2)  # finds templates/ beside the project's files
 
-QUESTIONS = ["project_slug", "scheduler", "account", "queue", "cores", "memory", "processes"]
+QUESTIONS = ["project_slug", "batch_system", "account", "queue", "cores", "memory", "processes"]
 QUESTIONS += ["walltime", "worker_interface", "scheduler_interface"]
 # What cookiecutter.json puts in place of a name that would lead out of the folder it is made in.
 REPLACED = "refused-name"
@@ -167,9 +167,9 @@ def check_memory(text, processes=1):
     return None
 
 
-def check_walltime(scheduler, text):
+def check_walltime(batch_system, text):
     """Say what is wrong with a walltime of this batch system, or None."""
-    grammar = WALLTIMES.get(scheduler)
+    grammar = WALLTIMES.get(batch_system)
     if grammar is None:
         return None
     patterns, forms = grammar
@@ -222,20 +222,20 @@ def problems(answers):
         report(name, check_text(text[name]))
     if found:
         return found
-    scheduler = text["scheduler"]
+    batch_system = text["batch_system"]
     report("project_slug", check_slug(text["project_slug"]))
-    if scheduler not in WALLTIMES:
-        report("scheduler", "choose one of " + ", ".join(WALLTIMES))
+    if batch_system not in WALLTIMES:
+        report("batch_system", "choose one of " + ", ".join(WALLTIMES))
     for name in ("account", "queue"):
         if text[name].strip():
-            report(name, NO_PLACE.get((scheduler, name)))
+            report(name, NO_PLACE.get((batch_system, name)))
     cores, processes = check_count(text["cores"]), check_count(text["processes"])
     report("cores", cores)
     report("memory", check_memory(text["memory"], 1 if processes else int(text["processes"])))
     report("processes", processes)
     if not cores and not processes and int(text["cores"]) % int(text["processes"]):
         report("processes", f"give a number that divides the {int(text['cores'])} cores evenly")
-    report("walltime", check_walltime(scheduler, text["walltime"]))
+    report("walltime", check_walltime(batch_system, text["walltime"]))
     report("worker_interface", check_interface(text["worker_interface"]))
     report("scheduler_interface", check_interface(text["scheduler_interface"]))
     return found

@@ -86,7 +86,7 @@ class TestEveryWorkflow:
                 assert verb in VERBS
                 assert {setting.partition("=")[0] for setting in settings} <= VARIABLES
             else:
-                assert (words[0], name) == ("hpc-testbed", "action")  # tests/strangers runs these
+                assert (words[0], name) == ("hpc-testbed", "action")  # tests/downstream runs these
 
     def test_actions_are_pinned(self, path):
         """Each by the hash of a commit, with the version that dependabot raises."""

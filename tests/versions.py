@@ -80,7 +80,7 @@ def main(which, *pytest_arguments):
     there("-m", "pip", "--disable-pip-version-check", "check")
     there(*tests)
 
-    answers = ["project_slug=version-lab", "scheduler=none"]
+    answers = ["project_slug=version-lab", "batch_system=none"]
     cookiecutter = [sys.executable, "-m", "cookiecutter", "--no-input", "--overwrite-if-exists"]
     run(*cookiecutter, "--output-dir", build, REPOSITORY, *answers, cwd=build, home=home)
     project = build / "version-lab"

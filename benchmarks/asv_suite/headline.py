@@ -15,7 +15,7 @@ class Headline:
         from dask_hpc.bench.backends.local import LocalBackend
         from dask_hpc.bench.runner import measure
 
-        headline = plan.make("headline", repeats=[3])
+        headline = plan.make("sleep", repeats=[3])
         with tempfile.TemporaryDirectory() as folder:
             lines = record.read(measure(headline, LocalBackend, Path(folder)))
         return [row["overhead_s"] for row in lines.rows]

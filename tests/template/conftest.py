@@ -21,7 +21,7 @@ TEMPLATE = REPOSITORY / "{{cookiecutter.project_slug}}"
 # (not used) where there is no cluster; workers are told another one, to tell the two apart.
 ANSWERS = {
     "project_slug": "demo-lab",
-    "scheduler": "slurm",
+    "batch_system": "slurm",
     "account": "physics",
     "queue": "short",
     "cores": "12",
@@ -39,9 +39,9 @@ LAB_ANSWERS = {"project_slug": "blue-lab", "account": "physics", "memory": "24 G
 OTHER_ANSWERS = {"lsf": {"walltime": "00:42"}, "htcondor": {"account": "", "queue": ""}}
 
 
-def answers_for(scheduler):
+def answers_for(batch_system):
     """Return the complete set of answers for a batch system."""
-    return {**ANSWERS, "scheduler": scheduler, **OTHER_ANSWERS.get(scheduler, {})}
+    return {**ANSWERS, "batch_system": batch_system, **OTHER_ANSWERS.get(batch_system, {})}
 
 
 def environment(home, **extra):
@@ -107,8 +107,8 @@ def rendered(render_to, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rendered")
 
     @cache
-    def rendered(scheduler):
-        return render_to(folder / scheduler, **answers_for(scheduler))
+    def rendered(batch_system):
+        return render_to(folder / batch_system, **answers_for(batch_system))
 
     return rendered
 
@@ -167,7 +167,7 @@ def slurm_project(install):
 @pytest.fixture(scope="session")
 def local_project(install):
     """Return an installed project without a batch system, configuration linked."""
-    installed = install(project_slug="laptop-lab", scheduler="none")
+    installed = install(project_slug="laptop-lab", batch_system="none")
     installed.run("-m", "dask", "hpc", "setup", cwd=installed.project)
     return installed
 

@@ -19,7 +19,7 @@ from dask_hpc import batch as batch_systems
 from dask_hpc.config.lint import lint
 
 from .conftest import ANSWERS, REPOSITORY, environment, run
-from .test_render import QUESTIONS, SCHEDULERS, files
+from .test_render import BATCH_SYSTEMS, QUESTIONS, files
 
 
 def load_hook(name):
@@ -61,21 +61,21 @@ BAD_NAMES = [
 
 TABLE = yaml.safe_load((REPOSITORY / "tests/toolkit/answers.yaml").read_text())
 ROWS = [
-    (scheduler, question, answer, verdict, words)
+    (batch_system, question, answer, verdict, words)
     for question, name, answer, verdict, words in TABLE
-    for scheduler in BATCH
-    if name in ("every", scheduler)
-    and not (question == "walltime" and pre_gen.WALLTIMES[scheduler] is None)
+    for batch_system in BATCH
+    if name in ("every", batch_system)
+    and not (question == "walltime" and pre_gen.WALLTIMES[batch_system] is None)
 ]
 
 
-def good(scheduler):
+def good(batch_system):
     """Answers without a fault for this batch system."""
-    answers = {**ANSWERS, "scheduler": scheduler}
-    if scheduler == "lsf":
+    answers = {**ANSWERS, "batch_system": batch_system}
+    if batch_system == "lsf":
         answers["walltime"] = "00:42"
     for batch, question in pre_gen.NO_PLACE:
-        if batch == scheduler:
+        if batch == batch_system:
             answers[question] = ""
     return answers
 
@@ -86,9 +86,9 @@ def section(project):
     return found
 
 
-def landed(project, scheduler, question):
+def landed(project, batch_system, question):
     """Return the text in jobqueue.yaml that came from a question's answer."""
-    batch = batch_systems.get(scheduler)
+    batch = batch_systems.get(batch_system)
     if question == "scheduler_interface":
         return section(project)["scheduler-options"]["interface"]
     names = {
@@ -111,7 +111,7 @@ def typed(cookiecutter_settings, tmp_path):
         answers = {**good("slurm"), **answers}
         context = {key: value for key, value in QUESTIONS.items() if key.startswith("_copy")}
         context |= {**answers, "__package": answers["project_slug"].replace("-", "_")}
-        context["__scheduler"] = ""
+        context["__batch_system"] = ""
         context["__name_given"] = answers["project_slug"]
         path = tmp_path / "answers.json"
         path.write_text(json.dumps({"cookiecutter": context}))
@@ -198,11 +198,11 @@ def test_the_name_proposed_is_a_good_one():
         assert pre_gen.check_slug(proposed) is None
 
 
-@pytest.mark.parametrize(("scheduler", "question", "answer", "verdict", "words"), ROWS)
+@pytest.mark.parametrize(("batch_system", "question", "answer", "verdict", "words"), ROWS)
 def test_the_hook_says_of_an_answer_what_the_table_says(
-    scheduler, question, answer, verdict, words
+    batch_system, question, answer, verdict, words
 ):
-    lines = pre_gen.problems({**good(scheduler), question: answer})
+    lines = pre_gen.problems({**good(batch_system), question: answer})
     if verdict == "refused":
         [line] = lines
         assert line.startswith(f"{question} ")
@@ -217,17 +217,17 @@ def test_the_table_has_every_question_and_every_batch_system():
     asked = {name for name in QUESTIONS if not name.startswith("_")}
     assert {row[0] for row in TABLE} >= (asked & set(pre_gen.QUESTIONS)) - {
         "project_slug",
-        "scheduler",
+        "batch_system",
     }
     assert {row[1] for row in TABLE} == {"every", *BATCH}
     assert {row[3] for row in TABLE} == {"taken", "kept", "refused"}
 
 
 def test_the_hook_knows_the_choices_of_the_question():
-    assert list(pre_gen.WALLTIMES) == SCHEDULERS
-    assert set(SCHEDULERS) == set(batch_systems.BATCH_SYSTEMS)
-    assert str(SCHEDULERS) in QUESTIONS["__scheduler"]
-    [line] = pre_gen.problems({**ANSWERS, "scheduler": "slurmm"})
+    assert list(pre_gen.WALLTIMES) == BATCH_SYSTEMS
+    assert set(BATCH_SYSTEMS) == set(batch_systems.BATCH_SYSTEMS)
+    assert str(BATCH_SYSTEMS) in QUESTIONS["__batch_system"]
+    [line] = pre_gen.problems({**ANSWERS, "batch_system": "slurmm"})
     assert "choose one of slurm, pbs" in line
 
 
@@ -324,7 +324,7 @@ def test_the_oldest_cookiecutter_that_is_allowed_makes_the_same_project(
     other_cookiecutter, command, render_to, tmp_path, version
 ):
     command.start = [other_cookiecutter(version), "-m", "cookiecutter"]
-    answers = {"project_slug": "a-lab", "scheduler": "lsf", "account": "x", "cores": "12"}
+    answers = {"project_slug": "a-lab", "batch_system": "lsf", "account": "x", "cores": "12"}
     code, lines = command(*(f"{name}={value}" for name, value in answers.items()))
     assert code == 0, lines
     expected = render_to(tmp_path / "direct", **answers)
@@ -332,9 +332,9 @@ def test_the_oldest_cookiecutter_that_is_allowed_makes_the_same_project(
     assert files(made) == files(expected)
     for name in files(expected):
         assert (made / name).read_bytes() == (expected / name).read_bytes(), name
-    assert_refused(command("scheduler=nqs", "memory=much"), "scheduler", "memory")
-    code, lines = command(typed=lines_typed(project_slug="b-lab", scheduler="2"))
-    assert any(line.startswith("b-lab is ready (scheduler: pbs)") for line in lines)
+    assert_refused(command("batch_system=nqs", "memory=much"), "batch_system", "memory")
+    code, lines = command(typed=lines_typed(project_slug="b-lab", batch_system="2"))
+    assert any(line.startswith("b-lab is ready (batch system: pbs)") for line in lines)
 
 
 # --- As a user: the command line ------------------------------------------------------------------
@@ -370,7 +370,7 @@ def lived_in(command):
     assert code == 0
     project = command.folder / "blue-lab"
     (project / "src/blue_lab/ours.py").write_text("answer = 42\n")
-    (project / "config/jobqueue.yaml").write_text("dask-hpc: {scheduler: none}\n")
+    (project / "config/jobqueue.yaml").write_text("dask-hpc: {batch-system: none}\n")
     (project / "toolkit/README.md").unlink()
     return project
 
@@ -413,19 +413,19 @@ def test_a_replay_of_a_refused_name_is_refused_with_the_name_that_was_given():
 
 @pytest.mark.parametrize("answer", ["slurmm", "Slurm!", "0", "8", "1.0", "", "nqs"])
 def test_a_batch_system_that_does_not_exist_is_refused(command, answer):
-    assert_refused(command(f"scheduler={answer}"), "scheduler")
+    assert_refused(command(f"batch_system={answer}"), "batch_system")
     assert everything(command.folder.parent) == {command.folder: None}
 
 
 @pytest.mark.parametrize("answer", ["PBS", "Pbs", " pbs ", "2"])
 def test_a_batch_system_is_taken_in_any_letter_case_and_by_its_number(render, answer):
-    project = render(scheduler=answer, account="physics")
+    project = render(batch_system=answer, account="physics")
     config = yaml.safe_load((project / "config/jobqueue.yaml").read_text())
     assert config["jobqueue"]["pbs"]["account"] == "physics"
 
 
 def test_defaults_of_a_batch_system_follow_its_name_in_any_letter_case(render):
-    assert section(render(scheduler="LSF"))["walltime"] == "01:00"
+    assert section(render(batch_system="LSF"))["walltime"] == "01:00"
 
 
 def file_of_answers(tmp_path, cookiecutter_settings, text):
@@ -438,19 +438,19 @@ def test_a_wrong_batch_system_in_a_file_of_answers_is_refused(
     command, tmp_path, cookiecutter_settings
 ):
     for text in ("slurmm", "", "{pbs: yes}", "no"):
-        path = file_of_answers(tmp_path, cookiecutter_settings, f"  scheduler: {text}\n")
-        assert_refused(command(config=path), "scheduler")
+        path = file_of_answers(tmp_path, cookiecutter_settings, f"  batch_system: {text}\n")
+        assert_refused(command(config=path), "batch_system")
         assert everything(command.folder.parent) == {command.folder: None}
 
 
 def test_a_file_of_answers_may_write_the_batch_system_in_capitals(
     command, tmp_path, cookiecutter_settings
 ):
-    text = "  scheduler: PBS\n  account: physics\n  cores: '12'\n"
+    text = "  batch_system: PBS\n  account: physics\n  cores: '12'\n"
     path = file_of_answers(tmp_path, cookiecutter_settings, text)
     code, lines = command(config=path)
     assert code == 0
-    assert any(line.startswith("my-lab is ready (scheduler: pbs)") for line in lines)
+    assert any(line.startswith("my-lab is ready (batch system: pbs)") for line in lines)
     pbs = section(command.folder / "my-lab")
     assert (pbs["account"], pbs["cores"]) == ("physics", 12)
 
@@ -483,17 +483,17 @@ def test_a_bad_answer_at_the_prompt_is_refused(command):
 
 @pytest.mark.parametrize("answer", ["5", "lsf", "LSF"])
 def test_the_menu_takes_a_number_or_a_name(command, answer):
-    code, lines = command(typed=lines_typed(project_slug="a-lab", scheduler=answer))
+    code, lines = command(typed=lines_typed(project_slug="a-lab", batch_system=answer))
     assert code == 0
     assert "    5 - lsf: LSF (bsub, bjobs)" in lines
-    assert any(line.startswith("a-lab is ready (scheduler: lsf)") for line in lines)
+    assert any(line.startswith("a-lab is ready (batch system: lsf)") for line in lines)
     assert section(command.folder / "a-lab")["walltime"] == "01:00"
 
 
 def test_a_number_that_the_menu_has_not_is_refused(command):
-    code, lines = command(typed=lines_typed(scheduler="9"))
+    code, lines = command(typed=lines_typed(batch_system="9"))
     text = "\n".join(lines)
-    assert_refused((code, text[text.index("ERROR:") :].splitlines()), "scheduler")
+    assert_refused((code, text[text.index("ERROR:") :].splitlines()), "batch_system")
     assert "choose one of slurm, pbs" in text
     assert everything(command.folder.parent) == {command.folder: None}
 
@@ -519,7 +519,7 @@ def test_answers_that_are_not_used_are_named(render, capfd):
     render(**{**good("none"), "scheduler_interface": ""})
     printed = capfd.readouterr().out
     assert "Not used, as there is no batch system yet: account, queue, worker_interface." in printed
-    render(project_slug="other-lab", scheduler="none")
+    render(project_slug="other-lab", batch_system="none")
     assert "Not used" not in capfd.readouterr().out
 
 
@@ -527,14 +527,14 @@ def test_answers_that_are_not_used_are_named(render, capfd):
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "question", "answer", "verdict"),
-    [row[:4] for row in ROWS if row[0] in SCHEDULERS and row[3] != "refused"],
+    ("batch_system", "question", "answer", "verdict"),
+    [row[:4] for row in ROWS if row[0] in BATCH_SYSTEMS and row[3] != "refused"],
 )
 def test_an_answer_arrives_unchanged_and_setup_says_what_the_table_says(
-    typed, scheduler, question, answer, verdict
+    typed, batch_system, question, answer, verdict
 ):
-    project = typed(**{**good(scheduler), "processes": "4", question: answer})
-    found = landed(project, scheduler, question)
+    project = typed(**{**good(batch_system), "processes": "4", question: answer})
+    found = landed(project, batch_system, question)
     assert found == (int(answer) if question in ("cores", "processes") else answer)
     path = project / "config/jobqueue.yaml"
     warned = lint([(path, yaml.safe_load(path.read_text()))])

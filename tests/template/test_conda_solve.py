@@ -20,7 +20,7 @@ from rattler.channel import Channel
 from rattler.exceptions import InvalidMatchSpecError, SolverError
 
 from .test_environment import CONDA_NAMES
-from .test_render import SCHEDULERS
+from .test_render import BATCH_SYSTEMS
 
 # Releases that are not installed here: name, version, dependencies. The pairs of dask-core and
 # distributed are as Dask releases them. Versions 99 stand for the future.
@@ -100,17 +100,17 @@ def solved(channel, specs):
     return {record.name.normalized: str(record.version) for record in records}
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("batch_system", BATCH_SYSTEMS)
 class TestEveryScheduler:
-    def test_every_spec_is_a_name_and_a_version(self, rendered, scheduler):
-        for text in specs_of(rendered(scheduler)):
+    def test_every_spec_is_a_name_and_a_version(self, rendered, batch_system):
+        for text in specs_of(rendered(batch_system)):
             spec = MatchSpec(text, strict=True)
             assert spec.version is not None or text == "pip", text
             assert spec.build is None, text
             assert spec.channel is None, text  # environment.yml's own list of channels decides
 
-    def test_the_environment_is_solved(self, channel, rendered, scheduler):
-        specs = specs_of(rendered(scheduler))
+    def test_the_environment_is_solved(self, channel, rendered, batch_system):
+        specs = specs_of(rendered(batch_system))
         chosen = solved(channel, specs)
         for text in specs:
             assert MatchSpec(text).name.normalized in chosen

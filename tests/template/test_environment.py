@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from .conftest import ANSWERS
-from .test_render import SCHEDULERS, own_texts
+from .test_render import BATCH_SYSTEMS, own_texts
 
 # Where conda-forge calls a package otherwise. dask-core is Dask without what we do not use.
 CONDA_NAMES = {"dask": "dask-core", "matplotlib": "matplotlib-base"}
@@ -38,20 +38,20 @@ def pip_specs(project):
     return {CONDA_NAMES.get(r.name.lower(), r.name.lower()): r.specifier for r in requirements}
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("batch_system", BATCH_SYSTEMS)
 class TestEveryScheduler:
-    def test_conda_and_pip_install_the_same_packages(self, render, scheduler):
-        project = render(scheduler=scheduler)
+    def test_conda_and_pip_install_the_same_packages(self, render, batch_system):
+        project = render(batch_system=batch_system)
         assert set(conda_specs(project)) - ONLY_CONDA == set(pip_specs(project))
 
-    def test_lower_bounds_are_the_same(self, render, scheduler):
-        project = render(scheduler=scheduler)
+    def test_lower_bounds_are_the_same(self, render, batch_system):
+        project = render(batch_system=batch_system)
         conda, pip = conda_specs(project), pip_specs(project)
         for name in pip:
             assert lower_bound(conda[name]) == lower_bound(pip[name]), name
 
-    def test_conda_forge_is_the_only_channel(self, render, scheduler):
-        project = render(scheduler=scheduler)
+    def test_conda_forge_is_the_only_channel(self, render, batch_system):
+        project = render(batch_system=batch_system)
         channels = yaml.safe_load((project / "environment.yml").read_text())["channels"]
         assert channels == ["conda-forge", "nodefaults"]
         for path, text in own_texts(project):

@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 
 from .conftest import environment, run
 
-OURS = {"dask-hpc", "hpc-slurm-testbed", "blue-lab"}
+OURS = {"dask-hpc", "hpc-testbed", "blue-lab"}
 
 
 class Index(BaseHTTPRequestHandler):

@@ -15,14 +15,14 @@ import dask_hpc
 from dask_hpc import batch
 
 from .conftest import ANSWERS, REPOSITORY, TEMPLATE, answers_for, environment, run
-from .test_render import SCHEDULERS
+from .test_render import BATCH_SYSTEMS
 
 SHIPPED = yaml.safe_load(Path(dask_jobqueue.__file__).with_name("jobqueue.yaml").read_text())
 # Old names that dask-jobqueue 0.9 still ships, and warns about.
 DEPRECATED = {"extra", "env-extra", "job-extra"}
 # Keys that concern Dask's developers, not a lab.
 NOT_SHOWN = {"worker-command"}
-BATCH = [name for name in SCHEDULERS if batch.get(name).cluster_class]
+BATCH = [name for name in BATCH_SYSTEMS if batch.get(name).cluster_class]
 
 JOB_SCRIPT = """
 import {module} as module
@@ -31,15 +31,15 @@ with module.{cluster}() as cluster:
 """
 
 
-def current_keys(scheduler):
+def current_keys(batch_system):
     """Return the keys that dask-jobqueue reads for a batch system, without those that go."""
-    return set(SHIPPED["jobqueue"][batch.get(scheduler).section]) - DEPRECATED
+    return set(SHIPPED["jobqueue"][batch.get(batch_system).section]) - DEPRECATED
 
 
-def jobqueue(project, scheduler):
+def jobqueue(project, batch_system):
     """Return the batch system's section of a project's configuration."""
     config = yaml.safe_load((project / "config/jobqueue.yaml").read_text())
-    return config["jobqueue"][batch.get(scheduler).section]
+    return config["jobqueue"][batch.get(batch_system).section]
 
 
 def job_script(python, project, home, cluster="SLURMCluster", module="dask_jobqueue"):
@@ -55,7 +55,7 @@ def script(render, tmp_path):
     """Return a function: answers to job script, by dask-jobqueue's own class."""
 
     def script(**answers):
-        name = answers.get("scheduler", "slurm")
+        name = answers.get("batch_system", "slurm")
         cluster = batch.get(name).cluster_class
         return job_script(sys.executable, render(**answers), tmp_path, cluster)
 
@@ -119,14 +119,14 @@ SCRIPTS = {
 }
 
 
-@pytest.mark.parametrize("scheduler", BATCH)
-def test_the_job_script_has_every_answer(script, scheduler, monkeypatch):
+@pytest.mark.parametrize("batch_system", BATCH)
+def test_the_job_script_has_every_answer(script, batch_system, monkeypatch):
     monkeypatch.delenv("LSF_ENVDIR", raising=False)
-    text = script(**answers_for(scheduler))
+    text = script(**answers_for(batch_system))
     lines = text.strip().splitlines()
-    description = batch.get(scheduler)
+    description = batch.get(batch_system)
     assert lines[0] == "#!/usr/bin/env " + ("bash" if description.directive else "condor_submit")
-    for line in SCRIPTS[scheduler]:
+    for line in SCRIPTS[batch_system]:
         assert line in lines
     for option in [
         "--nworkers 4",
@@ -138,9 +138,9 @@ def test_the_job_script_has_every_answer(script, scheduler, monkeypatch):
         assert option in text
 
 
-@pytest.mark.parametrize("scheduler", BATCH)
-def test_blank_answers_leave_their_options_out(script, scheduler):
-    text = script(scheduler=scheduler, account="", queue="")
+@pytest.mark.parametrize("batch_system", BATCH)
+def test_blank_answers_leave_their_options_out(script, batch_system):
+    text = script(batch_system=batch_system, account="", queue="")
     assert not re.search(r"^#\S+ (-[ApPq]|--project)\b", text, re.MULTILINE)
     assert "--interface" not in text
 
@@ -150,62 +150,62 @@ def test_odd_accounts_reach_the_job_script(script, account):
     assert f"#SBATCH -A {account}" in script(account=account).splitlines()
 
 
-@pytest.mark.parametrize("scheduler", BATCH)
+@pytest.mark.parametrize("batch_system", BATCH)
 class TestEveryBatchSystem:
-    def test_its_words_are_those_of_the_toolkits_description(self, scheduler):
-        loader = jinja2.FileSystemLoader(REPOSITORY / "templates" / "schedulers")
-        words = jinja2.Environment(loader=loader).get_template(f"{scheduler}.jinja").module.words
+    def test_its_words_are_those_of_the_toolkits_description(self, batch_system):
+        loader = jinja2.FileSystemLoader(REPOSITORY / "templates" / "batch_systems")
+        words = jinja2.Environment(loader=loader).get_template(f"{batch_system}.jinja").module.words
         assert {"label", "cluster_class", "section", "submit", "walltime_key"} <= set(words)
-        description = batch.get(scheduler)
+        description = batch.get(batch_system)
         assert words == {word: getattr(description, word) for word in words}
 
-    def test_only_keys_that_dask_jobqueue_ships_and_none_of_the_old_ones(self, rendered, scheduler):
-        project = rendered(scheduler)
+    def test_only_keys_that_dask_jobqueue_ships_and_no_old_ones(self, rendered, batch_system):
+        project = rendered(batch_system)
         config = yaml.safe_load((project / "config/jobqueue.yaml").read_text())
         assert set(config) == {"jobqueue", "dask-hpc"}
-        assert config["dask-hpc"] == {"scheduler": scheduler, "idle-timeout": "30 minutes"}
-        assert set(jobqueue(project, scheduler)) <= current_keys(scheduler)
+        assert config["dask-hpc"] == {"batch-system": batch_system, "idle-timeout": "30 minutes"}
+        assert set(jobqueue(project, batch_system)) <= current_keys(batch_system)
 
-    def test_every_key_is_there_or_explained(self, rendered, scheduler):
+    def test_every_key_is_there_or_explained(self, rendered, batch_system):
         """Whoever reads the file learns of all keys: each has a comment that names it."""
-        project = rendered(scheduler)
+        project = rendered(batch_system)
         text = (project / "config/jobqueue.yaml").read_text()
         explained = re.findall(r"^ +# ([a-z-]+(?:, [a-z-]+)*): \S", text, re.MULTILINE)
         names = {name for names in explained for name in names.split(", ")}
-        assert current_keys(scheduler) - NOT_SHOWN <= names
+        assert current_keys(batch_system) - NOT_SHOWN <= names
         # A key is explained right above its line.
-        for key in jobqueue(project, scheduler):
+        for key in jobqueue(project, batch_system):
             line = re.search(rf"(?:^ +#.*\n)+ +{key}:", text, re.MULTILINE)
             assert line, key
             assert key in line[0]
 
-    def test_every_answer_that_was_left_blank_says_what_to_ask(self, render, scheduler):
-        text = (render(scheduler=scheduler) / "config/jobqueue.yaml").read_text()
-        description = batch.get(scheduler)
+    def test_every_answer_that_was_left_blank_says_what_to_ask(self, render, batch_system):
+        text = (render(batch_system=batch_system) / "config/jobqueue.yaml").read_text()
+        description = batch.get(batch_system)
         questions = [key for key in (description.account_key, description.queue_key) if key]
         for key in [*questions, "interface"]:
             assert re.search(rf"# Left blank:.*(?:\n +#.*)*\n +# {key}: \"\.\.\.\"", text), key
             assert not re.search(rf"^ +{key}:", text, re.MULTILINE)
 
-    def test_all_commented_lines_together_are_valid_when_uncommented(self, rendered, scheduler):
-        text = (rendered(scheduler) / "config/jobqueue.yaml").read_text()
-        config = yaml.safe_load(uncomment_all(text, scheduler))["jobqueue"]
-        section = batch.get(scheduler).section
-        assert set(config[section]) == current_keys(scheduler) - NOT_SHOWN
+    def test_all_commented_lines_together_are_valid_when_uncommented(self, rendered, batch_system):
+        text = (rendered(batch_system) / "config/jobqueue.yaml").read_text()
+        config = yaml.safe_load(uncomment_all(text, batch_system))["jobqueue"]
+        section = batch.get(batch_system).section
+        assert set(config[section]) == current_keys(batch_system) - NOT_SHOWN
         assert set(config) == {section, "gpu"}
-        assert set(config["gpu"]) <= current_keys(scheduler)
+        assert set(config["gpu"]) <= current_keys(batch_system)
 
-    def test_the_file_is_narrow_enough_to_read(self, rendered, scheduler):
-        text = (rendered(scheduler) / "config/jobqueue.yaml").read_text()
+    def test_the_file_is_narrow_enough_to_read(self, rendered, batch_system):
+        text = (rendered(batch_system) / "config/jobqueue.yaml").read_text()
         assert max(map(len, text.splitlines())) <= 120
 
 
 ITEM = r'(?:\S+|".*"|\[.*\]|\(.*\))(?: +#.*)?$'
 
 
-def uncomment_all(text, scheduler):
+def uncomment_all(text, batch_system):
     """Return the file as it is when every line of YAML in a comment is taken out of it."""
-    keys = "|".join([*current_keys(scheduler), "gpu"])
+    keys = "|".join([*current_keys(batch_system), "gpu"])
     yaml_line = rf"(?:{keys}):(?: {ITEM}|$)| *- .*$|   *[+\w-]+:(?: {ITEM}|$)"
     # Of an option that the file sets already, the line in the comment is another way to say it.
     return re.sub(rf"^( +)# (?={yaml_line})", r"\1", text, flags=re.MULTILINE)
@@ -221,12 +221,12 @@ def uncomment(text, *lines):
     return text
 
 
-def script_here(text, scheduler, module, **arguments):
+def script_here(text, batch_system, module, **arguments):
     """Return a job script by a class of this process, with the configuration `text` in force."""
     sections = yaml.safe_load(text)["jobqueue"]
     settings = {f"{name}.{key}": keys[key] for name, keys in sections.items() for key in keys}
     with dask.config.set({f"jobqueue.{key}": value for key, value in settings.items()}):
-        cluster_class = getattr(module, batch.get(scheduler).cluster_class)
+        cluster_class = getattr(module, batch.get(batch_system).cluster_class)
         with cluster_class(**arguments) as cluster:
             return cluster.job_script()
 
@@ -302,13 +302,13 @@ BLOCKS = [
 ]
 
 
-@pytest.mark.parametrize(("scheduler", "lines", "present", "absent"), BLOCKS)
+@pytest.mark.parametrize(("batch_system", "lines", "present", "absent"), BLOCKS)
 def test_a_block_for_a_site_gives_what_it_says(
-    rendered, tmp_path, monkeypatch, scheduler, lines, present, absent
+    rendered, tmp_path, monkeypatch, batch_system, lines, present, absent
 ):
     monkeypatch.chdir(tmp_path)  # the log directory is made where Python runs
-    text = (rendered(scheduler) / "config/jobqueue.yaml").read_text()
-    script = script_here(uncomment(text, *lines), scheduler, dask_jobqueue)
+    text = (rendered(batch_system) / "config/jobqueue.yaml").read_text()
+    script = script_here(uncomment(text, *lines), batch_system, dask_jobqueue)
     for line in present:
         assert line in script
     if absent:
@@ -337,39 +337,39 @@ GPU = {
 }
 
 
-@pytest.mark.parametrize("scheduler", BATCH)
+@pytest.mark.parametrize("batch_system", BATCH)
 def test_the_gpu_profile_says_what_differs_and_the_rest_is_as_above(
-    rendered, tmp_path, monkeypatch, scheduler
+    rendered, tmp_path, monkeypatch, batch_system
 ):
     monkeypatch.chdir(tmp_path)
-    text = (rendered(scheduler) / "config/jobqueue.yaml").read_text()
+    text = (rendered(batch_system) / "config/jobqueue.yaml").read_text()
     # The profile is the end of the file, of which every line is uncommented.
     before, _, profile = text.rpartition("  # gpu:\n")
     profile = re.sub(r"^  # ", "  ", profile, flags=re.MULTILINE)
-    lines, expected = GPU[scheduler]
+    lines, expected = GPU[batch_system]
     for line in lines:
         assert f" {line}\n" in profile
-    script = script_here(f"{before}  gpu:\n{profile}", scheduler, dask_hpc, config_name="gpu")
+    script = script_here(f"{before}  gpu:\n{profile}", batch_system, dask_hpc, config_name="gpu")
     for line in expected:
         assert line in script.splitlines()
     assert "--memory-limit 28.80GiB" in script
     assert "--interface ib7" in script
-    for line in SCRIPTS[scheduler]:
+    for line in SCRIPTS[batch_system]:
         if re.search("physics|demo-lab|00:42", line) and "/core=" not in line:
             assert line in script.splitlines()
 
 
 def test_without_a_batch_system_nothing_about_one_is_configured(render):
-    text = (render(scheduler="none") / "config/jobqueue.yaml").read_text()
-    assert yaml.safe_load(text) == {"dask-hpc": {"scheduler": "none"}}
+    text = (render(batch_system="none") / "config/jobqueue.yaml").read_text()
+    assert yaml.safe_load(text) == {"dask-hpc": {"batch-system": "none"}}
 
 
-@pytest.mark.parametrize("scheduler", BATCH)
-def test_only_slurm_is_said_to_have_been_run_for_real(rendered, scheduler):
-    readme = (rendered(scheduler) / "README.md").read_text()
-    assert ("only Slurm was run as a whole site" in readme) is (scheduler != "slurm")
-    label = batch.get(scheduler).label
-    assert f"what this project does with {label}" in readme or scheduler == "slurm"
+@pytest.mark.parametrize("batch_system", BATCH)
+def test_only_slurm_is_said_to_have_been_run_for_real(rendered, batch_system):
+    readme = (rendered(batch_system) / "README.md").read_text()
+    assert ("only Slurm was run as a whole site" in readme) is (batch_system != "slurm")
+    label = batch.get(batch_system).label
+    assert f"what this project does with {label}" in readme or batch_system == "slurm"
 
 
 def test_the_notebooks_table_of_names_is_true():

@@ -12,7 +12,7 @@ from .test_render import files
 
 DISTRIBUTIONS = {
     "dask_hpc": TEMPLATE / "toolkit",
-    "hpc_slurm_testbed": REPOSITORY / "hpc-slurm-testbed",
+    "hpc_testbed": REPOSITORY / "hpc-slurm-testbed",
 }
 
 

@@ -136,7 +136,7 @@ def test_the_laptop_notebook_finds_the_project_from_anywhere(local_project, fold
     assert printed == "from laptop_lab.example import slow_square\n25\n"
 
 
-LAPTOP = "echo 'dask-hpc: {scheduler: none}' > ~/.config/dask/dask-hpc.yaml"
+LAPTOP = "echo 'dask-hpc: {batch-system: none}' > ~/.config/dask/dask-hpc.yaml"
 
 
 def test_the_readmes_first_script_runs_on_a_laptop_as_the_readme_says(slurm_project, tmp_path):
@@ -144,7 +144,7 @@ def test_the_readmes_first_script_runs_on_a_laptop_as_the_readme_says(slurm_proj
     assert LAPTOP in readme
     own = slurm_project.home / ".config/dask/dask-hpc.yaml"
     own.parent.mkdir(parents=True, exist_ok=True)
-    own.write_text("dask-hpc: {scheduler: none}\n")
+    own.write_text("dask-hpc: {batch-system: none}\n")
     script = tmp_path / "first.py"
     script.write_text(re.search(r"```python\n(from dask.*?)```", readme, re.DOTALL)[1])
     try:

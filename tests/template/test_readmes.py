@@ -13,7 +13,7 @@ import sysconfig
 import pytest
 
 from .conftest import REPOSITORY, TEMPLATE, environment, run
-from .test_render import SCHEDULERS
+from .test_render import BATCH_SYSTEMS
 
 # What the tests below type: the first words of blocks of lines, by page.
 TYPED = {
@@ -41,8 +41,8 @@ ELSEWHERE = {
         ".venv/bin/hpc-testbed ssh": DRIVER,
     },
     "hpc-slurm-testbed/README.md": {
-        'pip install "git+https': "tests/strangers/test_strangers.py: with_driver",
-        "hpc-testbed soak": "tests/testbed/test_rounds.py: soak(testbed",
+        'pip install "git+https': "tests/downstream/test_downstream.py: with_driver",
+        "hpc-testbed soak": "tests/testbed/test_soak.py: soak(testbed",
         "hpc-testbed ": DRIVER,
     },
     "project": {
@@ -58,8 +58,8 @@ ELSEWHERE = {
     },
     "docs/how-to/one-job.md": {"dask hpc run": "tests/testbed/test_one_job.py: hpc run"},
     "docs/how-to/find-jobs.md": {
-        "$ dask hpc jobs": "tests/toolkit/test_jobs_cli.py: jobs",
-        "$ dask hpc logs": "tests/toolkit/test_jobs_cli.py: logs",
+        "$ dask hpc jobs": "tests/toolkit/test_cli_jobs.py: jobs",
+        "$ dask hpc logs": "tests/toolkit/test_cli_jobs.py: logs",
         "": OUTPUT,
     },
     "docs/tutorial/first-steps.md": {
@@ -70,13 +70,13 @@ ELSEWHERE = {
         "s": "tests/testbed/test_faults.py: sbatch",  # sbatch, squeue
     },
     "docs/reference/testbed.md": {
-        "hpc-testbed ssh": "tests/testbed/test_logins.py: ssh",
+        "hpc-testbed ssh": "tests/testbed/test_ssh.py: ssh",
         "": "by hand",
     },
     "docs/how-to/updates.md": {
         "cruft ": UPDATE,
         "git add .cruft.json": UPDATE,
-        "$ dask hpc --version": "tests/toolkit/test_release.py: --version",
+        "$ dask hpc --version": "tests/toolkit/test_integrity.py: --version",
         "dask-hpc 0": OUTPUT,
         "from https": OUTPUT,
     },
@@ -121,9 +121,9 @@ def test_every_line_of_a_page_is_typed(page):
     assert_every_line_is_typed(page, (REPOSITORY / page).read_text())
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_every_line_of_a_projects_readme_is_typed(rendered, scheduler):
-    assert_every_line_is_typed("project", (rendered(scheduler) / "README.md").read_text())
+@pytest.mark.parametrize("batch_system", BATCH_SYSTEMS)
+def test_every_line_of_a_projects_readme_is_typed(rendered, batch_system):
+    assert_every_line_is_typed("project", (rendered(batch_system) / "README.md").read_text())
 
 
 def test_a_line_that_no_test_types_is_told():

@@ -13,7 +13,9 @@ from dask_hpc.config.resolve import default_processes
 from .conftest import REPOSITORY, TEMPLATE, answers_for
 
 QUESTIONS = json.loads((REPOSITORY / "cookiecutter.json").read_text())
-SCHEDULERS = re.findall(r"^ +[0-9] - ([a-z]+)", QUESTIONS["__prompts__"]["scheduler"], re.MULTILINE)
+BATCH_SYSTEMS = re.findall(
+    r"^ +[0-9] - ([a-z]+)", QUESTIONS["__prompts__"]["batch_system"], re.MULTILINE
+)
 
 # All of a new project but the toolkit, which is copied as it is.
 FILES = {
@@ -45,18 +47,18 @@ def own_texts(project):
     return [(p, p.read_text()) for p in paths if "toolkit" not in p.relative_to(project).parts]
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("batch_system", BATCH_SYSTEMS)
 class TestEveryScheduler:
-    def test_these_files_and_no_others(self, render, scheduler):
-        found = files(render(scheduler=scheduler))
+    def test_these_files_and_no_others(self, render, batch_system):
+        found = files(render(batch_system=batch_system))
         assert {name for name in found if not name.startswith("toolkit/")} == FILES
 
-    def test_no_jinja_is_left(self, render, scheduler):
-        for path, text in own_texts(render(**answers_for(scheduler))):
+    def test_no_jinja_is_left(self, render, batch_system):
+        for path, text in own_texts(render(**answers_for(batch_system))):
             assert not re.search(r"\{\{|\}\}|\{%|%\}|\{#|#\}|cookiecutter", text), path
 
-    def test_no_blank_space_is_left(self, render, scheduler):
-        for path, text in own_texts(render(scheduler=scheduler)):
+    def test_no_blank_space_is_left(self, render, batch_system):
+        for path, text in own_texts(render(batch_system=batch_system)):
             assert text.endswith("\n"), path
             assert not text.endswith("\n\n"), path
             assert not re.search(r"[ \t]$", text, re.MULTILINE), path
@@ -64,16 +66,16 @@ class TestEveryScheduler:
             if path.suffix != ".py":
                 assert "\n\n\n" not in text, path
 
-    def test_every_format_can_be_read(self, render, scheduler):
-        project = render(**answers_for(scheduler))
+    def test_every_format_can_be_read(self, render, batch_system):
+        project = render(**answers_for(batch_system))
         for path in [*project.glob("config/*.yaml"), project / "environment.yml"]:
             assert isinstance(yaml.safe_load(path.read_text()), dict), path
         tomllib.loads((project / "pyproject.toml").read_text())
         for path in project.glob("notebooks/*.ipynb"):
             json.loads(path.read_text())
 
-    def test_names_follow_the_slug(self, render, scheduler):
-        project = render(scheduler=scheduler, project_slug="blue-whale-2")
+    def test_names_follow_the_slug(self, render, batch_system):
+        project = render(batch_system=batch_system, project_slug="blue-whale-2")
         assert project.name == "blue-whale-2"
         assert (project / "src/blue_whale_2/example.py").is_file()
         metadata = tomllib.loads((project / "pyproject.toml").read_text())

@@ -10,7 +10,7 @@ from functools import partialmethod
 
 import pytest
 
-from hpc_testbed import DockerUnavailableError, Testbed, TestbedError, engine_problem
+from hpc_testbed import DockerUnavailableError, Testbed, TestbedError, docker_problem
 from hpc_testbed.lock import locked
 
 # --- without Docker ---
@@ -29,7 +29,7 @@ def test_an_unknown_suite_is_refused_with_the_known_ones():
 
 def test_a_missing_docker_command_is_said_in_one_line(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    assert engine_problem() == "no Docker here: the command `docker` is not installed"
+    assert docker_problem() == "no Docker here: the command `docker` is not installed"
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ def test_a_missing_docker_command_is_said_in_one_line(monkeypatch):
         ("Cannot connect to the Docker daemon. Is it running?", "Is it running?"),
     ],
 )
-@pytest.mark.parametrize("verb", ["up", "shell", "chaos", "status"])
+@pytest.mark.parametrize("verb", ["up", "shell", "fault", "status"])
 def test_docker_that_may_not_be_used_is_said_in_one_line(tmp_path, says, words, verb):
     docker = tmp_path / "docker"
     docker.write_text(f"#!/bin/sh\necho '{says}' >&2\nexit 1\n")
     docker.chmod(0o755)
-    arguments = [verb, "kill-node"] if verb == "chaos" else [verb]
+    arguments = [verb, "kill-node"] if verb == "fault" else [verb]
     done = command_line(*arguments, PATH=f"{tmp_path}:{os.environ['PATH']}")
     assert done.returncode == 1
     assert done.stderr.startswith("Error: no Docker engine answers")
@@ -316,12 +316,12 @@ def test_a_container_that_ends_at_the_start_is_named_with_its_last_words(
     with pytest.raises(TestbedError, match=r"hpc-testbed-wrong-node-1 ended .*: .*many"):
         Testbed("hpc-testbed-wrong", nodes=1).__enter__()
     assert time.monotonic() - begin < 60
-    assert Testbed("hpc-testbed-wrong").left() == []
+    assert Testbed("hpc-testbed-wrong").leftover_resources() == []
 
 
 def test_using_a_testbed_that_is_not_up_says_so():
-    if engine_problem():
-        pytest.skip(engine_problem())
+    if docker_problem():
+        pytest.skip(docker_problem())
     with pytest.raises(TestbedError, match="not running"):
         Testbed("hpc-testbed-nowhere").run("true")
     with pytest.raises(TestbedError, match="is not up"):

@@ -54,11 +54,11 @@ def wait_for_node(testbed, pattern, seconds=60):
 
 @pytest.fixture
 def healthy(testbed):
-    """Yield the testbed; mend it after the test, and check that it is well."""
+    """Yield the testbed; repair it after the test, and check that it is well."""
     yield testbed
     testbed.run("scancel --user=alice --quiet; scancel --user=bob --quiet", user="root")
-    testbed.mend()
-    assert testbed.ailments() == []
+    testbed.repair()
+    assert testbed.check_health() == []
 
 
 # Fault, options of a job on the node, what squeue then shows of the job, what sinfo of the node.
@@ -185,7 +185,7 @@ def test_a_test_that_leaves_a_node_out_of_service_fails_and_the_next_finds_it_we
             testbed.inject("drain-node", node={NODE!r})
 
         def test_next(testbed):
-            assert testbed.problems() == []
+            assert testbed.status_problems() == []
         """
     )
     assert "2 passed, 1 error" in outcome
@@ -222,23 +222,23 @@ def pytester_like(testbed, tmp_path):
     return run
 
 
-# --- mending, and asking wrongly ------------------------------------------------------------------
+# --- repair, and asking wrongly -------------------------------------------------------------------
 
 
-def test_an_exception_in_the_block_is_mended_after_too(healthy):
+def test_repair_after_an_exception_in_the_block(healthy):
     with pytest.raises(KeyboardInterrupt):
         with healthy.fault("drain-node", node=NODE):
             raise KeyboardInterrupt
     assert healthy.node_states()[NODE] == "idle"
 
 
-def test_twice_the_same_is_mended_once(healthy):
+def test_repair_of_a_fault_that_was_injected_twice(healthy):
     healthy.inject("drain-node", node=NODE)
     healthy.inject("drain-node", node=NODE)
-    assert healthy.ailments() == [f"{NODE} is drain"]
-    healthy.mend()
-    healthy.mend()
-    assert healthy.ailments() == []
+    assert healthy.check_health() == [f"{NODE} is drain"]
+    healthy.repair()
+    healthy.repair()
+    assert healthy.check_health() == []
 
 
 @pytest.mark.parametrize(
@@ -254,22 +254,22 @@ def test_what_cannot_be_done_is_said_in_one_line(testbed, name, node, words):
     with pytest.raises(TestbedError, match=re.escape(words)) as error:
         testbed.inject(name, node=node)
     assert "\n" not in str(error.value)
-    assert testbed.ailments() == []
+    assert testbed.check_health() == []
 
 
-def test_mending_what_is_not_up_says_so():
+def test_repair_of_a_testbed_that_is_not_up():
     with pytest.raises(TestbedError, match=r"is not up|no Docker"):
-        Testbed("hpc-testbed-nowhere").mend()
+        Testbed("hpc-testbed-nowhere").repair()
 
 
 def test_the_command_lists_every_fault():
-    command = [sys.executable, "-m", "hpc_testbed", "chaos"]
+    command = [sys.executable, "-m", "hpc_testbed", "fault"]
     listed = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=True)
     for fault in FAULTS.values():
-        assert re.search(rf"^  {fault.name} +{re.escape(fault.does)}$", listed.stdout, re.M)
+        assert re.search(rf"^  {fault.name} +{re.escape(fault.description)}$", listed.stdout, re.M)
 
 
 def test_the_page_says_of_every_fault_what_the_driver_says():
     page = (Path(__file__).parents[2] / "docs" / "reference" / "faults.md").read_text()
     rows = re.findall(r"^\| `([\w-]+)` \| (.*) \| (.*) \|$", page, re.MULTILINE)
-    assert rows == [(fault.name, fault.does, fault.shows) for fault in FAULTS.values()]
+    assert rows == [(fault.name, fault.description, fault.symptom) for fault in FAULTS.values()]

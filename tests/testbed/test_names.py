@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from hpc_testbed import Testbed, engine_problem
+from hpc_testbed import Testbed, docker_problem
 from hpc_testbed.compose import COMPOSE_FILE, compose_text
 
 
@@ -21,8 +21,8 @@ def configured(name, text):
 
 
 def test_each_node_is_a_service_with_a_name_of_its_own():
-    if engine_problem():
-        pytest.skip(engine_problem())
+    if docker_problem():
+        pytest.skip(docker_problem())
     services = configured("hpc-testbed-names", compose_text(64))
     assert len(services) == 5 + 1 + 64  # the one more is what nodes are made of
     first = services["node-1"]

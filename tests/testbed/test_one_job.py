@@ -93,7 +93,7 @@ def submit(lab):
         lab.shell(f"printf %s {shlex.quote(text)} > {folder}/{name}.py")
         done = lab.shell(
             f"{SMALL} {settings}; cd {folder} && "
-            f"dask hpc run --jobs {nodes} {name}.py {shlex.join(arguments)}"
+            f"dask hpc run --nodes {nodes} {name}.py {shlex.join(arguments)}"
         )
         return Job(lab, re.fullmatch(r"Submitted batch job (\d+)\n", done.stdout)[1], folder)
 
@@ -391,10 +391,10 @@ def test_no_scheduler_starts_on_the_login_node(lab):
 @pytest.mark.parametrize(
     ("outer", "submission"),
     [
-        ("--mem-per-cpu=300M", "dask hpc run --jobs 2 program.py"),
+        ("--mem-per-cpu=300M", "dask hpc run --nodes 2 program.py"),
         (
             "--ntasks=2 --distribution=cyclic --hint=nomultithread",
-            "dask hpc run --jobs 2 --dry-run program.py | sbatch",
+            "dask hpc run --nodes 2 --dry-run program.py | sbatch",
         ),
     ],
 )

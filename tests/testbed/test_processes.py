@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from hpc_testbed.processes import left, listed
+from hpc_testbed.processes import leftover_processes, list_processes
 
 # A job's shell that dies of SIGTERM, and its child that does not.
 DEAF = "#!/bin/bash\nbash -c \"trap '' TERM; touch deaf; while :; do sleep 0.5; done\"\ntrue\n"
@@ -29,7 +29,7 @@ def test_what_users_run_on_nodes_is_listed_and_ends_with_the_job(testbed, job):
     assert {(process.user, process.node) for process in found} == {("alice", node)}
     assert any("trap '' TERM" in process.command for process in found)
     testbed.run(f"scancel {job}")
-    assert [str(process) for process in left(testbed, 15)] == []
+    assert [str(process) for process in leftover_processes(testbed, 15)] == []
 
 
 def test_a_process_that_ends_while_it_is_looked_at_is_passed_over(tmp_path, monkeypatch):
@@ -39,7 +39,7 @@ def test_a_process_that_ends_while_it_is_looked_at_is_passed_over(tmp_path, monk
         file.write_text(f"#!/bin/sh\n{lines}\n")
         file.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert listed({"node1": "a-container"}) == []
+    assert list_processes({"node1": "a-container"}) == []
     (tmp_path / "stat").write_text("#!/bin/sh\necho alice\n")
-    [process] = listed({"node1": "a-container"})
+    [process] = list_processes({"node1": "a-container"})
     assert (process.user, process.node, process.pid) == ("alice", "node1", os.getpid())

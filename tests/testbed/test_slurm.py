@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from hpc_testbed import TestbedError
-from hpc_testbed.testbed import SUITES
+from hpc_testbed.compose import SUITES
 
 REPOSITORY = Path(__file__).parents[2]
 ANSWERS = REPOSITORY / "tests/toolkit/answers.yaml"
@@ -229,4 +229,4 @@ def test_users_cannot_end_a_nodes_daemon(testbed):
         timeout=120,
     )
     assert pids(testbed) == before
-    assert testbed.problems() == []
+    assert testbed.status_problems() == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hpc_testbed import Testbed, engine_problem
+from hpc_testbed import Testbed, docker_problem
 
 REPOSITORY = Path(__file__).parents[2]
 NAME = "hpc-typed"
@@ -17,8 +17,8 @@ NAME = "hpc-typed"
 @pytest.fixture
 def typed(tmp_path):
     """Return a function that types lines into a shell; their testbed is down at the end."""
-    if engine_problem():
-        pytest.skip(engine_problem())
+    if docker_problem():
+        pytest.skip(docker_problem())
     # What the Makefile would install is there.
     settings = {"TESTBED_NAME": NAME, "MAKEFLAGS": "--old-file=.venv/demo-ready"}
     settings["PATH"] = f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
@@ -28,7 +28,7 @@ def typed(tmp_path):
         options = {"cwd": folder, "env": {**os.environ, **settings}, "stdin": subprocess.DEVNULL}
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, **options)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert Testbed(NAME).left() == []
+        assert Testbed(NAME).leftover_resources() == []
         return done.stdout
 
     yield typed
@@ -55,5 +55,5 @@ def test_the_command_of_the_testbeds_own_readme(typed, tmp_path):
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts/job.sh").write_text("#!/bin/bash\nhostname\n")
     lines = block("hpc-slurm-testbed/README.md", "pip install")
-    # The first installs it, see tests/strangers; the last has a test of its own.
+    # The first installs it, see tests/downstream; the last has a test of its own.
     typed([line for line in lines if not line.startswith(("pip", "hpc-testbed soak"))], tmp_path)

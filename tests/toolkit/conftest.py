@@ -1,4 +1,4 @@
-"""A home of the tests' own, and stand-ins for batch systems' commands (see standin.py).
+"""A home of the tests' own, and fakes for batch systems' commands (see fake_batch_system.py).
 
 Tests of real Slurm are elsewhere, on a testbed.
 """
@@ -27,8 +27,8 @@ for variable in [name for name in os.environ if name.startswith(("SLURM_", "XDG_
 
 import dask  # noqa: E402
 
-from . import standin  # noqa: E402
-from .standin import DIALECTS  # noqa: E402
+from . import fake_batch_system  # noqa: E402
+from .fake_batch_system import FAKE_COMMANDS  # noqa: E402
 
 dask.config.paths[:] = [f"{HOME}/dask"]  # not what is linked into this environment
 dask.config.PATH = f"{HOME}/dask"
@@ -39,16 +39,16 @@ def pytest_unconfigure():
     shutil.rmtree(HOME, ignore_errors=True)
 
 
-class StandIn:
-    """A stand-in's folder: what was called, and what it is to answer."""
+class FakeBatchSystem:
+    """A fake's folder: what was called, and what it is to answer."""
 
     def __init__(self, name: str, folder: Path):
-        self.dialect = DIALECTS[name]
+        self.commands = FAKE_COMMANDS[name]
         self.folder = folder
         (folder / "bin").mkdir(parents=True)
-        for command in filter(None, (*self.dialect.commands, self.dialect.accounting)):
+        for command in filter(None, (*self.commands.commands, self.commands.accounting)):
             # Through the shell, since Python's path may hold a space, which a #! line can't.
-            words = [sys.executable, "-SE", standin.__file__, str(folder), name, command]
+            words = [sys.executable, "-SE", fake_batch_system.__file__, str(folder), name, command]
             path = folder / "bin" / command
             path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
             path.chmod(0o755)
@@ -108,19 +108,19 @@ def _zombie(pid: int) -> bool:
 
 
 @contextlib.contextmanager
-def _standing_in(name, tmp_path, monkeypatch):
-    stand_in = StandIn(name, tmp_path / "batch")
-    monkeypatch.setenv("PATH", f"{stand_in.folder / 'bin'}:{os.environ['PATH']}")
-    yield stand_in
-    for pid in stand_in.running():
+def _fake(name, tmp_path, monkeypatch):
+    fake = FakeBatchSystem(name, tmp_path / "batch")
+    monkeypatch.setenv("PATH", f"{fake.folder / 'bin'}:{os.environ['PATH']}")
+    yield fake
+    for pid in fake.running():
         os.killpg(pid, signal.SIGKILL)
 
 
 @pytest.fixture
 def slurm(tmp_path, monkeypatch):
     """Stand-ins of sbatch, squeue and scancel, first on PATH; no job outlives the test."""
-    with _standing_in("slurm", tmp_path, monkeypatch) as stand_in:
-        yield stand_in
+    with _fake("slurm", tmp_path, monkeypatch) as fake:
+        yield fake
 
 
 SETTINGS = {
@@ -160,7 +160,7 @@ def _settings_of(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     values = {**SETTINGS, **OWN_SETTINGS[name]}
     settings = {f"jobqueue.{name}.{key}": value for key, value in values.items()}
-    with dask.config.set({"dask-hpc.scheduler": name, **settings}):
+    with dask.config.set({"dask-hpc.batch-system": name, **settings}):
         yield
 
 
@@ -181,13 +181,13 @@ def held(lab, cluster):
     return cluster
 
 
-@pytest.fixture(params=DIALECTS)
+@pytest.fixture(params=FAKE_COMMANDS)
 def site(request, monkeypatch, tmp_path):
     """As `lab`, for each batch system in turn; `site.batch` is its description."""
     from dask_hpc import batch
 
     name = request.param
-    with _standing_in(name, tmp_path, monkeypatch) as stand_in:
-        stand_in.batch = batch.get(name)
+    with _fake(name, tmp_path, monkeypatch) as fake:
+        fake.batch = batch.get(name)
         with _settings_of(name, tmp_path, monkeypatch):
-            yield stand_in
+            yield fake

@@ -1,4 +1,4 @@
-"""The cluster inside one job, with stand-ins for srun and scontrol. Real Slurm: tests/testbed."""
+"""The cluster inside one job, with fakes for srun and scontrol. Real Slurm: tests/testbed."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Every batch system's cluster class, from the yaml to the last job cancelled, with stand-ins."""
+"""Every batch system's cluster class, from the yaml to the last job cancelled, with fakes."""
 
 import re
 
@@ -23,7 +23,7 @@ def states(cluster, job):
 
 
 def test_a_bare_cluster_computes_and_leaves_no_job_behind(site, soon):
-    submit, _, cancel = site.dialect.commands
+    submit, _, cancel = site.commands.commands
     arguments = {"processes": 1, "nanny": False}  # they start sooner
     with dask_hpc.get_cluster(**arguments) as cluster, Client(cluster) as client:
         assert type(cluster) is getattr(dask_hpc, site.batch.cluster_class)
@@ -71,7 +71,7 @@ def test_jobs_that_end_by_themselves_end_the_waiting_whatever_the_list_says_of_t
             cluster.wait_for_workers(4, timeout=60)
         assert cluster.job_ids == []
     assert ("/logs/" in str(error.value)) == bool(site.batch.log_key)
-    assert not site.calls(site.dialect.commands[2])
+    assert not site.calls(site.commands.commands[2])
 
 
 # What the submit command says, as the systems answered (LSF: as others have published it), and what
@@ -149,7 +149,7 @@ def test_cancelling_what_is_over_is_no_error(site, caplog):
 
 
 def test_what_people_type_is_what_is_called_here(site):
-    submit, listing, cancel = site.dialect.commands
+    submit, listing, cancel = site.commands.commands
     assert (site.batch.submit, site.batch.cancel) == (submit, cancel)
     assert site.batch.jobs_command_hint.split()[0] == listing
     assert site.batch.list_command(["1"])[0] == listing

@@ -97,9 +97,9 @@ def test_the_start_of_a_process_is_known_finely():
 
 
 def test_the_configuration_decides_where_a_benchmark_runs():
-    with dask.config.set({"dask-hpc.scheduler": "slurm"}):
+    with dask.config.set({"dask-hpc.batch-system": "slurm"}):
         assert default_backend() == "cluster"
-    with dask.config.set({"dask-hpc.scheduler": "none"}):
+    with dask.config.set({"dask-hpc.batch-system": "none"}):
         assert default_backend() == "local"
         with pytest.raises(BackendError, match="--backend local"):
             BACKENDS["cluster"]()
@@ -107,8 +107,8 @@ def test_the_configuration_decides_where_a_benchmark_runs():
 
 def answer(monkeypatch, text):
     """Slurm says this when asked for the size of a partition."""
-    scheduler = replace(BATCH_SYSTEMS["slurm"], capacity_command=lambda queue: ["echo", text])
-    monkeypatch.setattr(options, "batch_system", lambda: scheduler)
+    batch_system = replace(BATCH_SYSTEMS["slurm"], capacity_command=lambda queue: ["echo", text])
+    monkeypatch.setattr(options, "batch_system", lambda: batch_system)
 
 
 def test_more_slots_than_the_partition_has_are_refused_before_anything_starts(lab, monkeypatch):
@@ -127,7 +127,7 @@ def test_a_partition_that_is_not_there_is_named(lab, monkeypatch):
 
 
 def test_a_batch_system_that_does_not_answer_is_left_to_the_submission(lab):
-    ClusterBackend().check(10_000)  # no sinfo among the stand-ins
+    ClusterBackend().check(10_000)  # no sinfo among the fakes
 
 
 def test_a_cluster_is_made_in_the_harness_shape_and_keeps_the_labs_settings(lab):

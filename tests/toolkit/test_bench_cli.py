@@ -63,7 +63,7 @@ def group(pgid):
     return found
 
 
-LONG = ("run", "headline", "--backend", "local", "--tasks", 8, "--seconds", 0.1, "--slots", 2)
+LONG = ("run", "sleep", "--backend", "local", "--tasks", 8, "--seconds", 0.1, "--slots", 2)
 
 
 def test_a_run_prints_its_table_and_where_the_record_is(tmp_path):
@@ -145,7 +145,7 @@ BAD = {
 def test_bad_input_is_one_clear_line(case, tmp_path):
     arguments, words = BAD[case]
     backend = () if "--backend" in arguments else ("--backend", "local")
-    result = invoke("run", "headline", *backend, *arguments, "--out", tmp_path / "out")
+    result = invoke("run", "sleep", *backend, *arguments, "--out", tmp_path / "out")
     assert result.exit_code != 0
     [line] = result.output.strip().splitlines()
     assert words in line
@@ -156,13 +156,13 @@ def test_an_unknown_workload_names_the_known_ones():
     result = invoke("run", "headlin")
     assert result.exit_code != 0
     [line] = result.output.strip().splitlines()
-    assert "headline, ladder, gil" in line
+    assert "sleep, strong-scaling, gil" in line
 
 
 @pytest.mark.parametrize("place", ["file/below", "file"])
 def test_a_folder_that_cannot_be_written_to_is_found_before_anything_starts(tmp_path, place):
     (tmp_path / "file").write_text("here first")
-    result = invoke("run", "headline", "--backend", "local", "--out", tmp_path / place)
+    result = invoke("run", "sleep", "--backend", "local", "--out", tmp_path / place)
     assert result.exit_code != 0
     line = result.output.strip().splitlines()[-1]
     assert "can't write results" in line
@@ -173,8 +173,8 @@ def test_a_folder_that_cannot_be_written_to_is_found_before_anything_starts(tmp_
 def test_a_cluster_without_a_batch_system_is_one_clear_line():
     import dask
 
-    with dask.config.set({"dask-hpc.scheduler": "none"}):
-        result = invoke("run", "headline", "--backend", "cluster")
+    with dask.config.set({"dask-hpc.batch-system": "none"}):
+        result = invoke("run", "sleep", "--backend", "cluster")
     assert result.exit_code != 0
     [line] = result.output.strip().splitlines()
     assert "names no batch system" in line
@@ -182,7 +182,7 @@ def test_a_cluster_without_a_batch_system_is_one_clear_line():
 
 def test_workers_that_do_not_come_are_one_line_and_their_jobs_are_cancelled(lab, tmp_path):
     lab.hold()
-    result = invoke("run", "headline", "--slots", 4, "--job-cores", 2, "--timeout", 1)
+    result = invoke("run", "sleep", "--slots", 4, "--job-cores", 2, "--timeout", 1)
     assert result.exit_code != 0
     line = result.output.strip().splitlines()[-1]
     assert "0 of 2 workers came within 1 s" in line
@@ -194,7 +194,11 @@ def test_workers_that_do_not_come_are_one_line_and_their_jobs_are_cancelled(lab,
 def test_list_names_every_workload():
     result = invoke("list")
     assert result.exit_code == 0
-    assert [line.split()[0] for line in result.output.splitlines()] == ["headline", "ladder", "gil"]
+    assert [line.split()[0] for line in result.output.splitlines()] == [
+        "sleep",
+        "strong-scaling",
+        "gil",
+    ]
 
 
 def test_before_results_are_in_nothing_heavy_is_imported():

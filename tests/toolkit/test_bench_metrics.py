@@ -70,7 +70,7 @@ def test_jobs_hold_exactly_the_slots_and_never_exceed_the_cores(slots):
 
 
 def test_every_repeat_is_in_the_plan_and_the_first_start_is_the_largest():
-    plan = make("ladder")
+    plan = make("strong-scaling")
     visits = plan.visits()
     assert visits[0].slots == 120
     for slots, repeats in zip((20, 50, 100, 120), (1, 2, 3, 6), strict=True):
@@ -80,7 +80,7 @@ def test_every_repeat_is_in_the_plan_and_the_first_start_is_the_largest():
 
 
 def test_the_forecast_covers_the_task_time_and_stays_near_it():
-    plan = make("ladder")
+    plan = make("strong-scaling")
     assert plan.measuring_s() == 25 + 2 * 10 + 3 * 5 + 6 * 5
     assert plan.measuring_s() < plan.forecast_s() < 2 * plan.measuring_s()
 
@@ -101,7 +101,7 @@ def test_the_forecast_covers_the_task_time_and_stays_near_it():
 )
 def test_numbers_that_cannot_be_measured_are_named_in_one_line(arguments, words):
     with pytest.raises(PlanError) as caught:
-        make("ladder", **arguments)
+        make("strong-scaling", **arguments)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -9,7 +9,9 @@ from dask_hpc.bench import record
 
 def written(path, rows=2, end=True):
     with record.Writer(path) as writer:
-        writer.write("header", schema=record.SCHEMA, version=record.VERSION, workload="ladder")
+        writer.write(
+            "header", schema=record.SCHEMA, version=record.VERSION, workload="strong-scaling"
+        )
         writer.write("start", slots=4)
         for number in range(rows):
             writer.write("row", slots=4, repeat=number, status="ok")
@@ -20,7 +22,7 @@ def written(path, rows=2, end=True):
 
 def test_a_record_is_read_as_it_was_written(tmp_path):
     found = record.read(written(tmp_path / "a.jsonl"))
-    assert found.workload == "ladder"
+    assert found.workload == "strong-scaling"
     assert [row["repeat"] for row in found.measured] == [0, 1]
     assert found.starts[0]["slots"] == 4
     assert found.complete

@@ -12,16 +12,18 @@ from dask_hpc.cli.main import main
 TASKS = 500
 
 
-def ladder(folder, name="ladder-1.jsonl", overhead=0.15, backend="cluster", seconds=1.0, start=0):
+def scaling_record(
+    folder, name="strong-scaling-1.jsonl", overhead=0.15, backend="cluster", seconds=1.0, start=0
+):
     """Write a record like that of a run on a cluster."""
     with record.Writer(folder / name) as writer:
         writer.write(
             "header",
             schema=record.SCHEMA,
             version=1,
-            workload="ladder",
+            workload="strong-scaling",
             started=f"2026-11-24T0{start}:00:00Z",
-            command="dask hpc bench run ladder",
+            command="dask hpc bench run strong-scaling",
             versions={"dask": "2026.8.0", "python": "3.11.7"},
             machine={"host": "login", "cores": 2, "usable_cores": 2},
         )
@@ -31,7 +33,7 @@ def ladder(folder, name="ladder-1.jsonl", overhead=0.15, backend="cluster", seco
             jobs=4,
             threads=30,
             backend=backend,
-            scheduler="slurm",
+            batch_system="slurm",
             first_of_command=True,
             job_script="#SBATCH -A lab <script>",
             phases={"import": 0.6, "cluster": 0.3, "queue": 0.4, "last_result": 6.0},
@@ -43,7 +45,7 @@ def ladder(folder, name="ladder-1.jsonl", overhead=0.15, backend="cluster", seco
                 makespan = ideal + overhead + 0.01 * number
                 writer.write(
                     "row",
-                    workload="ladder",
+                    workload="strong-scaling",
                     backend=backend,
                     slots=slots,
                     tasks=TASKS,
@@ -107,7 +109,7 @@ class Text(HTMLParser):
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
-    ladder(folder)
+    scaling_record(folder)
     gil(folder)
     result = CliRunner().invoke(main, ["bench", "report", str(folder)])
     assert result.exit_code == 0, result.output
@@ -183,24 +185,24 @@ def test_ids_of_the_figures_on_a_page_do_not_meet(page):
 
 
 def test_records_of_other_settings_are_not_mixed_in(tmp_path):
-    ladder(tmp_path, "ladder-1.jsonl", backend="local", start=1)
-    ladder(tmp_path, "ladder-2.jsonl", seconds=0.1, start=2)
-    ladder(tmp_path, "ladder-3.jsonl", start=3)
+    scaling_record(tmp_path, "strong-scaling-1.jsonl", backend="local", start=1)
+    scaling_record(tmp_path, "strong-scaling-2.jsonl", seconds=0.1, start=2)
+    scaling_record(tmp_path, "strong-scaling-3.jsonl", start=3)
     shown = report.select(record.read_folder(tmp_path))
-    assert [r.path.name for r in shown] == ["ladder-3.jsonl"]
+    assert [r.path.name for r in shown] == ["strong-scaling-3.jsonl"]
 
 
 def test_repeats_of_several_records_of_the_same_kind_count_together(tmp_path):
-    ladder(tmp_path, "ladder-1.jsonl", start=1)
-    ladder(tmp_path, "ladder-2.jsonl", start=2)
+    scaling_record(tmp_path, "strong-scaling-1.jsonl", start=1)
+    scaling_record(tmp_path, "strong-scaling-2.jsonl", start=2)
     shown = report.select(record.read_folder(tmp_path))
     points = aggregate.summarize(row for r in shown for row in r.measured)
     assert [(p["slots"], p["n"]) for p in points] == [(20, 2), (100, 6), (120, 12)]
 
 
 def test_a_broken_off_record_is_reported_with_what_it_has(tmp_path):
-    ladder(tmp_path)
-    path = tmp_path / "ladder-1.jsonl"
+    scaling_record(tmp_path)
+    path = tmp_path / "strong-scaling-1.jsonl"
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:5], lines[5][:40]]))
     report.write(tmp_path)
@@ -210,8 +212,8 @@ def test_a_broken_off_record_is_reported_with_what_it_has(tmp_path):
 
 
 def test_a_run_that_only_failed_is_one_line_with_its_reason(tmp_path):
-    with record.Writer(tmp_path / "headline-1.jsonl") as writer:
-        writer.write("header", schema=record.SCHEMA, version=1, workload="headline")
+    with record.Writer(tmp_path / "sleep-1.jsonl") as writer:
+        writer.write("header", schema=record.SCHEMA, version=1, workload="sleep")
         writer.write("row", slots=120, status="failed", error="job 7 is pending")
     result = CliRunner().invoke(main, ["bench", "report", str(tmp_path)])
     assert result.exit_code != 0
@@ -232,7 +234,7 @@ def test_the_figures_hold_every_repeat_the_medians_and_both_bounds(tmp_path):
 
     from dask_hpc.bench import figures as bench_figures
 
-    ladder(tmp_path)
+    scaling_record(tmp_path)
     points = aggregate.summarize(record.read_folder(tmp_path)[0].measured)
     left, right = Figure().subplots(1, 2)
     bench_figures.speedup_panel(left, points)
@@ -250,7 +252,7 @@ def test_the_figures_hold_every_repeat_the_medians_and_both_bounds(tmp_path):
 
 
 def test_a_gil_record_that_broke_off_after_the_serial_loop_is_left_aside(tmp_path):
-    ladder(tmp_path)
+    scaling_record(tmp_path)
     gil(tmp_path)
     path = tmp_path / "gil-1.jsonl"
     lines = path.read_text().splitlines()

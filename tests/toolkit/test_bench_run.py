@@ -42,7 +42,7 @@ class Pool:
 
 
 def small(slots=4, repeats=2, tasks=12):
-    return Plan(WORKLOADS["headline"], tasks, SECONDS, (slots,), (repeats,))
+    return Plan(WORKLOADS["sleep"], tasks, SECONDS, (slots,), (repeats,))
 
 
 def measure(tmp_path, backend, plan=None):
@@ -67,7 +67,7 @@ def test_a_row_holds_what_was_measured(tmp_path):
     assert len(found.measured) == 2
     assert found.complete
     for number, row in enumerate(found.measured, 1):
-        assert (row["workload"], row["backend"], row["slots"]) == ("headline", "pool", 4)
+        assert (row["workload"], row["backend"], row["slots"]) == ("sleep", "pool", 4)
         assert (row["tasks"], row["seconds"], row["repeat"]) == (12, SECONDS, number)
         assert row["ideal_s"] == pytest.approx(3 * SECONDS)
         assert row["makespan_s"] >= row["ideal_s"]
@@ -214,7 +214,7 @@ def test_points_are_measured_on_workers_of_their_own(tmp_path):
         made.append(Pool())
         return made[-1]
 
-    chosen = bench_plan.make("headline", tasks=8, seconds=SECONDS, slots=(2, 4), repeats=(2,))
+    chosen = bench_plan.make("sleep", tasks=8, seconds=SECONDS, slots=(2, 4), repeats=(2,))
     found = record.read(runner.measure(chosen, make, tmp_path))
     assert [backend.slots for backend in made] == [4, 2, 4]
     assert all(backend.closed for backend in made)

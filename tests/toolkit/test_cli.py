@@ -70,7 +70,7 @@ def test_setup_outside_a_project_is_one_line(run, tmp_path, monkeypatch):
 def test_setup_says_what_is_linked_what_a_cluster_means_and_what_is_doubtful(tmp_path):
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "jobqueue.yaml").write_text(
-        "dask-hpc: {scheduler: slurm}\n"
+        "dask-hpc: {batch-system: slurm}\n"
         "jobqueue:\n  slurm: {acount: lab, queue: short, cores: 8, processes: 3, memory: 8 GiB}\n"
     )
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
@@ -105,7 +105,7 @@ def test_setup_says_what_is_linked_what_a_cluster_means_and_what_is_doubtful(tmp
 def test_setup_of_another_project_says_whose_configuration_counted_before(tmp_path, monkeypatch):
     for name in ("old", "new"):
         (tmp_path / name / "config").mkdir(parents=True)
-        (tmp_path / name / "config/jobqueue.yaml").write_text("dask-hpc: {scheduler: none}\n")
+        (tmp_path / name / "config/jobqueue.yaml").write_text("dask-hpc: {batch-system: none}\n")
     monkeypatch.chdir(tmp_path / "new")
     prefix = tmp_path / "venv"
     assert files.installed_project(prefix) is None
@@ -124,7 +124,9 @@ def test_summary_names_the_file_of_a_setting_that_is_not_the_labs(tmp_path):
     import dask
 
     home = tmp_path / "home.yaml"
-    home.write_text("dask-hpc: {scheduler: slurm}\njobqueue: {slurm: {account: mine, cores: 4}}\n")
+    home.write_text(
+        "dask-hpc: {batch-system: slurm}\njobqueue: {slurm: {account: mine, cores: 4}}\n"
+    )
     before = list(dask.config.paths)
     dask.config.paths[:] = [str(home)]
     try:

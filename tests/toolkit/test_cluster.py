@@ -1,4 +1,4 @@
-"""The cluster classes, with a stand-in for Slurm's commands: mostly what goes wrong around jobs."""
+"""The cluster classes, with fakes of Slurm's commands: mostly what goes wrong around jobs."""
 
 import asyncio
 import re
@@ -104,7 +104,7 @@ def test_refusal_that_nobody_was_told_is_raised_at_the_next_scale_which_then_tri
 ):
     lab.says("sbatch", REFUSAL)
     cluster.scale(jobs=2)
-    until(lambda: cluster._refusal is not None)
+    until(lambda: cluster.submit_errors.last is not None)
     with pytest.raises(dask_hpc.SubmitError, match="Invalid account"):
         cluster.scale(jobs=2)
     lab.says("sbatch", None)
@@ -317,7 +317,7 @@ def test_private_parts_of_dask_that_are_used_here_are_still_there():
 
 
 def test_without_a_batch_system_get_cluster_is_a_local_one():
-    with dask.config.set({"dask-hpc.scheduler": None}):
+    with dask.config.set({"dask-hpc.batch-system": None}):
         arguments = {"dashboard_address": ":0", "walltime": "1:00:00", "queue": "short"}
         with dask_hpc.get_cluster(cores=2, processes=1, memory="1 GiB", **arguments) as cluster:
             assert isinstance(cluster, LocalCluster)
@@ -336,7 +336,7 @@ def test_after_adapt_is_stopped_scaling_is_by_hand_again(lab, cluster):
     cluster.adapt(maximum_jobs=1).stop()
     lab.says("sbatch", REFUSAL)
     cluster.scale(jobs=1)
-    until(lambda: cluster.refusal)
+    until(lambda: cluster.submit_errors.last)
     with pytest.raises(dask_hpc.SubmitError, match="Invalid account"):
         cluster.scale(jobs=1)
 

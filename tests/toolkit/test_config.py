@@ -14,7 +14,7 @@ from dask_hpc import ConfigError, batch
 from dask_hpc.config import files, options, resolve
 
 SLURM = batch.get("slurm")
-JOBQUEUE = {"dask-hpc": {"scheduler": "slurm"}, "jobqueue": {"slurm": {"cores": 4}}}
+JOBQUEUE = {"dask-hpc": {"batch-system": "slurm"}, "jobqueue": {"slurm": {"cores": 4}}}
 
 
 def make_project(folder: Path, jobqueue=JOBQUEUE) -> Path:
@@ -155,12 +155,12 @@ def test_broken_yaml_is_named_with_its_line_and_not_linked(project, prefix):
 def test_configuration_without_a_batch_system_means_none():
     with dask.config.set({"dask-hpc": None}):
         assert options.batch_system().name == "none"
-    with dask.config.set({"dask-hpc.scheduler": "none"}):
+    with dask.config.set({"dask-hpc.batch-system": "none"}):
         assert options.batch_system().name == "none"
 
 
 def test_a_batch_system_that_is_not_known_is_one_line_with_the_known_ones():
-    with dask.config.set({"dask-hpc.scheduler": "slrum"}):
+    with dask.config.set({"dask-hpc.batch-system": "slrum"}):
         with pytest.raises(ConfigError, match=r"'slrum'; known: slurm, .*none"):
             options.batch_system()
 

@@ -29,12 +29,12 @@ from dask_hpc.resilience.draining import unanswered
 
 
 def test_whether_a_handler_takes_a_comm_is_cached_in_expects_comm():
-    # leaks.let_schedulers_go clears it.
+    # _compat.scheduler_caches clears it.
     assert callable(core._expects_comm.cache_clear)
 
 
 def test_the_pages_of_a_dashboard_are_cached_in_template_variables():
-    # leaks.let_schedulers_go takes the function without its cache.
+    # _compat.scheduler_caches takes the function without its cache.
     code = """
         from distributed.dashboard import scheduler
         assert callable(scheduler.template_variables.__wrapped__)
@@ -138,19 +138,19 @@ def test_a_cluster_begins_with_start_and_ends_with_close():
 
 
 def test_a_job_is_submitted_through_submit_job_call_and_job_id_from_submit_output():
-    # lifecycle.OwnedJob has its own of each.
+    # cluster.job.ManagedJobMixin has its own of each.
     job = dask_jobqueue.core.Job
     assert {"_submit_job", "_job_id_from_submit_output"} <= names_in(job.start)
     assert "_call" in names_in(job._submit_job)
 
 
 def test_a_local_cluster_awaits_its_workers_in_wait_for_workers():
-    # local.LocalCluster does so, too.
+    # cluster.local.LocalCluster does so, too.
     assert "_wait_for_workers" in vars(Cluster)
 
 
 def test_the_removal_of_a_worker_is_an_event_that_says_what_it_ran_and_whether_it_was_expected():
-    # cluster.Comings tells by it whether a worker died at work.
+    # cluster.plugin.WorkerEventsPlugin tells by it whether a worker died at work.
     async def removed(expected):
         async with (
             distributed.Scheduler(port=0, dashboard_address=":0") as scheduler,
@@ -170,14 +170,14 @@ def test_the_removal_of_a_worker_is_an_event_that_says_what_it_ran_and_whether_i
 
 
 def test_all_outputs_of_a_shuffle_wait_for_a_barrier_whose_key_begins_so():
-    # placing.send_elsewhere leaves them alone.
+    # resilience.rescheduling.reschedule_off leaves them alone.
     from distributed.shuffle._core import barrier_key
 
     assert barrier_key("x").startswith(BARRIER)
 
 
 def test_a_task_that_may_run_on_others_is_forgotten_where_its_worker_is_gone():
-    # placing.start_left_over makes up for it, and can go where this fails: upstream has mended it.
+    # _compat.unrunnable_tasks makes up for it, and can go where this fails: upstream has fixed it.
     async def forgotten():
         async with (
             distributed.Scheduler(port=0, dashboard_address=":0") as scheduler,
@@ -197,7 +197,7 @@ def test_a_task_that_may_run_on_others_is_forgotten_where_its_worker_is_gone():
 
 
 def test_a_worker_that_closes_says_so_and_one_that_is_gone_does_not():
-    # cluster.Comings tells by it whether a worker left in order.
+    # cluster.plugin.WorkerEventsPlugin tells by it whether a worker left in order.
     async def told(how):
         async with (
             distributed.Scheduler(port=0, dashboard_address=":0") as scheduler,
@@ -218,7 +218,7 @@ def test_a_worker_that_closes_says_so_and_one_that_is_gone_does_not():
 
 
 def test_the_scheduler_has_the_address_of_each_workers_nanny():
-    # members.Members keeps it.
+    # resilience.tracking keeps it.
     async def nanny():
         async with (
             distributed.Scheduler(port=0, dashboard_address=":0") as scheduler,
@@ -231,7 +231,7 @@ def test_the_scheduler_has_the_address_of_each_workers_nanny():
 
 
 def test_a_workers_connection_tells_when_its_node_has_last_answered():
-    # retiring.unanswered reads it from the socket of the scheduler's stream.
+    # resilience.draining.unanswered reads it from the socket of the scheduler's stream.
     options = {"dashboard_address": None, "processes": False, "protocol": "tcp"}
     with distributed.LocalCluster(n_workers=1, host="127.0.0.1", **options) as cluster:
         [address] = cluster.scheduler.workers
@@ -262,7 +262,7 @@ def test_a_job_reads_its_section_while_it_is_made_and_again_where_an_argument_is
 
 
 def test_a_job_script_is_made_of_script_template(lab):
-    # job_script.WaitsForWorker adds lines after the worker's command in it.
+    # cluster.job_script.WaitsForWorker adds lines after the worker's command in it.
     template = dask_jobqueue.core.Job._script_template
     assert template.count("%(worker_command)s") == 1
     assert "_script_template" in names_in(dask_jobqueue.core.Job.job_script)
@@ -270,7 +270,7 @@ def test_a_job_script_is_made_of_script_template(lab):
 
 def test_a_job_keeps_its_header_and_its_workers_command(lab):
     # cluster looks for directives in the header, HTCondor's are a mapping; one_job writes them
-    # anew. lifecycle puts a line before the command, and diagnosis reads the Python in it.
+    # anew. cluster.job puts a line before the command, and diagnosis reads the Python in it.
     with dask_hpc.SLURMCluster() as cluster:
         job = cluster._dummy_job
         assert "#SBATCH --mem=" in job.job_header
@@ -279,13 +279,13 @@ def test_a_job_keeps_its_header_and_its_workers_command(lab):
 
 
 def test_a_cluster_has_the_thread_of_its_loop_in_loop_runner(lab):
-    # starting.TellsWhy stops it where the scheduler does not start.
+    # cluster.start_errors.StartErrorsMixin stops it where the scheduler does not start.
     with dask_hpc.SLURMCluster() as cluster:
         assert callable(cluster._loop_runner.stop)
 
 
 def test_a_nanny_hears_of_its_workers_end_in_on_worker_exit_sync():
-    # local.Nanny keeps the exit code.
+    # cluster.local.Nanny keeps the exit code.
     assert list(inspect.signature(distributed.Nanny._on_worker_exit_sync).parameters) == [
         "self",
         "exitcode",
@@ -294,7 +294,7 @@ def test_a_nanny_hears_of_its_workers_end_in_on_worker_exit_sync():
 
 
 def test_a_process_knows_that_it_imports_the_script_by_inheriting():
-    # main_guard.check asks a process whether it is one that multiprocessing starts.
+    # cluster.main_guard.check asks a process whether it is one that multiprocessing starts.
     source = inspect.getsource(multiprocessing.spawn._main)
     assert source.index("_inheriting = True") < source.index("prepare(")
     assert "_inheriting" in inspect.getsource(multiprocessing.spawn._check_not_importing_main)

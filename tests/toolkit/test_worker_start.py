@@ -12,7 +12,7 @@ from distributed.utils import get_mp_context
 
 import dask_hpc
 from dask_hpc import ConfigError, batch
-from dask_hpc.allocation import submit
+from dask_hpc.allocation import job_script
 from dask_hpc.config.profiles import Settings
 from dask_hpc.config.worker_start import METHOD_VARIABLE, add_worker_start, nanny_variables
 
@@ -181,7 +181,7 @@ def test_old_names_of_the_labs_prologue_and_options_are_kept(lab):
 
 
 def test_the_program_of_dask_hpc_run_is_not_a_worker(lab):
-    script = submit.script(["program.py"], 1)
+    script = job_script.script(["program.py"], 1)
     assert METHOD_VARIABLE not in script
     assert "OMP_NUM_THREADS" not in script
 

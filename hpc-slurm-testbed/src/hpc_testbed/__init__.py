@@ -5,11 +5,13 @@
 ...     print(testbed.run("srun -N2 hostname", user="alice").stdout)
 """
 
-from hpc_testbed.engine import DockerUnavailableError, TestbedError, engine_problem
-from hpc_testbed.faults import FAULTS, Fault
-from hpc_testbed.project import install_project
+from hpc_testbed.compose import default_name
+from hpc_testbed.docker_engine import docker_problem
+from hpc_testbed.errors import DockerUnavailableError, TestbedError
+from hpc_testbed.faults.catalog import FAULTS, Fault
+from hpc_testbed.install import install_project
 from hpc_testbed.ssh import ssh_config, ssh_port
-from hpc_testbed.testbed import Testbed, checkout_name
+from hpc_testbed.testbed import Testbed
 
 __all__ = [
     "FAULTS",
@@ -17,8 +19,8 @@ __all__ = [
     "Fault",
     "Testbed",
     "TestbedError",
-    "checkout_name",
-    "engine_problem",
+    "default_name",
+    "docker_problem",
     "install_project",
     "ssh_config",
     "ssh_port",

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from hpc_testbed.engine import TestbedError, verb
-from hpc_testbed.faults import FAULTS
-from hpc_testbed.phases import in_words
+from hpc_testbed.compose import LOGIN_NODES, SUITES, TARGETS, default_name
+from hpc_testbed.errors import TestbedError, command_hint
+from hpc_testbed.faults.catalog import FAULTS
 from hpc_testbed.soak import soak as run_soak
 from hpc_testbed.ssh import ssh_config
-from hpc_testbed.testbed import LOGIN_NODES, SUITES, TARGETS, Testbed, checkout_name
+from hpc_testbed.startup_timing import format_stages
+from hpc_testbed.testbed import Testbed
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,14 +39,16 @@ def main(argv: list[str] | None = None) -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"\nInterrupted; what runs is left as it is ({verb('down')}).", file=sys.stderr)
+        print(
+            f"\nInterrupted; what runs is left as it is ({command_hint('down')}).", file=sys.stderr
+        )
         return 130
 
 
 def up(testbed: Testbed, arguments: argparse.Namespace) -> None:
     testbed.up(arguments.nodes)
-    took = in_words(testbed.phases)
-    print(f"Up: {_nodes(testbed.nodes)} idle ({took}). Next: {verb('shell')}")
+    took = format_stages(testbed.stages)
+    print(f"Up: {_nodes(testbed.nodes)} idle ({took}). Next: {command_hint('shell')}")
 
 
 def scale(testbed: Testbed, arguments: argparse.Namespace) -> None:
@@ -98,31 +101,31 @@ def logs(testbed: Testbed, arguments: argparse.Namespace) -> None:
     print(testbed.logs(*arguments.services), end="")
 
 
-def chaos(testbed: Testbed, arguments: argparse.Namespace) -> None:
+def fault(testbed: Testbed, arguments: argparse.Namespace) -> None:
     if not arguments.fault:
-        example = "hpc-testbed chaos kill-node --node node2"
+        example = "hpc-testbed fault kill-node --node node2"
         if "TESTBED_MAKE" in os.environ:
-            example = "make testbed-chaos FAULT=kill-node NODE=node2"
+            example = "make testbed-fault FAULT=kill-node NODE=node2"
         print(f"Faults, each as in `{example}`:\n")
         for fault in FAULTS.values():
-            print(f"  {fault.name:18} {fault.does}\n  {'':18} -> {fault.shows}")
-        print(f"\n`{verb('mend')}` puts everything right again.")
+            print(f"  {fault.name:18} {fault.description}\n  {'':18} -> {fault.symptom}")
+        print(f"\n`{command_hint('repair')}` repairs everything.")
         return
     fault = testbed.inject(arguments.fault, arguments.node)
-    where = arguments.node if fault.of_node else "the site"
-    print(f"Done to {where}: {fault.name} {fault.does}.")
-    print(f"Slurm shows: {fault.shows}. See for yourself: {verb('status')}")
-    print(f"Put it right: {verb('mend')}")
+    where = arguments.node if fault.targets_node else "the site"
+    print(f"Injected {fault.name} on {where}: {fault.description}.")
+    print(f"Expected: {fault.symptom}. Check with {command_hint('status')}.")
+    print(f"Repair with {command_hint('repair')}.")
 
 
-def mend(testbed: Testbed, _: argparse.Namespace) -> None:
-    testbed.mend()
+def repair(testbed: Testbed, _: argparse.Namespace) -> None:
+    testbed.repair()
     print(f"All {len(testbed.node_names())} nodes are in service.")
 
 
 def soak(testbed: Testbed, arguments: argparse.Namespace) -> int:
     other = Testbed(
-        checkout_name("soak"),
+        default_name("soak"),
         suite=testbed.suite,
         target=testbed.target,
         dockerfile=testbed.dockerfile,
@@ -196,10 +199,10 @@ def _parser() -> argparse.ArgumentParser:
     copy.add_argument("destination", help="as in /home/alice/scripts")
     add(status, "containers, nodes and jobs")
     add(logs, "what the daemons wrote").add_argument("services", nargs="*")
-    wrong = add(chaos, "let something go wrong; without a name, the list of what can")
+    wrong = add(fault, "inject a fault; without a name, the list of faults")
     wrong.add_argument("fault", nargs="?")
     wrong.add_argument("--node", default="node1", help="which node it happens to")
-    add(mend, "put right whatever is wrong")
+    add(repair, "repair whatever is wrong")
     add(down, "stop and remove everything")
     repeat = add(soak, "up, a job, down, again and again, beside a testbed that runs")
     repeat.add_argument("--rounds", type=int, default=20)

@@ -10,20 +10,41 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from hpc_testbed.engine import TestbedError, docker
-from hpc_testbed.phases import timestamp
+from hpc_testbed.docker_engine import docker_command
+from hpc_testbed.errors import TestbedError, command_hint
+from hpc_testbed.startup_timing import timestamp
 
 _PACKAGE = Path(__file__).resolve().parent
 # In a checkout hpc-slurm-testbed/; a wheel carries a copy of what the image is made of.
 _CHECKOUT, _CARRIED = _PACKAGE.parents[1], _PACKAGE / "repository" / "hpc-slurm-testbed"
 FOLDER = _CHECKOUT if (_CHECKOUT / "compose.yaml").is_file() else _CARRIED
 COMPOSE_FILE = FOLDER / "compose.yaml"
+SUITES = {"trixie": "Slurm 24.11", "bookworm": "Slurm 22.05"}
+TARGETS = ("slurm", "lab")
 BUILT = "login1"  # the service that says how the image is built
-SITE = ("mariadb", "slurmdbd", "slurmctld", "login1", "login2")  # services beside the nodes
+LOGIN_NODES = ("login1", "login2")
+SITE = ("mariadb", "slurmdbd", "slurmctld", *LOGIN_NODES)  # services beside the nodes
 MAX_NODES = 64  # MaxNodeCount in slurm.conf
 LABEL = "com.docker.compose"
-PARTS = ("service", "container-number")  # of a container's name, as labels
+_NAME_LABELS = ("service", "container-number")  # of a container's name, as labels
 _NODE = re.compile(r"node-(\d+)")  # each node is a service of its own
+
+
+def default_name(purpose: str = "", project: Path | None = None) -> str:
+    """Return a name for this checkout's testbed, so that two checkouts do not share one.
+
+    Where the driver is installed as a wheel, its environment stands for the checkout.
+
+    Parameters
+    ----------
+    purpose : str
+        Told apart from the checkout's other testbeds, e.g. ``"test"``.
+    project : Path, optional
+        The folder that uses the testbed: two projects with one driver do not share one either.
+    """
+    user = f"{FOLDER}\n{project}" if project else str(FOLDER)
+    mark = hashlib.sha256(user.encode()).hexdigest()[:6]
+    return "-".join(part for part in ("hpc-testbed", purpose, mark) if part)
 
 
 class ComposeProject:
@@ -42,7 +63,7 @@ class ComposeProject:
     def __init__(self, name: str, suite: str, target: str, dockerfile: Path | None = None):
         self.name = name
         # Two checkouts that differ can be told apart by it: each builds its own.
-        self.repository = os.environ.get("TESTBED_IMAGE") or "hpc-slurm-testbed"
+        self.repository = os.environ.get("TESTBED_IMAGE") or "hpc-testbed"
         self.environment = {
             "TESTBED_IMAGE": self.repository,
             "TESTBED_SUITE": suite,
@@ -69,14 +90,14 @@ class ComposeProject:
         environment = {**self.environment, **(env or {})}
         services = compose_text(nodes) if nodes > 4 else None
         command = self._arguments(*arguments, file="-" if services else str(COMPOSE_FILE))
-        return docker(*command, env=environment, input=services).stdout
+        return docker_command(*command, env=environment, input=services).stdout
 
     def build(self) -> None:
         """Build the image (a second when nothing changed; minutes the first time, shown)."""
         if not COMPOSE_FILE.is_file():
             raise TestbedError(
                 f"what the image is made of is not installed ({COMPOSE_FILE} is missing): "
-                "install hpc-slurm-testbed again, from a checkout or its repository's address"
+                "install hpc-testbed again, from a checkout or its repository's address"
             )
         self._build(self.base, self._arguments("build"), [BUILT])
         if self.dockerfile:
@@ -85,14 +106,14 @@ class ComposeProject:
             self._build(self.image, ["build"], [*file, *base, str(self.dockerfile.parent)])
 
     def _build(self, image: str, command: list[str], arguments: list[str]) -> None:
-        if docker("image", "inspect", image, check=False).returncode == 0:
+        if docker_command("image", "inspect", image, check=False).returncode == 0:
             late = threading.Timer(
                 3, print, ["Bringing the image up to date"], {"file": sys.stderr}
             )
             late.start()  # nothing is said of the half second that it takes when nothing changed
             try:
                 environment = {"DOCKER_BUILDKIT": "1", **self.environment}
-                docker(*command, "--quiet", *arguments, env=environment)
+                docker_command(*command, "--quiet", *arguments, env=environment)
             finally:
                 late.cancel()
             return
@@ -114,13 +135,19 @@ class ComposeProject:
         if not nodes:
             return None
         form = "{{.Config.Image}} {{.Image}}"
-        name, identity = docker("inspect", "--format", form, nodes[min(nodes)]).stdout.split()
+        name, identity = docker_command(
+            "inspect", "--format", form, nodes[min(nodes)]
+        ).stdout.split()
         return name, identity
 
     def image_id(self, name: str) -> str:
         """Return the id of an image; empty where there is none of that name."""
         form = ["image", "inspect", "--format", "{{.Id}}", name]
-        return docker(*form, check=False).stdout.strip()
+        return docker_command(*form, check=False).stdout.strip()
+
+    def usable_image(self, name: str, identity: str) -> str:
+        """Return the name of a running testbed's image, or its id where it has lost its name."""
+        return name if self.image_id(name) == identity else identity
 
     def start(self, nodes: int, image: str, env: Mapping[str, str] | None = None) -> None:
         """Create and start what is missing, from an image given by its name or id."""
@@ -131,7 +158,9 @@ class ComposeProject:
             self(*arguments, env={"TESTBED_RUNS": image, **(env or {})}, nodes=nodes)
         except TestbedError:
             # Where not even a container could be made, nothing is left of the attempt.
-            if not docker("ps", "--all", "--quiet", "--filter", self._filter()).stdout.split():
+            if not docker_command(
+                "ps", "--all", "--quiet", "--filter", self._filter()
+            ).stdout.split():
                 self.remove()
             raise
 
@@ -140,12 +169,12 @@ class ComposeProject:
         # Containers one after another. Where several end at the same moment, Docker 20.10 (Debian
         # bookworm's) now and then counts a network's endpoints wrong, and then never removes that
         # network: see docs/testbed.md.
-        listing = docker("ps", "--all", "--quiet", "--filter", self._filter()).stdout
+        listing = docker_command("ps", "--all", "--quiet", "--filter", self._filter()).stdout
         for container in listing.split():
-            docker("rm", "--force", container)
+            docker_command("rm", "--force", container)
         self("down", "--volumes", "--remove-orphans", "--timeout", "1", nodes=0)
 
-    def left(self) -> list[str]:
+    def leftover_resources(self) -> list[str]:
         """Return what there is of the project: ``["network hpc-testbed_data", …]``."""
         listings = {
             "container": ["ps", "--all", "--format", "{{.Names}}"],
@@ -155,7 +184,7 @@ class ComposeProject:
         return [
             f"{kind} {name}"
             for kind, listing in listings.items()
-            for name in docker(*listing, "--filter", self._filter()).stdout.split()
+            for name in docker_command(*listing, "--filter", self._filter()).stdout.split()
         ]
 
     def containers(self, service: str, *, ended: bool = False) -> dict[int, str]:
@@ -168,7 +197,7 @@ class ComposeProject:
         """
         every = ["--all"] if ended else []
         form = f'{{{{.Label "{LABEL}.service"}}}} {{{{.ID}}}}'
-        listing = docker("ps", *every, "--filter", self._filter(), "--format", form)
+        listing = docker_command("ps", *every, "--filter", self._filter(), "--format", form)
         found = {}
         for line in listing.stdout.splitlines():
             name, _, container = line.partition(" ")
@@ -178,6 +207,23 @@ class ComposeProject:
             if (service == "node" and node) or name == service:
                 found[int(node[1]) if node else 1] = container
         return found
+
+    def container(self, service: str) -> str:
+        """Return the id of a running container, named as in `Testbed.run`."""
+        node = re.fullmatch(r"node(\d+)", service)
+        kind = LOGIN_NODES[0] if service == "login" else "node" if node else service
+        found = self.containers(kind)
+        number = int(node[1]) if node else min(found, default=0)
+        if number not in found:
+            raise TestbedError(
+                f"testbed {self.name}: {service} is not running ({command_hint('up')})"
+            )
+        return found[number]
+
+    def node_names(self) -> list[str]:
+        """Return the nodes that the testbed has, whether they run or not."""
+        numbers = [name.removeprefix("node-") for name in self.states() if "node-" in name]
+        return [f"node{number}" for number in sorted(map(int, numbers))]
 
     def ended(self) -> list[str]:
         """Return the names of containers that were started and no longer run."""
@@ -191,19 +237,19 @@ class ComposeProject:
         ids : bool
             Use the containers' ids instead of their names.
         """
-        names = "-".join(f'{{{{.Label "{LABEL}.{part}"}}}}' for part in PARTS)
+        names = "-".join(f'{{{{.Label "{LABEL}.{part}"}}}}' for part in _NAME_LABELS)
         form = f"{'{{.ID}}' if ids else names} {{{{.State}}}}"
-        listing = docker("ps", "--all", "--filter", self._filter(), "--format", form).stdout
+        listing = docker_command("ps", "--all", "--filter", self._filter(), "--format", form).stdout
         pairs = [line.rpartition(" ") for line in listing.splitlines()]
         return {_part(name): state for name, _, state in pairs}
 
     def created(self) -> dict[str, datetime]:
         """Return when each container was made, running or not: ``{"node-1": …}``."""
-        ids = docker("ps", "--all", "--quiet", "--filter", self._filter()).stdout.split()
+        ids = docker_command("ps", "--all", "--quiet", "--filter", self._filter()).stdout.split()
         if not ids:
             return {}
-        names = "-".join(f'{{{{index .Config.Labels "{LABEL}.{part}"}}}}' for part in PARTS)
-        told = docker("inspect", "--format", f"{names} {{{{.Created}}}}", *ids).stdout
+        names = "-".join(f'{{{{index .Config.Labels "{LABEL}.{part}"}}}}' for part in _NAME_LABELS)
+        told = docker_command("inspect", "--format", f"{names} {{{{.Created}}}}", *ids).stdout
         return {
             _part(name): timestamp(moment)
             for name, moment in map(str.split, told.strip().splitlines())
@@ -213,16 +259,31 @@ class ComposeProject:
         """Return a label's value on whichever container has it; empty where none does."""
         form = f'{{{{.Label "{name}"}}}}'
         return "".join(
-            docker("ps", "--all", "--filter", self._filter(), "--format", form).stdout.split()
+            docker_command(
+                "ps", "--all", "--filter", self._filter(), "--format", form
+            ).stdout.split()
         )
 
     def logs(self, *services: str, tail: int | None = None) -> str:
-        """Return what the containers wrote, each line with its container and time."""
+        """Return what the containers wrote, each line with its container and time.
+
+        Raises
+        ------
+        TestbedError
+            There is no such service.
+        """
+        nodes = [name.replace("node", "node-") for name in self.node_names()]
+        groups = {"login": LOGIN_NODES, "node": nodes}
+        # node3 as in `Testbed.run`; its service is node-3.
+        asked = [re.sub(r"^node-?(\d+)$", r"node-\1", name) for name in services]
+        if unknown := set(asked) - {*SITE, *nodes, *groups}:
+            raise TestbedError(
+                f"no service is called {', '.join(sorted(unknown))}; there are: "
+                f"{', '.join([*SITE, 'node'])}"
+            )
+        names = [name for service in asked for name in groups.get(service, [service])]
         lines = ["--tail", str(tail)] if tail is not None else []
-        if "node" in services:
-            nodes = [f"node-{number}" for number in range(1, MAX_NODES + 1)]
-            services = (*(name for name in services if name != "node"), *nodes)
-        said = self("logs", "--no-color", "--timestamps", *lines, *services)
+        said = self("logs", "--no-color", "--timestamps", *lines, *names)
         return said.replace("\x1b[2K", "")  # Compose erases lines, whatever it is told
 
     def _filter(self) -> str:

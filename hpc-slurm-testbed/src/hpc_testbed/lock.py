@@ -5,10 +5,10 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from hpc_testbed.engine import TestbedError
+from hpc_testbed.errors import TestbedError
 
 if sys.platform != "win32":
     import fcntl
@@ -56,3 +56,9 @@ def locked(name: str, *, busy: str, wait: bool = True) -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+def exclusive(name: str) -> AbstractContextManager[None]:
+    """Wait until no other command of ours starts, scales or ends the testbed of that name."""
+    busy = f"Another command starts, scales or ends testbed {name} now: waiting for it."
+    return locked(f"{name}-change", busy=busy)

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hpc_testbed.engine import docker, shortened
+from hpc_testbed.docker_engine import docker_command
+from hpc_testbed.errors import shortened
 
 if TYPE_CHECKING:
     from hpc_testbed.testbed import Testbed
@@ -35,7 +36,7 @@ class Process:
         return f"{self.user} on {self.node}: `{shortened(self.command)}` (pid {self.pid})"
 
 
-def listed(containers: dict[str, str]) -> list[Process]:
+def list_processes(containers: dict[str, str]) -> list[Process]:
     """Return the users' processes on nodes, given as ``{name: container}``."""
     if not containers:
         return []
@@ -44,9 +45,9 @@ def listed(containers: dict[str, str]) -> list[Process]:
     return [process for processes in found for process in processes]
 
 
-def left(testbed: Testbed, seconds: float) -> list[Process]:
-    """Wait that long at most until users run nothing on the nodes; return what they still run."""
-    end = time.monotonic() + seconds
+def leftover_processes(testbed: Testbed, timeout: float) -> list[Process]:
+    """Wait until users run nothing on the nodes; return what still runs after `timeout` seconds."""
+    end = time.monotonic() + timeout
     while found := testbed.processes():
         if time.monotonic() > end:
             break
@@ -63,6 +64,8 @@ def kill(testbed: Testbed, processes: list[Process]) -> None:
 
 def _on(node: str, container: str) -> list[Process]:
     # A node that is gone or frozen runs nothing that could be looked at.
-    listing = docker("exec", container, "timeout", "10", "sh", "-c", _LIST, check=False).stdout
+    listing = docker_command(
+        "exec", container, "timeout", "10", "sh", "-c", _LIST, check=False
+    ).stdout
     rows = [line.split(maxsplit=2) for line in listing.splitlines()]
     return [Process(user, node, int(pid), command.strip()) for user, pid, command in rows]

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from hpc_testbed.engine import DockerUnavailableError, TestbedError
+from hpc_testbed.compose import SUITES, TARGETS, default_name
+from hpc_testbed.errors import DockerUnavailableError, TestbedError
 from hpc_testbed.lock import locked
-from hpc_testbed.processes import kill, left
-from hpc_testbed.testbed import SUITES, TARGETS, Testbed, checkout_name
+from hpc_testbed.processes import kill, leftover_processes
+from hpc_testbed.testbed import Testbed
 
 _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "suite": (f"Debian release of its image: {', '.join(SUITES)}", {"choices": list(SUITES)}),
@@ -24,13 +25,13 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 # The processes of a job that has just ended may be there for some seconds (KillWait in slurm.conf).
-_ENDING = 10.0
+JOB_END_TIMEOUT_S = 10.0
 
 _PROBLEM = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("hpc-slurm-testbed")
+    group = parser.getgroup("hpc-testbed")
     group.addoption(
         "--require-testbed", action="store_true", help="fail where the testbed cannot be used"
     )
@@ -63,7 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     problem = terminalreporter.config.stash.get(_PROBLEM, None)
     if problem:  # seen without -rs, too
-        terminalreporter.write_line(f"hpc-slurm-testbed was not used: {problem}")
+        terminalreporter.write_line(f"hpc-testbed was not used: {problem}")
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +76,7 @@ def testbed_session(request: pytest.FixtureRequest) -> Iterator[Testbed]:
     with contextlib.ExitStack() as held:
         problem = None
         try:
-            testbed = _of_session(request.config)
+            testbed = _session_testbed(request.config)
             joined = testbed.is_up() and _given_name(request.config) == testbed.name
             if not joined:
                 # A second session of the same project would take ours down.
@@ -105,16 +106,16 @@ def testbed(testbed_session: Testbed) -> Iterator[Testbed]:
     That is: every node in service, no job, and no process of a user on a node.
     """
     yield testbed_session
-    wrong = testbed_session.problems()
+    wrong = testbed_session.status_problems()
     if wrong:
-        testbed_session.mend()
+        testbed_session.repair()
     jobs = testbed_session.jobs()
     if jobs:
         testbed_session.run(f"scancel {' '.join(jobs)}", user="root")
         wrong.append(
             f"job {jobs[0]} is there" if len(jobs) == 1 else f"jobs {', '.join(jobs)} are there"
         )
-    processes = left(testbed_session, _ENDING)
+    processes = leftover_processes(testbed_session, JOB_END_TIMEOUT_S)
     if processes:
         kill(testbed_session, processes)
         wrong += [f"a process is left, {process}" for process in processes]
@@ -130,10 +131,10 @@ def _given_name(config: pytest.Config) -> str | None:
     return config.getoption("testbed_name") or os.environ.get("TESTBED_NAME")
 
 
-def _of_session(config: pytest.Config) -> Testbed:
+def _session_testbed(config: pytest.Config) -> Testbed:
     # Each worker of pytest-xdist is a session of its own, and has a testbed of its own.
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    name = _given_name(config) or checkout_name("test", config.rootpath)
+    name = _given_name(config) or default_name("test", config.rootpath)
     return Testbed(
         "-".join(part for part in (name, worker) if part),
         suite=_setting(config, "suite"),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from hpc_testbed.engine import TestbedError
+from hpc_testbed.errors import TestbedError
 from hpc_testbed.testbed import Testbed
 
 COLUMNS = ("image", "containers", "slurm", "job", "down")
@@ -36,7 +36,7 @@ def soak(testbed: Testbed, rounds: int, *, load: bool = False) -> int:
     TestbedError
         It is up already, or something of it is left from before.
     """
-    if testbed.left():
+    if testbed.leftover_resources():
         raise TestbedError(f"testbed {testbed.name} is in use or was not cleaned up: down first")
     busy = f", {os.cpu_count()} cores kept busy" if load else ""
     print(
@@ -64,12 +64,12 @@ def soak(testbed: Testbed, rounds: int, *, load: bool = False) -> int:
 def _round(testbed: Testbed) -> tuple[list[float], str | None]:
     """Return the seconds of a round's parts, and what went wrong, or None."""
     problem = None
-    testbed.phases = {}
+    testbed.stages = {}
     try:
         testbed.up()
         begin = time.monotonic()
         _compute(testbed)
-        testbed.phases["job"] = time.monotonic() - begin
+        testbed.stages["job"] = time.monotonic() - begin
     except TestbedError as error:
         problem = f"{error} (logs: {_kept_logs(testbed)})"
     begin = time.monotonic()
@@ -77,8 +77,8 @@ def _round(testbed: Testbed) -> tuple[list[float], str | None]:
         testbed.down()
     except TestbedError as error:
         problem = f"{problem}; {error}" if problem else str(error)
-    testbed.phases["down"] = time.monotonic() - begin
-    return [testbed.phases[name] for name in COLUMNS if name in testbed.phases], problem
+    testbed.stages["down"] = time.monotonic() - begin
+    return [testbed.stages[name] for name in COLUMNS if name in testbed.stages], problem
 
 
 def _compute(testbed: Testbed) -> None:

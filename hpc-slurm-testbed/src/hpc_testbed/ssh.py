@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hpc_testbed.engine import TEXT, TestbedError, docker, last_lines
+from hpc_testbed.docker_engine import TEXT, docker_command
+from hpc_testbed.errors import TestbedError, last_lines
 from hpc_testbed.testbed import Testbed
 
 HOST_KEY = "/etc/ssh/testbed/host_key.pub"
@@ -14,7 +15,7 @@ HOST_KEY = "/etc/ssh/testbed/host_key.pub"
 
 def ssh_port(testbed: Testbed, service: str = "login") -> int:
     """Return the port on 127.0.0.1 that leads to a login node's sshd."""
-    published = docker("port", testbed.container(service), "22/tcp").stdout
+    published = docker_command("port", testbed.container(service), "22/tcp").stdout
     return int(published.splitlines()[0].rsplit(":", 1)[1])
 
 

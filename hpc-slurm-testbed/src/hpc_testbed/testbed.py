@@ -1,58 +1,21 @@
 """The testbed: up, down, scale, and running commands on it as one of its users."""
 
-import hashlib
 import os
 import re
-import shlex
 import subprocess
-import sys
-import tarfile
-import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from io import BytesIO
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from hpc_testbed import faults, processes
-from hpc_testbed.compose import FOLDER, MAX_NODES, ComposeProject
-from hpc_testbed.engine import (
-    TEXT,
-    DockerUnavailableError,
-    TestbedError,
-    docker,
-    engine_problem,
-    last_lines,
-    shortened,
-    verb,
-)
-from hpc_testbed.faults import Fault
-from hpc_testbed.lock import locked
-from hpc_testbed.phases import in_words, startup_phases
-from hpc_testbed.processes import Process
-
-SUITES = {"trixie": "Slurm 24.11", "bookworm": "Slurm 22.05"}
-TARGETS = ("slurm", "lab")
-LOGIN_NODES = ("login1", "login2")
-SERVICES = ("mariadb", "slurmdbd", "slurmctld", *LOGIN_NODES, "node")
-TIMED_OUT = 124  # exit code of the command `timeout`
-
-
-def checkout_name(purpose: str = "", project: Path | None = None) -> str:
-    """Return a name for this checkout's testbed, so that two checkouts do not share one.
-
-    Where the driver is installed as a wheel, its environment stands for the checkout.
-
-    Parameters
-    ----------
-    purpose : str
-        Told apart from the checkout's other testbeds, e.g. ``"test"``.
-    project : Path, optional
-        The folder that uses the testbed: two projects with one driver do not share one either.
-    """
-    user = f"{FOLDER}\n{project}" if project else str(FOLDER)
-    mark = hashlib.sha256(user.encode()).hexdigest()[:6]
-    return "-".join(part for part in ("hpc-testbed", purpose, mark) if part)
+from hpc_testbed import access, lifecycle, scaling
+from hpc_testbed.compose import SUITES, TARGETS, ComposeProject, default_name
+from hpc_testbed.docker_engine import docker_command, require_docker
+from hpc_testbed.errors import TestbedError, command_hint, last_lines, shortened
+from hpc_testbed.faults import repair
+from hpc_testbed.faults.catalog import FAULTS, Fault
+from hpc_testbed.processes import Process, list_processes
+from hpc_testbed.startup_timing import format_stages, startup_stages
 
 
 class Testbed:
@@ -92,7 +55,7 @@ class Testbed:
         target: str | None = None,
         dockerfile: str | os.PathLike[str] | None = None,
     ):
-        self.name = name or os.environ.get("TESTBED_NAME") or checkout_name()
+        self.name = name or os.environ.get("TESTBED_NAME") or default_name()
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name):
             raise TestbedError(
                 f"name {self.name!r}: use small letters, digits, - and _, a letter or digit first"
@@ -105,14 +68,15 @@ class Testbed:
         ):
             if value not in known:
                 raise TestbedError(f"{what} {value!r}: choose one of {', '.join(known)}")
-        self.nodes = _checked_nodes(nodes)
+        self.nodes = scaling.checked_nodes(nodes)
         file = dockerfile or os.environ.get("TESTBED_DOCKERFILE")
         self.dockerfile = Path(file).resolve() if file else None
         if self.dockerfile and not self.dockerfile.is_file():
             raise TestbedError(f"dockerfile {file}: there is no such file")
-        self._compose = ComposeProject(self.name, self.suite, self.target, self.dockerfile)
-        #: Seconds that the parts of the last `up` took: image, containers, slurm.
-        self.phases: dict[str, float] = {}
+        #: What Docker has of it: containers, networks, volumes, the image.
+        self.project = ComposeProject(self.name, self.suite, self.target, self.dockerfile)
+        #: Seconds that the stages of the last `up` took: image, containers, slurm.
+        self.stages: dict[str, float] = {}
 
     def __enter__(self) -> "Testbed":
         try:
@@ -129,13 +93,13 @@ class Testbed:
 
     def build(self) -> None:
         """Build the image (a second when nothing changed; minutes the first time, shown)."""
-        self._need_engine()
-        self._compose.build()
+        require_docker()
+        self.project.build()
 
     @property
     def image(self) -> str:
         """The image that the containers are made from, with its tag."""
-        return self._compose.image
+        return self.project.image
 
     def up(self, nodes: int | None = None) -> None:
         """Start the testbed; return when every node is idle. An already running one is kept.
@@ -148,18 +112,8 @@ class Testbed:
             A container did not start, or not all nodes registered within two minutes.
         """
         if nodes is not None:
-            self.nodes = _checked_nodes(nodes)
-        self._need_engine()
-        with self._alone():
-            clock = _Clock()
-            image = self._image_of_running() or self._built()
-            self.phases = {"image": clock.lap()}
-            self._remove_nodes_beyond(self.nodes)
-            seconds = {"TESTBED_IMAGE_SECONDS": f"{self.phases['image']:.1f}"}
-            self._compose.start(self.nodes, image, seconds)
-            self.phases["containers"] = clock.lap()
-            self._wait_for_nodes()
-            self.phases["slurm"] = clock.lap()
+            self.nodes = scaling.checked_nodes(nodes)
+        lifecycle.up(self)
 
     def scale(self, nodes: int) -> None:
         """Change the number of compute nodes; jobs on nodes that go are lost.
@@ -171,50 +125,7 @@ class Testbed:
         TestbedError
             The testbed is not up, or the nodes do not come or go within two minutes.
         """
-        nodes = _checked_nodes(nodes)
-        self._need_engine()
-        with self._alone():
-            running = self._compose.running_image()
-            if not (running and self._node_numbers()):
-                raise TestbedError(f"testbed {self.name} is not up: start it first ({verb('up')})")
-            self.nodes = nodes
-            self._remove_nodes_beyond(nodes)
-            self._compose.start(nodes, self._usable(*running))
-            self._wait_for_nodes()
-
-    def _alone(self) -> AbstractContextManager[None]:
-        """Wait until no other command of ours starts, changes or ends this testbed."""
-        busy = f"Another command starts, scales or ends testbed {self.name} now: waiting for it."
-        return locked(f"{self.name}-change", busy=busy)
-
-    def _built(self) -> str:
-        self._compose.build()
-        return self._compose.image
-
-    def _image_of_running(self) -> str | None:
-        """Return the image that the testbed's nodes have, if there are any; say if we want another.
-
-        What is added to a testbed is made from the same image.
-        """
-        running = self._compose.running_image()
-        if running is None:
-            return None
-        name, identity = running
-        if name != self.image:
-            other = f"{name}, not {self.image}"
-        else:
-            self._compose.build()
-            other = "another image than the present one"
-        if self._compose.image_id(self.image) != identity:
-            print(
-                f"Testbed {self.name} runs {other}; to change it: {verb('down')}, then up again.",
-                file=sys.stderr,
-            )
-        return self._usable(name, identity)
-
-    def _usable(self, name: str, identity: str) -> str:
-        """Return the name of a running testbed's image, or its id where it has lost its name."""
-        return name if self._compose.image_id(name) == identity else identity
+        scaling.scale(self, nodes)
 
     def down(self) -> None:
         """Stop and remove everything: containers, networks, volumes. Safe where nothing runs.
@@ -224,21 +135,16 @@ class Testbed:
         TestbedError
             Something of it is still there.
         """
-        self._need_engine()
-        with self._alone():
-            self._compose.remove()
-            left = self.left()
-        if left:
-            raise TestbedError(f"testbed {self.name} is down, but Docker keeps {', '.join(left)}")
+        lifecycle.down(self.project)
 
     def is_up(self) -> bool:
         """Say whether it has nodes that run."""
-        self._need_engine()
-        return bool(self._node_numbers())
+        require_docker()
+        return bool(self.project.containers("node"))
 
-    def left(self) -> list[str]:
+    def leftover_resources(self) -> list[str]:
         """Return what Docker has of this testbed: ``["network hpc-testbed_data", …]``."""
-        return self._compose.left()
+        return self.project.leftover_resources()
 
     # --- using it ---------------------------------------------------------------------------------
 
@@ -289,61 +195,23 @@ class Testbed:
             The command failed (and `check`); its last lines are in the message.
         """
         __tracebackhide__ = True  # pytest shows the caller's line, and our error's one line
-        home = "/root" if user == "root" else f"/home/{user}"
-        settings = {"USER": user, "LOGNAME": user, "HOME": home, **(env or {})}
-        argv = ["docker", "exec", "--user", user, "--workdir", home]
-        reads = input is not None or stdin is not None
-        if reads:
-            argv.append("--interactive")
-        elif show and sys.stdout.isatty():  # Docker makes no terminal where it hands on a file
-            argv.append("--tty")
-            settings.setdefault("TERM", os.environ.get("TERM", "xterm"))
-        for key, value in settings.items():
-            argv += ["--env", f"{key}={value}"]
-        argv += [self.container(service)]
-        argv += ["timeout", "--kill-after=5", str(timeout), "bash", "-lc", command]
-        output = None if show else subprocess.PIPE
-        done = subprocess.run(
-            argv,
-            input=input,
-            stdin=None if input is not None else stdin or subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            **TEXT,
-        )
+        container = self.container(service)
+        done = access.run(container, command, user, timeout, show, env, input, stdin)
         if check and done.returncode != 0:
             said = "" if show else f": {last_lines(done.stderr or done.stdout, 5)}"
             what = f"{user}@{service}: `{shortened(command)}`"
-            if done.returncode == TIMED_OUT:
+            if done.returncode == access.TIMED_OUT:
                 raise TestbedError(f"{what} had not ended after {timeout:g} s{said}")
             raise TestbedError(f"{what} ended with {done.returncode}{said}")
         return done
 
     def put(self, source: Path, destination: str, *, user: str = "alice") -> None:
         """Copy a folder of ours to `destination` on the shared home, owned by `user`."""
-        if not source.is_dir():
-            raise TestbedError(f"{source} is not a folder")
-        buffer = BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
-            archive.add(source, arcname=".", filter=_without_caches)
-        self._pipe_in(["mkdir", "-p", destination], b"", user)
-        extract = ["tar", "--extract", "--no-same-owner", "--directory", destination]
-        self._pipe_in(extract, buffer.getvalue(), user)
+        access.put(self.container("login"), source, destination, user)
 
     def get(self, source: str, destination: Path) -> None:
         """Copy a folder of the shared home into `destination`, a folder of ours."""
-        archive = subprocess.run(
-            ["docker", "exec", self.container("login"), "tar", "-C", source, "-c", "."],
-            capture_output=True,
-        )
-        if archive.returncode != 0:
-            raise TestbedError(f"{source}: {last_lines(archive.stderr.decode(**TEXT))}")
-        destination.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(fileobj=BytesIO(archive.stdout)) as tar:
-            if hasattr(tarfile, "data_filter"):
-                tar.extractall(destination, filter="data")
-            else:  # Python before 3.11.4, as in Debian 12, has no filters
-                tar.extractall(destination)
+        access.get(self.container("login"), source, destination)
 
     def authorize(self, user: str, public_key: str, *, revoke: bool = False) -> None:
         """Let the owner of a public key log in by ssh as `user`, or no longer.
@@ -358,21 +226,7 @@ class Testbed:
         TestbedError
             It is not one public key, or there is no such user.
         """
-        line = public_key.strip()
-        if not re.fullmatch(r"(ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/=]+( [^\n]*)?", line):
-            raise TestbedError(f"not a public key of ssh: {line.splitlines()[:1]}")
-        home = shlex.quote(f"/home/{user}")
-        asked = f"id {shlex.quote(user)} && test -d {home}"  # not the system's own, as nobody
-        if self.run(asked, user="root", check=False).returncode != 0:
-            raise TestbedError(f"the testbed has no user {user!r}")
-        # Always without the line first, so that it stands there once or not at all.
-        self.run(
-            "umask 077; mkdir -p .ssh && cd .ssh && touch authorized_keys && "
-            f"{{ grep -vxF {shlex.quote(line)} authorized_keys; "
-            f"{':' if revoke else f'echo {shlex.quote(line)}'}; }} > authorized_keys.new && "
-            "mv authorized_keys.new authorized_keys",
-            user=user,
-        )
+        access.authorize(self, user, public_key, revoke=revoke)
 
     def jobs(self, *, completing: bool = False) -> list[str]:
         """Return the ids of all jobs that wait or run.
@@ -388,50 +242,41 @@ class Testbed:
 
     def processes(self) -> list[Process]:
         """Return what users run on the compute nodes, whether Slurm knows of it or not."""
-        numbers = self._node_numbers()
-        return processes.listed({f"node{number}": numbers[number] for number in sorted(numbers)})
+        numbers = self.project.containers("node")
+        return list_processes({f"node{number}": numbers[number] for number in sorted(numbers)})
 
     def node_states(self) -> dict[str, str]:
         """Return Slurm's state of each node it knows: ``{"node1": "idle", …}``."""
-        listing = self._sinfo()
+        argv = ["exec", self.container("login"), "sinfo", "--noheader", "--Node"]
+        listing = docker_command(*argv, "--partition=short", "--format=%N %t", check=False).stdout
         return dict(line.split() for line in listing.splitlines())
 
     def status(self) -> str:
-        """Return what `hpc-testbed status` shows: containers, the start's parts, nodes, jobs."""
-        self._need_engine()
-        if not self._node_numbers():
-            return f"testbed {self.name} is not up ({verb('up')})"
-        containers = self._compose("ps", "--all", "--format", "table {{.Name}}\t{{.Status}}")
-        phases = self.startup_phases()
-        start = f"The start took {sum(phases.values()):.1f} s: {in_words(phases)}"
+        """Return what `hpc-testbed status` shows: containers, timing of the start, nodes, jobs."""
+        require_docker()
+        if not self.project.containers("node"):
+            return f"testbed {self.name} is not up ({command_hint('up')})"
+        containers = self.project("ps", "--all", "--format", "table {{.Name}}\t{{.Status}}")
+        stages = self.startup_stages()
+        start = f"The start took {sum(stages.values()):.1f} s: {format_stages(stages)}"
         slurm = self.run("sinfo; echo; squeue", user="root", check=False)
         said = (slurm.stdout + slurm.stderr).strip()
         return "\n\n".join([containers.strip(), start, said])
 
-    def startup_phases(self) -> dict[str, float]:
-        """Return the seconds that the parts of the start took: ``{"containers": 1.2, …}``.
+    def startup_stages(self) -> dict[str, float]:
+        """Return the seconds that the stages of the start took: ``{"containers": 1.2, …}``.
 
         The image comes first, where the driver started the testbed; what follows is read from the
         containers' logs.
         """
-        phases = startup_phases(self._compose.logs(), self._compose.created())
-        image = self._compose.label("hpc-testbed.image-seconds")
-        return {"image": float(image), **phases} if image else phases
+        stages = startup_stages(self.project.logs(), self.project.created())
+        image = self.project.label("hpc-testbed.image-seconds")
+        return {"image": float(image), **stages} if image else stages
 
     def logs(self, *services: str, tail: int | None = None) -> str:
         """Return what the daemons wrote, of all services or of those named."""
-        self._need_engine()
-        if "login" in services:
-            services = (*(name for name in services if name != "login"), *LOGIN_NODES)
-        # node3 as in `run`; its service is node-3.
-        services = tuple(re.sub(r"^node-?(\d+)$", r"node-\1", name) for name in services)
-        nodes = {name.replace("node", "node-") for name in self.node_names()}
-        if unknown := set(services) - set(SERVICES) - nodes:
-            raise TestbedError(
-                f"no service is called {', '.join(sorted(unknown))}; there are: "
-                f"{', '.join(SERVICES)}"
-            )
-        return self._compose.logs(*services, tail=tail)
+        require_docker()
+        return self.project.logs(*services, tail=tail)
 
     def container(self, service: str) -> str:
         """Return the id of a running container, named as in `run`.
@@ -441,18 +286,13 @@ class Testbed:
         TestbedError
             It does not run.
         """
-        node = re.fullmatch(r"node(\d+)", service)
-        kind = LOGIN_NODES[0] if service == "login" else "node" if node else service
-        found = self._compose.containers(kind)
-        number = int(node[1]) if node else min(found, default=0)
-        if number not in found:
-            raise TestbedError(f"testbed {self.name}: {service} is not running ({verb('up')})")
-        return found[number]
+        return self.project.container(service)
 
     # --- what goes wrong --------------------------------------------------------------------------
 
-    def fault(self, name: str, node: str = "node1") -> AbstractContextManager[Fault]:
-        """Let something go wrong for the length of a ``with`` block; then all is mended.
+    @contextmanager
+    def fault(self, name: str, node: str = "node1") -> Iterator[Fault]:
+        """Let something go wrong for the length of a ``with`` block; then all is repaired.
 
         Parameters
         ----------
@@ -466,123 +306,44 @@ class Testbed:
         TestbedError
             There is no such fault or node, or the testbed is not well again in time.
         """
-        return faults.injected(self, name, node)
+        try:
+            yield self.inject(name, node)
+        finally:
+            self.repair()
 
     def inject(self, name: str, node: str = "node1") -> Fault:
-        """Let something go wrong as with `fault`, but do not mend it."""
-        return faults.inject(self, name, node)
+        """Let something go wrong as with `fault`, but do not repair it."""
+        if name not in FAULTS:
+            raise TestbedError(f"no fault is called {name!r}; there are: {', '.join(FAULTS)}")
+        fault = FAULTS[name]
+        if fault.targets_node:
+            if not re.fullmatch(r"node\d+", node):
+                raise TestbedError(f"{node!r} is not a node: {', '.join(self.node_names())}")
+            self.container(node)  # it is there, or an error says so
+        fault.inject(self, node)
+        return fault
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Put right whatever is wrong with the testbed; return when all nodes are in service."""
-        self._need_engine()
-        if not self._compose.states():
-            raise TestbedError(f"testbed {self.name} is not up: start it first ({verb('up')})")
-        faults.mend(self)
+        require_docker()
+        if not self.project.states():
+            raise TestbedError(
+                f"testbed {self.name} is not up: start it first ({command_hint('up')})"
+            )
+        repair.repair(self)
 
-    def problems(self) -> list[str]:
+    def status_problems(self) -> list[str]:
         """Say what is wrong with the testbed as Docker and Slurm see it; jobs may run meanwhile."""
-        return faults.problems(self)
+        return repair.status_problems(self)
 
-    def ailments(self) -> list[str]:
-        """Say what is wrong, like `problems`, and run a job on every node to find out more."""
-        return faults.ailments(self)
+    def check_health(self) -> list[str]:
+        """Say what is wrong, as `status_problems`, and run a job on every node to find more."""
+        return repair.check_health(self)
 
     def container_states(self, *, ids: bool = False) -> dict[str, str]:
         """Return Docker's state of every container: ``{"node-1": "running", …}``."""
-        return self._compose.states(ids=ids)
+        return self.project.states(ids=ids)
 
     def node_names(self) -> list[str]:
         """Return the nodes that the testbed has, whether they run or not."""
-        numbers = [name.removeprefix("node-") for name in self._compose.states() if "node-" in name]
-        return [f"node{number}" for number in sorted(map(int, numbers))]
-
-    # --- inside -----------------------------------------------------------------------------------
-
-    def _need_engine(self) -> None:
-        problem = engine_problem()
-        if problem:
-            raise DockerUnavailableError(problem)
-
-    def _node_numbers(self) -> dict[int, str]:
-        return self._compose.containers("node")
-
-    def _sinfo(self) -> str:
-        argv = ["exec", self.container("login"), "sinfo", "--noheader", "--Node"]
-        return docker(*argv, "--partition=short", "--format=%N %t", check=False).stdout
-
-    def _wait_for_nodes(self, timeout: float = 120) -> None:
-        """Wait until Slurm has exactly our nodes and all of them can take jobs."""
-        begin = time.monotonic()
-        look = 5.0  # whether a container has ended is asked more rarely: it costs more
-        while True:
-            states = self.node_states()
-            if len(states) == self.nodes and all(
-                state in ("idle", "mix", "alloc", "comp") for state in states.values()
-            ):
-                return
-            waited = time.monotonic() - begin
-            if waited > look:
-                look = waited + 5
-                if ended := self._compose.ended():
-                    said = docker("logs", "--tail", "3", ended[0])
-                    words = last_lines(said.stdout + said.stderr)
-                    raise TestbedError(f"{', '.join(ended)} ended (see {verb('logs')}): {words}")
-            if waited > timeout:
-                known = ", ".join(f"{node} {state}" for node, state in states.items()) or "none"
-                raise TestbedError(
-                    f"after {timeout:.0f} s Slurm has not {self.nodes} nodes that can work, "
-                    f"but: {known} (see {verb('logs')})"
-                )
-            time.sleep(0.1)
-
-    def _remove_nodes_beyond(self, last: int) -> None:
-        numbers = self._compose.containers("node", ended=True)
-        going = [number for number in sorted(numbers) if number > last]
-        if not going:
-            return
-        names = ",".join(f"node{number}" for number in going)
-        # Down first, so that Slurm ends their jobs now and not at SlurmdTimeout.
-        down = f"scontrol update nodename={names} state=down reason='testbed scaled down'"
-        self.run(down, user="root", service="slurmctld")
-        for number in going:  # one after another, as in `down`
-            docker("rm", "--force", numbers[number])
-        # A node whose job is still being closed cannot be deleted yet.
-        deadline = time.monotonic() + 60
-        while True:
-            deleted = self.run(
-                f"scontrol delete nodename={names}", user="root", service="slurmctld", check=False
-            )
-            if not set(names.split(",")) & set(self.node_states()):
-                return
-            if time.monotonic() > deadline:
-                raise TestbedError(f"Slurm keeps {names}: {last_lines(deleted.stderr)}")
-            time.sleep(0.2)
-
-    def _pipe_in(self, command: list[str], data: bytes, user: str) -> None:
-        argv = ["docker", "exec", "--interactive", "--user", user, self.container("login")]
-        done = subprocess.run([*argv, *command], input=data, capture_output=True)
-        if done.returncode != 0:
-            raise TestbedError(f"copying to the testbed: {last_lines(done.stderr.decode(**TEXT))}")
-
-
-def _checked_nodes(nodes: int) -> int:
-    if not 1 <= nodes <= MAX_NODES:
-        raise TestbedError(f"{nodes} nodes asked for: choose 1 to {MAX_NODES}")
-    return nodes
-
-
-def _without_caches(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    left_out = {"__pycache__", ".venv", ".pytest_cache", ".ipynb_checkpoints"}
-    return None if left_out & set(Path(entry.name).parts) else entry
-
-
-class _Clock:
-    """A stopwatch: `lap` returns the seconds since the last lap."""
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def lap(self) -> float:
-        now = time.monotonic()
-        lap, self._last = now - self._last, now
-        return lap
+        return self.project.node_names()

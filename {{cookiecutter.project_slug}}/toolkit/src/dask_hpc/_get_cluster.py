@@ -13,9 +13,10 @@ from .config import warnings
 def get_cluster(*args, **kwargs):
     """Create the cluster that the lab's configuration names.
 
-    It is of the class for the batch system under ``dask-hpc: scheduler:``. Where the configuration
-    names no batch system, it is a `dask.distributed.LocalCluster` with this computer's cores. In a
-    job of ``dask hpc run``, it is an `AllocationCluster` with the job's own nodes.
+    It is of the class for the batch system under ``dask-hpc: batch-system:``. Where the
+    configuration names no batch system, it is a `dask.distributed.LocalCluster` with this
+    computer's cores. In a job of ``dask hpc run``, it is an `AllocationCluster` with the job's own
+    nodes.
 
     Parameters
     ----------

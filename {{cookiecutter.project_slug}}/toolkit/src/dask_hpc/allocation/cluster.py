@@ -1,9 +1,9 @@
 """A cluster inside one Slurm job: Dask's scheduler beside the program, workers on all its nodes.
 
-`dask hpc run` submits such jobs (see `one_job`). In one, `get_cluster` makes an `AllocationCluster`
-instead of a `SLURMCluster`: the same program, without a line of its own for it. Each node's workers
-are a step of the job, that is a child process `srun` of the program: when the program ends, however
-it ends, Slurm ends the job with all that is in it.
+`dask hpc run` submits such jobs (see `job_script`). In one, `get_cluster` creates an
+`AllocationCluster` instead of a `SLURMCluster`: the same program, without a line of its own for it.
+Each node's workers are a step of the job, that is a child process `srun` of the program: when the
+program ends, however it ends, Slurm ends the job with all that is in it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import math
 import os
-import shlex
 import time
 import weakref
 from collections.abc import Awaitable, Callable
@@ -22,23 +21,25 @@ from urllib.parse import urlsplit
 from dask.utils import parse_bytes, parse_timedelta
 from distributed.core import Status
 from distributed.deploy.spec import SpecCluster
-from distributed.utils import get_ip_interface
 
 from .. import batch as batch_systems
 from .._asyncio import BackgroundTasks
 from .._compat.jobqueue_import import dask_jobqueue
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import messages
+from .._output.formatting import format_count
 from ..batch import commands
+from ..cluster import scaling
 from ..cluster.lazy_dashboard import DashboardOnDemand
 from ..cluster.self_closing import SelfClosingMixin
 from ..cluster.start_errors import StartErrorsMixin
 from ..cluster.wait import wait_until_listed
 from ..config import resolve, validators
 from ..config.worker_start import add_worker_start
-from ..errors import ConfigError, JobsEndedError, WorkerStartTimeoutError
+from ..errors import JobsEndedError, WorkerStartTimeoutError
 from ..resilience.draining import remove_worker
-from .environment import _count, nodes, profile
+from .arguments import check_allocation_size, scheduler_options, workers_network
+from .environment import nodes, profile
 from .step import (
     MAX_STEP_RESTARTS,
     SQUEUE_POLL_S,
@@ -50,6 +51,8 @@ from .step import (
 
 if TYPE_CHECKING:
     from distributed.scheduler import WorkerState
+
+# Workers that lasted for so long before they ended have begun well.
 RESTART_RESET_S = 600.0
 RESTART_PAUSE_S = 1.0  # before the first start anew; doubled each time
 # The user hears of the walltime's end before: a tenth of it, within these seconds.
@@ -90,9 +93,9 @@ class AllocationCluster(
         kwargs["config_name"] = kwargs.get("config_name") or profile()
         kwargs.pop("idle_timeout", None)  # of a cluster that costs more the longer it waits
         kwargs = add_worker_start(resolve.resolve_arguments(batch, kwargs))
-        _check_allocation_size(kwargs)
-        kwargs["scheduler_options"] = _scheduler_options(kwargs)
-        kwargs.update(_workers_own_network(kwargs))
+        check_allocation_size(kwargs)
+        kwargs["scheduler_options"] = scheduler_options(kwargs)
+        kwargs.update(workers_network(kwargs))
         self._section = kwargs["config_name"]
         body = {"_settings": kwargs.pop("settings")}
         super().__init__(job_cls=type("Step", (job_cls or SrunStep,), body), **kwargs)
@@ -120,26 +123,15 @@ class AllocationCluster(
         cores : int, optional
             Cores of all nodes.
         """
-        for name, value in {"n": n, "jobs": jobs, "cores": cores}.items():
-            if value is not None and (line := validators.check_amount(value)):
-                raise ValueError(f"scale({name}=...) {line}")
-        if memory is not None and (line := validators.check_memory_amount(memory)):
-            raise ValueError(f"scale(memory=...): {line}")
+        scaling.check_amounts(n, jobs, memory, cores)
         job = self._dummy_job
-        wanted = math.ceil(jobs or 0)
-        size = None if memory is None else parse_bytes(validators.memory_text(memory))
-        for amount, each in (
-            (n, job.worker_processes),
-            (cores, job.worker_cores),
-            (size, job.worker_memory),
-        ):
-            if amount is not None:
-                wanted = max(wanted, math.ceil(amount / each))
+        size = scaling.JobSize(job.worker_processes, job.worker_cores, job.worker_memory)
+        wanted = max(math.ceil(jobs or 0), scaling.count_jobs(size, n, 0, memory, cores))
         there = len(self._nodes)
         if wanted > there:
-            self._tell(f"This job has {_count(there, 'node')}, for the {wanted} asked for.")
+            self._tell(f"This job has {format_count(there, 'node')}, for the {wanted} asked for.")
         elif 0 < wanted < there:
-            self._tell(f"{there - wanted} of this job's {_count(there, 'node')} stay idle.")
+            self._tell(f"{there - wanted} of this job's {format_count(there, 'node')} stay idle.")
         keep = self._nodes[:wanted]
         for node in [node for node in self.worker_spec if node not in keep]:
             del self.worker_spec[node]
@@ -185,7 +177,7 @@ class AllocationCluster(
                 line = f"The cluster was closed while {n_workers} workers were awaited"
                 raise WorkerStartTimeoutError(line, arrived, n_workers)
             if most < n_workers:
-                has = f"this job has {_count(len(self._nodes), 'node')} for {most}"
+                has = f"this job has {format_count(len(self._nodes), 'node')} for {most}"
                 raise WorkerStartTimeoutError(
                     f"{n_workers} workers can't come: {has}. `dask hpc run --jobs` asks for nodes.",
                     arrived,
@@ -200,9 +192,9 @@ class AllocationCluster(
         await wait_until_listed(self)
 
     def _arrived(self) -> int:
-        return sum(worker.status == Status.running for worker in self._workers_of(None))
+        return sum(worker.status == Status.running for worker in self.workers_of(None))
 
-    def _workers_of(self, node: str | None) -> list[WorkerState]:
+    def workers_of(self, node: str | None) -> list[WorkerState]:
         if self.scheduler is None:
             return []
         found = list(self.scheduler.workers.values())
@@ -247,7 +239,7 @@ class AllocationCluster(
         await close()
         await self._background.over()  # the event loop may be closed next
 
-    async def _step_ended(self, step: SrunStep, code: int, said: str) -> None:
+    async def on_step_ended(self, step: SrunStep, code: int, said: str) -> None:
         """Restart the workers of a node that ended unexpectedly, or go on without them."""
         node = step.node
         if self.status is not Status.running or self.workers.get(node) is not step:
@@ -255,7 +247,7 @@ class AllocationCluster(
         if "has expired" in said:
             return  # the whole job has been ended, and this process is about to be
         # Those of a silent node are still taken for alive, their connections for open.
-        for worker in self._workers_of(node):
+        for worker in self.workers_of(node):
             await remove_worker(self.scheduler, worker.address, f"step-ended-{node}")
         why = last_srun_message(said) or commands.describe_exit(code)
         if time.monotonic() - step.began > RESTART_RESET_S:
@@ -278,7 +270,7 @@ class AllocationCluster(
         if self.worker_spec:
             messages.warning(
                 f"The workers on {node} ended ({why}); their tasks go to the other "
-                f"{_count(len(self.worker_spec), 'node')}.{log_hint(step)}"
+                f"{format_count(len(self.worker_spec), 'node')}.{log_hint(step)}"
             )
             return
         self._failure = (
@@ -313,68 +305,3 @@ class AllocationCluster(
         if line not in self._told:
             self._told.add(line)
             messages.info(line)
-
-
-def _setting(kwargs: dict[str, Any], name: str) -> Any:
-    """Return an argument, or what jobqueue.yaml says instead."""
-    if kwargs.get(name) is not None:
-        return kwargs[name]
-    return kwargs["settings"].get(name)
-
-
-def _scheduler_options(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return the scheduler's options for a compute node."""
-    options = dict(_setting(kwargs, "scheduler_options") or {})
-    interface = _setting(kwargs, "interface")
-    if not interface:
-        return options
-    # What they say of the interface is for the login node; here the workers' own is the right one.
-    options["interface"] = interface
-    host, _, port = str(options.get("dashboard_address") or ":8787").rpartition(":")
-    if not host:
-        # ":0" would be a port on every network of the node.
-        with contextlib.suppress(ValueError):  # no such interface: the scheduler says so
-            options["dashboard_address"] = f"{get_ip_interface(interface)}:{port}"
-    return options
-
-
-# The address of a node's interface, without the seconds that importing Dask takes (SIOCGIFADDR).
-_ADDRESS = (
-    "import fcntl, socket, struct; s = socket.socket(type=socket.SOCK_DGRAM); "
-    "print(socket.inet_ntoa(fcntl.ioctl(s, 0x8915, struct.pack('256s', {name!r}))[20:24]))"
-)
-
-
-def _workers_own_network(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return arguments that put the workers' web servers on the workers' interface, too.
-
-    A worker without a dashboard also has a web server, for metrics. `dask worker` takes an address
-    for it, which differs from node to node, but no interface; without an address it is on every
-    network of the node.
-    """
-    interface, options = _setting(kwargs, "interface"), _setting(kwargs, "worker_extra_args") or []
-    if not interface or any("dashboard-address" in option for option in options):
-        return {}
-    find = shlex.join(["-c", _ADDRESS.format(name=interface.encode())])
-    line = f"DASK_HPC_HOST=$({_setting(kwargs, 'python')} {find})"
-    return {
-        "worker_extra_args": [*options, "--dashboard-address", "$DASK_HPC_HOST:0"],
-        "job_script_prologue": [*(_setting(kwargs, "job_script_prologue") or []), line],
-    }
-
-
-def _check_allocation_size(kwargs: dict[str, Any]) -> None:
-    """Raise an error for workers that are larger than the job's part of a node."""
-    cores, memory = kwargs["cores"], parse_bytes(kwargs["memory"])
-    given_cores = os.environ.get("SLURM_CPUS_PER_TASK")
-    given_memory = os.environ.get("SLURM_MEM_PER_NODE")  # MiB
-    if given_cores and cores > int(given_cores):
-        what = f"{cores} cores, and this job has {given_cores}"
-    elif given_memory and int(given_memory) and memory > int(given_memory) * 2**20:
-        what = f"{kwargs['memory']}, and this job has {int(given_memory) / 1024:g} GiB"
-    else:
-        return
-    raise ConfigError(
-        f"The cluster asks for {what} on each node: leave it to jobqueue.yaml, or make a profile "
-        "there, and name it to `dask hpc run --config-name`."
-    )

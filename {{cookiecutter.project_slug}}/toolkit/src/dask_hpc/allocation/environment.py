@@ -45,7 +45,3 @@ def nodes() -> list[str]:
             "This program does not run on a node of its job: submit it with `dask hpc run`."
         )
     return [here, *(node for node in found if node != here)]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -11,23 +11,18 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from dask.utils import format_bytes
 from distributed.core import Status
 from distributed.deploy.spec import ProcessInterface
 
 from .._compat.jobqueue_import import dask_jobqueue
+from ..config.memory_limit import worker_memory_limit
 from ..config.profiles import FromSettings
 
 if TYPE_CHECKING:
     from .cluster import AllocationCluster
 
-WORKER_MEMORY_FRACTION = (
-    0.9  # of the memory of a node's part, for its workers: Dask is to act before Slurm does
-)
-
-MAX_STEP_RESTARTS = (
-    3  # of a node's workers; a step that lasted for STEADY seconds counts as a new beginning
-)
+# Of a node's workers; a step that lasted for RESTART_RESET_S counts as a new beginning.
+MAX_STEP_RESTARTS = 3
 TERMINATE_S = 10.0  # seconds for a step to end by itself
 SQUEUE_POLL_S = 60.0  # how often Slurm is asked, at least: a site's staff may change the end
 
@@ -80,8 +75,7 @@ class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
 
     @property
     def worker_process_memory(self) -> str:
-        limit = WORKER_MEMORY_FRACTION * self.worker_memory / self.worker_processes
-        return self._limit or format_bytes(limit).replace(" ", "")
+        return self._limit or worker_memory_limit(self.worker_memory, self.worker_processes)
 
     def command(self) -> list[str]:
         # The memory and further limits are those of the job. --overlap: whatever else the program
@@ -137,14 +131,14 @@ class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
         if self.status is Status.running:
             cluster = self._cluster()
             assert cluster is not None  # it ends its steps before it closes
-            await cluster._step_ended(self, code, said)
+            await cluster.on_step_ended(self, code, said)
 
     async def close(self) -> None:
         was, self.status = self.status, Status.closing
         cluster, process = self._cluster(), self._process
         if was is Status.running and cluster is not None and cluster.status is Status.running:
             # One node less, and the others go on: they take over what this one's workers hold.
-            leaving = [worker.address for worker in cluster._workers_of(self.node)]
+            leaving = [worker.address for worker in cluster.workers_of(self.node)]
             await cluster.scheduler.retire_workers(leaving, close_workers=True)
         if was is Status.running and process is not None and process.returncode is None:
             for end in (process.terminate, process.kill):

@@ -1,9 +1,4 @@
-"""A program, Dask's scheduler and its workers in one job of the batch system.
-
-For sites where the login node may run no scheduler, or where a program should be left alone for
-the night: `script` makes the job script out of ``jobqueue.yaml``, `submit` hands it over. What
-happens inside is in `allocation`.
-"""
+"""Check a program for `dask hpc run`, and submit the script of its job."""
 
 from __future__ import annotations
 
@@ -14,87 +9,12 @@ import shlex
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from .. import batch as batch_systems
-from .._compat.jobqueue_import import dask_jobqueue
-from ..batch import commands, slurm_environment
+from ..batch import commands
 from ..cluster.submit_errors import submit_error
-from ..config import options, profiles, resolve
 from ..errors import ConfigError
-from .environment import ENV_JOB_ID, ENV_PROFILE
-
-# Directives for a job in one piece; this one has several.
-_SINGLE_NODE_DIRECTIVES = re.compile(
-    r"#SBATCH\s+(?:--nodes|--ntasks|--ntasks-per-node|--no-kill|-[Nnk])(?:[ =\d].*)?\s*"
-)
-# What a cluster takes and a job does not.
-_CLUSTER_ONLY_ARGUMENTS = (
-    "scheduler_options",
-    "shared_temp_directory",
-    "config_name",
-    "memory_limit",
-)
-
-
-def script(program: Sequence[str], nodes: int, config_name: str | None = None) -> str:
-    """Return the job script.
-
-    Parameters
-    ----------
-    program : sequence of str
-        A Python file and its arguments.
-    nodes : int
-        How many nodes; each has what ``jobqueue.yaml`` says of one job.
-    config_name : str, optional
-        A profile.
-
-    Raises
-    ------
-    ConfigError
-        The lab's batch system is not Slurm, or its configuration says something impossible.
-    """
-    batch = options.batch_system()
-    if batch.name != "slurm":
-        what = f"jobs of {batch.label}" if batch.cluster_class else "no batch system"
-        raise ConfigError(f"`dask hpc run` is for Slurm, and the configuration names {what}.")
-    arguments = resolve.resolve_arguments(batch, {"config_name": config_name})
-    settings = arguments.pop("settings")
-
-    def setting(name: str) -> Any:
-        return settings.get(name) if arguments.get(name) is None else arguments[name]
-
-    with profiles.read_as(settings.all()) as section:
-        job = dask_jobqueue.slurm.SLURMJob(
-            "tcp://none",
-            name="none",
-            config_name=section,
-            **{
-                key: value for key, value in arguments.items() if key not in _CLUSTER_ONLY_ARGUMENTS
-            },
-        )
-    directives = [
-        line for line in job.job_header.splitlines() if not _SINGLE_NODE_DIRECTIVES.fullmatch(line)
-    ]
-    # --no-kill: where a node fails, the job goes on with the others.
-    directives += [f"#SBATCH --{it}" for it in (f"nodes={nodes}", "ntasks-per-node=1", "no-kill")]
-    lines = [
-        job.shebang,
-        "",
-        *directives,
-        # It may be submitted by hand from within another job, whose variables it inherits.
-        f"unset {' '.join(slurm_environment.leftovers(directives))}",
-        *(setting("job_script_prologue") or []),
-        f"export {ENV_JOB_ID}=$SLURM_JOB_ID",
-    ]
-    if config_name is not None and config_name != batch.section:
-        lines.append(f"export {ENV_PROFILE}={shlex.quote(config_name)}")
-    # In the shell's place: signals reach the program, and its exit code is the job's. -u: what it
-    # has printed is in the file when the job is ended.
-    lines.append(f"exec {setting('python')} -u {shlex.join(program)}")
-    return "\n".join(lines) + "\n"
 
 
 def check_program(path: str) -> None:

@@ -11,7 +11,7 @@ from .slurm import SLURM
 from .state import JobState, JobStatus
 
 BATCH_SYSTEMS: dict[str, BatchSystem] = {
-    scheduler.name: scheduler for scheduler in (SLURM, PBS, SGE, OAR, LSF, HTCONDOR, NONE)
+    batch_system.name: batch_system for batch_system in (SLURM, PBS, SGE, OAR, LSF, HTCONDOR, NONE)
 }
 
 __all__ = ["BATCH_SYSTEMS", "BatchSystem", "JobState", "JobStatus", "get"]

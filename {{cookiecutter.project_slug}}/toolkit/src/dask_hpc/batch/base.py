@@ -56,7 +56,7 @@ class BatchSystem:
     Attributes
     ----------
     name : str
-        As in the configuration, ``dask-hpc: scheduler: slurm``.
+        As in the configuration, ``dask-hpc: batch-system: slurm``.
     label : str
         As people write it.
     cluster_class : str or None

@@ -20,9 +20,9 @@ class BatchedCanceller:
     is over even if the list was wrong.
     """
 
-    def __init__(self, scheduler: BatchSystem, watcher: batch_watcher.JobWatcher) -> None:
+    def __init__(self, batch_system: BatchSystem, watcher: batch_watcher.JobWatcher) -> None:
         self.own: list[str] = []  # the words of the job class's cancel command
-        self._scheduler = scheduler
+        self._batch_system = batch_system
         self._watcher = watcher
         self._waiting: list[str] = []
         self._task: asyncio.Task[None] | None = None
@@ -61,7 +61,7 @@ class BatchedCanceller:
         job_ids, self._waiting, self._task = self._waiting, [], None
         for pause in (1, 2, None):
             try:
-                await commands.cancel(self._scheduler, job_ids, self.own)
+                await commands.cancel(self._batch_system, job_ids, self.own)
                 break
             except commands.CommandError as error:
                 if pause == 1:
@@ -70,7 +70,7 @@ class BatchedCanceller:
                     )
                 if pause is None:
                     self._tried.update(dict.fromkeys(job_ids, time.monotonic()))
-                    command = commands.cancel_words(self._scheduler, job_ids, self.own)
+                    command = commands.cancel_words(self._batch_system, job_ids, self.own)
                     batch_watcher.logger.error(
                         "Jobs may be left: %s. Cancel them: %s", error, command
                     )

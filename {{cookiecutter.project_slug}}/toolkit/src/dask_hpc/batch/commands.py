@@ -139,13 +139,13 @@ def _lines(command: str, text: str) -> list[str]:
 
 
 async def list_jobs(
-    scheduler: BatchSystem, job_ids: Sequence[str], own: Sequence[str] = ()
+    batch_system: BatchSystem, job_ids: Sequence[str], own: Sequence[str] = ()
 ) -> dict[str, JobStatus]:
     """Return the status of those jobs that the batch system lists, by id, with one call.
 
     Parameters
     ----------
-    scheduler : Scheduler
+    batch_system : BatchSystem
     job_ids : sequence of str
     own : sequence of str
         The words of the job class's cancel command, see `commands`.
@@ -155,19 +155,19 @@ async def list_jobs(
     CommandError
         The batch system could not be asked.
     """
-    command = custom_commands.list_command(scheduler, scheduler.list_command(job_ids), own)
-    out = await _read(scheduler, command)
-    return {s.job: s for s in scheduler.parse_list(out) if s.job in job_ids}
+    command = custom_commands.list_command(batch_system, batch_system.list_command(job_ids), own)
+    out = await _read(batch_system, command)
+    return {s.job: s for s in batch_system.parse_list(out) if s.job in job_ids}
 
 
 async def query_accounting(
-    scheduler: BatchSystem, job_ids: Sequence[str], own: Sequence[str] = ()
+    batch_system: BatchSystem, job_ids: Sequence[str], own: Sequence[str] = ()
 ) -> dict[str, JobStatus]:
     """Return the status of those jobs that the batch system's accounting knows, by id.
 
     Parameters
     ----------
-    scheduler : Scheduler
+    batch_system : BatchSystem
     job_ids : sequence of str
     own : sequence of str
         As for `ask`.
@@ -180,37 +180,40 @@ async def query_accounting(
     found: dict[str, JobStatus] = {}
     failure: CommandError | None = None
     begun = time.monotonic()
-    for command in scheduler.accounting_commands(job_ids):
+    for command in batch_system.accounting_commands(job_ids):
         # Where each job is a command, a long file may be read for each.
         if time.monotonic() - begun > LIST_TIMEOUT:
             break
         try:
-            out = await _read(scheduler, custom_commands.list_command(scheduler, command, own))
+            command = custom_commands.list_command(batch_system, command, own)
+            out = await _read(batch_system, command)
         except CommandError as error:
             failure = error
             continue
-        found |= {s.job: s for s in scheduler.parse_accounting(out) if s.job in job_ids}
+        found |= {s.job: s for s in batch_system.parse_accounting(out) if s.job in job_ids}
     if failure is not None and not found:
         raise failure
     return found
 
 
-async def _read(scheduler: BatchSystem, command: Sequence[str]) -> str:
+async def _read(batch_system: BatchSystem, command: Sequence[str]) -> str:
     """Return what a command prints about jobs, even if it fails because some are over."""
     try:
-        return await run(command, timeout=LIST_TIMEOUT, env=scheduler.reading(os.environ))
+        return await run(command, timeout=LIST_TIMEOUT, env=batch_system.reading(os.environ))
     except CommandError as error:
-        if not scheduler.means_already_gone(error.lines):
+        if not batch_system.means_already_gone(error.lines):
             raise
         return error.out  # some of them are not known any more
 
 
-async def cancel(scheduler: BatchSystem, job_ids: Iterable[str], own: Sequence[str] = ()) -> None:
+async def cancel(
+    batch_system: BatchSystem, job_ids: Iterable[str], own: Sequence[str] = ()
+) -> None:
     """Cancel these jobs with one call; it is not an error if some are over already.
 
     Parameters
     ----------
-    scheduler : Scheduler
+    batch_system : BatchSystem
     job_ids : iterable of str
     own : sequence of str
         As for `ask`.
@@ -223,15 +226,15 @@ async def cancel(scheduler: BatchSystem, job_ids: Iterable[str], own: Sequence[s
     job_ids = list(dict.fromkeys(job_ids))
     if not job_ids:
         return
-    for command in custom_commands.cancel_commands(scheduler, job_ids, own):
+    for command in custom_commands.cancel_commands(batch_system, job_ids, own):
         try:
-            await run(command, timeout=LIST_TIMEOUT, env=scheduler.reading(os.environ))
+            await run(command, timeout=LIST_TIMEOUT, env=batch_system.reading(os.environ))
         except CommandError as error:
-            if not scheduler.means_already_gone(error.lines):
+            if not batch_system.means_already_gone(error.lines):
                 raise
 
 
-def cancel_words(scheduler: BatchSystem, job_ids: Iterable[str], own: Sequence[str] = ()) -> str:
+def cancel_words(batch_system: BatchSystem, job_ids: Iterable[str], own: Sequence[str] = ()) -> str:
     """Return the command line that cancels these jobs."""
     job_ids = list(dict.fromkeys(job_ids))
-    return "; ".join(map(shlex.join, custom_commands.cancel_commands(scheduler, job_ids, own)))
+    return "; ".join(map(shlex.join, custom_commands.cancel_commands(batch_system, job_ids, own)))

@@ -26,57 +26,57 @@ def split_command(command: str | None) -> list[str]:
     return found
 
 
-def is_known(scheduler: BatchSystem, own: Sequence[str]) -> bool:
+def is_known(batch_system: BatchSystem, own: Sequence[str]) -> bool:
     """Return whether these words run the batch system's own cancel command, or are empty."""
-    return not own or _place(scheduler, own) is not None
+    return not own or _place(batch_system, own) is not None
 
 
 def cancel_commands(
-    scheduler: BatchSystem, job_ids: Sequence[str], own: Sequence[str] = ()
+    batch_system: BatchSystem, job_ids: Sequence[str], own: Sequence[str] = ()
 ) -> list[list[str]]:
     """Return the commands that cancel jobs: one, or with an unknown program one for each job.
 
     Parameters
     ----------
-    scheduler : Scheduler
+    batch_system : BatchSystem
     job_ids : sequence of str
     own : sequence of str
         The cancel command's words; if empty, the batch system's command is used as it is.
     """
-    if not is_known(scheduler, own):
+    if not is_known(batch_system, own):
         return [[*own, job] for job in job_ids]
-    return [list_command(scheduler, scheduler.cancel_command(job_ids), own)]
+    return [list_command(batch_system, batch_system.cancel_command(job_ids), own)]
 
 
 def list_command(
-    scheduler: BatchSystem, command: Sequence[str], own: Sequence[str] = ()
+    batch_system: BatchSystem, command: Sequence[str], own: Sequence[str] = ()
 ) -> list[str]:
     """Return a command of the batch system with the same words around it as the cancel command.
 
     Parameters
     ----------
-    scheduler : Scheduler
+    batch_system : BatchSystem
     command : sequence of str
     own : sequence of str
         The cancel command's words, as for `cancelling`.
     """
-    place = _place(scheduler, own)
+    place = _place(batch_system, own)
     if place is None:
         return list(command)
     before, program, extra = list(own[:place]), own[place], list(own[place + 1 :])
     name, *arguments = command
-    if name != scheduler.cancel:
-        extra = scheduler.list_extra(extra)
+    if name != batch_system.cancel:
+        extra = batch_system.list_extra(extra)
         program = _beside(program, name, here=not before)
     if before and PurePosixPath(before[0]).name in _REMOTE:
         arguments = [shlex.quote(word) for word in arguments]
     return [*before, program, *extra, *arguments]
 
 
-def _place(scheduler: BatchSystem, own: Sequence[str]) -> int | None:
+def _place(batch_system: BatchSystem, own: Sequence[str]) -> int | None:
     """Return the position of the batch system's cancel command among the words, if it is there."""
     names = [PurePosixPath(word).name for word in own]
-    return names.index(scheduler.cancel) if scheduler.cancel in names else None
+    return names.index(batch_system.cancel) if batch_system.cancel in names else None
 
 
 def _beside(program: str, name: str, here: bool) -> str:

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections.abc import Iterable
 
 from .._output.formatting import format_job_ids
 from . import BatchSystem, JobState, JobStatus
 
+# Nodes that are named where jobs ended for one reason.
+MAX_NAMED_NODES = 2
 
-def describe(scheduler: BatchSystem, jobs: Iterable[JobStatus]) -> str:
+
+def describe(batch_system: BatchSystem, jobs: Iterable[JobStatus]) -> str:
     """Describe in plain words, on one line, what these jobs wait for or how they ended.
 
     Jobs for which the same is true are named together.
     """
     groups: dict[str, list[str]] = {}
     for status in sorted(jobs, key=lambda status: (len(status.job), status.job)):  # 9 before 10
-        groups.setdefault(describe_one(scheduler, status), []).append(status.job)
+        groups.setdefault(describe_one(batch_system, status), []).append(status.job)
     return "; ".join(f"{format_job_ids(ids)} {phrase}" for phrase, ids in groups.items())
 
 
-def describe_one(scheduler: BatchSystem, status: JobStatus) -> str:
-    why = scheduler.explain(status.reason)
+def describe_one(batch_system: BatchSystem, status: JobStatus) -> str:
+    why = batch_system.explain(status.reason)
     if status.state in (JobState.SUBMITTED, JobState.UNKNOWN):
         return "submitted, nothing more is known yet"
     if status.state is JobState.PENDING:
         if why:
             return f"pending: {why}"
-        ask = scheduler.reason_command_hint
-        hint = f"`{ask}` with its id says why" if ask else f"{scheduler.label} gives no reason"
+        ask = batch_system.reason_command_hint
+        hint = f"`{ask}` with its id says why" if ask else f"{batch_system.label} gives no reason"
         return f"pending ({hint})"
     on = f" on {status.node}" if status.node else ""
     if status.state is JobState.ENDING:
@@ -37,3 +42,14 @@ def describe_one(scheduler: BatchSystem, status: JobStatus) -> str:
     if status.state is JobState.GONE:
         return "over and no longer listed"
     return f"ended{on}, {status.state}" + (f": {why}" if why else "")
+
+
+def describe_ends(scheduler: BatchSystem, ended: Iterable[JobStatus]) -> str:
+    """Describe ended jobs, in one phrase for jobs of many nodes that ended for one reason."""
+    groups: dict[tuple[JobState, str], list[JobStatus]] = {}
+    for status in ended:
+        groups.setdefault((status.state, status.reason), []).append(status)
+    for group in groups.values():
+        if len({status.node for status in group}) > MAX_NAMED_NODES:
+            group[:] = [dataclasses.replace(status, node="") for status in group]
+    return describe(scheduler, itertools.chain.from_iterable(groups.values()))

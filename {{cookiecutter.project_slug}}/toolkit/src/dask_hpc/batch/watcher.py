@@ -73,7 +73,7 @@ class JobWatcher:
 
     Parameters
     ----------
-    scheduler : Scheduler
+    batch_system : BatchSystem
     *job_ids : str
         Jobs that are there already.
     clock : callable
@@ -92,9 +92,9 @@ class JobWatcher:
     """
 
     def __init__(
-        self, scheduler: BatchSystem, *job_ids: str, clock: Callable[[], float] = time.monotonic
+        self, batch_system: BatchSystem, *job_ids: str, clock: Callable[[], float] = time.monotonic
     ):
-        self.scheduler = scheduler
+        self.batch_system = batch_system
         self.events: list[JobEvent] = []
         self.own: list[str] = []
         self.has_workers: Callable[[str], bool] | None = None
@@ -102,7 +102,7 @@ class JobWatcher:
         self._jobs = {job: JobStatus(job, JobState.UNKNOWN) for job in job_ids}
         self._missing: dict[str, _Miss] = {}
         self._worked: set[str] = set()  # jobs that had workers
-        self._accounting = bool(scheduler.accounting_commands(["1"]))
+        self._accounting = bool(batch_system.accounting_commands(["1"]))
         self._accounted = -math.inf  # when it was asked last, by the clock
         self._callbacks: list[Callable[[JobEvent], None]] = []
         self._task: asyncio.Task[None] | None = None
@@ -174,7 +174,7 @@ class JobWatcher:
             if not asked:
                 return False
             try:
-                listed = await list_jobs(self.scheduler, asked, self.own)
+                listed = await list_jobs(self.batch_system, asked, self.own)
             except CommandError as error:
                 if self.failure is None:
                     logger.warning("The state of jobs can't be read at present: %s", error)
@@ -215,7 +215,7 @@ class JobWatcher:
             return
         self._accounted = now
         try:
-            found = await query_accounting(self.scheduler, doubtful, self.own)
+            found = await query_accounting(self.batch_system, doubtful, self.own)
         except CommandError as error:
             logger.info("The accounting can't be asked: %s", error)
             self._accounting = not error.missing

@@ -99,7 +99,7 @@ def where(records: Sequence[Record]) -> str:
     versions = records[-1].header.get("versions", {})
     dask = f"Dask {versions.get('dask', '?')}"
     if start.get("backend") == "cluster":
-        system = start.get("scheduler", "batch system").capitalize()
+        system = start.get("batch_system", "batch system").capitalize()
         return f"{dask} on {system}: {_shape(start, 'job')}"
     cores = records[-1].header.get("machine", {}).get("usable_cores", "?")
     return f"{dask} LocalCluster on {cores} cores: {_shape(start, 'process')}"

@@ -66,14 +66,14 @@ WORKLOADS = {
     workload.name: workload
     for workload in (
         Workload(
-            "headline",
+            "sleep",
             "500 tasks of 1 s of sleep on 120 slots, six times: what the hand-out costs",
             sleep_task,
             slots=(120,),
             repeats=(6,),
         ),
         Workload(
-            "ladder",
+            "strong-scaling",
             "the same on 20, 50, 100 and 120 slots: how speedup grows with slots",
             sleep_task,
             slots=(20, 50, 100, 120),

@@ -12,7 +12,8 @@ import click
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @click.option(
-    "--jobs",
+    "-N",
+    "--nodes",
     default=1,
     type=click.IntRange(min=1),
     show_default=True,
@@ -22,7 +23,7 @@ import click
 @click.option("--dry-run", is_flag=True, help="Print the job script, and submit nothing.")
 @click.argument("program")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def run(jobs, config_name, dry_run, program, arguments):
+def run(nodes, config_name, dry_run, program, arguments):
     """Run a program and all its workers in one Slurm job.
 
     PROGRAM is a Python file, and what comes after it is its own.
@@ -30,7 +31,7 @@ def run(jobs, config_name, dry_run, program, arguments):
     For where the login node must stay free: in that job get_cluster() has the job's own nodes, and
     Dask's scheduler is on the first. The program's exit code is the job's.
     """
-    from ..allocation import submit
+    from ..allocation import job_script, submit
 
     submit.check_program(program)
     ours = {name for option in click.get_current_context().command.params for name in option.opts}
@@ -41,7 +42,7 @@ def run(jobs, config_name, dry_run, program, arguments):
                 "for `dask hpc run`.",
                 err=True,
             )
-    text = submit.script([program, *arguments], jobs, config_name)
+    text = job_script.script([program, *arguments], nodes, config_name)
     if dry_run:
         click.echo(text, nl=False)
         return

@@ -71,7 +71,7 @@ class Adaptive(distributed.Adaptive):
     def _is_refused(self) -> bool:
         """Return whether the batch system has refused jobs, so that the next try has to wait."""
         cluster, now = self.cluster, time.monotonic()
-        refusal = cluster.refusal
+        refusal = cluster.submit_errors.last
         if refusal is None:
             if now > self._not_before:
                 self._pause = 0.0

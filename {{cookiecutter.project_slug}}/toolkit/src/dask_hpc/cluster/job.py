@@ -9,12 +9,11 @@ import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from dask.utils import format_bytes
 from distributed.core import Status
 from distributed.deploy.spec import ProcessInterface
 
 from ..batch import commands
-from ..config import memory_limit as config_memory_limit
+from ..config.memory_limit import worker_memory_limit
 from ..config.profiles import FromSettings
 from .job_script import WaitsForWorker
 from .submit_errors import NoJobIdError, submit_error
@@ -49,10 +48,7 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
     def worker_process_memory(self) -> str:
         if self._memory_limit is not None:
             return self._memory_limit
-        limit = (
-            config_memory_limit.WORKER_MEMORY_FRACTION_ * self.worker_memory / self.worker_processes
-        )
-        return format_bytes(limit).replace(" ", "")
+        return worker_memory_limit(self.worker_memory, self.worker_processes)
 
     async def _call(self, cmd: Sequence[str], *, shell: bool = False, **_: Any) -> str:
         # dask-jobqueue runs every command through this; here that is the submission. Ours outlives
@@ -93,7 +89,7 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
 
     async def start(self) -> None:
         owner = self._cluster()
-        with owner._guard.record_submission() as self._answer:
+        with owner.watchdog.record_submission() as self._answer:
             try:
                 await self._start_elsewhere(owner.recovery.nodes)
             except (RuntimeError, ValueError, OSError) as error:
@@ -101,7 +97,7 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
                 self.status = Status.failed
                 # Without what came before: it says no more, in seventy lines.
                 raise submit_error(owner.batch, error) from None
-            owner._note_submitted(self.name, self.job_id)
+            owner.note_submitted(self.name, self.job_id)
 
     async def _start_elsewhere(self, nodes: NodeHealth) -> None:
         """Submit the job, away from the bad nodes if that is possible."""
@@ -124,7 +120,7 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
     async def close(self) -> None:
         owner = self._owner()
         if self.job_id and owner is not None:
-            await owner._canceller.cancel(self.job_id)
+            await owner.canceller.cancel(self.job_id)
         # dask-jobqueue leaves this step out: the job would stay "running" for ever.
         await ProcessInterface.close(self)
 

@@ -12,7 +12,6 @@ from distributed.core import Status
 from .._output.status_line import StatusLine
 from ..batch import describe
 from ..errors import JobsEndedError, WorkerStartTimeoutError
-from ..resilience.resubmission import describe_ends
 from ..resilience.tracking import count_running
 
 if TYPE_CHECKING:
@@ -147,7 +146,7 @@ class WorkerWait:
         ]
         if not ended:
             return ""
-        words = describe_ends(self._cluster.batch, ended)
+        words = describe.describe_ends(self._cluster.batch, ended)
         # A cause says itself where the output is.
         causes = self._cluster.diagnosis.causes or [self._cluster.log_hint()]
         return ". ".join(part.strip().rstrip(".") for part in [words, *causes] if part)

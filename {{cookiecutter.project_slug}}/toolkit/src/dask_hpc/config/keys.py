@@ -8,7 +8,15 @@ from typing import Any
 from .files import SECTION
 
 NO_KEYS = "holds no keys; write them as `cores: 4`, one a line, without a hyphen before"
-OWN_KEYS = {"scheduler", "idle-timeout", "resubmit", "worker-start-method", "worker-dashboards"}
+OWN_KEYS = {
+    "batch-system",
+    "idle-timeout",
+    "max-resubmits",
+    "worker-start-method",
+    "worker-dashboards",
+}
+# Their old names.
+OWN_RENAMED = {"scheduler": "batch-system", "resubmit": "max-resubmits"}
 # Sections at the top of the files in config/; those of other packages are not ours to judge.
 KNOWN_SECTIONS = ["jobqueue", SECTION, "distributed", "labextension"]
 # dask-jobqueue's old names. It warns about them, if it does, at every cluster and every job.

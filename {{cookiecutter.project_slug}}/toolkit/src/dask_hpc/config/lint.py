@@ -18,6 +18,7 @@ from .keys import (
     LIST_KEYS,
     NO_KEYS,
     OWN_KEYS,
+    OWN_RENAMED,
     RENAMED,
     UNDOCUMENTED_KEYS,
     is_blank,
@@ -71,28 +72,30 @@ def lint_values(
     """Return file, section, key and what is doubtful about its value; `only` as in `about_keys`."""
     found = []
     merged = _merged(files)
-    own = _named_scheduler(files)
+    own = _named_batch_system(files)
     base = merged.get(own.section, {}) if own and own.section else {}
     said = list(_lint_values_of(own, base)) if base else []
     for section, settings in merged.items():
         if only is not None and section not in only:
             continue
-        scheduler, known = _scheduler_of(section), []
+        batch_system, known = _batch_system_of(section), []
         if section not in jobqueue_defaults() and base:
             # A profile is a section of the batch system's own with some keys changed.
-            scheduler, settings, known = own, {**base, **settings}, said
-        for key, line in _lint_values_of(scheduler, settings):
+            batch_system, settings, known = own, {**base, **settings}, said
+        for key, line in _lint_values_of(batch_system, settings):
             if (key, line) not in known:
                 found.append((settings[key][1], section, key, line))
     return found
 
 
-def _named_scheduler(files: list[tuple[Path, dict[str, Any]]]) -> batch_systems.BatchSystem | None:
+def _named_batch_system(
+    files: list[tuple[Path, dict[str, Any]]],
+) -> batch_systems.BatchSystem | None:
     """Return the batch system that the files name, if there is one of that name."""
     name = None
     for _, content in files:
         section = _section(content, SECTION)
-        name = section.get("scheduler", name) if isinstance(section, dict) else name
+        name = section.get("batch-system", name) if isinstance(section, dict) else name
     return batch_systems.BATCH_SYSTEMS.get(name) if isinstance(name, str) else None
 
 
@@ -105,9 +108,7 @@ def _section(content: dict[str, Any], name: str) -> Any:
 def _lint_top_level(content: dict[str, Any]) -> Iterator[str]:
     for key, value in content.items():
         name = str(key).replace("_", "-")
-        # `scheduler: threads` at the top is Dask's own.
-        known = [*batch_systems.BATCH_SYSTEMS, "none"]
-        if name in OWN_KEYS and (name != "scheduler" or value in known):
+        if name in OWN_KEYS:
             yield f"{key}: nobody reads it at the top of a file; indent it under `{SECTION}:`"
             continue
         if name in jobqueue_defaults() and isinstance(value, dict):
@@ -150,11 +151,13 @@ def _suspect_section(section: str, named: set[str]) -> str:
 
 def _lint_own_section(section: Any) -> Iterator[str]:
     if not isinstance(section, dict):
-        yield f"{SECTION} holds no keys; it should begin like `scheduler: slurm`, indented"
+        yield f"{SECTION} holds no keys; it should begin like `batch-system: slurm`, indented"
         return
     for key, value in section.items():
         name = str(key).replace("_", "-")
-        if name not in OWN_KEYS:
+        if name in OWN_RENAMED:
+            yield f"{SECTION}.{key}: its name is now {OWN_RENAMED[name]}"
+        elif name not in OWN_KEYS:
             yield f"{SECTION}.{key}: there is no such key" + suggest(key, OWN_KEYS)
         if (
             name == "idle-timeout"
@@ -163,7 +166,7 @@ def _lint_own_section(section: Any) -> Iterator[str]:
         ):
             yield f"{SECTION}.{key}: {line}"
         if (
-            name == "resubmit"
+            name == "max-resubmits"
             and value is not None
             and (line := validators.check_non_negative_int(value))
         ):
@@ -180,30 +183,30 @@ def _lint_own_section(section: Any) -> Iterator[str]:
             and (line := validators.check_flag(value))
         ):
             yield f"{SECTION}.{key} {line}"
-    batch = section.get("scheduler")
+    batch = section.get("batch-system")
     if batch is not None:
         try:
             batch_systems.get(batch)
         except KeyError as error:
-            yield f"{SECTION}.scheduler: {error.args[0]}"
+            yield f"{SECTION}.batch-system: {error.args[0]}"
 
 
-def _scheduler_of(section: str) -> batch_systems.BatchSystem | None:
-    for scheduler in batch_systems.BATCH_SYSTEMS.values():
-        if scheduler.section == section:
-            return scheduler
+def _batch_system_of(section: str) -> batch_systems.BatchSystem | None:
+    for batch_system in batch_systems.BATCH_SYSTEMS.values():
+        if batch_system.section == section:
+            return batch_system
     return None
 
 
 def _lint_keys_of(section: str, keys: dict[str, Any], old: bool = True) -> Iterator[str]:
-    scheduler = _scheduler_of(section)
+    batch_system = _batch_system_of(section)
     if section in jobqueue_defaults():
         known = set(jobqueue_defaults()[section])
     else:  # a profile of the lab's own
         known = {key for keys in jobqueue_defaults().values() for key in keys}
     for key, value in keys.items():
         new = RENAMED.get(key)
-        if key == "project" and scheduler is not None and scheduler.account_key == "account":
+        if key == "project" and batch_system is not None and batch_system.account_key == "account":
             new = "account"
         if new:
             # Null or empty it says nothing, as in dask-jobqueue's own file of old.
@@ -233,7 +236,7 @@ def _merged(
 
 
 def _lint_values_of(
-    scheduler: batch_systems.BatchSystem | None, found: dict[str, tuple[Any, Path]]
+    batch_system: batch_systems.BatchSystem | None, found: dict[str, tuple[Any, Path]]
 ) -> Iterator[tuple[str, str]]:
     """Yield each key with a doubtful value in the settings of one kind of job, and the doubt."""
     settings = {k: None if is_blank(k, value) else value for k, (value, _) in found.items()}
@@ -267,17 +270,17 @@ def _lint_values_of(
         if settings.get(key) is not None and (line := check(settings[key])):
             yield key, line
     walltime = settings.get("walltime")
-    if scheduler is not None:
-        yield from _lint_job(scheduler, settings)
-    if walltime is not None and scheduler is not None and scheduler.walltime_key is not None:
+    if batch_system is not None:
+        yield from _lint_job(batch_system, settings)
+    if walltime is not None and batch_system is not None and batch_system.walltime_key is not None:
         try:
-            scheduler.parse_walltime(str(walltime))
+            batch_system.parse_walltime(str(walltime))
         except ValueError as error:
             yield "walltime", str(error).removeprefix("walltime ")
 
 
 def _lint_job(
-    scheduler: batch_systems.BatchSystem, settings: dict[str, Any]
+    batch_system: batch_systems.BatchSystem, settings: dict[str, Any]
 ) -> Iterator[tuple[str, str]]:
     """Yield what a job of this batch system lacks, or has in a form that is not accepted."""
     for key in LIST_KEYS:
@@ -285,13 +288,13 @@ def _lint_job(
             yield key, f"must be a list, not {settings[key]!r}"
     directives = settings.get("job-extra-directives")
     if directives is not None:
-        line = scheduler.directives_problem(directives)
-        if line or (line := scheduler.comment_in(directives)):
+        line = batch_system.directives_problem(directives)
+        if line or (line := batch_system.comment_in(directives)):
             yield "job-extra-directives", line
-    for key in scheduler.required:
+    for key in batch_system.required:
         if settings.get("cores") is not None and settings.get(key) is None:
-            yield "cores", f"a job of {scheduler.label} needs {key}, too: set it beside"
-    for key, words in scheduler.unasked.items():
+            yield "cores", f"a job of {batch_system.label} needs {key}, too: set it beside"
+    for key, words in batch_system.unasked.items():
         what, _, how = words.partition(", ")
         if settings.get(what) is not None and not settings.get(key):
-            yield what, f"{scheduler.label} is not asked for it before {key} is set, too, {how}"
+            yield what, f"{batch_system.label} is not asked for it before {key} is set, too, {how}"

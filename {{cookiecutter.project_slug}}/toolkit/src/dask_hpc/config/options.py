@@ -24,11 +24,11 @@ def batch_system() -> batch_systems.BatchSystem:
     ConfigError
         There is no batch system of that name.
     """
-    name = dask.config.get(f"{SECTION}.scheduler", None)
+    name = dask.config.get(f"{SECTION}.batch-system", None)
     try:
         return batch_systems.get("none" if name is None else name)
     except KeyError as error:
-        raise ConfigError(f"{SECTION}.scheduler in jobqueue.yaml: {error.args[0]}.") from None
+        raise ConfigError(f"{SECTION}.batch-system in jobqueue.yaml: {error.args[0]}.") from None
 
 
 def idle_timeout(asked: Any = None) -> float | None:
@@ -65,10 +65,10 @@ def max_resubmits() -> int:
     ConfigError
         It is not a whole number.
     """
-    value = dask.config.get(f"{SECTION}.resubmit", None)
+    value = dask.config.get(f"{SECTION}.max-resubmits", None)
     if value is None:
         return MAX_RESUBMITS
     line, number = validators.check_non_negative_int(value), validators.as_whole_number(value)
     if line or number is None:
-        raise ConfigError(f"{SECTION}.resubmit {line}.")
+        raise ConfigError(f"{SECTION}.max-resubmits {line}.")
     return number

@@ -84,9 +84,9 @@ def warn_about_old_names(renamed: Mapping[str, str], sections: Collection[str]) 
 
 def warn_about_no_configuration() -> None:
     """Warn if there is a batch system, and no file says that this computer is to be used."""
-    if "scheduler" in (dask.config.get(config_files.SECTION, None) or {}):
+    if "batch-system" in (dask.config.get(config_files.SECTION, None) or {}):
         return
-    commands = {scheduler.submit for scheduler in batch.BATCH_SYSTEMS.values()}
+    commands = {system.submit for system in batch.BATCH_SYSTEMS.values()}
     if found := sorted(filter(shutil.which, commands - {""})):
         warn(
             f"{found[0]} is here, but no configuration names a batch system: the cluster is this "

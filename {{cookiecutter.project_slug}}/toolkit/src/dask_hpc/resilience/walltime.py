@@ -96,7 +96,7 @@ class WalltimeManager:
 
     async def _leave(self, member: TrackedJob, begun: float, end: float) -> None:
         scheduler = self._cluster.scheduler
-        job, again = self._cluster.replace(member, end)
+        job, again = self._cluster.departures.begin(member, end)
         left = formatting.format_duration(max(0.0, end - time.monotonic()))
         messages.info(
             f"Job {member.job_id} ends in {left}, so its workers leave"
@@ -111,7 +111,7 @@ class WalltimeManager:
             if lost := await retire(scheduler, member.addresses, end - MIN_TRANSFER_S):
                 messages.warning(f"Job {member.job_id} ends{self._lost_words(lost)}")
         finally:
-            await self._cluster.finish_departure(job)
+            await self._cluster.departures.finish(job)
 
     def _lost_words(self, left: list[str]) -> str:
         """Describe what is lost with the workers at these addresses."""

@@ -22,10 +22,10 @@ class ClusterBackend(DaskBackend):
         super().__init__(job_cores, timeout)
         self._asked: subprocess.Popen[str] | None = None
 
-        self.scheduler = options.batch_system()
-        if self.scheduler.cluster_class is None:
+        self.batch_system = options.batch_system()
+        if self.batch_system.cluster_class is None:
             raise BackendError(
-                "the configuration names no batch system: set `scheduler:` in "
+                "the configuration names no batch system: set `batch-system:` in "
                 "config/jobqueue.yaml, or measure this computer with --backend local"
             )
 
@@ -38,14 +38,14 @@ class ClusterBackend(DaskBackend):
             The queue has fewer CPUs, or there is no such queue. Where the batch system does not
             answer, nothing is raised: submitting will show it.
         """
-        queue = self._setting(self.scheduler.queue_key)
-        command = self.scheduler.capacity_command(queue)
+        queue = self._setting(self.batch_system.queue_key)
+        command = self.batch_system.capacity_command(queue)
         if not command:
             return
         try:
             answer = subprocess.run(
                 command,
-                env=self.scheduler.reading(os.environ),
+                env=self.batch_system.reading(os.environ),
                 capture_output=True,
                 text=True,
                 timeout=20,
@@ -53,13 +53,13 @@ class ClusterBackend(DaskBackend):
             ).stdout
         except (OSError, subprocess.SubprocessError):
             return
-        word = self.scheduler.queue_word
+        word = self.batch_system.queue_word
         which = f"{word} {queue}" if queue else f"the default {word}"
         try:
-            capacity = self.scheduler.parse_capacity(answer)
+            capacity = self.batch_system.parse_capacity(answer)
         except ValueError as error:
             raise BackendError(
-                f"{which}: {error}; check {self.scheduler.queue_key} in config/jobqueue.yaml"
+                f"{which}: {error}; check {self.batch_system.queue_key} in config/jobqueue.yaml"
             ) from None
         if slots > capacity:
             raise BackendError(
@@ -84,12 +84,12 @@ class ClusterBackend(DaskBackend):
 
     def start(self, slots: int) -> dict[str, float]:
         # Asked now, read when the clock of the phases has stopped.
-        command = self.scheduler.settings_command
+        command = self.batch_system.settings_command
         if command:
             with contextlib.suppress(OSError):
                 self._asked = subprocess.Popen(
                     command,
-                    env=self.scheduler.reading(os.environ),
+                    env=self.batch_system.reading(os.environ),
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
                     text=True,
@@ -107,7 +107,7 @@ class ClusterBackend(DaskBackend):
             asked.kill()
             asked.communicate()
             return {}
-        return self.scheduler.parse_settings(out)
+        return self.batch_system.parse_settings(out)
 
     def submitted(self) -> float | None:
         times = [e.time for e in self.cluster.watcher.events if e.state == "submitted"]
@@ -117,8 +117,8 @@ class ClusterBackend(DaskBackend):
         return {
             **super().describe(),
             "nanny": False,
-            "scheduler": self.scheduler.name,
-            "queue": self._setting(self.scheduler.queue_key),
+            "batch_system": self.batch_system.name,
+            "queue": self._setting(self.batch_system.queue_key),
             "job_script": self.cluster.job_script(),
             "job_ids": list(self.cluster.job_ids),
             "nodes": sorted({e.node for e in self.cluster.watcher.events if e.node}),
@@ -132,4 +132,4 @@ class ClusterBackend(DaskBackend):
     def _setting(self, key: str | None):
         if key is None:
             return None
-        return dask.config.get(f"jobqueue.{self.scheduler.section}.{key}", None)
+        return dask.config.get(f"jobqueue.{self.batch_system.section}.{key}", None)

@@ -1,0 +1,112 @@
+"""How each fault is done, given the testbed and the name of a node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from hpc_testbed.docker_engine import docker_command
+from hpc_testbed.errors import TestbedError
+from hpc_testbed.faults.repair import JOB_NAME, on_node, restart_munge, wait_for_slurmctld
+
+if TYPE_CHECKING:
+    from hpc_testbed.testbed import Testbed
+
+    Inject: TypeAlias = Callable[[Testbed, str], None]
+
+REASON = "testbed fault"  # what Slurm shows of a node that an "administrator" took out
+LOW_MEMORY = "256m"  # what `limit_memory` leaves a node: slurmd and a small job fit
+
+# --- to a node ----------------------------------------------------------------------------------
+
+
+def kill(testbed: Testbed, node: str) -> None:
+    docker_command("kill", testbed.container(node))
+
+
+def pause(testbed: Testbed, node: str) -> None:
+    docker_command("pause", testbed.container(node))
+
+
+def cut(testbed: Testbed, node: str) -> None:
+    on_node(testbed, node, "ip link set ib0 down && ip link set eth0 down", check=True)
+
+
+def cut_ib0(testbed: Testbed, node: str) -> None:
+    on_node(testbed, node, "ip link set ib0 down", check=True)
+
+
+def break_fabric(testbed: Testbed, node: str) -> None:
+    # Packets of Slurm's two ports go on as ever. All others to login and nodes are led to lo, where
+    # the kernel drops them without a word ("martians"), as a broken switch would.
+    on_node(
+        testbed,
+        node,
+        "set -e; read -r network address < <(ip -4 -o route show dev ib0 scope link | "
+        """sed -E 's/^([^ ]+) .*src ([^ ]+).*/\\1 \\2/'); """
+        "ip route replace default dev lo src $address table 200; "
+        # By number (tcp): not every image has the names.
+        "ip rule add ipproto 6 dport 6817-6818 lookup main pref 100; "
+        "ip rule add ipproto 6 sport 6817-6818 lookup main pref 101; "
+        "ip rule add to $network lookup 200 pref 102",
+        check=True,
+    )
+
+
+def set_node_state(state: str) -> Inject:
+    def inject(testbed: Testbed, node: str) -> None:
+        update = f"scontrol update nodename={node} state={state} reason='{REASON}'"
+        testbed.run(update, user="root", service="slurmctld")
+
+    return inject
+
+
+def to_running_jobs(command: str) -> Inject:
+    def inject(testbed: Testbed, node: str) -> None:
+        jobs = testbed.run(
+            f"squeue --noheader --states=running --nodelist={node} --format=%A", user="root"
+        ).stdout.split()
+        if not jobs:
+            raise TestbedError(f"no job runs on {node}: this fault is for jobs")
+        testbed.run(command.format(jobs=" ".join(jobs), commas=",".join(jobs)), user="root")
+
+    return inject
+
+
+def preempt(testbed: Testbed, node: str) -> None:
+    testbed.run(
+        f"sbatch --quiet --job-name={JOB_NAME} --partition=short --nodelist={node} --exclusive "
+        "--no-requeue --output=/dev/null --wrap='sleep 600'",
+        user="bob",
+    )
+
+
+def skew_clock(testbed: Testbed, node: str) -> None:
+    # munged signs what the node says to Slurm, with the time; libfaketime makes it one hour ahead.
+    library = "$(ls /usr/lib/*/faketime/libfaketime.so.1)"
+    restart_munge(testbed, node, f"env LD_PRELOAD={library} FAKETIME=+1h ")
+
+
+def limit_memory(testbed: Testbed, node: str) -> None:
+    docker_command(
+        "update", f"--memory={LOW_MEMORY}", f"--memory-swap={LOW_MEMORY}", testbed.container(node)
+    )
+
+
+# --- to the site --------------------------------------------------------------------------------
+
+
+def restart_slurmctld(testbed: Testbed, _: str) -> None:
+    docker_command("restart", "--time=5", testbed.container("slurmctld"))
+    wait_for_slurmctld(testbed)
+
+
+def stop(service: str) -> Inject:
+    def inject(testbed: Testbed, _: str) -> None:
+        docker_command("stop", "--time=5", testbed.container(service))
+
+    return inject
+
+
+def fill_scratch(testbed: Testbed, _: str) -> None:
+    testbed.run("head --bytes=1G /dev/zero > /scratch/full", user="root", check=False)

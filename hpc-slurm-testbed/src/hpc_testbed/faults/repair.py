@@ -1,0 +1,191 @@
+"""Find out what is wrong with a testbed, and repair it, whatever or whoever did it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+from hpc_testbed.docker_engine import docker_command
+from hpc_testbed.errors import TestbedError, command_hint
+
+if TYPE_CHECKING:
+    from hpc_testbed.testbed import Testbed
+
+JOB_NAME = "testbed-fault"  # of jobs that a fault submits: they are cancelled
+# Docker knows no way back to "no limit": this is more than any machine has.
+UNLIMITED_MEMORY = "1t"
+
+
+def repair(testbed: Testbed, timeout: float = 90) -> None:
+    """Put right whatever is wrong; return when every node is in service again.
+
+    Jobs of the faults themselves are cancelled; others are left alone.
+
+    Raises
+    ------
+    TestbedError
+        The testbed is not up, or is not well after `timeout` seconds.
+    """
+    restarted = _start_containers(testbed)
+    _lift_memory_limits(testbed)
+    wait_for_slurmctld(testbed)
+    for node in restarted:
+        _wait_for_slurmd(testbed, node)
+    for node in testbed.node_names():
+        on_node(
+            testbed,
+            node,
+            "for pref in 100 101 102; do ip rule del pref $pref 2> /dev/null; done; "
+            "ip link set eth0 up; ip link set ib0 up",
+        )
+        if abs(_munge_offset(testbed, node)) > 2:
+            restart_munge(testbed, node)
+    testbed.run("rm -f /scratch/full", user="root")
+    testbed.run(f"scancel --quiet --name={JOB_NAME}", user="root")
+    deadline = time.monotonic() + timeout
+    while wrong := status_problems(testbed) + _accounting_problems(testbed):
+        _start_containers(testbed)  # slurmdbd ends when its database does not answer
+        for node, state in _nodes_out_of_service(testbed).items():
+            if state.rstrip("*") in ("down", "drain", "drng", "fail"):
+                update = f"scontrol update nodename={node} state=resume"
+                testbed.run(update, user="root", service="slurmctld", check=False)
+        if time.monotonic() > deadline:
+            raise TestbedError(
+                f"testbed {testbed.name} is not well {timeout:.0f} s after repair: "
+                f"{', '.join(wrong)} ({command_hint('down')}, and up again)"
+            )
+        time.sleep(0.2)
+
+
+def _start_containers(testbed: Testbed) -> list[str]:
+    """Start the containers that do not run; return the nodes among them that had ended."""
+    ids = list(testbed.container_states(ids=True))
+    ended = []
+    for container, (name, state) in zip(ids, testbed.container_states().items(), strict=True):
+        if state == "paused":
+            docker_command("unpause", container)
+        elif state != "running":
+            docker_command("start", container)
+            if name.startswith("node-"):
+                ended.append(name.replace("-", ""))
+    return ended
+
+
+def _lift_memory_limits(testbed: Testbed) -> None:
+    for node in testbed.node_names():
+        container = testbed.container(node)
+        limit = docker_command(
+            "inspect", "--format={{.HostConfig.Memory}}", container
+        ).stdout.strip()
+        if 0 < int(limit) < 2**40:
+            docker_command("update", "--memory-swap=-1", container)
+            docker_command(
+                "update",
+                f"--memory={UNLIMITED_MEMORY}",
+                f"--memory-swap={UNLIMITED_MEMORY}",
+                container,
+            )
+
+
+def status_problems(testbed: Testbed) -> list[str]:
+    """Say what is wrong with a testbed as Docker and Slurm see it, without running a job."""
+    states = testbed.container_states()
+    found = [f"{name} is {state}" for name, state in states.items() if state != "running"]
+    return found + [f"{node} is {state}" for node, state in _nodes_out_of_service(testbed).items()]
+
+
+def check_health(testbed: Testbed) -> list[str]:
+    """Say what is wrong with a testbed; return an empty list if it is as `up` left it.
+
+    A job is run on every node, so all nodes have to be free.
+    """
+    if found := status_problems(testbed) + _accounting_problems(testbed):
+        return found
+    nodes = testbed.node_names()
+    ask = (
+        f"srun --immediate=20 --nodes={len(nodes)} "
+        "sh -c 'echo $(hostname) $(date +%s) $(ip -br link | grep -c \"^\\(ib0\\|eth0\\).* UP\")'"
+    )
+    told = testbed.run(ask, check=False)
+    if told.returncode != 0:
+        return [f"srun on all nodes fails: {' '.join(told.stderr.split())}"]
+    rows = [line.split() for line in told.stdout.splitlines()]
+    found += [f"{row[0]} has not both interfaces up" for row in rows if row[2] != "2"]
+    times = [int(row[1]) for row in rows]
+    if max(times) - min(times) > 60:
+        found.append("the nodes' clocks differ by more than a minute")
+    if len(rows) != len(nodes):
+        found.append(f"{len(rows)} of {len(nodes)} nodes ran a job")
+    return found
+
+
+def _accounting_problems(testbed: Testbed) -> list[str]:
+    asked = testbed.run("timeout 5 sacctmgr --noheader show cluster", user="root", check=False)
+    return [] if asked.returncode == 0 else ["accounting does not answer"]
+
+
+def _nodes_out_of_service(testbed: Testbed) -> dict[str, str]:
+    states = testbed.node_states()
+    missing = {node: "unknown to Slurm" for node in testbed.node_names() if node not in states}
+    bad = {
+        node: state
+        for node, state in states.items()
+        # A minus sign: backfill has plans for the node.
+        if state.rstrip("-") not in ("idle", "mix", "alloc", "comp", "plnd")
+    }
+    return {**missing, **bad}
+
+
+def wait_for_slurmctld(testbed: Testbed, timeout: float = 60) -> None:
+    deadline = time.monotonic() + timeout
+    while testbed.run("scontrol ping", user="root", check=False).returncode != 0:
+        if time.monotonic() > deadline:
+            raise TestbedError(f"slurmctld does not answer within {timeout:.0f} s")
+        time.sleep(0.2)
+
+
+def _wait_for_slurmd(testbed: Testbed, node: str, timeout: float = 60) -> None:
+    """Wait until slurmctld has heard from a node's slurmd since it was started just now.
+
+    Until then slurmctld may still take the node for idle, as it was, and send it jobs.
+    """
+    show = f"scontrol --oneliner show node {node} | grep -o 'SlurmdStartTime=[^ ]*' | cut -d= -f2"
+    begun = 'date --date="$(ps -o lstart= -p $(pgrep -o -x slurmd))" +%s'
+    deadline = time.monotonic() + timeout
+    while True:
+        there = on_node(testbed, node, begun).stdout.strip()
+        known = testbed.run(f"date --date=$({show}) +%s", user="root", check=False).stdout.strip()
+        # It notes the time some seconds after it was started, on a busy machine; the one before it
+        # noted an earlier one.
+        if there and known and int(known) >= int(there) - 1:
+            return
+        if time.monotonic() > deadline:
+            raise TestbedError(f"slurmctld has not heard from {node} within {timeout:.0f} s")
+        time.sleep(0.2)
+
+
+def restart_munge(testbed: Testbed, node: str, before: str = "") -> None:
+    origin = "$(ip -4 -o addr show ib0 | awk '{split($4, a, \"/\"); print a[1]}')"
+    start = f"{before}/usr/sbin/munged --force --num-threads 10 --origin {origin}"
+    done = on_node(
+        testbed,
+        node,
+        "pkill munged; while pgrep munged > /dev/null; do sleep 0.1; done; "
+        f"runuser -u munge -- {start}",
+    )
+    if done.returncode != 0:
+        raise TestbedError(f"munge on {node}: {done.stderr.strip()}")
+
+
+def _munge_offset(testbed: Testbed, node: str) -> int:
+    """Return how many seconds the clock that signs a node's messages is ahead."""
+    signed = r"munge -n | unmunge | sed -nE 's/^ENCODE_TIME:.*\(([0-9]+)\)/\1/p'"
+    told = on_node(testbed, node, f"{signed}; date +%s").stdout.split()
+    return int(told[0]) - int(told[1]) if len(told) == 2 else 0
+
+
+def on_node(
+    testbed: Testbed, node: str, command: str, check: bool = False
+) -> subprocess.CompletedProcess[str]:
+    return testbed.run(command, user="root", service=node, check=check, timeout=30)

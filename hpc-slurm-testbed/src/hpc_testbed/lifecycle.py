@@ -1,0 +1,82 @@
+"""Start a testbed and take it down, whatever runs of it already."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from hpc_testbed.docker_engine import require_docker
+from hpc_testbed.errors import TestbedError, command_hint
+from hpc_testbed.lock import exclusive
+from hpc_testbed.scaling import remove_nodes_beyond, wait_for_nodes
+
+if TYPE_CHECKING:
+    from hpc_testbed.compose import ComposeProject
+    from hpc_testbed.testbed import Testbed
+
+
+def up(testbed: Testbed) -> None:
+    """Start what is missing of a testbed; note the seconds of each stage."""
+    require_docker()
+    project = testbed.project
+    with exclusive(testbed.name):
+        stopwatch = _Stopwatch()
+        image = image_of_running(project)
+        if image is None:
+            project.build()
+            image = project.image
+        testbed.stages = {"image": stopwatch.lap()}
+        remove_nodes_beyond(testbed, testbed.nodes)
+        seconds = {"TESTBED_IMAGE_SECONDS": f"{testbed.stages['image']:.1f}"}
+        project.start(testbed.nodes, image, seconds)
+        testbed.stages["containers"] = stopwatch.lap()
+        wait_for_nodes(testbed)
+        testbed.stages["slurm"] = stopwatch.lap()
+
+
+def down(project: ComposeProject) -> None:
+    """Remove all of a testbed, and look whether Docker did."""
+    require_docker()
+    with exclusive(project.name):
+        project.remove()
+        leftover = project.leftover_resources()
+    if leftover:
+        raise TestbedError(
+            f"testbed {project.name} is down, but Docker keeps {', '.join(leftover)}"
+        )
+
+
+def image_of_running(project: ComposeProject) -> str | None:
+    """Return the image that the testbed's nodes have, if there are any; say if we want another.
+
+    What is added to a testbed is made from the same image.
+    """
+    running = project.running_image()
+    if running is None:
+        return None
+    name, identity = running
+    if name != project.image:
+        other = f"{name}, not {project.image}"
+    else:
+        project.build()
+        other = "another image than the present one"
+    if project.image_id(project.image) != identity:
+        print(
+            f"Testbed {project.name} runs {other}; to change it: {command_hint('down')}, "
+            "then up again.",
+            file=sys.stderr,
+        )
+    return project.usable_image(name, identity)
+
+
+class _Stopwatch:
+    """Measure laps: `lap` returns the seconds since the last one."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def lap(self) -> float:
+        now = time.monotonic()
+        lap, self._last = now - self._last, now
+        return lap

@@ -1,0 +1,228 @@
+"""What a cluster has cost, and closing it when it has nothing to do."""
+
+import time
+from types import SimpleNamespace
+
+import dask
+import pytest
+from dask.distributed import Client
+
+import dask_hpc
+from dask_hpc import ConfigError, batch
+from dask_hpc.accounting import IdleTimer, UsageTotals
+from dask_hpc.config import options as config_options
+from dask_hpc.config.lint import lint
+
+HOUR = 3600
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1e9
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def usage(clock):
+    """Of jobs of 8 cores."""
+    return UsageTotals(8, clock)
+
+
+def work(usage, clock, seconds, busy_cores):
+    """Pass the time, with a sample each second."""
+    for _ in range(seconds):
+        clock.now += 1
+        usage.sample(busy_cores)
+
+
+def test_core_hours_are_the_running_time_of_jobs_and_idle_what_no_task_used(usage, clock):
+    usage.began("1")
+    work(usage, clock, HOUR, 8)
+    usage.began("2")  # from now on a second one that does nothing
+    work(usage, clock, HOUR, 8)
+    usage.ended("1")
+    work(usage, clock, HOUR, 0)
+    usage.ended("2")
+    clock.now += HOUR  # nothing runs any more
+    assert str(usage) == "2 jobs, 32.0 core-hours, of which 16.0 (50%) idle"
+
+
+def test_a_job_that_was_cancelled_while_it_waited_has_not_run(usage, clock):
+    usage.ended("1", elapsed=0.0)
+    assert (usage.jobs, usage.core_seconds) == (0, 0)
+
+
+def test_a_job_that_was_seen_late_counts_from_its_beginning_and_to_its_end(usage, clock):
+    usage.began("1", elapsed=HOUR / 2)
+    work(usage, clock, HOUR, 8)
+    usage.ended("1", elapsed=HOUR)  # seen late, too: it ended half an hour ago
+    usage.ended("2", elapsed=HOUR)  # was never seen running
+    assert usage.jobs == 2
+    assert usage.core_seconds == 2 * 8 * HOUR
+
+
+def test_a_job_that_never_ran_costs_nothing(usage, clock):
+    clock.now += HOUR
+    usage.ended("1")
+    assert (usage.jobs, usage.core_seconds) == (0, 0)
+
+
+def test_what_is_short_is_told_in_core_minutes(usage, clock):
+    usage.began("1")
+    clock.now += 30
+    assert str(usage) == "1 job, 4.0 core-minutes, of which 4.0 (100%) idle"
+
+
+def scheduler(transitions=0, processing=0, queued=0, unrunnable=0, workers=1):
+    worker = SimpleNamespace(processing=[0] * processing)
+    return SimpleNamespace(
+        transition_counter=transitions,
+        queued=[0] * queued,
+        unrunnable=[0] * unrunnable,
+        workers=dict.fromkeys(range(workers), worker),
+    )
+
+
+@pytest.mark.parametrize(
+    "busy",
+    [
+        {"transitions": 5},  # a short task, between two looks
+        {"processing": 1},
+        {"queued": 1},
+        {"unrunnable": 1},
+        {"workers": 0},  # costs nothing
+    ],
+)
+def test_idle_is_who_has_workers_and_nothing_to_do_and_nobody_waiting(clock, busy):
+    idleness = IdleTimer(clock)
+    idleness.seconds(scheduler())
+    idleness.seconds(scheduler())
+    clock.now += 10
+    assert idleness.seconds(scheduler()) == 10
+    assert idleness.seconds(scheduler(**busy)) == 0
+    clock.now += 10
+    assert idleness.seconds(scheduler(transitions=5)) == 0  # counts anew
+    clock.now += 10
+    assert idleness.seconds(scheduler(transitions=5), awaited=True) == 0
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    """Return a list that fills with what is said to the user."""
+    lines = []
+    monkeypatch.setattr("dask_hpc.accounting.messages.info", lines.append)
+    return lines
+
+
+def test_an_idle_cluster_closes_itself_says_so_and_leaves_no_job(lab, heard):
+    with dask_hpc.SLURMCluster(idle_timeout="3 s") as cluster, Client(cluster) as client:
+        cluster.scale(jobs=1)
+        cluster.wait_for_workers(2, timeout=180)
+        for _ in range(5):  # not idle in between
+            client.submit(time.sleep, 1, pure=False).result()
+        assert heard == []
+        end = time.monotonic() + 180
+        while cluster.status.name != "closed" and time.monotonic() < end:
+            time.sleep(0.1)
+        assert lab.all_gone()
+        with pytest.raises(
+            dask_hpc.ClusterClosedError, match=r"had nothing to do for 3\.00 s .*new one"
+        ):
+            cluster.scale(jobs=1)
+    assert heard[0] == (
+        "SLURMCluster is closed, since it had nothing to do for 3.00 s (idle-timeout)."
+    )
+    [used] = heard[1:]  # once, although it is closed twice
+    assert used.startswith("SLURMCluster closed: 1 job, ")
+    assert used.endswith(") idle.")
+
+
+def test_a_cluster_without_a_limit_stays_and_one_that_waits_in_the_queue_too(lab, heard):
+    lab.hold()
+    with dask_hpc.SLURMCluster(idle_timeout=0.1) as cluster:
+        cluster.scale(jobs=1)
+        with pytest.raises(dask_hpc.WorkerStartTimeoutError):
+            cluster.wait_for_workers(1, timeout=4)
+        assert cluster.status.name == "running"
+    assert heard == []  # no job has run
+
+
+def test_what_was_used_is_said_at_close(lab, heard):
+    with dask_hpc.SLURMCluster() as cluster:
+        cluster.scale(jobs=1)
+        cluster.wait_for_workers(2, timeout=180)
+        time.sleep(2)  # a sample
+    [line] = heard
+    assert line.startswith("SLURMCluster closed: 1 job, ")
+
+
+@pytest.mark.parametrize(
+    ("written", "argument", "seconds"),
+    [
+        (None, None, None),
+        ("30 minutes", None, 1800),
+        ("1.5 hours", None, 5400),
+        (0, None, None),
+        ("30 minutes", "10 s", 10),
+        ("30 minutes", 10, 10),
+        ("30 minutes", 0, None),
+    ],
+)
+def test_the_limit_is_the_configurations_or_the_arguments(written, argument, seconds):
+    with dask.config.set({"dask-hpc.idle-timeout": written}):
+        assert config_options.idle_timeout(argument) == seconds
+
+
+@pytest.mark.parametrize("value", [30, "30", "half an hour", "", True, -1, ["1 h"]])
+def test_a_limit_without_a_unit_is_refused_and_named_by_setup(value):
+    with dask.config.set({"dask-hpc.idle-timeout": value}):
+        with pytest.raises(ConfigError, match=r"^dask-hpc.idle-timeout in jobqueue.yaml: must be"):
+            config_options.idle_timeout()
+    [line] = lint([("file", {"dask-hpc": {"idle-timeout": value}})])
+    assert line.startswith("file: dask-hpc.idle-timeout: must be a time with its unit, like")
+
+
+def test_an_argument_that_is_no_time_is_one_line():
+    with pytest.raises(ConfigError, match=r"^idle_timeout= must be a time"):
+        config_options.idle_timeout("soon")
+
+
+def test_without_a_batch_system_the_argument_is_left_aside(monkeypatch):
+    with dask.config.set({"dask-hpc.batch-system": None}):
+        with dask_hpc.get_cluster(idle_timeout="1 s", cores=1, dashboard_address=":0"):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "cores"),
+    [
+        ("slurm", {}, 3),
+        ("slurm", {"job_cpu": 16}, 16),
+        ("slurm", {"job_extra_directives": ["--cpus-per-task=16"]}, 16),
+        ("slurm", {"job_extra_directives": ["#SBATCH -c 16"]}, 16),
+        ("slurm", {"job_extra_directives": ["-n 2", "--ntasks-per-node=2"]}, 6),
+        ("slurm", {"job_directives_skip": ["--cpus-per-task", "-n"]}, 3),
+        ("pbs", {}, 3),
+        ("pbs", {"resource_spec": "select=1:ncpus=16:mem=1GB"}, 16),
+        ("pbs", {"resource_spec": "nodes=2:ppn=8"}, 16),
+        ("lsf", {}, 3),
+        ("lsf", {"ncpus": 16}, 16),
+        ("oar", {"memory_per_core_property_name": "m"}, 3),
+        ("oar", {"memory_per_core_property_name": "m", "resource_spec": "/nodes=1/core=16"}, 16),
+        ("sge", {"job_extra_directives": ["-pe smp 16"]}, 16),
+        ("htcondor", {"disk": "1 GiB"}, 3),
+        ("htcondor", {"disk": "1 GiB", "job_extra_directives": {"RequestCpus": 16}}, 16),
+    ],
+)
+def test_what_a_job_holds_is_counted_and_not_its_workers_threads(lab, name, arguments, cores):
+    cls = getattr(dask_hpc, batch.get(name).cluster_class)
+    options = {"dashboard_address": ":0", "interface": "lo"}
+    with cls(cores=3, processes=1, memory="1 GiB", scheduler_options=options, **arguments) as made:
+        assert made.meter.usage.cores == cores

@@ -1,0 +1,345 @@
+"""The commands `dask hpc jobs` and `dask hpc logs`, with fakes of Slurm's."""
+
+import json
+import os
+import socket
+import time
+
+import dask
+import pytest
+from click.testing import CliRunner
+
+from dask_hpc.cli import jobs, main
+from dask_hpc.watchdog import registry
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path, monkeypatch):
+    """Return the registry's folder, empty."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "state" / "dask-hpc").mkdir(parents=True)
+    return tmp_path / "state" / "dask-hpc"
+
+
+@pytest.fixture
+def run():
+    return lambda *arguments, **given: CliRunner().invoke(main.main, list(arguments), **given)
+
+
+@pytest.fixture
+def cluster(state, slurm, tmp_path):
+    """Make the file of a cluster that was last heard of so many seconds ago."""
+
+    def make(*job_ids, silent=0.0, host="login2", **fields):
+        for job in job_ids:
+            (slurm.folder / f"{job}.script").touch()
+        path = state / f"{host}-{len(list(state.iterdir()))}.json"
+        entry = {
+            "host": host,
+            "pid": 4711,
+            "started": time.time() - 100,
+            "batch": "slurm",
+            "cluster": "SLURMCluster",
+            "job_name": "dask-worker",
+            "log_directory": str(tmp_path / "logs"),
+            "jobs": list(job_ids),
+        }
+        path.write_text(json.dumps(entry | fields))
+        then = time.time() - silent
+        os.utime(path, (then, then))
+        return path
+
+    return make
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Pretend that there is a terminal of 80 columns to write to and to read from."""
+
+    def isatty(_):
+        return True
+
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", isatty, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def test_jobs_are_shown_by_cluster_with_all_there_is_to_say(run, cluster, slurm, tmp_path):
+    cluster("7", "8")
+    cluster("9", silent=1000, host="login1")
+    slurm.row("7", "RUNNING|None|node1|1:02:03|57:57")
+    slurm.row("8", "PENDING|QOSMaxJobsPerUserLimit||0:00|2:00:00")
+    slurm.row("9", "RUNNING|None|node2|1-00:00:05|UNLIMITED")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "dask-worker-7.out").touch()
+    (tmp_path / "logs" / "dask-worker-7.err").write_text("hello\n")
+    result = run("jobs")
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert lines[0].startswith("SLURMCluster on login2, process 4711, of ")
+    assert lines[0].endswith(": alive")
+    assert [line.split() for line in lines[1:3]] == [
+        ["job", "state", "node", "elapsed"],
+        ["7", "running", "node1", "1:02:03", "of", "2:00:00"],
+    ]
+    assert lines[3] == f"    {tmp_path}/logs/dask-worker-7.err"
+    assert lines[4].split() == ["8", "pending", "-", "-"]
+    assert lines[5].startswith("    your limit of running jobs is reached; ")  # piped: one line
+    assert lines[5].endswith("(QOSMaxJobsPerUserLimit)")
+    assert lines[6] == ""
+    assert lines[7].startswith("SLURMCluster on login1, process 4711, of ")
+    assert lines[7].endswith(": left 17 min ago")
+    assert lines[9].split() == ["9", "running", "node2", "1-00:00:05"]
+    assert len(slurm.calls("squeue")) == 1  # for all clusters
+
+
+def test_how_a_job_ended_that_is_not_listed_is_asked_of_the_accounting(run, cluster, slurm):
+    cluster("7", "8")
+    slurm.row("7", "RUNNING|None|node1|1:02:03|57:57")
+    (slurm.folder / "bin" / "squeue").write_text(
+        "#!/bin/sh\necho '7|RUNNING|None|node1|0:05|9:55|dask-worker'\n"
+    )
+    sacct = slurm.folder / "bin" / "sacct"
+    sacct.write_text(
+        f'#!/bin/sh\necho "$@" > {slurm.folder}/asked\n'
+        "echo '8|CANCELLED by 1000|0:0|node2|00:00:05|dask-worker'\n"
+    )
+    sacct.chmod(0o755)
+    lines = [line.split() for line in run("jobs").output.splitlines()]
+    assert ["8", "cancelled", "node2", "0:00:05"] in lines
+    assert (slurm.folder / "asked").read_text().endswith("--jobs=8\n")
+
+
+def test_jobs_are_asked_about_and_cancelled_by_their_clusters_own_command(
+    run, cluster, slurm, tmp_path
+):
+    wrapper = tmp_path / "wrapper"
+    wrapper.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/called\nexec "$@"\n')
+    wrapper.chmod(0o755)
+    cluster("7", silent=1000, cancel=[str(wrapper), "scancel"])
+    slurm.row("7", "RUNNING|None|node1")
+    assert run("cancel", "--orphaned", "--yes").output.endswith("Cancelled 1 job.\n")
+    assert (tmp_path / "called").read_text().split() == ["squeue", "scancel"]
+    assert slurm.calls("scancel") == [["--quiet", "7"]]
+
+
+def test_jobs_that_their_user_has_named_otherwise_are_found(run, cluster, slurm):
+    cluster("7", "8", other_names=["arena"])
+    (slurm.folder / "bin" / "squeue").write_text(
+        "#!/bin/sh\necho '7|RUNNING|None|node1|0:05|9:55|arena'\n"
+        "echo '8|RUNNING|None|node1|0:05|9:55|of-another-site'\n"
+    )
+    states = [line.split()[:2] for line in run("jobs").output.splitlines()]
+    assert ["7", "running"] in states
+    assert ["8", "gone"] in states
+
+
+def test_in_a_terminal_no_line_of_the_table_is_longer_than_it(run, cluster, slurm, terminal):
+    node = "node-0123456789.rack-17.cluster.institute.example.org"
+    cluster("1234567")
+    slurm.row("1234567", f"RUNNING|QOSMaxJobsPerUserLimit|{node}|1-01:02:03|1-00:57:57")
+    result = run("jobs")
+    assert "node-0123456789" in result.output
+    assert max(map(len, result.output.splitlines())) <= 80
+    assert "(QOSMaxJobsPerUserLimit)" in result.output
+
+
+def test_without_clusters_it_says_so_and_asks_nobody(run, slurm):
+    result = run("jobs")
+    assert result.output == "You have no clusters with jobs.\n"
+    assert not slurm.calls("squeue")
+
+
+def test_a_file_that_is_no_clusters_is_left_alone(run, state, cluster):
+    (state / "x.json").write_text("{}")
+    (state / "y.json").write_text("half a fi")
+    cluster("7")
+    assert "7" in run("jobs").output
+    assert (state / "x.json").exists()
+
+
+def test_a_batch_system_that_can_not_be_asked_is_one_line(run, cluster, slurm):
+    cluster("7")
+    slurm.says("squeue", "squeue: error: Unable to contact slurm controller")
+    result = run("jobs")
+    assert result.exit_code == 1
+    assert result.output == (
+        "Error: Slurm can't be asked about jobs: squeue: Unable to contact slurm controller.\n"
+    )
+
+
+@pytest.mark.parametrize(("host", "kept"), [(socket.gethostname(), False), ("login2", True)])
+def test_a_cluster_that_is_gone_with_its_jobs_is_forgotten_on_its_own_host(
+    run, cluster, slurm, host, kept
+):
+    path = cluster("7", silent=1000, host=host)
+    slurm.state("7", "COMPLETED")
+    assert ("completed" in run("jobs").output or "done" in run("jobs").output) == kept
+    assert path.exists() == kept
+
+
+def test_cancel_cancels_what_is_left_with_one_call_and_nothing_else(run, cluster, slurm):
+    slurm.hold()
+    left = cluster("7", "8", silent=61)
+    also = cluster("9", "10", silent=1000, host="login1")
+    alive = cluster("11", "10", silent=50, host="login3")
+    slurm.state("8", "COMPLETED")
+    result = run("cancel", "--orphaned", "--yes")
+    assert result.exit_code == 0, result.output
+    assert slurm.calls("scancel") == [["--quiet", "9", "7"]] or slurm.calls("scancel") == [
+        ["--quiet", "7", "9"]
+    ]
+    assert result.output.splitlines()[-1] == "Cancelled 2 jobs."
+    # Who waits for it is told why this one is not among them.
+    assert "login3" in result.output
+    assert "last heard of 50 s ago; it counts as left after 60 s" in result.output
+    assert [left.exists(), also.exists(), alive.exists()] == [False, False, True]
+
+
+def test_a_job_of_the_same_number_but_another_name_is_not_ours(run, cluster, slurm):
+    cluster("7", silent=1000)
+    slurm.row("7", "RUNNING|None|node1|0:05|9:55|thesis")
+    result = run("cancel", "--orphaned", "--yes")
+    assert "Nothing to cancel" in result.output
+    assert not slurm.calls("scancel")
+
+
+@pytest.mark.parametrize(("answer", "calls"), [("y\n", 1), ("n\n", 0), ("\n", 0)])
+def test_in_a_terminal_it_asks_first(run, cluster, slurm, terminal, answer, calls):
+    slurm.hold()
+    cluster("7", silent=1000)
+    result = run("cancel", "--orphaned", input=answer)
+    assert "Cancel this job? [y/N]" in result.output
+    assert len(slurm.calls("scancel")) == calls
+
+
+def test_where_nobody_can_be_asked_it_refuses_in_one_line(run, cluster, slurm):
+    slurm.hold()
+    path = cluster("7", silent=1000)
+    result = run("cancel", "--orphaned")
+    assert result.exit_code == 1
+    [line] = [line for line in result.output.splitlines() if line.startswith("Error")]
+    assert line.endswith("give --yes.")
+    assert not slurm.calls("scancel")
+    assert path.exists()
+
+
+def test_a_cluster_that_has_come_back_while_it_was_asked_is_left_alone(
+    run, cluster, slurm, terminal, monkeypatch
+):
+    slurm.hold()
+    path = cluster("7", silent=1000)
+
+    def confirm(_):
+        os.utime(path)
+        return True
+
+    monkeypatch.setattr(jobs.click, "confirm", confirm)
+    assert "has come back" in run("cancel", "--orphaned").output
+    assert not slurm.calls("scancel")
+
+
+def test_what_can_not_be_cancelled_stays_known_and_the_command_is_named(run, cluster, slurm):
+    slurm.hold()
+    path = cluster("7", silent=1000)
+    slurm.says("scancel", "scancel: error: no controller")
+    result = run("cancel", "--orphaned", "--yes")
+    assert result.exit_code == 1
+    assert "Error: Slurm did not cancel them: scancel: no controller." in result.output
+    assert "scancel --quiet 7" in result.output
+    assert path.exists()
+
+
+def test_a_clock_that_differs_from_the_file_servers_makes_nobody_left(cluster, monkeypatch):
+    cluster("7")
+    monkeypatch.setattr(registry.time, "time", lambda: 10 * time.monotonic() + 1e12)
+    assert [entry.alive for entry in registry.entries()] == [True]
+
+
+@pytest.fixture
+def folder(lab, tmp_path):
+    """Return the log directory of the configuration, seen from the present folder."""
+    (tmp_path / "logs").mkdir()
+    return tmp_path / "logs"
+
+
+def test_the_log_written_last_is_shown_with_its_name(run, folder):
+    (folder / "dask-worker-7.err").write_text("".join(f"line {n}\n" for n in range(100)))
+    (folder / "dask-worker-8.err").write_text("old\n")
+    (folder / "dask-worker-9.err").touch()
+    os.utime(folder / "dask-worker-8.err", (1, 1))
+    result = run("logs", "-n", "2")
+    assert result.output == f"==> {folder}/dask-worker-7.err <==\nline 98\nline 99\n"
+
+
+def test_a_jobs_log_is_found_and_the_rest_of_what_it_wrote(run, folder):
+    (folder / "dask-worker-7.err").write_text("oh\n")
+    (folder / "dask-worker-7.out").write_text("hello\n")
+    (folder / "dask-worker-17.err").write_text("other\n")
+    result = run("logs", "7")
+    assert "oh" in result.output
+    assert "hello" in result.output
+    assert "other" not in result.output
+
+
+def test_an_empty_log_is_named(run, folder):
+    (folder / "dask-worker-7.err").touch()
+    assert run("logs", "7").output == f"==> {folder}/dask-worker-7.err <==\n(nothing yet)\n"
+
+
+@pytest.mark.parametrize("arguments", [["logs"], ["logs", "7"]])
+def test_where_there_is_no_log_one_line_says_where_it_looked(run, folder, arguments):
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: There is no log ")
+    assert result.output.endswith(f": looked in {folder}.\n")
+    assert result.output.count("\n") == 1
+
+
+@pytest.mark.parametrize("job", ["../../etc/passwd", "", "*"])
+def test_what_is_no_jobs_id_is_refused(run, folder, job):
+    result = run("logs", job)
+    assert result.output == f"Error: {job!r} is no job's id; `dask hpc jobs` lists yours.\n"
+
+
+def test_logs_of_clusters_are_found_from_any_folder_also_when_they_are_closed(
+    run, cluster, state, tmp_path
+):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "dask-worker-7.err").write_text("alive\n")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "dask-worker-3.err").write_text("closed\n")
+    cluster("7")
+    line = {"batch": "slurm", "job_name": None, "log_directory": str(tmp_path / "old")}
+    (state / "log-directories").write_text(f"{json.dumps(line)}\n")
+    with dask.config.set({"dask-hpc.batch-system": None}):
+        assert "alive" in run("logs", "7").output
+        assert "closed" in run("logs", "3").output
+
+
+def test_logs_by_the_users_own_directives_are_found(run, folder, cluster, state, tmp_path):
+    (tmp_path / "own-7.err").write_text("from the configuration\n")
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "8.txt").write_text("from a cluster that is there\n")
+    (tmp_path / "far" / "9.log").write_text("from one that is gone\n")
+    cluster("8", logs=[f"{tmp_path}/far/{{job}}.txt"])
+    line = {"batch": "slurm", "job_name": None, "log_directory": None}
+    line["logs"] = [f"{tmp_path}/far/{{job}}.log"]
+    (state / "log-directories").write_text(f"{json.dumps(line)}\n")
+    with dask.config.set({"jobqueue.slurm.job-extra-directives": ["-e own-%j.err"]}):
+        assert "from the configuration" in run("logs", "7").output
+        assert "from a cluster that is there" in run("logs", "8").output
+        assert "from one that is gone" in run("logs", "9").output
+        assert f"looked in {tmp_path}/far, " in run("logs", "10").output
+
+
+def test_without_a_log_directory_slurms_own_file_is_found(run, folder, tmp_path):
+    (tmp_path / "slurm-7.out").write_text("of dask hpc run\n")
+    with dask.config.set({"jobqueue.slurm.log-directory": None}):
+        assert "of dask hpc run" in run("logs", "7").output
+
+
+def test_jobs_shows_the_log_that_the_users_directives_name(run, cluster, slurm, tmp_path):
+    cluster("7", logs=[f"{tmp_path}/own-{{job}}.err"])
+    slurm.row("7", "RUNNING|None|node1|0:05|9:55")
+    (tmp_path / "own-7.err").write_text("hello\n")
+    assert f"    {tmp_path}/own-7.err" in run("jobs").output.splitlines()

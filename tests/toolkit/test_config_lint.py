@@ -1,0 +1,247 @@
+"""What `config.lint` says about a lab's files."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dask_hpc.config.lint import lint
+
+LAB = Path("config/jobqueue.yaml")
+HOME = Path("home/jobqueue.yaml")
+GOOD = """
+dask-hpc: {batch-system: slurm}
+jobqueue:
+  slurm:
+    account: lab
+    cores: 8
+    processes: 4
+    memory: 16 GiB
+    walltime: "01:00:00"
+    job-extra-directives: ["--nodes=1"]
+    log-directory: logs
+    local_directory: /scratch/lab
+    scheduler-options: {dashboard_address: ":8787", port: 8786}
+"""
+
+
+def said(change: str = "", home: str = "") -> list[str]:
+    """Return what is said of a good file with these lines added to its slurm section."""
+    text = GOOD + "".join(f"    {line}\n" for line in change.splitlines())
+    files = [(LAB, yaml.safe_load(text))]
+    return lint([*files, (HOME, yaml.safe_load(home))] if home else files)
+
+
+def test_nothing_is_said_of_a_good_file():
+    assert said() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("acount: x", "acount: there is no such key, and it is ignored; did you mean account?"),
+        (
+            "wall-time: x",
+            "wall-time: there is no such key, and it is ignored; did you mean walltime?",
+        ),
+        ("project: x", "project: its name is now account"),
+        ("job-extra: [x]", "job-extra: its name is now job-extra-directives"),
+        ("env_extra: [x]", "env-extra: its name is now job-script-prologue"),
+        ("worker-extra-args: --lifetime 1h", "worker-extra-args: must be a list, not '--lif"),
+        ("job-script-prologue: module load x", "job-script-prologue: must be a list, not 'm"),
+        ("walltime: soon", "walltime: 'soon' is not one that Slurm reads: "),
+        ("memory: 16", 'memory: 16 has no unit; say for example "16 GiB"'),
+        ("memory: much", "memory: 'much' can't be read; say for example \"16 GiB\""),
+        ("cores: 0", "cores: must be a whole number, 1 or more, not 0"),
+        ("processes: '4'", "processes: must be a whole number, 1 or more, not '4'"),
+        ("processes: 3", "processes: does not divide cores: 2 of 8 cores stay idle"),
+        ("processes: 9", "processes: 9 processes can't share 8 cores"),
+        ("cores: 100000", "cores: is for one job on one node, and a node has 8192 at most"),
+        ("memory: 16 MiB", "memory: 16 MiB is too little: give at least 400 MiB"),
+        ("memory: 9999 TiB", "memory: 9999 TiB is for one job on one node"),
+        ("interface: ib 0", "interface: must be a name as `ip address` shows it"),
+        ("interface: [ib0]", "interface: must be a name as `ip address` shows it"),
+        ("scheduler-options: {interface: ib 0}", "scheduler-options: interface must be a name"),
+        (
+            "scheduler-options: {interfase: ib0}",
+            "scheduler-options: interfase: Dask's scheduler has no such argument, and does not "
+            "start (did you mean interface?)",
+        ),
+        ("scheduler-options: [port]", "scheduler-options: must be a mapping, like"),
+        ("log-directory: 5", "log-directory: must be the name of a folder, not 5"),
+        ("partition: x", "partition: there is no such key, and it is ignored; it is called queue"),
+        ("time: x", "time: there is no such key, and it is ignored; it is called walltime"),
+        ("mem: 16 GiB", "mem: there is no such key, and it is ignored; it is called memory"),
+        ('account: "a\\nb"', "account: 'a\\nb' has a line break or control character"),
+        ('job-extra-directives: ["-x\\n"]', "job-extra-directives: '-x\\n' has a line break"),
+    ],
+)
+def test_a_doubtful_key_is_named_with_its_file_and_what_to_write(change, line):
+    # The later of two equal keys counts, in YAML as here.
+    [only] = said(change)
+    assert line in only
+    assert only.startswith("config/jobqueue.yaml: jobqueue.slurm.")
+
+
+@pytest.mark.parametrize("memory", ["128GB", "40G", "500 mb", "17179869184 B", "1.5 TiB"])
+def test_nothing_is_said_of_memory_in_a_unit_that_dask_reads(memory):
+    assert said(f"memory: {memory}") == []
+    assert said(f"memory: {memory!r}") == []
+
+
+@pytest.mark.parametrize("key", ["project", "extra", "env-extra", "job-extra", "header-skip"])
+@pytest.mark.parametrize("value", ["null", "[]"])
+def test_nothing_is_said_of_an_old_name_that_says_nothing(key, value):
+    assert said(f"{key}: {value}") == []
+
+
+def test_an_old_name_beside_the_new_one_is_said_not_to_count():
+    [only] = said("job-extra: [--exclusive]")
+    assert only.endswith(
+        "job-extra: its name is now job-extra-directives, which stands there, too, and counts"
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "line"),
+    [
+        ("sge", "account", "account: there is no such key"),
+        ("lsf", "acount", "acount: there is no such key"),
+        ("htcondor", "walltime", "walltime: there is no such key"),
+        ("htcondor", "project", "project: there is no such key"),
+    ],
+)
+def test_a_key_of_another_batch_system_is_said_to_be_ignored(section, key, line):
+    [only] = lint([(LAB, {"jobqueue": {section: {key: "x"}}})])
+    assert only.startswith(f"config/jobqueue.yaml: jobqueue.{section}.{line}")
+
+
+JOB = {"cores": 8, "memory": "16 GiB"}
+
+
+@pytest.mark.parametrize(
+    ("section", "settings", "lines"),
+    [
+        ("slurm", JOB, []),
+        ("pbs", JOB, []),
+        (
+            "sge",
+            JOB,
+            ["cores: SGE is not asked for it before job-extra-directives is set, too, as in -pe"],
+        ),
+        ("sge", {**JOB, "job-extra-directives": ["-pe smp 8"]}, []),
+        ("oar", JOB, ["memory: OAR is not asked for it before memory-per-core-property-name is"]),
+        ("oar", {**JOB, "memory-per-core-property-name": "not_applicable"}, []),
+        ("lsf", JOB, []),
+        ("htcondor", JOB, ["cores: a job of HTCondor needs disk, too: set it beside"]),
+        ("htcondor", {**JOB, "disk": "1 GiB", "job-extra-directives": {"+Group": "lab"}}, []),
+        (
+            "htcondor",
+            {"job-extra-directives": ["+Group = lab"]},
+            ["job-extra-directives: must be a mapping of keys to values for HTCondor, not ["],
+        ),
+        (
+            "pbs",
+            {"job-extra-directives": {"-j": "oe"}},
+            ["job-extra-directives: must be a list of options for PBS, not {'-j': 'oe'}"],
+        ),
+        (
+            "slurm",
+            {"job-extra-directives": "--nodes=1"},
+            ["job-extra-directives: must be a list of options for Slurm, not '--nodes=1'"],
+        ),
+    ],
+)
+def test_what_a_batch_systems_job_lacks_is_said(section, settings, lines):
+    said = lint([(LAB, {"jobqueue": {section: settings}})])
+    assert len(said) == len(lines)
+    for line, beginning in zip(said, lines, strict=True):
+        assert line.startswith(f"config/jobqueue.yaml: jobqueue.{section}.{beginning}")
+
+
+def test_a_walltime_that_the_batch_system_does_not_read_is_said():
+    [only] = said('walltime: "1h"')
+    assert "'1h' is not one that Slurm reads" in only
+
+
+def test_the_file_that_counts_is_named_where_a_later_one_goes_before():
+    [only] = said(home="jobqueue: {slurm: {processes: 3}}")
+    assert only.startswith("home/jobqueue.yaml: jobqueue.slurm.processes: does not divide")
+
+
+def test_our_own_section_is_looked_at_too():
+    [only] = lint([(LAB, {"dask-hpc": {"batch-system": "slrum"}})])
+    assert only.startswith(
+        "config/jobqueue.yaml: dask-hpc.batch-system: no batch system is called 'slrum'; "
+        "known: slurm"
+    )
+    [only] = lint([(LAB, {"dask-hpc": {"batch-sytem": "slurm"}})])
+    assert "did you mean batch-system?" in only
+    [only] = lint([(LAB, {"dask-hpc": "slurm"})])
+    assert "holds no keys" in only
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ({"job-queue": {"slurm": {}}}, "job-queue: nobody reads a section of this name; did you"),
+        ({"jobqeue": {"slurm": {}}}, "jobqeue: nobody reads a section of this name; did you mean"),
+        ({"dask-hcp": {}}, "dask-hcp: nobody reads a section of this name; did you mean dask-hpc?"),
+        ({"jobqueue": {"slurmm": {"cores": 8}}}, "jobqueue.slurmm: no batch system's section is"),
+        ({"jobqueue": {"PBS": {"cores": 8}}}, "jobqueue.PBS: no batch system's section is called"),
+        ({"jobqueue": {"slrum": {"cores": 8}}}, "jobqueue.slrum: no batch system's section is"),
+        ({"jobqueue": {"pds": {"cores": 8}}}, "jobqueue.pds: no batch system's section is called"),
+    ],
+)
+def test_a_section_that_is_likely_a_slip_is_named(content, line):
+    [only] = lint([(LAB, content)])
+    assert only.startswith(f"config/jobqueue.yaml: {line}")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"dask_hpc": {"batch-system": "slurm"}},  # Dask takes - and _ for the same
+        {"distributed": {}, "labextension": {}, "array": {}, "jobs": {}},
+        {"jobqueue": {"slurm-gpu": {"cores": 8}}},
+        {"jobqueue": {"gpu": {"cores": 8}, "large": {"cores": 8}}},
+        {"jobqueue": {"slurm": {"cores": 8}, "slurn": {"cores": 8}}},  # beside it: a profile
+    ],
+)
+def test_nothing_is_said_of_profiles_and_of_other_packages_sections(content):
+    assert lint([(LAB, content)]) == []
+
+
+@pytest.mark.parametrize(
+    ("profile", "line"),
+    [
+        ("{walltime: 1h}", "walltime: '1h' is not one that Slurm reads"),
+        ("{processes: 5}", "processes: does not divide cores: 3 of 8 cores stay idle"),
+        ("{cores: 2}", "processes: 4 processes can't share 2 cores"),  # those of the section itself
+        ("{memory: 99MB}", "memory: 99MB is too little"),
+        ('{queue: "gpu\\n"}', "queue: 'gpu\\n' has a line break"),
+    ],
+)
+def test_a_profile_is_looked_at_with_what_it_leaves_out(profile, line):
+    [only] = lint([(LAB, yaml.safe_load(GOOD + f"  gpu: {profile}"))])
+    assert only.startswith(f"config/jobqueue.yaml: jobqueue.gpu.{line}")
+
+
+def test_what_a_profile_has_from_its_batch_system_is_said_once():
+    text = GOOD.replace("16 GiB", "99MB") + "  gpu: {queue: gpu, cores: null}\n"
+    [only] = lint([(LAB, yaml.safe_load(text))])
+    assert only.startswith("config/jobqueue.yaml: jobqueue.slurm.memory: ")
+
+
+def test_our_section_written_with_an_underscore_is_looked_at_too():
+    [only] = lint([(LAB, {"dask_hpc": {"batch-system": "slrum"}})])
+    assert "no batch system is called 'slrum'" in only
+
+
+def test_files_of_other_kinds_and_empty_sections_are_passed_over():
+    files = [
+        (LAB, {"distributed": {"x": 1}}),
+        (LAB, {"jobqueue": None}),
+        (LAB, {"jobqueue": {"slurm": None}}),
+    ]
+    assert lint(files) == []

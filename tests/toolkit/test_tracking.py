@@ -1,0 +1,380 @@
+"""Which job a worker belongs to, however it is called, and what follows from that."""
+
+import asyncio
+import os
+import signal
+import time
+from types import SimpleNamespace
+
+import dask
+import pytest
+from dask.distributed import Client, Worker, fire_and_forget, get_worker
+
+import dask_hpc
+from dask_hpc import batch as batch_systems
+from dask_hpc.resilience import tracking, worker_loss
+from dask_hpc.resilience.tracking import JobKind
+from dask_hpc.resilience.walltime import WalltimeManager
+
+from .conftest import until as until_within
+from .test_resubmission import end, submissions
+
+
+def until(condition, seconds=90):
+    until_within(condition, seconds)
+
+
+# Workers of the user's own: the job script's --name and --nworkers are overruled.
+OWN = ["--nworkers 1", "--nthreads 1", "--name", "mine-$SLURM_JOB_ID"]
+
+
+@pytest.fixture
+def cluster_of(lab):
+    """Make a cluster of jobs of one process, whose workers' options are these."""
+    made = []
+
+    def cluster_of(*options, **arguments):
+        settings = {"cores": 1, "processes": 1, "nanny": False} | arguments
+        made.append(dask_hpc.SLURMCluster(worker_extra_args=list(options), **settings))
+        return made[-1]
+
+    yield cluster_of
+    for cluster in made:
+        cluster.close()
+
+
+def members_of(cluster):
+    return {member.job_id: len(member.addresses) for member in cluster.recovery.members}
+
+
+def test_workers_with_names_of_the_users_own_belong_to_their_jobs(cluster_of):
+    cluster = cluster_of(*OWN)
+    cluster.scale(jobs=2)
+    cluster.wait_for_workers(2, timeout=60)
+    until(lambda: members_of(cluster) == {"100": 1, "101": 1}, 10)
+    names = {str(worker.name) for worker in cluster.scheduler.workers.values()}
+    assert names == {"mine-100", "mine-101"}
+    assert not cluster.recovery.members.unidentified
+
+
+def test_a_job_may_have_more_workers_than_its_arguments_say(cluster_of):
+    cluster = cluster_of("--nworkers 2", nanny=True)
+    cluster.scale(jobs=1)
+    cluster.wait_for_workers(2, timeout=60)
+    assert members_of(cluster) == {"100": 2}
+    assert cluster.kind().workers == 2
+    assert cluster._waiting.missing() == ""
+
+
+def test_near_the_walltime_all_workers_of_a_job_leave_whatever_their_names(lab, cluster_of):
+    cluster = cluster_of(*OWN)
+    cluster.scale(jobs=1)
+    cluster.wait_for_workers(1, timeout=60)
+    with Client(cluster) as client:
+        future = client.submit(os.getpid, pure=False)
+        first = future.result(timeout=30)
+        lab.row("100", "RUNNING|None|node1|9:30|0:15")
+        until(lambda: cluster.job_ids == ["101"])
+        # Computed again it would be the other one's.
+        assert client.gather(future) == first
+
+
+def test_adapt_does_not_let_go_a_job_whose_workers_are_busy_whatever_their_names(lab, cluster_of):
+    cluster = cluster_of(*OWN)
+    cluster.scale(jobs=2)
+    cluster.wait_for_workers(2, timeout=60)
+    with Client(cluster) as client:
+        futures = client.map(time.sleep, [6, 6], pure=False)
+        cluster.adapt(minimum=0, maximum=2, interval="200ms", wait_count=2)
+        client.gather(futures)
+    assert submissions(lab) == 2
+    assert {worker_died["expected"] for worker_died in removals(cluster)} <= {True}
+
+
+def removals(cluster):
+    events = (event for _, event in cluster.scheduler.get_events("all"))
+    return [event for event in events if event.get("action") == "remove-worker"]
+
+
+def test_a_job_with_workers_of_own_names_that_are_gone_is_given_up(lab, cluster_of, monkeypatch):
+    monkeypatch.setattr(worker_loss, "LOST_AFTER_S", 1.0)
+    cluster = cluster_of(*OWN)
+    cluster.scale(jobs=1)
+    cluster.wait_for_workers(1, timeout=60)
+    until(lambda: members_of(cluster) == {"100": 1})
+    end(lab, "100", "RUNNING", "None")
+    until(lambda: "101" in cluster.job_ids)
+    assert cluster.recovery.said[0].startswith("Job 100: nothing is heard from its workers")
+
+
+def test_a_job_one_of_whose_workers_was_heard_from_is_known_to_be_alive(lab, cluster_of):
+    cluster = cluster_of()
+    cluster.scale(jobs=1)
+    cluster.wait_for_workers(1, timeout=60)
+    assert cluster.watcher.has_workers("100")
+    assert not cluster.watcher.has_workers("99")
+    [worker] = cluster.scheduler.workers.values()
+    worker.last_seen -= 600
+    assert not cluster.watcher.has_workers("100")
+
+
+@pytest.mark.parametrize(
+    ("environment", "job"),
+    [
+        ({"SLURM_ARRAY_JOB_ID": "100", "SLURM_JOB_ID": "102"}, "100"),
+        ({"SLURM_JOB_ID": "100"}, "100"),
+        ({"SLURM_JOB_ID": "7"}, None),
+        ({}, None),
+    ],
+)
+def test_a_worker_is_asked_which_job_it_belongs_to(lab, monkeypatch, environment, job):
+    # As one that the user starts by hand, in a job or not.
+    for name in ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    async def main():
+        lab.hold()
+        async with dask_hpc.SLURMCluster(asynchronous=True) as cluster:
+            cluster.scale(jobs=1)
+            while not len(cluster.recovery.members):
+                await asyncio.sleep(0.02)
+            async with Worker(cluster.scheduler_address, nthreads=1, name="mine") as worker:
+                others = cluster.recovery.members._others
+                while others.get(worker.address, ["known"]) is None:
+                    await asyncio.sleep(0.02)
+                await asyncio.sleep(0)
+                member = cluster.recovery.members.of(worker.address)
+                return member and member.job_id
+
+    assert asyncio.run(main()) == job
+
+
+@pytest.mark.parametrize(
+    ("word", "number"),
+    [("12", "12"), ("12.server", "12"), ("12[3].server.site", "12"), ("$PBS_JOBID", "")],
+)
+def test_the_number_in_an_id(word, number):
+    assert tracking._number(word) == number
+
+
+def test_the_variables_that_hold_a_jobs_id_are_known_of_each_batch_system():
+    named = {name: batch.job_id_variables for name, batch in batch_systems.BATCH_SYSTEMS.items()}
+    assert [name for name, variables in named.items() if not variables] == ["none"]
+
+
+@pytest.mark.parametrize(
+    ("actors", "words"),
+    [
+        ((), " and no other worker is there to take its results: what only it has is computed"),
+        (("Counter-1",), ", and with it the actor Counter-1, since Dask can't move actors: create"),
+        (("A-1", "B-1"), ", and with it the actors A-1, B-1, since Dask can't move actors: create"),
+    ],
+)
+def test_what_is_lost_with_a_job_that_ends_with_actors_is_told(actors, words):
+    worker = SimpleNamespace(actors=[SimpleNamespace(key=key) for key in actors])
+    scheduler = SimpleNamespace(workers={"tcp://a": worker})
+    walltime = WalltimeManager(SimpleNamespace(scheduler=scheduler), None)
+    assert walltime._lost_words(["tcp://a"]).startswith(words)
+
+
+# --- kinds ----------------------------------------------------------------------------------------
+
+
+def test_what_came_counts_more_than_what_was_asked_for():
+    kind = JobKind({}, 4)
+    kind.saw(2)
+    assert kind.workers == 4  # others may be about to come
+    kind.saw(2, settled=True)
+    assert kind.workers == 2
+    kind.saw(3)
+    assert kind.workers == 3
+
+
+def test_a_job_is_replaced_by_one_of_its_own_kind(lab, held):
+    held.new_spec["options"]["worker_extra_args"] = ["--resources gpu=1"]
+    held.scale(jobs=3)
+    until(lambda: len(held.job_ids) == 3)
+    assert ["--resources gpu=1" in lab.script(job) for job in ("100", "101", "102")] == [
+        False,
+        False,
+        True,
+    ]
+    lab.state("100", "NODE_FAIL", "NodeDown", "node1")
+    until(lambda: "103" in held.job_ids)
+    lab.state("102", "NODE_FAIL", "NodeDown", "node1")
+    until(lambda: "104" in held.job_ids)
+    assert "gpu=1" not in lab.script("103")
+    assert "gpu=1" in lab.script("104")
+
+
+@pytest.fixture
+def cluster(lab):
+    with dask_hpc.SLURMCluster() as cluster:
+        yield cluster
+
+
+# --- ends in order --------------------------------------------------------------------------------
+
+
+def once():
+    """Return a task that ends its worker in order soon after; it goes there by value."""
+
+    async def end_worker(worker):
+        await asyncio.sleep(0.2)
+        await worker.close_gracefully()
+
+    def once(i):
+        worker = get_worker()
+        worker.loop.add_callback(end_worker, worker)
+        time.sleep(0.05)  # so that no two workers come to the end of all tasks
+        return i
+
+    return once
+
+
+def test_workers_that_end_in_order_after_each_task_are_replaced_for_ever_and_told_once(
+    lab, cluster_of
+):
+    cluster = cluster_of()
+    cluster.recovery.again = 0  # none of these ends is a failure
+    cluster.scale(jobs=1)
+    with Client(cluster) as client:
+        fire_and_forget(client.map(once(), range(100), pure=False))
+        until(lambda: submissions(lab) >= 4)
+    [said] = cluster.recovery.said
+    assert said == "Job 100 ended on node1, done. Another one is submitted."
+
+
+def test_a_task_is_not_blamed_for_workers_that_end_in_order_with_the_only_copy_of_a_result(
+    lab, cluster_of
+):
+    with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
+        cluster = cluster_of("--lifetime", "2s")
+        cluster.scale(jobs=1)
+        with Client(cluster) as client:
+            held = client.submit(abs, -1)  # noqa: F841 - nobody else can take it
+            long = client.submit(time.sleep, 5)
+            until(lambda: submissions(lab) >= 3)
+            assert long.status == "pending"
+
+
+def test_workers_that_end_in_order_before_they_did_anything_are_replaced_more_and_more_slowly(
+    lab, cluster_of
+):
+    cluster = cluster_of("--lifetime", "1s")
+    cluster.scale(jobs=1)
+    until(lambda: len(cluster.recovery.said) == 3)
+    assert [line.partition(". ")[2] for line in cluster.recovery.said] == [
+        "Another one is submitted.",
+        "Another one is submitted in 2 s.",
+        "Another one is submitted in 4 s.",
+    ]
+    assert cluster.recovery.abandoned == 0
+
+
+def test_jobs_that_end_without_a_worker_are_given_up_although_they_say_that_all_is_well(lab):
+    with dask_hpc.SLURMCluster(job_script_prologue=["exit 0"]) as cluster:
+        cluster.recovery._connected = True  # as if others had come before
+        cluster.recovery.again = 1
+        cluster.scale(jobs=1)
+        with pytest.raises(dask_hpc.JobsEndedError):
+            cluster.wait_for_workers(1, timeout=60)
+    assert submissions(lab) == 2
+
+
+# --- nannies --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slow(tmp_path):
+    """Return what makes workers start slowly from the moment on when its file is there."""
+    file = tmp_path / "slow"
+    text = f'import os, time; time.sleep(4 * os.path.exists("{file}"))'  # Dask runs this twice
+    return SimpleNamespace(now=file.touch, preload=f"--preload '{text}'")
+
+
+def worker_under_a_nanny(client):
+    """Wait until the job's nanny is through its start and return its worker's process.
+
+    A nanny whose worker dies right after it has registered, before the nanny itself knows that the
+    worker runs, gives up (`Nanny failed to start worker process`).
+    """
+
+    def state(dask_worker):
+        return dask_worker.status.name, dask_worker.pid
+
+    until(lambda: [s for s, _ in client.run(state, nanny=True).values()] == ["running"])
+    [(_, pid)] = client.run(state, nanny=True).values()
+    return pid
+
+
+@pytest.mark.parametrize("how", ["killed", "restart"])
+def test_a_job_whose_nanny_starts_its_worker_slowly_is_left_alone(
+    lab, cluster_of, monkeypatch, slow, how
+):
+    monkeypatch.setattr(worker_loss, "LOST_AFTER_S", 1.0)
+    cluster = cluster_of(slow.preload, nanny=True)
+    cluster.scale(jobs=1)
+    cluster.wait_for_workers(1, timeout=60)
+    slow.now()
+    with Client(cluster) as client:
+        if how == "restart":
+            client.restart(timeout=60)
+        else:
+            os.kill(worker_under_a_nanny(client), signal.SIGKILL)
+            until(lambda: not cluster.scheduler.workers)
+        cluster.wait_for_workers(1, timeout=60)
+        assert client.submit(abs, -1).result(timeout=30) == 1
+    assert cluster.job_ids == ["100"]
+    assert cluster.recovery.said == []
+
+
+def test_a_nanny_whose_worker_never_comes_back_loses_its_job_in_the_end(
+    lab, cluster_of, monkeypatch, slow
+):
+    monkeypatch.setattr(worker_loss, "LOST_AFTER_S", 0.5)
+    monkeypatch.setattr(worker_loss, "CLIENT_RESTART_GRACE_S", 2.0)
+    cluster = cluster_of(slow.preload, nanny=True)
+    cluster.scale(jobs=1)
+    cluster.wait_for_workers(1, timeout=60)
+    slow.now()
+    with Client(cluster) as client:
+        os.kill(worker_under_a_nanny(client), signal.SIGKILL)
+        until(lambda: cluster.recovery.said, 20)
+    assert cluster.recovery.said[0].startswith(
+        "Job 100: its workers did not start again, so it was cancelled."
+    )
+
+
+# --- the scheduler ends ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["shutdown", "idle", "closed"])
+def test_a_cluster_whose_scheduler_is_closed_by_others_closes_too(lab, caplog, how):
+    options = {"dashboard_address": ":0"}
+    if how == "idle":
+        options["idle_timeout"] = "2 s"
+    lab.hold()
+    cluster = dask_hpc.SLURMCluster(scheduler_options=options)
+    cluster.scale(jobs=2)
+    until(lambda: len(cluster.job_ids) == 2)
+    if how == "shutdown":
+        with Client(cluster.scheduler_address) as client:
+            client.shutdown()
+    elif how == "closed":
+        cluster.sync(cluster.scheduler.close)
+    until(lambda: cluster.status.name == "closed", 30)
+    begun = time.monotonic()
+    cluster.close()
+    assert time.monotonic() - begun < 5
+    assert [sorted(call[1:]) for call in lab.calls("scancel")] == [["100", "101"]]
+    assert submissions(lab) == 2
+    why = "after 2 s without a task, Dask's own idle-timeout" if how == "idle" else "shutdown()"
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("dask_hpc")]
+    [line] = [line for line in said if "core-" not in line]
+    assert line.startswith("SLURMCluster is closed and its jobs are cancelled, since its scheduler")
+    assert why in line
+    with pytest.raises(dask_hpc.ClusterClosedError, match="its scheduler was closed"):
+        cluster.scale(jobs=1)

@@ -1,0 +1,67 @@
+"""What the watchdog needs to cancel a cluster's jobs, and `dask hpc jobs` to know them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ..batch import BatchSystem, custom_commands
+from ..watchdog import registry
+
+
+def cancel_command(batch: BatchSystem, job: Any) -> list[str]:
+    """Return the words of a job's cancel command, and of where the job is.
+
+    Parameters
+    ----------
+    batch : BatchSystem
+    job : dask_jobqueue.core.Job
+        Any of the cluster's.
+    """
+    own = custom_commands.split_command(job.cancel_command)
+    if not custom_commands.is_known(batch, own):
+        return own
+    submit = custom_commands.split_command(job.submit_command)
+    return [*own, *batch.where(submit, job.job_extra_directives, os.environ)]
+
+
+def _other_names(batch: BatchSystem, job: Any) -> list[str]:
+    directives = job.job_extra_directives
+    words = directives if isinstance(directives, (list, tuple)) else []
+    return batch.own_names([*custom_commands.split_command(job.submit_command), *words], os.environ)
+
+
+def describe(
+    batch: BatchSystem, job: Any, cluster: str, log_directory: str | None, logs: list[str]
+) -> dict[str, Any]:
+    """Return what the watchdog of a cluster is started with (see `watchdog.process`).
+
+    Parameters
+    ----------
+    batch : BatchSystem
+    job : dask_jobqueue.core.Job
+        Any of the cluster's.
+    cluster : str
+        The name of its class.
+    log_directory : str or None
+    logs : list of str
+        The files that jobs print to, as patterns of `output_files`.
+    """
+    own = cancel_command(batch, job)
+    known = registry.new(
+        batch=batch.name,
+        cancel=own,
+        cluster=cluster,
+        job_name=job.job_name,
+        other_names=_other_names(batch, job),
+        log_directory=str(Path(log_directory).absolute()) if log_directory else None,
+        logs=logs,
+    )
+    return known | {
+        "cancel": custom_commands.cancel_commands(batch, [""], own)[0][:-1],
+        "one_by_one": not custom_commands.is_known(batch, own),
+        "environment": batch.reading(os.environ),
+        "over": list(batch.gone_messages),
+        "pattern": job.job_id_regexp,
+    }
