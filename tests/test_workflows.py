@@ -85,8 +85,11 @@ class TestEveryWorkflow:
                 verb, *settings = words[1:]
                 assert verb in VERBS
                 assert {setting.partition("=")[0] for setting in settings} <= VARIABLES
+            elif words[0] == "hpc-testbed":
+                assert name == "action"  # tests/downstream runs these
             else:
-                assert (words[0], name) == ("hpc-testbed", "action")  # tests/downstream runs these
+                assert (path.stem, name) == ("release", "release"), step  # GitHub's own command
+                assert re.search(r"^gh ", step["run"], re.MULTILINE)
 
     def test_actions_are_pinned(self, path):
         """Each by the hash of a commit, with the version that dependabot raises."""

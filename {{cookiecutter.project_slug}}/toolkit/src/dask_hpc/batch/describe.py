@@ -44,7 +44,7 @@ def describe_one(batch_system: BatchSystem, status: JobStatus) -> str:
     return f"ended{on}, {status.state}" + (f": {why}" if why else "")
 
 
-def describe_ends(scheduler: BatchSystem, ended: Iterable[JobStatus]) -> str:
+def describe_ends(batch_system: BatchSystem, ended: Iterable[JobStatus]) -> str:
     """Describe ended jobs, in one phrase for jobs of many nodes that ended for one reason."""
     groups: dict[tuple[JobState, str], list[JobStatus]] = {}
     for status in ended:
@@ -52,4 +52,4 @@ def describe_ends(scheduler: BatchSystem, ended: Iterable[JobStatus]) -> str:
     for group in groups.values():
         if len({status.node for status in group}) > MAX_NAMED_NODES:
             group[:] = [dataclasses.replace(status, node="") for status in group]
-    return describe(scheduler, itertools.chain.from_iterable(groups.values()))
+    return describe(batch_system, itertools.chain.from_iterable(groups.values()))
