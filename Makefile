@@ -19,7 +19,7 @@ PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-comparison \
-	lint format docs clean \
+	lint format docs dist clean \
 	bench-asv bench-soak bench-leftovers bench-faults bench-connections bench-vs-jobqueue bench-start \
 	testbed-up testbed-scale testbed-shell testbed-status testbed-logs \
 	testbed-fault testbed-repair testbed-down
@@ -62,6 +62,9 @@ docs: .venv/docs-ready ## the documentation, into build/docs; a warning is an er
 	@$(PY) -m sphinx --builder html --fail-on-warning --keep-going --fresh-env --write-all --quiet \
 	  docs build/docs
 	@echo "The documentation: build/docs/index.html"
+
+dist: .venv/dist-ready ## both packages, into build/dist; with TAG=v1.2.3 as for that release
+	@$(PY) tests/dist.py $(TAG)
 
 test-comparison: .venv/test-ready ## what happens to a cluster, ours and plain dask-jobqueue's; then the docs' table
 	@$(PY) -m pytest tests/comparison $(PYTEST_ARGS)
@@ -145,4 +148,8 @@ clean: ## remove build/ and .venv/
 .venv/docs-ready: .venv/demo-ready $(PACKAGES)
 	@echo "Installing what the documentation needs into .venv"
 	@$(PIP) install --group docs
+	@touch $@
+
+.venv/dist-ready: .venv/python-ready pyproject.toml
+	@$(PIP) install --group dist
 	@touch $@

@@ -183,7 +183,7 @@ def engine():
 def test_the_three_lines_of_the_readme(repository, engine):
     action, tests, on_failure = yaml.safe_load(blocks("yaml", "In a GitHub workflow")[0])
     (at_the_end,) = yaml.safe_load(blocks("yaml", "In a GitHub workflow")[1])
-    assert re.fullmatch(r"OWNER/[\w-]+/hpc-slurm-testbed@main", action["uses"])
+    assert re.fullmatch(r"OWNER/[\w-]+/hpc-slurm-testbed@v0", action["uses"])
     done = repository.use(TESTBED, {"nodes": "2", **action.get("with", {})})
     testbed = Testbed(repository.env["TESTBED_NAME"])
     try:

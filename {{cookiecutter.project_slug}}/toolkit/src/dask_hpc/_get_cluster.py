@@ -20,7 +20,7 @@ def get_cluster(*args, **kwargs):
 
     Parameters
     ----------
-    **kwargs
+    *args, **kwargs
         Arguments of that class. Without a batch system, `cores`, `processes` and `memory` shape
         the workers on this computer, and arguments that only a batch system has (`queue`,
         `walltime`, `interface` and so on) are ignored, so that the same line works in both places.

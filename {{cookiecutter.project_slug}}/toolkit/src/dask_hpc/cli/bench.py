@@ -55,7 +55,7 @@ def bench():
     """Measure how a loop speeds up with more workers."""
 
 
-@bench.command("list", help="What can be measured.")
+@bench.command("list", help="List what can be measured.")
 def list_workloads():
     """List what can be measured."""
     for workload in WORKLOADS.values():

@@ -90,4 +90,4 @@ def show_version(ctx, _param, wanted):
     help="Show the toolkit's version, and whether it was edited, and exit.",
 )
 def main():
-    """Dask on the lab's batch system."""
+    """Run Dask on the lab's batch system."""

@@ -139,6 +139,7 @@ class ClusterLifecycle(
         return [file for form in self.log_forms for file in output_files.find_files(form, job_id)]
 
     def log_hint(self) -> str:
+        """Return a sentence about where the jobs' output is; empty if there is none."""
         folders = {os.path.dirname(output_files.show_pattern(form, "*")) for form in self.log_forms}  # noqa: PTH120
         return f" Their output is in {' and '.join(sorted(folders))}." if folders else ""
 
@@ -173,6 +174,7 @@ class ClusterLifecycle(
     # --- SpecCluster's --------------------------------------------------------------------------
 
     def new_worker_spec(self, kind: JobKind | None = None):
+        """Return the specification of one more job, under a name that no other has had."""
         # Never a name twice: a worker of an ended job may still be there, and hold it.
         name = self._new_worker_name(next(self._names))
         kind = kind or self.kind()

@@ -22,6 +22,13 @@ class SelfClosingMixin:
         return self._ending is not None and not self._ending.done()
 
     def close(self, timeout=None):
+        """Close the cluster and end its jobs; do nothing if it is closed already.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait for that.
+        """
         if self._ends and not self.asynchronous:
             # distributed takes the cluster for closed before all is done, and would stop the loop.
             self.sync(self._close)
