@@ -36,7 +36,7 @@ class BackgroundTasks:
         for task in self._running - {asyncio.current_task()}:
             task.cancel()
 
-    async def over(self) -> None:
+    async def wait(self) -> None:
         """Wait until all tasks have ended."""
         await asyncio.gather(*self._running, return_exceptions=True)
 

@@ -147,11 +147,11 @@ class UsageMeter:
     Parameters
     ----------
     cluster : ClusterMixin
-    watcher : Watcher
+    watcher : JobWatcher
 
     Attributes
     ----------
-    usage : Usage
+    usage : UsageTotals
     limit : float or None
         Seconds without anything to do, after which the cluster is closed; None for never.
     awaited : int
@@ -169,7 +169,7 @@ class UsageMeter:
         self._watcher = watcher
         self._idleness = IdleTimer()
         self._task: asyncio.Task | None = None
-        self._told = False
+        self._reported = False
         watcher.subscribe(self._on_event)
 
     def start(self) -> None:
@@ -184,10 +184,10 @@ class UsageMeter:
             self._sample()
             task.cancel()
 
-    def tell(self) -> None:
+    def report_usage(self) -> None:
         """Report what was used, once, if there was any job."""
-        if self.usage.jobs and not self._told:
-            self._told = True
+        if self.usage.jobs and not self._reported:
+            self._reported = True
             messages.info(f"{type(self._cluster).__name__} closed: {self.usage}.")
 
     async def while_awaited(self, wait: Callable, *arguments):
@@ -210,9 +210,9 @@ class UsageMeter:
         workers = list(scheduler.workers.values()) if scheduler is not None else []
         self.usage.sample(sum(min(len(w.processing), w.nthreads) for w in workers))
         # The batch system may be asked only later, or never, whether a job has begun.
-        for member in self._cluster.recovery.members:
-            if member.addresses:
-                self.usage.began(member.job_id)
+        for job in self._cluster.recovery.tracker:
+            if job.addresses:
+                self.usage.began(job.job_id)
 
     async def _run(self) -> None:
         while self._cluster.status in (Status.created, Status.starting, Status.running):

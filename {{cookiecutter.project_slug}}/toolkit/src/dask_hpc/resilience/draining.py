@@ -110,7 +110,7 @@ async def drain(scheduler: Scheduler, addresses: Collection[str], until: float) 
     ----------
     scheduler : distributed.Scheduler
     addresses : collection of str
-        Addresses of the workers. Changes to it meanwhile count (`Member.addresses`).
+        Addresses of the workers. Changes to it meanwhile count (`TrackedJob.addresses`).
     until : float
         Moment (`time.monotonic`) at which the wait for them ends.
 

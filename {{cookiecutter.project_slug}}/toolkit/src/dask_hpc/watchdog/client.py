@@ -30,7 +30,7 @@ class WatchdogClient:
     Parameters
     ----------
     describe : callable
-        Returns what the child needs to know (see `watchdog.Child`), and its ``environment``;
+        Returns what the child needs to know (see `process.Watchdog`), and its ``environment``;
         called when the child is started.
     warn : callable
         Takes one line for the user.
@@ -42,24 +42,24 @@ class WatchdogClient:
         self._jobs: dict[str, None] = {}
         self._answers: dict[str, None] = {}  # files into which running submissions print
         self._folder: str | None = None  # where these are
-        self._about: dict[str, Any] | None = None
+        self._description: dict[str, Any] | None = None
         self._environment: dict[str, str] | None = None
-        self._count = 0
+        self._submissions = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket  # ours, where there is a process
         self._unsent = bytearray()
         self._starts = 0
-        self._given_up = False
+        self._disabled = False
         self._task: asyncio.Task[None] | None = None
 
     def set_job_state(self, job: str, ended: bool) -> None:
         """Note that a job was submitted, or is over."""
         if ended and job in self._jobs:
             del self._jobs[job]
-            self._tell(f"- {job}")
+            self._write(f"- {job}")
         elif not ended and job not in self._jobs:
             self._jobs[job] = None
-            self._tell(f"+ {job}")
+            self._write(f"+ {job}")
 
     @contextlib.contextmanager
     def record_submission(self) -> Iterator[BinaryIO | None]:
@@ -68,10 +68,10 @@ class WatchdogClient:
         Yields the file into which it should print, so that the job's id can still be read if
         Python is killed before it has read it; None where there is no such file.
         """
-        if self._process is None and not self._given_up:
+        if self._process is None and not self._disabled:
             self._start()
-        self._count += 1
-        answer = Path(self._folder or os.devnull, str(self._count))
+        self._submissions += 1
+        answer = Path(self._folder or os.devnull, str(self._submissions))
         try:
             file = answer.open("x+b")
         except OSError:
@@ -79,12 +79,12 @@ class WatchdogClient:
             yield None
             return
         self._answers[str(answer)] = None
-        self._tell(f"? {answer}")
+        self._write(f"? {answer}")
         try:
             yield file
         finally:
             del self._answers[str(answer)]
-            self._tell(f"! {answer}")
+            self._write(f"! {answer}")
             file.close()
             with contextlib.suppress(OSError):
                 answer.unlink()
@@ -94,7 +94,7 @@ class WatchdogClient:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-        self._given_up = True
+        self._disabled = True
         if self._process is not None:
             self._send()
             self._read_messages()
@@ -127,11 +127,11 @@ class WatchdogClient:
         try:
             if self._starts > MAX_STARTS:
                 raise OSError(f"it ended {MAX_STARTS} times")
-            if self._about is None:
+            if self._description is None:
                 with contextlib.suppress(OSError):
                     self._folder = tempfile.mkdtemp(prefix="dask-hpc-")
-                self._about = self._describe() | {"answers": self._folder}
-                self._environment = self._about.pop("environment", None)
+                self._description = self._describe() | {"answers": self._folder}
+                self._environment = self._description.pop("environment", None)
             self._socket, other = socket.socketpair()
             try:
                 self._process = subprocess.Popen(
@@ -151,7 +151,7 @@ class WatchdogClient:
             finally:
                 other.close()
         except Exception as error:
-            self._given_up = True
+            self._disabled = True
             self._cleanup()
             self._warn(
                 "Nothing watches over this cluster's jobs: if Python is killed, they run on until "
@@ -161,7 +161,7 @@ class WatchdogClient:
         self._socket.setblocking(False)
         self._unsent.clear()
         lines = [f"? {path}" for path in self._answers] + [f"+ {job}" for job in self._jobs]
-        self._tell("\n".join([json.dumps(self._about), *lines]))
+        self._write("\n".join([json.dumps(self._description), *lines]))
         if self._task is None:
             self._task = asyncio.create_task(self._look_again_and_again())
 
@@ -170,11 +170,11 @@ class WatchdogClient:
         # as if it were gone.
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-        if self._about is not None and self._about["registry"]:
+        if self._description is not None and self._description["registry"]:
             with contextlib.suppress(OSError):
-                Path(self._about["registry"]).unlink(missing_ok=True)
+                Path(self._description["registry"]).unlink(missing_ok=True)
 
-    def _tell(self, text: str) -> None:
+    def _write(self, text: str) -> None:
         if self._process is not None:
             self._unsent += text.encode() + b"\n"
             self._send()
