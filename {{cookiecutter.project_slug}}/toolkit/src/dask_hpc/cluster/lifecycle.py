@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dask.utils import format_bytes, parse_bytes
 from distributed import SpecCluster
 from distributed.core import Status
+from tornado.ioloop import PeriodicCallback
 
 from .. import batch as batch_systems
-from .._asyncio import Ticker
 from .._compat.scheduler_caches import clear_scheduler_caches
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import formatting, messages
@@ -27,6 +27,7 @@ from ..resilience.resubmission import Resubmitter
 from ..resilience.task_limits import WalltimeInterruptions
 from ..resilience.tracking import JobKind, workers_named
 from ..resilience.walltime import WalltimeManager
+from ..resilience.worker_loss import TICK_S
 from ..watchdog.client import WatchdogClient
 from . import registration
 from .departures import Departures
@@ -74,7 +75,7 @@ class ClusterLifecycle(
         self.submitted_names: set[str] = set()  # names of the jobs that the batch system took
         self.submit_errors = SubmitErrors()
         self.departures = Departures(self)
-        self._ticker: Ticker | None = None
+        self._ticks: list[PeriodicCallback] = []
         settings = resolve_job_settings(self.batch, type(self), job_cls, kwargs)
         kwargs = settings.arguments
         self.target_jobs = 0
@@ -203,18 +204,20 @@ class ClusterLifecycle(
     async def _start(self):
         await super()._start()
         self.meter.start()
-        if self._ticker is None:
+        if not self._ticks:
             interruptions = self._walltime.interruptions = WalltimeInterruptions(self.scheduler)
             plugin = WorkerEventsPlugin(self, interruptions)
             self.scheduler.add_plugin(plugin, name=WorkerEventsPlugin.name, idempotent=True)
-            self._ticker = Ticker(
+            parts = (
                 self._walltime.tick,
+                self.recovery.lost_workers.tick,
                 self.recovery.tick,
                 self.diagnosis.tick,
                 self._report_submit_error,
-                on_stall=self.recovery.lost_workers.on_loop_stall,
             )
-            self._ticker.start()
+            self._ticks = [PeriodicCallback(tick, TICK_S * 1000) for tick in parts]
+            for callback in self._ticks:
+                callback.start()
 
     def note_submitted(self, name: str, job_id: str) -> None:
         """Note that the batch system has taken a job."""
@@ -267,8 +270,8 @@ class ClusterLifecycle(
 
     async def _end(self, close):
         # Jobs first: whatever else fails or is interrupted while closing, they end.
-        if self._ticker is not None:
-            self._ticker.stop()
+        for callback in self._ticks:
+            callback.stop()
         self.recovery.close()
         self._walltime.close()
         self.departures.cancel()

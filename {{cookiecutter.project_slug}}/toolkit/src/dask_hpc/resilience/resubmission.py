@@ -145,9 +145,8 @@ class Resubmitter:
         if len(self._ended) == 1:
             self._spawn(self._batch_ended())
 
-    async def tick(self) -> None:
-        """Look for what nobody reports. To be called now and then."""
-        await self.lost_workers.tick()
+    def tick(self) -> None:
+        """Look for tasks that nobody runs. To be called now and then."""
         self._warn_of_waiting_tasks()
         restart_unrunnable(self._cluster.scheduler)
 

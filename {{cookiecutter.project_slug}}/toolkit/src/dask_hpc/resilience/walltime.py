@@ -61,7 +61,7 @@ class WalltimeManager:
             elif self._walltime is not None and self._walltime < float("inf"):
                 self._ends.setdefault(job.job_id, job.running_since + self._walltime)
 
-    async def tick(self) -> None:
+    def tick(self) -> None:
         """Begin to leave the jobs whose time has come. To be called now and then."""
         self.update_ends()
         for job in self._cluster.recovery.tracker:

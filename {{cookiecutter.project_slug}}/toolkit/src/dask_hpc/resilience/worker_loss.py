@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# Between two looks at what nobody reports.
+TICK_S = 1.0
 # A connection may break and come back. A job that the batch system lists as running is lost after
 # so long without any worker, unless its nannies are there, which start workers again.
 LOST_AFTER_S = 15.0
@@ -61,6 +63,7 @@ class LostWorkerMonitor:
         self._tracker = tracker
         self._spawn = spawn
         self._checking = False
+        self._ticked: float | None = None  # when the last tick ended (time.monotonic)
         self._resumed = 0.0  # when the event loop went on after a halt (time.time)
 
     def on_worker_added(self, worker: WorkerState) -> None:
@@ -88,14 +91,15 @@ class LostWorkerMonitor:
             self._cluster.watcher.poll_soon()
         return job
 
-    def on_loop_stall(self) -> None:
-        """Note that the event loop was held up for longer than its timers ask for."""
-        self._resumed = time.time()
-
     async def tick(self) -> None:
-        """Look for lost workers and jobs, which nobody reports. To be called now and then."""
+        """Look for lost workers and jobs, which nobody reports. To be called every `TICK_S`."""
         now = time.monotonic()
-        await self._remove_silent_workers(now)
+        if self._ticked is not None and now - self._ticked > 3 * TICK_S:
+            self._resumed = time.time()
+        try:
+            await self._remove_silent_workers(now)
+        finally:
+            self._ticked = time.monotonic()
         self._ask_workers()
         self._tracker.settle()
         lost = [job for job in self._tracker if self._seems_lost(job, now)]

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tornado.ioloop import PeriodicCallback
+
 from . import process
 
 MAX_STARTS = 3  # how often in all it is started, where something ends it
@@ -50,7 +52,7 @@ class WatchdogClient:
         self._unsent = bytearray()
         self._starts = 0
         self._disabled = False
-        self._task: asyncio.Task[None] | None = None
+        self._checks = PeriodicCallback(self.check, process.HEARTBEAT_S * 1000)
 
     def set_job_state(self, job: str, ended: bool) -> None:
         """Note that a job was submitted, or is over."""
@@ -91,9 +93,7 @@ class WatchdogClient:
 
     async def close(self) -> None:
         """Let the child go: the cluster is closed. It cancels jobs that are still not over."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
+        self._checks.stop()
         self._disabled = True
         if self._process is not None:
             self._send()
@@ -116,11 +116,6 @@ class WatchdogClient:
             self._socket.close()
             self._process = None
             self._start()
-
-    async def _look_again_and_again(self) -> None:
-        while True:
-            await asyncio.sleep(process.HEARTBEAT_S)
-            self.check()
 
     def _start(self) -> None:
         self._starts += 1
@@ -162,8 +157,8 @@ class WatchdogClient:
         self._unsent.clear()
         lines = [f"? {path}" for path in self._answers] + [f"+ {job}" for job in self._jobs]
         self._write("\n".join([json.dumps(self._description), *lines]))
-        if self._task is None:
-            self._task = asyncio.create_task(self._look_again_and_again())
+        if not self._checks.is_running():
+            self._checks.start()
 
     def _cleanup(self) -> None:
         # What a child that was killed has left: without its signs of life the cluster would look
