@@ -15,7 +15,7 @@ from .conftest import until
 @pytest.fixture
 def soon(monkeypatch):
     """Let the poller look often all the time, as the tests wait for what it sees."""
-    monkeypatch.setattr(watcher, "STEADY", watcher.FIRST)
+    monkeypatch.setattr(watcher, "POLL_S", watcher.FIRST_POLL_S)
 
 
 def states(cluster, job):

@@ -57,7 +57,7 @@ class WalltimeManager:
                 self._ends.pop(job.job_id, None)
             elif status.left is not None:
                 # Its own word may change: a site's staff shortens or prolongs a job.
-                self._ends[job.job_id] = watcher.asked + status.left
+                self._ends[job.job_id] = watcher.last_poll + status.left
             elif self._walltime is not None and self._walltime < float("inf"):
                 self._ends.setdefault(job.job_id, job.running_since + self._walltime)
 
