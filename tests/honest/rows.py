@@ -81,7 +81,7 @@ ROWS = [
             f"{_range(r, 'back', QUICK_DEATHS)}"
         ),
         "only the batch system knows what became of a job; distributed sees only workers",
-        "`recovery.py`, if `SpecCluster` learns to replace jobs",
+        "`resilience/resubmission.py`, if `SpecCluster` learns to replace jobs",
     ),
     Row(
         "a node falls silent: no connection is closed",

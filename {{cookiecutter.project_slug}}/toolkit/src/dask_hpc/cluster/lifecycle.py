@@ -1,4 +1,10 @@
-"""How a cluster starts, keeps up its jobs and ends: what `SpecCluster` calls while it does so."""
+"""How a cluster starts, keeps up its jobs, and ends: what `SpecCluster` calls while it does so.
+
+Ctrl-C has no handler: it is a KeyboardInterrupt in the user's program, whose ``with`` block, or
+Python's own end, closes the cluster. Closing cancels the jobs before anything else; a submission
+that runs just then is completed first (`batch.commands.run`). The watchdog cancels the jobs of a
+process that is killed.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +41,11 @@ from .job import job_class_for
 from .job_kinds import JobKinds
 from .job_settings import resolve_job_settings
 from .lazy_dashboard import DashboardOnDemand
-from .plugin import WorkerEventsPlugin
 from .self_closing import SelfClosingMixin
 from .start_errors import StartErrorsMixin
 from .submit_errors import SubmitErrors
 from .wait import WorkerWait
+from .worker_events import WorkerEventsPlugin
 
 if TYPE_CHECKING:
     from dask_jobqueue.core import JobQueueCluster as _Base
