@@ -275,7 +275,7 @@ def test_what_somebody_cancels_meanwhile_is_not_the_nodes_fault(lab, cluster):
     assert cluster.recovery.nodes.excluded == []
 
 
-@pytest.mark.parametrize("what", ["unresponsive", "died"])
+@pytest.mark.parametrize("what", ["unresponsive", "worker_died"])
 def test_the_node_of_a_job_whose_workers_no_longer_reach_us_is_left_out(lab, beside, what):
     # They notice it, and end by themselves.
     member = beside.recovery.tracker["100"]

@@ -33,7 +33,7 @@ from ..resilience.resubmission import Resubmitter
 from ..resilience.task_limits import WalltimeInterruptions
 from ..resilience.tracking import JobKind, workers_named
 from ..resilience.walltime import WalltimeManager
-from ..resilience.worker_loss import TICK_S
+from ..resilience.worker_loss import MONITOR_TICK_S
 from ..watchdog.client import WatchdogClient
 from . import registration
 from .departures import Departures
@@ -221,7 +221,7 @@ class ClusterLifecycle(
                 self.diagnosis.tick,
                 self._report_submit_error,
             )
-            self._ticks = [PeriodicCallback(tick, TICK_S * 1000) for tick in parts]
+            self._ticks = [PeriodicCallback(tick, MONITOR_TICK_S * 1000) for tick in parts]
             for callback in self._ticks:
                 callback.start()
 

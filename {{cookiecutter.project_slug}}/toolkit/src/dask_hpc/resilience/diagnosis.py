@@ -24,7 +24,7 @@ MAX_LINE_CHARS = 200  # characters of a line that are shown
 
 NOT_THERE = "No such file or directory|not found|[Cc]ommand not found|Permission denied|cannot exec"
 # How shells say that they can't run a program: bash, dash and zsh, csh, env.
-SHELLS = (
+SHELL_COMPLAINTS = (
     rf"^\S+: line \d+: (?:exec: )?(?P<what>\S+): (?:{NOT_THERE})",
     rf"^\S+: \d+: (?:exec: )?(?P<what>\S+): (?:{NOT_THERE})",
     rf"^\S+:\d+: (?:{NOT_THERE})[^:]*: (?P<what>\S+)",
@@ -123,7 +123,7 @@ def error_line(log: str) -> str:
 
 def _program(line: str) -> str:
     """Return the program that a shell could not run; empty if the line is no such complaint."""
-    return next((m["what"] for pattern in SHELLS if (m := re.match(pattern, line))), "")
+    return next((m["what"] for pattern in SHELL_COMPLAINTS if (m := re.match(pattern, line))), "")
 
 
 def likely_cause(log: str, address: str, python: str = "", shebang: str = "") -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..cluster.mixin import ClusterMixin
 
 # Before a job is submitted again: doubled each time, so that a site in trouble is left alone.
-MIN_DELAY_S, MAX_DELAY_S = 1.0, 60.0
+MIN_RESUBMIT_DELAY_S, MAX_RESUBMIT_DELAY_S = 1.0, 60.0
 # Between tries while the job that it replaces is still there.
 QUOTA_RETRY_S = 10.0
 
@@ -58,7 +58,7 @@ class Replacements:
 
     def schedule_successor(self, job: TrackedJob, end: float) -> None:
         """Submit another job in place of one that ends by then (`time.monotonic`)."""
-        job.history.predecessor_until = end + MAX_DELAY_S
+        job.history.predecessor_until = end + MAX_RESUBMIT_DELAY_S
         self.schedule(0.0, [job.history])
 
     async def _submit(self, delay: float, histories: list[RestartHistory]) -> None:
@@ -111,4 +111,4 @@ class Replacements:
 
 def backoff(failures: int) -> float:
     """Return the seconds before a job is submitted again after so many failures in a row."""
-    return min(MIN_DELAY_S * 2.0 ** min(failures - 1, 10), MAX_DELAY_S)
+    return min(MIN_RESUBMIT_DELAY_S * 2.0 ** min(failures - 1, 10), MAX_RESUBMIT_DELAY_S)

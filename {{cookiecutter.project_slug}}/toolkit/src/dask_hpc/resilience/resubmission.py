@@ -18,7 +18,7 @@ from ..batch import watcher as batch_watcher
 from .draining import remove_worker
 from .node_eviction import ENDS_NOT_BLAMING_NODE, INFRASTRUCTURE_FAILURES, NodeEvictor
 from .node_health import NodeHealth
-from .replacements import MIN_DELAY_S, Replacements, backoff
+from .replacements import MIN_RESUBMIT_DELAY_S, Replacements, backoff
 from .rescheduling import forgive_orderly_end
 from .tracking import JobKind, JobTracker, RestartHistory, TrackedJob
 from .worker_loss import LostWorkerMonitor
@@ -228,14 +228,14 @@ class Resubmitter:
         if self._ended_in_order(job, state):
             return (*self._decide_after_orderly_end(job), False)
         if state in EXPECTED_ENDS and job.uptime > 60:
-            return MIN_DELAY_S, "Another one is submitted", False
+            return MIN_RESUBMIT_DELAY_S, "Another one is submitted", False
         if state is JobState.OUT_OF_MEMORY:
             history.out_of_memory += 1
             asked = cluster.describe_memory()
             advice = f"Each worker had {asked}: give more memory, or fewer processes a job"
             if history.out_of_memory > 1 or self.max_resubmits < 1:
                 return None, f"It is not submitted again. {advice}", False
-            return MIN_DELAY_S, f"It is submitted again once. {advice}", False
+            return MIN_RESUBMIT_DELAY_S, f"It is submitted again once. {advice}", False
         history.failures += 1
         own = state not in ENDS_NOT_BLAMING_NODE or state is JobState.GONE
         unexplained = job.first_worker_at is None and own and history.failures == 1
@@ -270,7 +270,7 @@ class Resubmitter:
             longer = pause > backoff(history.idle - 1)
             return pause, f"Another one is submitted in {pause:g} s" if longer else ""
         reported, history.end_reported = history.end_reported, True
-        return MIN_DELAY_S, "" if reported else "Another one is submitted"
+        return MIN_RESUBMIT_DELAY_S, "" if reported else "Another one is submitted"
 
     def _apply(
         self,

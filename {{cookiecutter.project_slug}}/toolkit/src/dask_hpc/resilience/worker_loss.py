@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Between two looks at what nobody reports.
-TICK_S = 1.0
+# Between two looks at what nobody reports: lost workers, walltimes that come near.
+MONITOR_TICK_S = 1.0
 # A connection may break and come back. A job that the batch system lists as running is lost after
 # so long without any worker, unless its nannies are there, which start workers again.
 LOST_AFTER_S = 15.0
@@ -92,9 +92,9 @@ class LostWorkerMonitor:
         return job
 
     async def tick(self) -> None:
-        """Look for lost workers and jobs, which nobody reports. To be called every `TICK_S`."""
+        """Look for lost workers and jobs, which nobody reports; called every `MONITOR_TICK_S`."""
         now = time.monotonic()
-        if self._ticked is not None and now - self._ticked > 3 * TICK_S:
+        if self._ticked is not None and now - self._ticked > 3 * MONITOR_TICK_S:
             self._resumed = time.time()
         try:
             await self._remove_silent_workers(now)
