@@ -66,13 +66,13 @@ def main(name, settings, refused):
     left = watcher.JobWatcher(batch, *mine)
 
     async def over():
-        while left.live:
+        while left.active:
             await left.poll()
             await asyncio.sleep(1)
 
     with contextlib.suppress(TimeoutError):
         asyncio.run(asyncio.wait_for(over(), 2 * watcher.MISSING))
-    told["left"] = left.live
+    told["left"] = left.active
     with dask_hpc.get_cluster(python="exit 3; #") as cluster:
         cluster.scale(jobs=2)
         told["ended"] = line(cluster, 4, 60)

@@ -101,12 +101,12 @@ def test_no_job_is_left_when_python_is_killed_while_it_submits(member):
         from dask_hpc import SLURMCluster
         from dask_hpc.watchdog.client import WatchdogClient
         # Killed when sbatch has just been started: nobody reads its answer.
-        told = WatchdogClient._tell
+        told = WatchdogClient._write
         def tell(self, text):
             told(self, text)
             if "? " in text and len(self._answers) == 3:
                 threading.Timer(0.02, os.kill, (os.getpid(), 9)).start()
-        WatchdogClient._tell = tell
+        WatchdogClient._write = tell
         cluster = SLURMCluster(cores=1, processes=1)
         cluster.scale(jobs=6)
         time.sleep(60)

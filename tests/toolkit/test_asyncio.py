@@ -12,7 +12,7 @@ def test_an_error_of_a_task_that_nobody_waits_for_is_logged(caplog):
     async def life():
         tasks = BackgroundTasks("Moving")
         tasks.spawn(fail())
-        await tasks.over()
+        await tasks.wait()
 
     asyncio.run(life())
     [record] = caplog.records
@@ -35,7 +35,7 @@ def test_tasks_are_over_when_they_have_tidied_up_after_being_cancelled(caplog):
         tasks.spawn(work())
         await asyncio.sleep(0)
         tasks.cancel()
-        await tasks.over()
+        await tasks.wait()
         return list(tidy)
 
     assert asyncio.run(life()) == [True]

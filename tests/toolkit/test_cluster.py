@@ -371,9 +371,9 @@ def test_impossible_bounds_are_refused_in_one_line(cluster, bounds, words):
 def test_a_refusal_that_nobody_asks_for_is_told_once(lab, cluster):
     lab.says("sbatch", REFUSAL)
     cluster.scale(jobs=1)
-    until(lambda: cluster.recovery.said, 30)
+    until(lambda: cluster.recovery.reported, 30)
     time.sleep(2)
-    [said] = cluster.recovery.said
+    [said] = cluster.recovery.reported
     assert said.startswith("Slurm did not take the job: ")
     with pytest.raises(dask_hpc.SubmitError, match="Invalid account"):
         cluster.scale(jobs=1)
@@ -386,8 +386,8 @@ def test_tasks_that_wait_for_jobs_which_are_all_over_are_told(lab, cluster):
     with Client(cluster) as client:
         futures = client.map(abs, range(3))
         lab.state("100", "CANCELLED")
-        until(lambda: len(cluster.recovery.said) == 2, 30)
-        assert cluster.recovery.said[1] == (
+        until(lambda: len(cluster.recovery.reported) == 2, 30)
+        assert cluster.recovery.reported[1] == (
             "No job is left, and 3 tasks wait: cluster.scale(jobs=...) asks for new ones."
         )
         del futures

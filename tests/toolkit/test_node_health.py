@@ -29,7 +29,7 @@ def known(clock, *deaths):
     nodes = NodeHealth()
     for later, node, tasks in deaths:
         clock[0] += later
-        nodes.died(node, f"job on {node}", tasks)
+        nodes.record_death(node, f"job on {node}", tasks)
     return nodes
 
 
@@ -81,7 +81,7 @@ def test_a_bad_node_is_left_out_for_a_while(clock):
 def test_of_few_nodes_only_the_last_bad_one_is_left_out(clock):
     known = NodeHealth()
     for node in "abcd":
-        known.seen(node)
+        known.record_node(node)
     known.exclude("a")
     known.exclude("b")
     assert known.excluded == ["b"]
@@ -92,7 +92,7 @@ def test_of_few_nodes_only_the_last_bad_one_is_left_out(clock):
 def test_of_many_nodes_a_quarter_may_be_left_out(clock):
     known = NodeHealth()
     for node in "abcdefghijkl":
-        known.seen(node)
+        known.record_node(node)
     for node in "abcd":
         known.exclude(node)
     assert known.excluded == ["b", "c", "d"]
@@ -147,13 +147,13 @@ def on_two_nodes(lab, cluster):
 
 
 def names_in(cluster, job):
-    addresses = cluster.recovery.members[job].addresses
+    addresses = cluster.recovery.tracker[job].addresses
     return {cluster.scheduler.workers[address].name for address in addresses}
 
 
 def kill_a_busy_worker(cluster, client, job, but=()):
     """Kill a worker of that job that has tasks; return their keys."""
-    addresses = cluster.recovery.members[job].addresses
+    addresses = cluster.recovery.tracker[job].addresses
 
     def busy():
         return [
@@ -185,7 +185,7 @@ def test_a_job_whose_workers_die_again_and_again_goes_on_on_another_node(lab, cl
         kill_two_busy_workers(cluster, client, "100")
         until(lambda: "102" in cluster.job_ids)
         assert client.gather(futures) == list(range(120))
-    [said] = cluster.recovery.said
+    [said] = cluster.recovery.reported
     assert said == (
         "Job 100: its workers die on bad, and nowhere else, so it was cancelled. "
         "It is submitted again in 1 s (1 of 5), not on bad."
@@ -203,7 +203,7 @@ def test_a_task_that_kills_its_workers_does_not_take_their_jobs_along(lab, clust
             bad.result(timeout=90)
         assert client.gather(others) == list(range(8))
     assert sorted(cluster.job_ids) == ["100", "101"]
-    assert cluster.recovery.said == []
+    assert cluster.recovery.reported == []
 
 
 def test_the_tasks_of_a_worker_that_died_run_on_another_node(lab, cluster):
@@ -270,15 +270,15 @@ def test_what_somebody_cancels_meanwhile_is_not_the_nodes_fault(lab, cluster):
         lab.state("100", "CANCELLED", "None", "bad")
         kill_a_busy_worker(cluster, client, "100")
         assert client.gather(futures) == list(range(200))
-    [said] = cluster.recovery.said
+    [said] = cluster.recovery.reported
     assert "Cancelled by somebody else" in said
     assert cluster.recovery.nodes.excluded == []
 
 
-@pytest.mark.parametrize("what", ["unresponsive", "died"])
+@pytest.mark.parametrize("what", ["unresponsive", "worker_died"])
 def test_the_node_of_a_job_whose_workers_no_longer_reach_us_is_left_out(lab, beside, what):
     # They notice it, and end by themselves.
-    member = beside.recovery.members["100"]
+    member = beside.recovery.tracker["100"]
     member.first_worker_at = time.monotonic()
     setattr(member, what, True)
     lab.state("100", "COMPLETED", "None", "bad")
@@ -301,7 +301,7 @@ def test_a_job_whose_workers_die_stays_where_there_is_nothing_to_compare_it_with
         kill_two_busy_workers(cluster, client, "100")
         assert client.gather(futures) == list(range(60))
     assert cluster.job_ids == ["100"]
-    assert cluster.recovery.said == []
+    assert cluster.recovery.reported == []
 
 
 def test_the_node_of_a_job_whose_workers_are_lost_is_left_out(lab, cluster, monkeypatch):
@@ -322,7 +322,8 @@ def beside(held, monkeypatch):
 def test_the_node_of_a_job_that_ends_without_any_worker_is_left_out(lab, beside):
     lab.state("100", "FAILED", "NonZeroExitCode", "bad")
     until(lambda: "102" in beside.job_ids)
-    assert beside.recovery.said[0].endswith("It is submitted again in 1 s (1 of 5), not on bad.")
+    [line] = beside.recovery.reported
+    assert line.endswith("It is submitted again in 1 s (1 of 5), not on bad.")
     assert excluded(lab) == ["", "", "bad"]
 
 
@@ -344,13 +345,13 @@ def test_a_job_that_no_other_node_takes_may_run_anywhere(lab, beside):
     lab.state("100", "FAILED", "NonZeroExitCode", "bad")
     until(lambda: "102" in beside.job_ids)
     assert beside.recovery.nodes.excluded == []
-    assert len(beside.recovery.said) == 1
+    assert len(beside.recovery.reported) == 1
 
 
 def test_a_refusal_that_says_nothing_of_nodes_is_not_tried_without_them(lab, beside):
     lab.says("sbatch", "sbatch: error: Socket timed out on send/recv operation")
     lab.state("100", "FAILED", "NonZeroExitCode", "bad")
-    until(lambda: len(beside.recovery.said) == 2)
+    until(lambda: len(beside.recovery.reported) == 2)
     assert excluded(lab) == ["", "", "bad"]  # it may have been taken nevertheless
     lab.says("sbatch", None)
     until(lambda: len(beside.job_ids) == 2)
@@ -366,5 +367,5 @@ def test_a_user_who_wants_certain_nodes_gets_them(lab, monkeypatch):
         monkeypatch.setattr(cluster.recovery.evictor, "has_workers_elsewhere", bool)
         lab.state("100", "FAILED", "NonZeroExitCode", "bad")
         until(lambda: "101" in cluster.job_ids)
-        assert cluster.recovery.said[0].endswith("It is submitted again in 1 s (1 of 5).")
+        assert cluster.recovery.reported[0].endswith("It is submitted again in 1 s (1 of 5).")
     assert excluded(lab) == ["", ""]

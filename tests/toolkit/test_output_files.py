@@ -48,7 +48,7 @@ def test_output_is_where_the_last_directives_say(name, header, expected):
 def test_what_dask_jobqueue_writes_is_read_as_the_names_that_we_know(site, tmp_path):
     batch = site.batch
     with getattr(dask_hpc, batch.cluster_class)() as cluster:
-        found = cluster.log_forms
+        found = cluster.log_patterns
         folder = Path(cluster._log_directory or tmp_path).absolute()
         assert found
         assert {Path(form).parent for form in found} == {folder}

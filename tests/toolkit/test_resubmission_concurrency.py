@@ -68,11 +68,11 @@ def test_a_replacement_refused_while_the_old_job_counts_is_taken_later(lab, held
     lab.says("sbatch", "sbatch: error: QOSMaxSubmitJobPerUserLimit")
     for job in ("100", "101"):
         lab.row(job, "RUNNING|None|node1|9:58|0:06")
-    until(lambda: held.recovery.said, 60)
+    until(lambda: held.recovery.reported, 60)
     lab.says("sbatch", None)
     until(lambda: {"102", "103"} <= set(held.job_ids), 60)
     assert len(held.worker_spec) == 2
-    assert all("Next try in 10 s." in line for line in held.recovery.said)
+    assert all("Next try in 10 s." in line for line in held.recovery.reported)
 
 
 def test_adapt_does_not_go_on_asking_where_jobs_are_refused_and_says_why(lab, cluster):
@@ -80,8 +80,8 @@ def test_adapt_does_not_go_on_asking_where_jobs_are_refused_and_says_why(lab, cl
     cluster.adapt(minimum_jobs=4, maximum_jobs=4)
     time.sleep(9)
     assert submissions(lab) <= 4 * 3
-    assert cluster.recovery.said
-    assert all("QOSMaxSubmitJobPerUserLimit" in line for line in cluster.recovery.said)
+    assert cluster.recovery.reported
+    assert all("QOSMaxSubmitJobPerUserLimit" in line for line in cluster.recovery.reported)
     lab.says("sbatch", None)
     until(lambda: len(cluster.job_ids) == 4, 40)
 
@@ -104,7 +104,7 @@ def test_two_that_return_at_once_keep_their_own_histories(lab, held, slow):
     until(lambda: len(held.job_ids) == 2)
     time.sleep(4)
     assert len(held.job_ids) == len(held.worker_spec) == held.target_jobs == 2
-    assert all(member.history.failures >= 1 for member in held.recovery.members)
+    assert all(member.history.failures >= 1 for member in held.recovery.tracker)
 
 
 def test_what_was_given_up_does_not_keep_adapt_from_later_work(cluster):
@@ -121,7 +121,7 @@ def test_what_was_given_up_does_not_keep_adapt_from_later_work(cluster):
 def test_a_slow_cancel_at_close_is_nobody_elses(lab, held, slow):
     slow("scancel", after=4)
     held.close()
-    assert held.recovery.said == []
+    assert held.recovery.reported == []
     assert submissions(lab) == 2
 
 
@@ -160,13 +160,13 @@ def test_scaling_down_again_while_results_still_move_loses_none(cluster, monkeyp
 def test_adapt_lets_each_job_go_as_soon_as_its_own_results_have_moved(lab, cluster, monkeypatch):
     cluster.scale(jobs=2)
     cluster.wait_for_workers(4, 60)
-    for member in cluster.recovery.members:
+    for member in cluster.recovery.tracker:
         member.first_worker_at -= 100
     retire = slowly(dask_hpc.cluster.adaptive.retire, [0, 6])
     monkeypatch.setattr(dask_hpc.cluster.adaptive, "retire", retire)
     cluster.adapt(minimum=0, interval="300ms")
     until(lambda: not cluster.job_ids)
-    assert cluster.recovery.said == []
+    assert cluster.recovery.reported == []
     assert submissions(lab) == 2
 
 
@@ -189,7 +189,7 @@ def test_a_process_that_was_held_up_itself_gives_no_worker_up(cluster):
             time.sleep(3)
             assert set(cluster.scheduler.workers) == before
             assert client.gather(kept) == list(range(20))
-            assert cluster.recovery.said == []
+            assert cluster.recovery.reported == []
 
 
 def test_a_task_that_silences_its_workers_fails_in_the_end(lab, caplog):

@@ -44,7 +44,7 @@ def cluster_of(lab):
 
 
 def members_of(cluster):
-    return {member.job_id: len(member.addresses) for member in cluster.recovery.members}
+    return {member.job_id: len(member.addresses) for member in cluster.recovery.tracker}
 
 
 def test_workers_with_names_of_the_users_own_belong_to_their_jobs(cluster_of):
@@ -54,7 +54,7 @@ def test_workers_with_names_of_the_users_own_belong_to_their_jobs(cluster_of):
     until(lambda: members_of(cluster) == {"100": 1, "101": 1}, 10)
     names = {str(worker.name) for worker in cluster.scheduler.workers.values()}
     assert names == {"mine-100", "mine-101"}
-    assert not cluster.recovery.members.unidentified
+    assert not cluster.recovery.tracker.has_unidentified_workers
 
 
 def test_a_job_may_have_more_workers_than_its_arguments_say(cluster_of):
@@ -63,7 +63,7 @@ def test_a_job_may_have_more_workers_than_its_arguments_say(cluster_of):
     cluster.wait_for_workers(2, timeout=60)
     assert members_of(cluster) == {"100": 2}
     assert cluster.kind().workers == 2
-    assert cluster._waiting.missing() == ""
+    assert cluster._waiting.describe_missing() == ""
 
 
 def test_near_the_walltime_all_workers_of_a_job_leave_whatever_their_names(lab, cluster_of):
@@ -104,7 +104,7 @@ def test_a_job_with_workers_of_own_names_that_are_gone_is_given_up(lab, cluster_
     until(lambda: members_of(cluster) == {"100": 1})
     end(lab, "100", "RUNNING", "None")
     until(lambda: "101" in cluster.job_ids)
-    assert cluster.recovery.said[0].startswith("Job 100: nothing is heard from its workers")
+    assert cluster.recovery.reported[0].startswith("Job 100: nothing is heard from its workers")
 
 
 def test_a_job_one_of_whose_workers_was_heard_from_is_known_to_be_alive(lab, cluster_of):
@@ -138,14 +138,14 @@ def test_a_worker_is_asked_which_job_it_belongs_to(lab, monkeypatch, environment
         lab.hold()
         async with dask_hpc.SLURMCluster(asynchronous=True) as cluster:
             cluster.scale(jobs=1)
-            while not len(cluster.recovery.members):
+            while not len(cluster.recovery.tracker):
                 await asyncio.sleep(0.02)
             async with Worker(cluster.scheduler_address, nthreads=1, name="mine") as worker:
-                others = cluster.recovery.members._others
+                others = cluster.recovery.tracker._others
                 while others.get(worker.address, ["known"]) is None:
                     await asyncio.sleep(0.02)
                 await asyncio.sleep(0)
-                member = cluster.recovery.members.of(worker.address)
+                member = cluster.recovery.tracker.by_address(worker.address)
                 return member and member.job_id
 
     assert asyncio.run(main()) == job
@@ -176,7 +176,7 @@ def test_what_is_lost_with_a_job_that_ends_with_actors_is_told(actors, words):
     worker = SimpleNamespace(actors=[SimpleNamespace(key=key) for key in actors])
     scheduler = SimpleNamespace(workers={"tcp://a": worker})
     walltime = WalltimeManager(SimpleNamespace(scheduler=scheduler), None)
-    assert walltime._lost_words(["tcp://a"]).startswith(words)
+    assert walltime._describe_lost(["tcp://a"]).startswith(words)
 
 
 # --- kinds ----------------------------------------------------------------------------------------
@@ -184,11 +184,11 @@ def test_what_is_lost_with_a_job_that_ends_with_actors_is_told(actors, words):
 
 def test_what_came_counts_more_than_what_was_asked_for():
     kind = JobKind({}, 4)
-    kind.saw(2)
+    kind.record_workers(2)
     assert kind.workers == 4  # others may be about to come
-    kind.saw(2, settled=True)
+    kind.record_workers(2, settled=True)
     assert kind.workers == 2
-    kind.saw(3)
+    kind.record_workers(3)
     assert kind.workers == 3
 
 
@@ -238,12 +238,12 @@ def test_workers_that_end_in_order_after_each_task_are_replaced_for_ever_and_tol
     lab, cluster_of
 ):
     cluster = cluster_of()
-    cluster.recovery.again = 0  # none of these ends is a failure
+    cluster.recovery.max_resubmits = 0  # none of these ends is a failure
     cluster.scale(jobs=1)
     with Client(cluster) as client:
         fire_and_forget(client.map(once(), range(100), pure=False))
         until(lambda: submissions(lab) >= 4)
-    [said] = cluster.recovery.said
+    [said] = cluster.recovery.reported
     assert said == "Job 100 ended on node1, done. Another one is submitted."
 
 
@@ -265,8 +265,8 @@ def test_workers_that_end_in_order_before_they_did_anything_are_replaced_more_an
 ):
     cluster = cluster_of("--lifetime", "1s")
     cluster.scale(jobs=1)
-    until(lambda: len(cluster.recovery.said) == 3)
-    assert [line.partition(". ")[2] for line in cluster.recovery.said] == [
+    until(lambda: len(cluster.recovery.reported) == 3)
+    assert [line.partition(". ")[2] for line in cluster.recovery.reported] == [
         "Another one is submitted.",
         "Another one is submitted in 2 s.",
         "Another one is submitted in 4 s.",
@@ -277,7 +277,7 @@ def test_workers_that_end_in_order_before_they_did_anything_are_replaced_more_an
 def test_jobs_that_end_without_a_worker_are_given_up_although_they_say_that_all_is_well(lab):
     with dask_hpc.SLURMCluster(job_script_prologue=["exit 0"]) as cluster:
         cluster.recovery._connected = True  # as if others had come before
-        cluster.recovery.again = 1
+        cluster.recovery.max_resubmits = 1
         cluster.scale(jobs=1)
         with pytest.raises(dask_hpc.JobsEndedError):
             cluster.wait_for_workers(1, timeout=60)
@@ -328,7 +328,7 @@ def test_a_job_whose_nanny_starts_its_worker_slowly_is_left_alone(
         cluster.wait_for_workers(1, timeout=60)
         assert client.submit(abs, -1).result(timeout=30) == 1
     assert cluster.job_ids == ["100"]
-    assert cluster.recovery.said == []
+    assert cluster.recovery.reported == []
 
 
 def test_a_nanny_whose_worker_never_comes_back_loses_its_job_in_the_end(
@@ -342,8 +342,8 @@ def test_a_nanny_whose_worker_never_comes_back_loses_its_job_in_the_end(
     slow.now()
     with Client(cluster) as client:
         os.kill(worker_under_a_nanny(client), signal.SIGKILL)
-        until(lambda: cluster.recovery.said, 20)
-    assert cluster.recovery.said[0].startswith(
+        until(lambda: cluster.recovery.reported, 20)
+    assert cluster.recovery.reported[0].startswith(
         "Job 100: its workers did not start again, so it was cancelled."
     )
 

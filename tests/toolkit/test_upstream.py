@@ -29,12 +29,12 @@ from dask_hpc.resilience.draining import unanswered
 
 
 def test_whether_a_handler_takes_a_comm_is_cached_in_expects_comm():
-    # _compat.scheduler_caches clears it.
+    # scheduler_caches.clear_scheduler_caches clears it.
     assert callable(core._expects_comm.cache_clear)
 
 
 def test_the_pages_of_a_dashboard_are_cached_in_template_variables():
-    # _compat.scheduler_caches takes the function without its cache.
+    # scheduler_caches.clear_scheduler_caches takes the function without its cache.
     code = """
         from distributed.dashboard import scheduler
         assert callable(scheduler.template_variables.__wrapped__)
@@ -45,7 +45,7 @@ def test_the_pages_of_a_dashboard_are_cached_in_template_variables():
 
 
 def test_the_arguments_of_each_job_are_in_job_kwargs(lab):
-    # allocation.AllocationCluster._spec makes those of each node from them.
+    # AllocationCluster._spec makes those of each node from them.
     with dask_jobqueue.SLURMCluster(cores=2, memory="1 GiB", processes=2) as cluster:
         assert cluster._job_kwargs["memory"] == "1 GiB"
         assert cluster._job_kwargs["processes"] == 2
@@ -54,14 +54,14 @@ def test_the_arguments_of_each_job_are_in_job_kwargs(lab):
 
 
 def test_the_size_of_a_job_is_read_from_dummy_job(lab):
-    # allocation.AllocationCluster.scale counts in it.
+    # AllocationCluster.scale counts in it.
     with dask_jobqueue.SLURMCluster(cores=2, memory="1 GiB", processes=2) as cluster:
         job = cluster._dummy_job
     assert (job.worker_processes, job.worker_cores, job.worker_memory) == (2, 2, 2**30)
 
 
 def test_correct_state_starts_what_is_in_worker_spec_and_not_in_workers(lab):
-    # allocation.AllocationCluster starts a node's workers again in this way.
+    # AllocationCluster starts a node's workers again in this way.
     with dask_hpc.SLURMCluster() as cluster:
         cluster.scale(jobs=1)
         cluster.sync(cluster._correct_state)
@@ -75,7 +75,7 @@ def test_correct_state_starts_what_is_in_worker_spec_and_not_in_workers(lab):
 def test_the_key_files_of_a_temporary_security_are_kept_in_job_ca_file_job_cert_and_job_key(
     lab, tmp_path
 ):
-    # cluster.ClusterMixin._remove_keys closes them.
+    # ClusterLifecycle._remove_keys closes them.
     pem = {"ca_file": "a\na", "cert": "b\nb", "key": "c\nc", "ciphers": None}
 
     class Security:
@@ -95,7 +95,7 @@ def names_in(function):
 
 
 def test_adaptive_scaling_is_in_adaptive_and_none_without(lab):
-    # cluster.ClusterMixin.adapting tells by it who decides.
+    # ClusterLifecycle.adapting tells by it who decides.
     with dask_jobqueue.SLURMCluster(cores=2, memory="1 GiB") as cluster:
         assert cluster._adaptive is None
         adaptive = cluster.adapt(maximum_jobs=1)
@@ -106,39 +106,39 @@ def test_adaptive_scaling_is_in_adaptive_and_none_without(lab):
 
 
 def test_scaling_goes_through_correct_state_internal():
-    # cluster.ClusterMixin keeps refusals and results there.
+    # ClusterLifecycle keeps refusals and results there.
     assert "_correct_state_internal" in names_in(SpecCluster._correct_state)
     assert "_correct_state" in names_in(SpecCluster.scale)
 
 
 def test_threads_per_worker_and_memory_per_worker_are_those_of_a_job(lab):
-    # cluster.ClusterMixin.scale and adapt count in them.
+    # ClusterMixin.scale and adapt count in them.
     with dask_hpc.SLURMCluster(cores=4, processes=2, memory="3 GiB") as cluster:
         assert cluster._threads_per_worker() == 4
         assert cluster._memory_per_worker() == 3 * 2**30
 
 
 def test_new_worker_name_makes_a_jobs_name_of_a_number(lab):
-    # cluster.ClusterMixin.new_worker_spec calls it with numbers that it counts itself.
+    # ClusterLifecycle.new_worker_spec calls it with numbers that it counts itself.
     with dask_hpc.SLURMCluster() as cluster:
         assert cluster._new_worker_name(7) == f"{cluster._name}-7"
     assert "_new_worker_name" in names_in(SpecCluster.new_worker_spec)
 
 
 def test_workers_that_come_and_go_reach_update_worker_status():
-    # SpecCluster's own, which cluster.ClusterMixin leaves out, takes a lost worker for a lost job.
+    # SpecCluster's own, which ClusterLifecycle leaves out, takes a lost worker for a lost job.
     assert "_update_worker_status" in names_in(Cluster._watch_worker_status)
     assert "_update_worker_status" in vars(SpecCluster)
 
 
 def test_a_cluster_begins_with_start_and_ends_with_close():
-    # cluster.ClusterMixin and allocation.AllocationCluster add to both.
+    # ClusterLifecycle and AllocationCluster add to both.
     assert "_start" in names_in(SpecCluster.__init__)
     assert "_close" in names_in(Cluster.close)
 
 
 def test_a_job_is_submitted_through_submit_job_call_and_job_id_from_submit_output():
-    # cluster.job.ManagedJobMixin has its own of each.
+    # job.ManagedJobMixin has its own of each.
     job = dask_jobqueue.core.Job
     assert {"_submit_job", "_job_id_from_submit_output"} <= names_in(job.start)
     assert "_call" in names_in(job._submit_job)
@@ -150,7 +150,7 @@ def test_a_local_cluster_awaits_its_workers_in_wait_for_workers():
 
 
 def test_the_removal_of_a_worker_is_an_event_that_says_what_it_ran_and_whether_it_was_expected():
-    # cluster.plugin.WorkerEventsPlugin tells by it whether a worker died at work.
+    # WorkerEventsPlugin tells by it whether a worker died at work.
     async def removed(expected):
         async with (
             distributed.Scheduler(port=0, dashboard_address=":0") as scheduler,
@@ -170,14 +170,15 @@ def test_the_removal_of_a_worker_is_an_event_that_says_what_it_ran_and_whether_i
 
 
 def test_all_outputs_of_a_shuffle_wait_for_a_barrier_whose_key_begins_so():
-    # resilience.rescheduling.reschedule_off leaves them alone.
+    # rescheduling.reschedule_off leaves them alone.
     from distributed.shuffle._core import barrier_key
 
     assert barrier_key("x").startswith(BARRIER)
 
 
 def test_a_task_that_may_run_on_others_is_forgotten_where_its_worker_is_gone():
-    # _compat.unrunnable_tasks makes up for it, and can go where this fails: upstream has fixed it.
+    # unrunnable_tasks.restart_unrunnable makes up for it. Where this fails, upstream has repaired
+    # it, and that can go.
     async def forgotten():
         async with (
             distributed.Scheduler(port=0, dashboard_address=":0") as scheduler,
@@ -197,7 +198,7 @@ def test_a_task_that_may_run_on_others_is_forgotten_where_its_worker_is_gone():
 
 
 def test_a_worker_that_closes_says_so_and_one_that_is_gone_does_not():
-    # cluster.plugin.WorkerEventsPlugin tells by it whether a worker left in order.
+    # WorkerEventsPlugin tells by it whether a worker left in order.
     async def told(how):
         async with (
             distributed.Scheduler(port=0, dashboard_address=":0") as scheduler,
@@ -218,7 +219,7 @@ def test_a_worker_that_closes_says_so_and_one_that_is_gone_does_not():
 
 
 def test_the_scheduler_has_the_address_of_each_workers_nanny():
-    # resilience.tracking keeps it.
+    # tracking.JobTracker keeps it.
     async def nanny():
         async with (
             distributed.Scheduler(port=0, dashboard_address=":0") as scheduler,
@@ -231,7 +232,7 @@ def test_the_scheduler_has_the_address_of_each_workers_nanny():
 
 
 def test_a_workers_connection_tells_when_its_node_has_last_answered():
-    # resilience.draining.unanswered reads it from the socket of the scheduler's stream.
+    # draining.unanswered reads it from the socket of the scheduler's stream.
     options = {"dashboard_address": None, "processes": False, "protocol": "tcp"}
     with distributed.LocalCluster(n_workers=1, host="127.0.0.1", **options) as cluster:
         [address] = cluster.scheduler.workers
@@ -244,7 +245,7 @@ def test_a_workers_connection_tells_when_its_node_has_last_answered():
 
 
 def test_a_cluster_can_be_closed_without_its_scheduler():
-    # cluster.ClusterMixin.scheduler_closes does so where that is closed already.
+    # ClusterLifecycle.scheduler_closes does so where that is closed already.
     assert "shutdown_scheduler" in names_in(SpecCluster._close)
 
 
@@ -269,8 +270,9 @@ def test_a_job_script_is_made_of_script_template(lab):
 
 
 def test_a_job_keeps_its_header_and_its_workers_command(lab):
-    # cluster looks for directives in the header, HTCondor's are a mapping; one_job writes them
-    # anew. cluster.job puts a line before the command, and diagnosis reads the Python in it.
+    # The cluster looks for directives in the header, HTCondor's are a mapping; the script of
+    # `dask hpc run` has them anew. ManagedJobMixin puts a line before the command, and Diagnosis
+    # reads the Python in it.
     with dask_hpc.SLURMCluster() as cluster:
         job = cluster._dummy_job
         assert "#SBATCH --mem=" in job.job_header
@@ -279,7 +281,7 @@ def test_a_job_keeps_its_header_and_its_workers_command(lab):
 
 
 def test_a_cluster_has_the_thread_of_its_loop_in_loop_runner(lab):
-    # cluster.start_errors.StartErrorsMixin stops it where the scheduler does not start.
+    # StartErrorsMixin stops it where the scheduler does not start.
     with dask_hpc.SLURMCluster() as cluster:
         assert callable(cluster._loop_runner.stop)
 

@@ -222,8 +222,8 @@ def test_a_job_whose_id_nobody_has_read_is_cancelled_too(site):
 
 
 def test_a_submission_that_takes_long_holds_up_no_other_job(site, monkeypatch):
-    monkeypatch.setattr(watchdog_process, "SOON", 0.1)
-    monkeypatch.setattr(watchdog_process, "LATE", 0.5)
+    monkeypatch.setattr(watchdog_process, "SUBMIT_GRACE_S", 0.1)
+    monkeypatch.setattr(watchdog_process, "SUBMIT_TIMEOUT_S", 0.5)
     child = watchdog_process.Watchdog(os.getpid(), site.about)
     child.handle_message("+ 7")
     child.handle_message(f"? {site.folder / 'never'}")

@@ -7,9 +7,7 @@ The time that a job needs until its workers have come counts as idle, too.
 
 from __future__ import annotations
 
-import asyncio
 import math
-import random
 import re
 import time
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING
 import distributed
 from dask.utils import format_time
 from distributed.core import Status
+from tornado.ioloop import PeriodicCallback
 
 from ._output import messages
 from .batch import BatchSystem, JobState
@@ -26,9 +25,9 @@ from .batch.watcher import JobEvent, JobWatcher
 if TYPE_CHECKING:
     from .cluster.mixin import ClusterMixin
 
-# Seconds between two samples. Not always the same, since work has rhythms of its own, of which
-# regular looks might see the same moment again and again.
-SHORTEST, LONGEST = 0.5, 1.5
+# Between two samples, half of it more or less: work has rhythms of its own, of which regular
+# samples might see the same moment again and again.
+SAMPLE_S = 1.0
 
 
 def cores_held(batch: BatchSystem, script: str) -> int | None:
@@ -147,11 +146,11 @@ class UsageMeter:
     Parameters
     ----------
     cluster : ClusterMixin
-    watcher : Watcher
+    watcher : JobWatcher
 
     Attributes
     ----------
-    usage : Usage
+    usage : UsageTotals
     limit : float or None
         Seconds without anything to do, after which the cluster is closed; None for never.
     awaited : int
@@ -168,26 +167,25 @@ class UsageMeter:
         self._cluster = cluster
         self._watcher = watcher
         self._idleness = IdleTimer()
-        self._task: asyncio.Task | None = None
-        self._told = False
+        self._samples = PeriodicCallback(self._tick, SAMPLE_S * 1000, jitter=1.0)
+        self._reported = False
         watcher.subscribe(self._on_event)
 
     def start(self) -> None:
         """Begin to sample. To be called on the event loop."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
+        if not self._samples.is_running():
+            self._samples.start()
 
     def stop(self) -> None:
         """Sample once more, and then stop."""
-        task, self._task = self._task, None
-        if task is not None:
+        if self._samples.is_running():
             self._sample()
-            task.cancel()
+            self._samples.stop()
 
-    def tell(self) -> None:
+    def report_usage(self) -> None:
         """Report what was used, once, if there was any job."""
-        if self.usage.jobs and not self._told:
-            self._told = True
+        if self.usage.jobs and not self._reported:
+            self._reported = True
             messages.info(f"{type(self._cluster).__name__} closed: {self.usage}.")
 
     async def while_awaited(self, wait: Callable, *arguments):
@@ -210,21 +208,19 @@ class UsageMeter:
         workers = list(scheduler.workers.values()) if scheduler is not None else []
         self.usage.sample(sum(min(len(w.processing), w.nthreads) for w in workers))
         # The batch system may be asked only later, or never, whether a job has begun.
-        for member in self._cluster.recovery.members:
-            if member.addresses:
-                self.usage.began(member.job_id)
+        for job in self._cluster.recovery.tracker:
+            if job.addresses:
+                self.usage.began(job.job_id)
 
-    async def _run(self) -> None:
-        while self._cluster.status in (Status.created, Status.starting, Status.running):
-            await asyncio.sleep(random.uniform(SHORTEST, LONGEST))
-            self._sample()
-            scheduler = self._cluster.scheduler
-            limit = self.limit
-            if scheduler is None or limit is None:
-                continue
-            if self._idleness.seconds(scheduler, awaited=bool(self.awaited)) >= limit:
-                self._close(limit)
-                return
+    def _tick(self) -> None:
+        if self._cluster.status not in (Status.created, Status.starting, Status.running):
+            return
+        self._sample()
+        scheduler, limit = self._cluster.scheduler, self.limit
+        if scheduler is None or limit is None or self.closed_because:
+            return
+        if self._idleness.seconds(scheduler, awaited=bool(self.awaited)) >= limit:
+            self._close(limit)
 
     def _close(self, limit: float) -> None:
         name, time_ = type(self._cluster).__name__, format_time(limit).strip()

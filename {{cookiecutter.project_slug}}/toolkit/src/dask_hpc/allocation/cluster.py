@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 RESTART_RESET_S = 600.0
 RESTART_PAUSE_S = 1.0  # before the first start anew; doubled each time
 # The user hears of the walltime's end before: a tenth of it, within these seconds.
-NOTICE_SHARE, NOTICE_LEAST, NOTICE_MOST = 0.1, 20.0, 600.0
+NOTICE_FRACTION, MIN_NOTICE_S, MAX_NOTICE_S = 0.1, 20.0, 600.0
 
 
 class AllocationCluster(
@@ -87,8 +87,8 @@ class AllocationCluster(
         self._place = f"on {self._first}"
         self._restarts = dict.fromkeys(self._nodes, 0)
         self._failure: str | None = None
-        self._told: set[str] = set()
-        self._background = BackgroundTasks("Minding the walltime")
+        self._reported: set[str] = set()
+        self._background = BackgroundTasks("Warning before the walltime")
         batch = batch_systems.get("slurm")
         kwargs["config_name"] = kwargs.get("config_name") or profile()
         kwargs.pop("idle_timeout", None)  # of a cluster that costs more the longer it waits
@@ -128,10 +128,11 @@ class AllocationCluster(
         size = scaling.JobSize(job.worker_processes, job.worker_cores, job.worker_memory)
         wanted = max(math.ceil(jobs or 0), scaling.count_jobs(size, n, 0, memory, cores))
         there = len(self._nodes)
+        has = format_count(there, "node")
         if wanted > there:
-            self._tell(f"This job has {format_count(there, 'node')}, for the {wanted} asked for.")
+            self._report_once(f"This job has {has}, for the {wanted} asked for.")
         elif 0 < wanted < there:
-            self._tell(f"{there - wanted} of this job's {format_count(there, 'node')} stay idle.")
+            self._report_once(f"{there - wanted} of this job's {has} stay idle.")
         keep = self._nodes[:wanted]
         for node in [node for node in self.worker_spec if node not in keep]:
             del self.worker_spec[node]
@@ -219,17 +220,17 @@ class AllocationCluster(
 
     async def _start(self) -> None:
         await super()._start()
-        self._tell_dashboard()
+        self._report_dashboard()
         self._background.spawn(self._warn_before_walltime())
 
-    def _tell_dashboard(self) -> None:
+    def _report_dashboard(self) -> None:
         """Say where the dashboard is, since the job's node is not known beforehand."""
         address = urlsplit(self.dashboard_link)
         if "dashboard" not in self.scheduler.services or not address.port:
             return  # there is none, or the link leads through a Jupyter server
         login = os.environ.get("SLURM_SUBMIT_HOST", "the-login-node")
         tunnel = f"ssh -N -L {address.port}:{address.hostname}:{address.port} {login}"
-        self._tell(
+        self._report_once(
             f"Dashboard: {self.dashboard_link} (from your own computer: `{tunnel}`, then "
             f"{address.scheme}://localhost:{address.port}{address.path})"
         )
@@ -237,7 +238,7 @@ class AllocationCluster(
     async def _end(self, close: Callable[[], Awaitable[None]]) -> None:
         self._background.cancel()
         await close()
-        await self._background.over()  # the event loop may be closed next
+        await self._background.wait()  # the event loop may be closed next
 
     async def on_step_ended(self, step: SrunStep, code: int, said: str) -> None:
         """Restart the workers of a node that ended unexpectedly, or go on without them."""
@@ -250,7 +251,7 @@ class AllocationCluster(
         for worker in self.workers_of(node):
             await remove_worker(self.scheduler, worker.address, f"step-ended-{node}")
         why = last_srun_message(said) or commands.describe_exit(code)
-        if time.monotonic() - step.began > RESTART_RESET_S:
+        if time.monotonic() - step.started_at > RESTART_RESET_S:
             self._restarts[node] = 0
         step.status = Status.failed
         again = self._restarts[node] < MAX_STEP_RESTARTS and not node_is_lost(said)
@@ -289,7 +290,7 @@ class AllocationCluster(
                 listed = await commands.list_jobs(batch, [job])
                 left = next((s.left for s in listed.values() if s.left is not None), math.inf)
             if notice is None and left < math.inf:
-                notice = min(NOTICE_MOST, max(NOTICE_LEAST, NOTICE_SHARE * left))
+                notice = min(MAX_NOTICE_S, max(MIN_NOTICE_S, NOTICE_FRACTION * left))
             if notice is None or left > notice:
                 await asyncio.sleep(min(SQUEUE_POLL_S, max(1.0, left - (notice or 0))))
         messages.warning(
@@ -301,7 +302,7 @@ class AllocationCluster(
         directory = self._dummy_job.log_directory
         return f" The workers' output is in {directory}." if directory else ""
 
-    def _tell(self, line: str) -> None:
-        if line not in self._told:
-            self._told.add(line)
+    def _report_once(self, line: str) -> None:
+        if line not in self._reported:
+            self._reported.add(line)
             messages.info(line)

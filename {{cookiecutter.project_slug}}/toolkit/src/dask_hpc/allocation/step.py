@@ -29,7 +29,7 @@ SQUEUE_POLL_S = 60.0  # how often Slurm is asked, at least: a site's staff may c
 # Reads from the shell that starts the workers, which says nothing: a read ends by its time-out, or
 # at once when shell and workers are gone. A sleep would outlive them where Slurm can't reach the
 # node.
-_GUARD = """\
+_WATCH_FIRST_NODE = """\
 exec 9> >(
   unset ${{!SQUEUE_*}} ${{!SCANCEL_*}} SLURM_CLUSTERS
   while read -r -t {pause:g}; [ $? -gt 128 ]; do
@@ -71,7 +71,7 @@ class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
         self._owner = owner
         self._process: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
-        self.began = 0.0
+        self.started_at = 0.0
 
     @property
     def worker_process_memory(self) -> str:
@@ -84,9 +84,10 @@ class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
         command += [f"--cpus-per-task={self.worker_cores}", f"--job-name={self.job_name}"]
         if self.log_directory is not None:
             command.append(f"--output={self.log}")
-        return [*command, "--input=none", "bash", "-c", self._guard() + self.job_script()]
+        lines = self._watch_first_node() + self.job_script()
+        return [*command, "--input=none", "bash", "-c", lines]
 
-    def _guard(self) -> str:
+    def _watch_first_node(self) -> str:
         """Return lines of shell that end the job once Slurm has taken the program's node from it.
 
         With --no-kill Slurm would leave the steps on the other nodes running until the walltime is
@@ -101,7 +102,7 @@ class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
         tell = f"echo {line!r}"
         if self.log_directory is not None:
             tell += f" | tee -a {self.log_directory}/{self.job_name}-$SLURM_JOB_ID.err"
-        return _GUARD.format(pause=number * SQUEUE_POLL_S, first=first, tell=tell)
+        return _WATCH_FIRST_NODE.format(pause=number * SQUEUE_POLL_S, first=first, tell=tell)
 
     @property
     def log(self) -> str:
@@ -109,7 +110,7 @@ class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
         return f"{self.log_directory}/{self.job_name}-{os.environ['SLURM_JOB_ID']}-{self.node}.out"
 
     async def start(self) -> None:
-        self.began = time.monotonic()
+        self.started_at = time.monotonic()
         process = self._process = await asyncio.create_subprocess_exec(
             *self.command(),
             stdin=subprocess.DEVNULL,
@@ -119,12 +120,12 @@ class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
             start_new_session=True,  # Ctrl-C is for the program, which then closes its cluster
         )
         await ProcessInterface.start(self)
-        self._watch = asyncio.create_task(self._until_it_ends(process))
+        self._watch = asyncio.create_task(self._wait_for_exit(process))
 
     def _cluster(self) -> AllocationCluster | None:
         return None if self._owner is None else self._owner()
 
-    async def _until_it_ends(self, process: asyncio.subprocess.Process) -> None:
+    async def _wait_for_exit(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None  # it is a pipe
         said = (await process.stderr.read()).decode(errors="replace")
         code = await process.wait()

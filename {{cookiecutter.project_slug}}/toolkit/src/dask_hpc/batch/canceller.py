@@ -42,7 +42,7 @@ class BatchedCanceller:
 
     async def over(self) -> None:
         """Wait until nothing is being cancelled any more."""
-        await self._flushes.over()
+        await self._flushes.wait()
 
     async def cancel(self, *job_ids: str) -> None:
         """Cancel jobs that are not known to be over; return when the batch system was told."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ..errors import SubmitError
     from .mixin import ClusterMixin
 
-# Seconds between tries where jobs are refused: doubled each time.
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
+# Between tries where jobs are refused: doubled each time.
+FIRST_RETRY_S, MAX_RETRY_S = 2.0, 60.0
 
 
 class Adaptive(distributed.Adaptive):
@@ -32,7 +32,7 @@ class Adaptive(distributed.Adaptive):
     close_counts: defaultdict[Any, int]  # by names of jobs, where distributed's has workers
 
     _refusal: SubmitError | None = None  # the one that was told last
-    _pause = 0.0
+    _retry_s = 0.0
     _not_before = 0.0  # time.monotonic
 
     async def target(self) -> int:
@@ -50,8 +50,9 @@ class Adaptive(distributed.Adaptive):
         there = list(cluster.worker_spec)
         recovery = cluster.recovery
         # What was given up is not asked for again while the work that it was for goes on.
-        recovery.abandoned = min(recovery.abandoned, max(0, wanted - len(there) - recovery.pending))
-        planned = len(there) + recovery.pending + recovery.abandoned
+        missing = max(0, wanted - len(there) - recovery.scheduled)
+        recovery.abandoned = min(recovery.abandoned, missing)
+        planned = len(there) + recovery.scheduled + recovery.abandoned
         if wanted > planned and not self._is_refused():
             self.close_counts.clear()
             up = len(there) + wanted - planned
@@ -74,23 +75,23 @@ class Adaptive(distributed.Adaptive):
         refusal = cluster.submit_errors.last
         if refusal is None:
             if now > self._not_before:
-                self._pause = 0.0
+                self._retry_s = 0.0
             return now < self._not_before
         if refusal is not self._refusal:
             self._refusal = refusal
-            self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
-            self._not_before = now + self._pause
-            cluster.recovery.tell(f"{refusal} Next try in {self._pause:g} s.")
+            self._retry_s = min(max(2 * self._retry_s, FIRST_RETRY_S), MAX_RETRY_S)
+            self._not_before = now + self._retry_s
+            cluster.recovery.report(f"{refusal} Next try in {self._retry_s:g} s.")
         return now < self._not_before
 
     def _dispensable(self, names: list[str], number: int) -> list[str]:
         """Return the jobs to let go: those without workers, then idle ones that hold the least."""
-        scheduler, members = self.cluster.scheduler, self.cluster.recovery.members
+        scheduler, tracker = self.cluster.scheduler, self.cluster.recovery.tracker
         free = []
         for name in names:
-            member = members.named(name)
-            workers = workers_named(scheduler, member.addresses) if member is not None else []
-            if not workers and members.unidentified and member is not None:
+            job = tracker.by_name(name)
+            workers = workers_named(scheduler, job.addresses) if job is not None else []
+            if not workers and tracker.has_unidentified_workers and job is not None:
                 continue  # they may be its own
             allowed = workers
             for plugin in list(scheduler.plugins.values()):
@@ -111,8 +112,8 @@ class Adaptive(distributed.Adaptive):
     async def scale_down(self, workers) -> None:
         cluster = self.cluster
         for name in workers:
-            member = cluster.recovery.members.named(name)
-            addresses = member.addresses if member is not None else set()
+            job = cluster.recovery.tracker.by_name(name)
+            addresses = job.addresses if job is not None else set()
             if any(
                 w.processing or w.long_running for w in workers_named(cluster.scheduler, addresses)
             ):

@@ -27,40 +27,39 @@ class Departures:
 
     def release(self, name: Any) -> None:
         """End a job that is no longer wanted, once its results have been moved to others."""
-        job = self._cluster.workers.pop(name)
-        self._leaving.add(job)
-        self._tasks.spawn(self._retire(name, job))
+        batch_job = self._cluster.workers.pop(name)
+        self._leaving.add(batch_job)
+        self._tasks.spawn(self._retire(name, batch_job))
 
-    def begin(self, member: TrackedJob, end: float) -> tuple[Any, bool]:
+    def begin(self, job: TrackedJob, end: float) -> tuple[Any, bool]:
         """Stop counting a job whose workers leave, and submit another one, if it is needed.
 
         Parameters
         ----------
-        member : TrackedJob
-            The job.
+        job : TrackedJob
         end : float
             When it ends (`time.monotonic`).
 
         Returns
         -------
-        job, bool
+        batch_job, bool
             dask-jobqueue's job, to be given to `finish` when the workers have left, and whether
             another one follows.
         """
         cluster = self._cluster
-        cluster.worker_spec.pop(member.name, None)
-        if (job := cluster.workers.pop(member.name, None)) is not None:
-            self._leaving.add(job)
-        again = len(cluster.worker_spec) + cluster.recovery.pending < cluster.target_jobs
+        cluster.worker_spec.pop(job.name, None)
+        if (batch_job := cluster.workers.pop(job.name, None)) is not None:
+            self._leaving.add(batch_job)
+        again = len(cluster.worker_spec) + cluster.recovery.scheduled < cluster.target_jobs
         if again:
-            cluster.recovery.replacements.schedule_successor(member, end)
-        return job, again
+            cluster.recovery.replacements.schedule_successor(job, end)
+        return batch_job, again
 
-    async def finish(self, job: Any) -> None:
+    async def finish(self, batch_job: Any) -> None:
         """End a job whose workers have left."""
-        if job is not None:
-            await job.close()
-            self._leaving.discard(job)
+        if batch_job is not None:
+            await batch_job.close()
+            self._leaving.discard(batch_job)
 
     def cancel(self) -> None:
         """Move no more results, since the cluster is closing."""
@@ -68,13 +67,13 @@ class Departures:
 
     async def close(self) -> None:
         """End all jobs that are still leaving."""
-        await self._tasks.over()
-        for job in list(self._leaving):
-            await job.close()
+        await self._tasks.wait()
+        for batch_job in list(self._leaving):
+            await batch_job.close()
 
-    async def _retire(self, name: Any, job: Any) -> None:
+    async def _retire(self, name: Any, batch_job: Any) -> None:
         try:
-            if (member := self._cluster.recovery.members.named(name)) is not None:
-                await retire(self._cluster.scheduler, member.addresses)
+            if (job := self._cluster.recovery.tracker.by_name(name)) is not None:
+                await retire(self._cluster.scheduler, job.addresses)
         finally:
-            await self.finish(job)
+            await self.finish(batch_job)

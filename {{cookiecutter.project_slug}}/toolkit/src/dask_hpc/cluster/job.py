@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 class ManagedJobMixin(FromSettings, WaitsForWorker):
     """Mixed into dask-jobqueue's Job class: reports to the cluster that the job belongs to.
 
-    `bound_to` makes a class of it for one cluster, to be dask-jobqueue's ``job_cls``.
+    `job_class_for` makes a class of it for one cluster, to be dask-jobqueue's ``job_cls``.
     """
 
-    _owner: weakref.ref[ClusterMixin]  # set in the class that bound_to makes
+    _owner: weakref.ref[ClusterMixin]  # set in the class that job_class_for makes
     _answer: BinaryIO | None = (
-        None  # the file that a submission prints to, see Guard.record_submission
+        None  # the file that a submission prints to, see WatchdogClient.record_submission
     )
     _memory_limit: str | None = None  # what the user wants instead of ours, set like _owner
     _command_template: str  # dask-jobqueue's, like the next
     submit_command: str
-    _job_id_line = ""  # Scheduler.job_id_line, set like _owner
+    _job_id_line = ""  # BatchSystem.job_id_line, set like _owner
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -91,7 +91,7 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
         owner = self._cluster()
         with owner.watchdog.record_submission() as self._answer:
             try:
-                await self._start_elsewhere(owner.recovery.nodes)
+                await self._submit_off_bad_nodes(owner.recovery.nodes)
             except (RuntimeError, ValueError, OSError) as error:
                 # ValueError: what the submit command printed holds no job id.
                 self.status = Status.failed
@@ -99,7 +99,7 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
                 raise submit_error(owner.batch, error) from None
             owner.note_submitted(self.name, self.job_id)
 
-    async def _start_elsewhere(self, nodes: NodeHealth) -> None:
+    async def _submit_off_bad_nodes(self, nodes: NodeHealth) -> None:
         """Submit the job, away from the bad nodes if that is possible."""
         batch = self._cluster().batch
         options = batch.exclude_args(nodes.excluded, self.job_extra_directives)
@@ -139,12 +139,12 @@ def job_class_for(
         "_settings": settings,
     }
     # dask-jobqueue's own takes the first number, which may be one of a site's banner.
-    if job_cls.job_id_regexp in _dask_jobqueues(job_cls):
+    if job_cls.job_id_regexp in _upstream_id_patterns(job_cls):
         body["job_id_regexp"] = cluster.batch.job_id_pattern
     return type(job_cls.__name__, (ManagedJobMixin, job_cls), body)
 
 
-def _dask_jobqueues(job_cls: type[Any]) -> set[str]:
+def _upstream_id_patterns(job_cls: type[Any]) -> set[str]:
     """Return the patterns of a job's id that dask-jobqueue's own classes have."""
     own = [base for base in job_cls.__mro__ if base.__module__.startswith("dask_jobqueue.")]
     return {base.job_id_regexp for base in own if hasattr(base, "job_id_regexp")}

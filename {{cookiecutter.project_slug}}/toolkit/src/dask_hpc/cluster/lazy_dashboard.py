@@ -17,7 +17,7 @@ from tornado import web
 
 # What distributed's Scheduler loads when it starts, and what it shows where that can't be loaded.
 PAGES = "distributed.dashboard.scheduler"
-MISSING = "distributed.http.scheduler.missing_bokeh"
+MISSING_PAGES = "distributed.http.scheduler.missing_bokeh"
 # distributed's own list of the dashboard's parts, empty without it. JupyterLab's Dask panel begins
 # with it.
 PARTS = r"/individual-plots.json"
@@ -69,7 +69,7 @@ class Scheduler(distributed.Scheduler):
                 return
             pages = self.http_application
             if dashboard is None:
-                pages.add_handlers(".*$", get_handlers(self, [MISSING]))
+                pages.add_handlers(".*$", get_handlers(self, [MISSING_PAGES]))
             else:
                 dashboard.connect(pages, self.http_server, self, prefix="/")
             pages.applications.remove(self._without_pages)

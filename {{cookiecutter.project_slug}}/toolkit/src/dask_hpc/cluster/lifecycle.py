@@ -1,4 +1,10 @@
-"""How a cluster starts, keeps up its jobs and ends: what `SpecCluster` calls while it does so."""
+"""How a cluster starts, keeps up its jobs, and ends: what `SpecCluster` calls while it does so.
+
+Ctrl-C has no handler: it is a KeyboardInterrupt in the user's program, whose ``with`` block, or
+Python's own end, closes the cluster. Closing cancels the jobs before anything else; a submission
+that runs just then is completed first (`batch.commands.run`). The watchdog cancels the jobs of a
+process that is killed.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dask.utils import format_bytes, parse_bytes
 from distributed import SpecCluster
 from distributed.core import Status
+from tornado.ioloop import PeriodicCallback
 
 from .. import batch as batch_systems
-from .._asyncio import Ticker
 from .._compat.scheduler_caches import clear_scheduler_caches
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import formatting, messages
@@ -27,6 +33,7 @@ from ..resilience.resubmission import Resubmitter
 from ..resilience.task_limits import WalltimeInterruptions
 from ..resilience.tracking import JobKind, workers_named
 from ..resilience.walltime import WalltimeManager
+from ..resilience.worker_loss import MONITOR_TICK_S
 from ..watchdog.client import WatchdogClient
 from . import registration
 from .departures import Departures
@@ -34,11 +41,11 @@ from .job import job_class_for
 from .job_kinds import JobKinds
 from .job_settings import resolve_job_settings
 from .lazy_dashboard import DashboardOnDemand
-from .plugin import WorkerEventsPlugin
 from .self_closing import SelfClosingMixin
 from .start_errors import StartErrorsMixin
 from .submit_errors import SubmitErrors
 from .wait import WorkerWait
+from .worker_events import WorkerEventsPlugin
 
 if TYPE_CHECKING:
     from dask_jobqueue.core import JobQueueCluster as _Base
@@ -71,10 +78,10 @@ class ClusterLifecycle(
         self.watcher.subscribe(
             lambda event: self.watchdog.set_job_state(event.job, event.state.ended)
         )
-        self.submitted: set[str] = set()  # names of the jobs that the batch system took
+        self.submitted_names: set[str] = set()  # names of the jobs that the batch system took
         self.submit_errors = SubmitErrors()
         self.departures = Departures(self)
-        self._ticker: Ticker | None = None
+        self._ticks: list[PeriodicCallback] = []
         settings = resolve_job_settings(self.batch, type(self), job_cls, kwargs)
         kwargs = settings.arguments
         self.target_jobs = 0
@@ -87,7 +94,7 @@ class ClusterLifecycle(
         self._section = f"jobqueue.{kwargs['config_name']}"
         self.recovery = Resubmitter(self, config_options.max_resubmits())
         self.watcher.subscribe(self.recovery.on_event)
-        self.watcher.has_workers = self.recovery.members.alive
+        self.watcher.has_workers = self.recovery.tracker.has_live_worker
         self._waiting = WorkerWait(self)
         self._walltime = WalltimeManager(self, settings.walltime)
         self.diagnosis = Diagnosis(self, settings.death_timeout)
@@ -104,7 +111,7 @@ class ClusterLifecycle(
 
     def _describe_to_watchdog(self) -> dict[str, Any]:
         job, name = self._dummy_job, type(self).__name__
-        return registration.describe(self.batch, job, name, self._log_directory, self.log_forms)
+        return registration.describe(self.batch, job, name, self._log_directory, self.log_patterns)
 
     # --- what the parts of the cluster ask ------------------------------------------------------
 
@@ -123,8 +130,8 @@ class ClusterLifecycle(
         return f"{share} of its job's {self._memory}, shared by {self.workers_per_job}"
 
     @property
-    def log_forms(self) -> list[str]:
-        """The files that jobs print to, as forms of `outputs`; those of errors last."""
+    def log_patterns(self) -> list[str]:
+        """The files that jobs print to, as patterns of `output_files`; those of errors last."""
         job = self._dummy_job
         header = getattr(job, "job_header_dict", None) or job.job_header or ""
         return output_files.output_patterns(self.batch, header, job.job_name, self._folder)
@@ -136,11 +143,12 @@ class ClusterLifecycle(
 
     def log_files(self, job_id: str) -> list[str]:
         """Return the files that a job prints to; that of errors last."""
-        return [file for form in self.log_forms for file in output_files.find_files(form, job_id)]
+        patterns = self.log_patterns
+        return [file for each in patterns for file in output_files.find_files(each, job_id)]
 
     def log_hint(self) -> str:
-        """Return a sentence about where the jobs' output is; empty if there is none."""
-        folders = {os.path.dirname(output_files.show_pattern(form, "*")) for form in self.log_forms}  # noqa: PTH120
+        files = [output_files.show_pattern(pattern, "*") for pattern in self.log_patterns]
+        folders = {os.path.dirname(file) for file in files}  # noqa: PTH120
         return f" Their output is in {' and '.join(sorted(folders))}." if folders else ""
 
     def raise_submit_error(self) -> None:
@@ -185,11 +193,11 @@ class ClusterLifecycle(
         """Let jobs go, by the names of jobs or workers; a job goes with all of its workers."""
         going = {str(worker) for worker in workers}
         for name in list(self.worker_spec):
-            member = self.recovery.members.named(name)
-            own = workers_named(self.scheduler, member.addresses) if member is not None else []
+            job = self.recovery.tracker.by_name(name)
+            own = workers_named(self.scheduler, job.addresses) if job is not None else []
             if going & {str(name), *(str(w.name) for w in own), *(w.address for w in own)}:
                 del self.worker_spec[name]
-        self.target_jobs = len(self.worker_spec) + self.recovery.pending
+        self.target_jobs = len(self.worker_spec) + self.recovery.scheduled
         await self
 
     def _update_worker_status(self, op, msg):
@@ -203,23 +211,25 @@ class ClusterLifecycle(
     async def _start(self):
         await super()._start()
         self.meter.start()
-        if self._ticker is None:
-            reruns = self._walltime.reruns = WalltimeInterruptions(self.scheduler)
-            plugin = WorkerEventsPlugin(self, reruns)
+        if not self._ticks:
+            interruptions = self._walltime.interruptions = WalltimeInterruptions(self.scheduler)
+            plugin = WorkerEventsPlugin(self, interruptions)
             self.scheduler.add_plugin(plugin, name=WorkerEventsPlugin.name, idempotent=True)
-            self._ticker = Ticker(
+            parts = (
                 self._walltime.tick,
+                self.recovery.lost_workers.tick,
                 self.recovery.tick,
                 self.diagnosis.tick,
                 self._report_submit_error,
-                on_stall=self.recovery.lost_workers.on_loop_stall,
             )
-            self._ticker.start()
+            self._ticks = [PeriodicCallback(tick, MONITOR_TICK_S * 1000) for tick in parts]
+            for callback in self._ticks:
+                callback.start()
 
     def note_submitted(self, name: str, job_id: str) -> None:
         """Note that the batch system has taken a job."""
-        self.submitted.add(str(name))
-        self.recovery.submitted(name, job_id, self.kind(name))
+        self.submitted_names.add(str(name))
+        self.recovery.on_job_submitted(name, job_id, self.kind(name))
         self.watcher.add(job_id)
 
     async def submit_missing(self) -> None:
@@ -248,7 +258,7 @@ class ClusterLifecycle(
             for name in failed:
                 del self.workers[name]
                 self.worker_spec.pop(name, None)
-            wanted = len(self.worker_spec) + self.recovery.pending
+            wanted = len(self.worker_spec) + self.recovery.scheduled
             self.target_jobs = min(self.target_jobs, wanted)
             self.submit_errors.record(refusal)
 
@@ -256,7 +266,7 @@ class ClusterLifecycle(
         if self.adapting:
             self.submit_errors.leave_to_adapt()
         elif error := self.submit_errors.overdue():
-            self.recovery.tell(str(error))
+            self.recovery.report(str(error))
 
     def _remove_keys(self):
         """Delete the key files of a temporary `Security`, which would stay until Python ends."""
@@ -267,8 +277,8 @@ class ClusterLifecycle(
 
     async def _end(self, close):
         # Jobs first: whatever else fails or is interrupted while closing, they end.
-        if self._ticker is not None:
-            self._ticker.stop()
+        for callback in self._ticks:
+            callback.stop()
         self.recovery.close()
         self._walltime.close()
         self.departures.cancel()
@@ -284,8 +294,8 @@ class ClusterLifecycle(
         finally:
             await self.canceller.over()
             await self.watchdog.close()
-        self.meter.tell()
+        self.meter.report_usage()
         await self.watcher.stop()
         for tasks in (self.recovery.tasks, self._walltime.tasks):
-            await tasks.over()  # the event loop may be closed next
+            await tasks.wait()  # the event loop may be closed next
         clear_scheduler_caches()

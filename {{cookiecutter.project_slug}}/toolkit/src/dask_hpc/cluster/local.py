@@ -57,8 +57,8 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
             except Exception as error:
                 created = list(self.workers.values())
                 codes = {getattr(worker, "exit_code", None) for worker in created}
-                if main_guard.UNGUARDED in codes:
-                    raise StartError(main_guard.words()) from None
+                if main_guard.UNGUARDED_EXIT_CODE in codes:
+                    raise StartError(main_guard.advice()) from None
                 reason = text(innermost(error))
                 raise StartError(f"Dask's workers can't start here: {reason}.") from None
 

@@ -19,7 +19,7 @@ import dask.config
 from ..errors import StartError
 
 # How a worker process ends that has come to the line that made it. (EX_CONFIG of sysexits.h.)
-UNGUARDED = 78
+UNGUARDED_EXIT_CODE = 78
 _GUARDED = (ast.If, ast.Try, ast.TryStar, ast.While, ast.Match)
 
 
@@ -35,8 +35,8 @@ def check() -> None:
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         if multiprocessing.current_process().name.startswith("Dask Worker process"):
-            raise SystemExit(UNGUARDED)
-        raise StartError(words())
+            raise SystemExit(UNGUARDED_EXIT_CODE)
+        raise StartError(advice())
     if dask.config.get("distributed.worker.multiprocessing-method", "spawn") == "fork":
         return
     if (script := _script()) is not None and not script.exists():  # "<stdin>", for instance
@@ -45,10 +45,10 @@ def check() -> None:
             "write it into one. (Only on this computer: get_cluster(processes=False) has threads.)"
         )
     if (line := _line_of_script()) is not None and not _is_conditional(line):
-        raise StartError(words(line))
+        raise StartError(advice(line))
 
 
-def words(line: int | None = None) -> str:
+def advice(line: int | None = None) -> str:
     """Return what to do, in one line."""
     script = getattr(sys.modules.get("__main__"), "__file__", None) or "the script"
     where = f"{script}, line {line}" if line is not None else script

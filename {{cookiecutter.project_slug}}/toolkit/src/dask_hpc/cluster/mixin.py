@@ -27,13 +27,13 @@ class ClusterMixin(ClusterLifecycle):
 
     Attributes
     ----------
-    batch : Scheduler
+    batch : BatchSystem
         The description of the batch system.
-    watcher : Watcher
+    watcher : JobWatcher
         What it says about this cluster's jobs, as events.
-    recovery : Recovery
+    recovery : Resubmitter
         What follows when jobs end.
-    meter : Meter
+    meter : UsageMeter
         What the jobs have used, and whether there is anything to do; see `idle_timeout`.
 
     Parameters
@@ -103,12 +103,12 @@ class ClusterMixin(ClusterLifecycle):
     def scale_adaptively(self, target: int) -> None:
         """Ask for this many jobs, in addition to those that are about to be submitted again."""
         self.submit_errors.clear()
-        self.target_jobs = target + self.recovery.pending
+        self.target_jobs = target + self.recovery.scheduled
         self._scale_to(target)
 
     def _scale_to(self, target: int) -> None:
         surplus = len(self.worker_spec) - target
-        tracker, scheduler = self.recovery.members, self.scheduler
+        tracker, scheduler = self.recovery.tracker, self.scheduler
         for name in scaling.choose_jobs_to_drop(self.worker_spec, surplus, tracker, scheduler):
             self.worker_spec.pop(name, None)
         super().scale(jobs=target)

@@ -80,7 +80,7 @@ def upper_bound(
 
 
 def choose_jobs_to_drop(
-    names: Iterable[Any], number: int, members: JobTracker, scheduler: Scheduler | None
+    names: Iterable[Any], number: int, tracker: JobTracker, scheduler: Scheduler | None
 ) -> list[Any]:
     """Return the names of so many jobs: those without workers first, then the youngest.
 
@@ -89,16 +89,16 @@ def choose_jobs_to_drop(
     names : iterable
         The names of all jobs, oldest first.
     number : int
-    members : JobTracker
+    tracker : JobTracker
     scheduler : distributed.Scheduler or None
     """
 
     def has_workers(name: Any) -> bool:
-        if (member := members.named(name)) is None:
+        if (job := tracker.by_name(name)) is None:
             return False
         # One that is not known yet may be any running job's.
-        unknown = members.unidentified and member.running_since is not None
-        return unknown or count_running(scheduler, member.addresses) > 0
+        unknown = tracker.has_unidentified_workers and job.running_since is not None
+        return unknown or count_running(scheduler, job.addresses) > 0
 
     youngest_first = list(names)[::-1]
     return sorted(youngest_first, key=has_workers)[: max(0, number)]

@@ -28,11 +28,11 @@ else:
     _Base = object
 
 PRELOAD = "distributed.scheduler.preload"
-PRIVILEGED = 1024  # ports below are the system's
-MOST = 65535
+FIRST_USER_PORT = 1024  # those below are the system's
+MAX_PORT = 65535
 _NO_INTERFACE = re.compile(r"['\"](?P<name>[^'\"]+)['\"] is not a valid network interface")
 _OF_CONTAINERS = ("veth", "docker", "br-", "virbr", "cni", "flannel", "cali")
-SAID_BESIDE = {"Cluster closed without starting up", "Worker failed to connect"}
+REDUNDANT_LOG_LINES = {"Cluster closed without starting up", "Worker failed to connect"}
 
 
 class StartErrorsMixin(_Base):
@@ -53,14 +53,14 @@ class StartErrorsMixin(_Base):
         try:
             super().__init__(*args, **kwargs)
         except DaskHPCError as error:
-            self._leave_nothing()
+            self._clean_up()
             # Without the frames of distributed and Tornado, which say nothing more.
             raise error.with_traceback(None) from None
         except Exception:
-            self._leave_nothing()
+            self._clean_up()
             raise
 
-    def _leave_nothing(self) -> None:
+    def _clean_up(self) -> None:
         runner = getattr(self, "_loop_runner", None)
         if runner is None:
             return  # nothing has begun
@@ -80,9 +80,9 @@ class StartErrorsMixin(_Base):
             raise
         except Exception as error:
             await self._close()  # unless distributed has done so
-            raise StartError(self._words(error, options)) from None
+            raise StartError(self._describe(error, options)) from None
 
-    def _words(self, error: Exception, options: Mapping[str, Any]) -> str:
+    def _describe(self, error: Exception, options: Mapping[str, Any]) -> str:
         what, remedy = explain(error, options)
         for name, shown in self._option_names.items():
             remedy = remedy.replace(f"`{name}`", f"`{shown}`")
@@ -97,7 +97,7 @@ def quiet(logger: str) -> Iterator[None]:
     log = logging.getLogger(logger)
 
     def unraised(record: logging.LogRecord) -> bool:
-        return record.exc_info is None and record.getMessage() not in SAID_BESIDE
+        return record.exc_info is None and record.getMessage() not in REDUNDANT_LOG_LINES
 
     log.addFilter(unraised)
     try:
@@ -113,7 +113,7 @@ class _BadPortError(ValueError):
 def _check_port(port: Any) -> None:
     # The system takes one that is too large modulo 65536.
     number = int(port) if isinstance(port, str) and port.isdecimal() else port
-    if number is None or (isinstance(number, int) and 0 <= number <= MOST):
+    if number is None or (isinstance(number, int) and 0 <= number <= MAX_PORT):
         return
     raise _BadPortError(f"there is no port {port!r}")
 
@@ -164,14 +164,14 @@ def explain(error: BaseException, options: Mapping[str, Any]) -> tuple[str, str]
     port, host = options.get("port"), options.get("host")
     code = error.errno if isinstance(error, OSError) else None
     if isinstance(error, _BadPortError):
-        range_ = f"{PRIVILEGED} to {MOST}"
+        range_ = f"{FIRST_USER_PORT} to {MAX_PORT}"
         return text(error), f"Set `port` to one from {range_}, or leave it out ({{where}})"
     if code == errno.EADDRINUSE and port:
         what = f"port {port} is in use already"
         return what, "Set `port` to another one, or leave it out for a free one ({where})"
-    if code == errno.EACCES and port and int(port) < PRIVILEGED:
+    if code == errno.EACCES and port and int(port) < FIRST_USER_PORT:
         what = f"port {port} is one of the system's"
-        return what, f"Set `port` to one from {PRIVILEGED} on, or leave it out ({{where}})"
+        return what, f"Set `port` to one from {FIRST_USER_PORT} on, or leave it out ({{where}})"
     if code == errno.EADDRNOTAVAIL and host:
         what = f"{host} is no address of this computer"
         return what, "Leave `host` out, or set it to one that `ip address` shows ({where})"

@@ -71,21 +71,21 @@ class WorkerWait:
                 if self.all_ended():
                     raise JobsEndedError(
                         f"All jobs are over, and {arrived} of {n_workers} workers are there: "
-                        f"{self._ended_words()}."
+                        f"{self._describe_ended()}."
                     )
                 if cluster.recovery.abandoned and self.is_complete(n_workers):
                     raise JobsEndedError(
                         f"{arrived} of {n_workers} workers are there, and no more come: "
-                        f"{self._ended_words()}."
+                        f"{self._describe_ended()}."
                     )
                 if limit is not None and now - begun > limit:
                     await cluster.watcher.poll()  # the reason of this moment
                     raise WorkerStartTimeoutError(
-                        self._timeout_words(n_workers, limit), len(self.arrived()), n_workers
+                        self._describe_timeout(n_workers, limit), len(self.arrived()), n_workers
                     )
                 if now > next_news:
                     next_news = now + STATUS_INTERVAL_S
-                    line.show(self.words(n_workers))
+                    line.show(self.describe(n_workers))
                 await asyncio.sleep(WORKER_POLL_S)
             await wait_until_listed(cluster)
             line.end(f"{arrived} of {n_workers} workers are there.")
@@ -93,9 +93,9 @@ class WorkerWait:
             line.end()
             raise
 
-    def words(self, n_workers: int) -> str:
+    def describe(self, n_workers: int) -> str:
         """Return a line about the state of the wait."""
-        missing = self.missing()
+        missing = self.describe_missing()
         return f"{len(self.arrived())} of {n_workers} workers" + (f"; {missing}" if missing else "")
 
     def arrived(self) -> set[str]:
@@ -109,35 +109,35 @@ class WorkerWait:
     def all_ended(self) -> bool:
         """Return whether every requested job was submitted and is over, and none will follow."""
         cluster, recovery = self._cluster, self._cluster.recovery
-        if cluster.watcher.active or recovery.pending:
+        if cluster.watcher.active or recovery.scheduled:
             return False
         asked = {str(name) for name in cluster.worker_spec}
-        return bool(asked or recovery.abandoned) and asked <= cluster.submitted
+        return bool(asked or recovery.abandoned) and asked <= cluster.submitted_names
 
     def is_complete(self, n_workers: int) -> bool:
         """Return whether all workers of the remaining jobs are there, and they are too few."""
         cluster = self._cluster
         most = sum(cluster.kind(name).workers for name in cluster.worker_spec)
-        most += cluster.recovery.pending * cluster.kind().workers
+        most += cluster.recovery.scheduled * cluster.kind().workers
         return not cluster.adapting and 0 < most < n_workers and len(self.arrived()) >= most
 
-    def missing(self) -> str:
+    def describe_missing(self) -> str:
         """Describe the jobs whose workers have not all arrived."""
-        scheduler, members = self._cluster.scheduler, self._cluster.recovery.members
+        scheduler, tracker = self._cluster.scheduler, self._cluster.recovery.tracker
         complete = {
-            member.job_id
-            for member in members
-            if count_running(scheduler, member.addresses) >= member.kind.workers
+            job.job_id
+            for job in tracker
+            if count_running(scheduler, job.addresses) >= job.kind.workers
         }
         known = self._cluster.watcher.jobs
         left = [
             status
-            for job, status in known.items()
-            if job not in complete and not status.state.ended
+            for job_id, status in known.items()
+            if job_id not in complete and not status.state.ended
         ]
         return describe.describe(self._cluster.batch, left)
 
-    def _ended_words(self) -> str:
+    def _describe_ended(self) -> str:
         # Jobs that we ended ourselves are no reason; those that ended otherwise may be one.
         ended = [
             status
@@ -151,9 +151,9 @@ class WorkerWait:
         causes = self._cluster.diagnosis.causes or [self._cluster.log_hint()]
         return ". ".join(part.strip().rstrip(".") for part in [words, *causes] if part)
 
-    def _timeout_words(self, n_workers: int, limit: float) -> str:
+    def _describe_timeout(self, n_workers: int, limit: float) -> str:
         message = f"{len(self.arrived())} of {n_workers} workers came within {limit:g} s"
-        if missing := self.missing() or self._ended_words():
+        if missing := self.describe_missing() or self._describe_ended():
             message += f": {missing}"
         planned = sum(self._cluster.kind(name).workers for name in self._cluster.worker_spec)
         if failure := self._cluster.watcher.failure:

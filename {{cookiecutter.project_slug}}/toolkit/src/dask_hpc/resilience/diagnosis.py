@@ -24,7 +24,7 @@ MAX_LINE_CHARS = 200  # characters of a line that are shown
 
 NOT_THERE = "No such file or directory|not found|[Cc]ommand not found|Permission denied|cannot exec"
 # How shells say that they can't run a program: bash, dash and zsh, csh, env.
-SHELLS = (
+SHELL_COMPLAINTS = (
     rf"^\S+: line \d+: (?:exec: )?(?P<what>\S+): (?:{NOT_THERE})",
     rf"^\S+: \d+: (?:exec: )?(?P<what>\S+): (?:{NOT_THERE})",
     rf"^\S+:\d+: (?:{NOT_THERE})[^:]*: (?P<what>\S+)",
@@ -123,7 +123,7 @@ def error_line(log: str) -> str:
 
 def _program(line: str) -> str:
     """Return the program that a shell could not run; empty if the line is no such complaint."""
-    return next((m["what"] for pattern in SHELLS if (m := re.match(pattern, line))), "")
+    return next((m["what"] for pattern in SHELL_COMPLAINTS if (m := re.match(pattern, line))), "")
 
 
 def likely_cause(log: str, address: str, python: str = "", shebang: str = "") -> str:
@@ -214,29 +214,25 @@ class Diagnosis:
     def tick(self) -> None:
         """Report jobs that have run for long without a worker. To be called now and then."""
         late = [
-            (member, member.running_since)
-            for member in self._cluster.recovery.members
-            if member.first_worker_at is None
-            and member.running_since is not None
-            and time.monotonic() - member.running_since > self._patience
-            and member.job_id not in self._seen
+            (job, job.running_since)
+            for job in self._cluster.recovery.tracker
+            if job.first_worker_at is None
+            and job.running_since is not None
+            and time.monotonic() - job.running_since > self._patience
+            and job.job_id not in self._seen
         ]
         if not late:
             return
-        self._seen.update(member.job_id for member, _ in late)
+        self._seen.update(job.job_id for job, _ in late)
         first, begun = late[0]
         status = self._cluster.watcher.jobs.get(first.job_id)
         ran = formatting.format_duration(time.monotonic() - begun)
-        ids = formatting.format_job_ids([member.job_id for member, _ in late])
+        ids = formatting.format_job_ids([job.job_id for job, _ in late])
         on = f" on {status.node}" if status and status.node else ""
         run, them = ("runs", "it") if len(late) == 1 else ("run", "them")
         found = self.examine(first)
         words = f"{ids[0].upper()}{ids[1:]} {run}{on} since {ran}, and no worker of {them} has come"
         messages.warning(f"{words}. {found}")
-
-    def ended(self, member: TrackedJob) -> str:
-        """Return what the log of an ended job says, if none of its workers ever came."""
-        return "" if member.first_worker_at is not None else self.examine(member)
 
     def _python(self) -> str:
         """Return the workers' Python, if the shell on the node knows it by the same name."""
@@ -244,11 +240,11 @@ class Diagnosis:
         words = shlex.split(getattr(self._cluster._dummy_job, "_command_template", ""))
         return words[0] if words and "$" not in words[0] else ""
 
-    def examine(self, member: TrackedJob) -> str:
+    def examine(self, job: TrackedJob) -> str:
         """Return a line: what matters in a job's log, where it is, and what it means, if known."""
         cluster = self._cluster
-        forms = cluster.log_forms
-        paths = cluster.log_files(member.job_id)
+        forms = cluster.log_patterns
+        paths = cluster.log_files(job.job_id)
         text, path = "", ""
         for candidate in reversed(paths):  # errors are last
             if text := tail(candidate):
@@ -260,12 +256,12 @@ class Diagnosis:
             if cause := likely_cause(text, cluster.scheduler_address, self._python(), shebang):
                 line += f" - likely, {cause}"
         else:
-            line = _without_text(member.job_id, forms, paths)
+            line = _without_text(job.job_id, forms, paths)
         self.causes = [line] if line else []
         return f"{line}." if line else ""
 
 
-def _without_text(job: str, forms: list[str], paths: list[str]) -> str:
+def _without_text(job_id: str, forms: list[str], paths: list[str]) -> str:
     """Explain why nothing of a job's output is shown."""
     if not forms:
         return "Its output is kept nowhere: log-directory is not set in jobqueue.yaml"
@@ -275,5 +271,5 @@ def _without_text(job: str, forms: list[str], paths: list[str]) -> str:
         return f"Its output goes to {where}, as job-extra-directives in jobqueue.yaml say"
     if there:
         return f"It has printed nothing ({there[-1]})"
-    where = output_files.show_pattern(forms[-1], job)
+    where = output_files.show_pattern(forms[-1], job_id)
     return f"Its output should be in {where}, but there is no such file"

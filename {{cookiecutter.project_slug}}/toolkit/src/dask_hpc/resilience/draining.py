@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Between two looks at what still runs, seconds.
 DRAIN_POLL_S = 0.2
 # Workers tell what they execute with their heartbeats, every half second to some seconds.
-HEARTBEATS = 3.0
+HEARTBEAT_WAIT_S = 3.0
 # tcpi_last_ack_recv of Linux's struct tcp_info (linux/tcp.h), milliseconds: after 8 bytes and 12
 # numbers of 4.
 LAST_ANSWER = struct.Struct("=56xI")
@@ -110,7 +110,7 @@ async def drain(scheduler: Scheduler, addresses: Collection[str], until: float) 
     ----------
     scheduler : distributed.Scheduler
     addresses : collection of str
-        Addresses of the workers. Changes to it meanwhile count (`Member.addresses`).
+        Addresses of the workers. Changes to it meanwhile count (`TrackedJob.addresses`).
     until : float
         Moment (`time.monotonic`) at which the wait for them ends.
 
@@ -124,7 +124,7 @@ async def drain(scheduler: Scheduler, addresses: Collection[str], until: float) 
         workers = workers_named(scheduler, addresses)
         # Again and again: a nanny may have started one anew.
         stop_accepting(scheduler, workers)
-        patience = max(HEARTBEATS, 2 * heartbeat_interval(len(scheduler.workers)))
+        patience = max(HEARTBEAT_WAIT_S, 2 * heartbeat_interval(len(scheduler.workers)))
         for worker in workers:
             since = closed.setdefault(worker.address, time.time())
             # It has told meanwhile what it executes.

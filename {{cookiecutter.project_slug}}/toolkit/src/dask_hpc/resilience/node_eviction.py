@@ -38,7 +38,7 @@ class NodeEvictor:
     Parameters
     ----------
     cluster : ClusterMixin
-    members : JobTracker
+    tracker : JobTracker
     health : NodeHealth
     spawn : callable
         Runs a coroutine in the background.
@@ -47,51 +47,51 @@ class NodeEvictor:
     def __init__(
         self,
         cluster: ClusterMixin,
-        members: JobTracker,
+        tracker: JobTracker,
         health: NodeHealth,
         spawn: Callable[[Coroutine[Any, Any, object]], None],
     ):
         self._cluster = cluster
-        self._members = members
+        self._tracker = tracker
         self._health = health
         self._spawn = spawn
 
-    def on_worker_died(self, member: TrackedJob, tasks: Sequence[str]) -> None:
+    def on_worker_died(self, job: TrackedJob, tasks: Sequence[str]) -> None:
         """Send a dead worker's tasks to other nodes; evict its node if workers die only there."""
         # If one of them is what killed it, it shows elsewhere; if not, it is safe there. Dask gives
         # a task up after so many deaths, and the workers of one node may die again and again.
-        node = self._node_of(member)
-        beside = [m for m in self._members if m is member or (node and self._node_of(m) == node)]
-        reschedule_off(self._cluster.scheduler, tasks, {a for m in beside for a in m.addresses})
+        node = self._node_of(job)
+        beside = [j for j in self._tracker if j is job or (node and self._node_of(j) == node)]
+        reschedule_off(self._cluster.scheduler, tasks, {a for j in beside for a in j.addresses})
         # Where it is the only node, there is nothing to compare it with.
         if node and self.has_workers_elsewhere(node):
-            self._health.died(node, member.job_id, tasks)
+            self._health.record_death(node, job.job_id, tasks)
             if self._health.is_unhealthy(node) and self._cluster.can_exclude([node]):
                 self._spawn(self._evict(node))
 
     def on_job_ended(
-        self, member: TrackedJob, state: JobState, node: str, any_worker_came: bool
+        self, job: TrackedJob, state: JobState, node: str, any_worker_came: bool
     ) -> None:
         """Hold the end of a job against its node, or not.
 
         Parameters
         ----------
-        member : TrackedJob
+        job : TrackedJob
         state : JobState
         node : str
             Empty if it is not known.
         any_worker_came : bool
             Whether any worker of any job ever came.
         """
-        if state in ENDS_NOT_BLAMING_NODE and not member.lost_reason:
-            self._health.clear_deaths(member.job_id)
-        elif _node_failed(member, state, any_worker_came) and self.has_workers_elsewhere(node):
+        if state in ENDS_NOT_BLAMING_NODE and not job.lost_reason:
+            self._health.clear_deaths(job.job_id)
+        elif _node_failed(job, state, any_worker_came) and self.has_workers_elsewhere(node):
             self._health.exclude(node)
 
     def has_workers_elsewhere(self, node: str) -> bool:
         """Return whether workers are on nodes other than this one, if that one is known."""
         return bool(node) and any(
-            member.addresses and self._node_of(member) not in ("", node) for member in self._members
+            job.addresses and self._node_of(job) not in ("", node) for job in self._tracker
         )
 
     async def _evict(self, node: str) -> None:
@@ -102,15 +102,15 @@ class NodeEvictor:
             return
         self._health.exclude(node)
         lost = []
-        for member in self._members:
-            status = watcher.jobs.get(member.job_id)
+        for job in self._tracker:
+            status = watcher.jobs.get(job.job_id)
             there = status is not None and (status.state, status.node) == (JobState.RUNNING, node)
-            returns = member.history.failures < cluster.recovery.again
-            wanted = member.name in cluster.worker_spec and returns
-            if there and wanted and not member.lost_reason:
-                member.lost_reason = f"{{its}} workers die on {node}, and nowhere else"
-                lost.append(member)
-        addresses = {address for member in lost for address in member.addresses}
+            returns = job.history.failures < cluster.recovery.max_resubmits
+            wanted = job.name in cluster.worker_spec and returns
+            if there and wanted and not job.lost_reason:
+                job.lost_reason = f"{{its}} workers die on {node}, and nowhere else"
+                lost.append(job)
+        addresses = {address for job in lost for address in job.addresses}
         try:
             stop_accepting(cluster.scheduler, workers_named(cluster.scheduler, addresses))
             async with asyncio.timeout(EVICTION_DRAIN_S):
@@ -118,21 +118,21 @@ class NodeEvictor:
         except Exception:
             # They die there. The jobs must end in any case: nobody would look after them again.
             logger.info("Not all results of %s were moved", node, exc_info=True)
-        for member in lost:
-            for address in list(member.addresses):
+        for job in lost:
+            for address in list(job.addresses):
                 await remove_worker(cluster.scheduler, address, "job-lost")
-        await cluster.canceller.cancel(*(member.job_id for member in lost))
+        await cluster.canceller.cancel(*(job.job_id for job in lost))
 
-    def _node_of(self, member: TrackedJob) -> str:
-        status = self._cluster.watcher.jobs.get(member.job_id)
+    def _node_of(self, job: TrackedJob) -> str:
+        status = self._cluster.watcher.jobs.get(job.job_id)
         return status.node if status is not None else ""
 
 
-def _node_failed(member: TrackedJob, state: JobState, any_worker_came: bool) -> bool:
+def _node_failed(job: TrackedJob, state: JobState, any_worker_came: bool) -> bool:
     """Return whether an ended job's workers were lost, or never came although others did."""
-    if member.lost_reason or member.unresponsive:
+    if job.lost_reason or job.unresponsive:
         return True
-    if member.first_worker_at is None and any_worker_came:
+    if job.first_worker_at is None and any_worker_came:
         return True
     # They ended in order, with work to do: they did not reach the scheduler any more.
-    return member.died and state is JobState.DONE
+    return job.worker_died and state is JobState.DONE

@@ -45,11 +45,11 @@ class NodeHealth:
         bad = [node for node, since in self._bad.items() if now - since < MEMORY_S]
         return sorted(bad[-max(1, len(self._seen) // EXCLUDE_ONE_IN) :])
 
-    def seen(self, node: str) -> None:
+    def record_node(self, node: str) -> None:
         """Note that a job runs there."""
         self._seen.add(node)
 
-    def died(self, node: str, job_id: str, tasks: Iterable[str]) -> None:
+    def record_death(self, node: str, job_id: str, tasks: Iterable[str]) -> None:
         """Note that a worker with tasks died there."""
         now = time.monotonic()
         self._deaths[node].append(WorkerDeath(now, job_id, set(tasks)))

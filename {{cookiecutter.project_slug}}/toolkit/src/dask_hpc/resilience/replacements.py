@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..cluster.mixin import ClusterMixin
 
 # Before a job is submitted again: doubled each time, so that a site in trouble is left alone.
-MIN_DELAY_S, MAX_DELAY_S = 1.0, 60.0
+MIN_RESUBMIT_DELAY_S, MAX_RESUBMIT_DELAY_S = 1.0, 60.0
 # Between tries while the job that it replaces is still there.
 QUOTA_RETRY_S = 10.0
 
@@ -34,7 +34,7 @@ class Replacements:
     def __init__(self, cluster: ClusterMixin, spawn: Callable[[Coroutine[Any, Any, object]], None]):
         self._cluster = cluster
         self._spawn = spawn
-        self.pending = 0  # jobs whose delay is not over
+        self.scheduled = 0  # jobs whose delay is not over
         self._inherited: dict[str, RestartHistory] = {}  # by name: jobs that are being submitted
         self._refusal: SubmitError | None = None  # the last one
 
@@ -48,23 +48,23 @@ class Replacements:
         return self._inherited.pop(name, None)
 
     def clear(self) -> None:
-        """Forget those that are pending, since the cluster is closing."""
-        self.pending = 0
+        """Forget those that are scheduled, since the cluster is closing."""
+        self.scheduled = 0
 
     def schedule(self, delay: float, histories: list[RestartHistory]) -> None:
         """Submit jobs with these histories after so many seconds, as far as they are wanted."""
-        self.pending += len(histories)
+        self.scheduled += len(histories)
         self._spawn(self._submit(delay, histories))
 
-    def schedule_successor(self, member: TrackedJob, end: float) -> None:
+    def schedule_successor(self, job: TrackedJob, end: float) -> None:
         """Submit another job in place of one that ends by then (`time.monotonic`)."""
-        member.history.before = end + MAX_DELAY_S
-        self.schedule(0.0, [member.history])
+        job.history.predecessor_until = end + MAX_RESUBMIT_DELAY_S
+        self.schedule(0.0, [job.history])
 
     async def _submit(self, delay: float, histories: list[RestartHistory]) -> None:
         cluster = self._cluster
         await asyncio.sleep(delay)
-        self.pending -= len(histories)
+        self.scheduled -= len(histories)
         if cluster.status is not Status.running:
             return
         mine = {}
@@ -88,27 +88,27 @@ class Replacements:
         recovery = self._cluster.recovery
         now, later = time.monotonic(), []
         for history in histories:
-            if now < history.before:  # its predecessor still counts for the site's limits
+            if now < history.predecessor_until:  # that one still counts for the site's limits
                 later.append(history)
                 continue
             history.failures += 1
-            if history.failures <= recovery.again:
+            if history.failures <= recovery.max_resubmits:
                 later.append(history)
         if len(later) < len(histories):
             recovery.abandoned += len(histories) - len(later)
-            recovery.tell(f"{refusal} It is not submitted again.")
+            recovery.report(f"{refusal} It is not submitted again.")
         if not later:
             return
         failures = max(history.failures for history in later)
         delay = backoff(failures) if failures else QUOTA_RETRY_S
-        count = f" ({failures} of {recovery.again})" if failures else ""
+        count = f" ({failures} of {recovery.max_resubmits})" if failures else ""
         line = f"{refusal} Next try in {delay:g} s{count}."
-        if failures or line not in recovery.said:
-            recovery.tell(line)
+        if failures or line not in recovery.reported:
+            recovery.report(line)
         self._cluster.target_jobs += len(later)
         self.schedule(delay, later)
 
 
 def backoff(failures: int) -> float:
     """Return the seconds before a job is submitted again after so many failures in a row."""
-    return min(MIN_DELAY_S * 2.0 ** min(failures - 1, 10), MAX_DELAY_S)
+    return min(MIN_RESUBMIT_DELAY_S * 2.0 ** min(failures - 1, 10), MAX_RESUBMIT_DELAY_S)

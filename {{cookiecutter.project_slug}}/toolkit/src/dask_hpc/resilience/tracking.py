@@ -55,7 +55,7 @@ class JobKind:
         """
         return max(self._settled or self.planned, self._most)
 
-    def saw(self, workers: int, settled: bool = False) -> None:
+    def record_workers(self, workers: int, settled: bool = False) -> None:
         """Note that one of these jobs has that many workers."""
         self._most = max(self._most, workers)
         if settled:
@@ -69,10 +69,10 @@ class RestartHistory:
     failures: int = 0  # in a row
     out_of_memory: int = 0
     idle: int = 0  # short lives in a row that ended in order, before any task did
-    told: bool = False  # that a job ended in order and another one is submitted
+    end_reported: bool = False  # that a job ended in order and another one is submitted
     # Its predecessor is there until then (time.monotonic): what a limit of jobs refuses now may be
     # taken later.
-    before: float = 0.0
+    predecessor_until: float = 0.0
     kind: JobKind | None = None  # a job is replaced by one of its kind
 
 
@@ -88,15 +88,14 @@ class TrackedJob:
     addresses: set[str] = field(default_factory=set)  # of its workers that are there
     nannies: set[str] = field(default_factory=set)  # addresses of all that its workers have had
     first_worker_at: float | None = None  # when the first worker came (time.monotonic)
-    last_came: float = 0.0  # when the last one did (time.monotonic)
+    last_worker_at: float = 0.0  # when the last one did (time.monotonic)
     running_since: float | None = None  # when it was first seen to run (time.monotonic)
-    without_workers_since: float | None = (
-        None  # since when none of its workers is there, after there was one
-    )
-    asked: float = 0.0  # when its nannies were last asked whether they start workers anew
+    # Since when none of its workers is there, after there was one.
+    without_workers_since: float | None = None
+    nannies_asked_at: float = 0.0  # when its nannies were last asked whether they start workers
     lost_reason: str = ""  # why it was given up by us, in words
     unresponsive: bool = False  # a worker of it was given up, since nothing was heard from it
-    died: bool = False  # a worker of it was gone while it had tasks, and none came in its place
+    worker_died: bool = False  # a worker was gone while it had tasks, and none came in its place
     ended_in_order: bool = False  # its last worker that left had been retired, or retired itself
     useful: bool = False  # a task ended on one of its workers
 
@@ -145,61 +144,61 @@ class JobTracker:
         """Take out a job that is over; its workers stay known as its own until `forget`."""
         return self._jobs.pop(job_id, None)
 
-    def named(self, name: object) -> TrackedJob | None:
+    def by_name(self, name: object) -> TrackedJob | None:
         """Return the job of that name in the cluster's ``worker_spec``."""
         return self._by_name.get(str(name))
 
-    def of(self, address: str) -> TrackedJob | None:
+    def by_address(self, address: str) -> TrackedJob | None:
         """Return the job that a worker belongs to."""
         return self._by_address.get(address)
 
     @property
-    def unidentified(self) -> bool:
+    def has_unidentified_workers(self) -> bool:
         """Whether there are workers that may belong to any of the jobs."""
         return any(not jobs for jobs in self._others.values())
 
     def add(self, name: str, job_id: str, kind: JobKind, history: RestartHistory) -> TrackedJob:
-        member = TrackedJob(str(name), job_id, kind, history, next(self._numbers))
-        self._jobs[job_id] = self._by_name[member.name] = member
-        return member
+        job = TrackedJob(str(name), job_id, kind, history, next(self._numbers))
+        self._jobs[job_id] = self._by_name[job.name] = job
+        return job
 
-    def forget(self, member: TrackedJob) -> None:
-        self._jobs.pop(member.job_id, None)
-        if self._by_name.get(member.name) is member:
-            del self._by_name[member.name]
-        for address in member.addresses:
-            if self._by_address.get(address) is member:
+    def forget(self, job: TrackedJob) -> None:
+        self._jobs.pop(job.job_id, None)
+        if self._by_name.get(job.name) is job:
+            del self._by_name[job.name]
+        for address in job.addresses:
+            if self._by_address.get(address) is job:
                 del self._by_address[address]
 
-    def first_worker_at(self, worker: WorkerState) -> TrackedJob | None:
+    def add_worker(self, worker: WorkerState) -> TrackedJob | None:
         """Note that a worker has registered; return its job, if that is known already.
 
         Parameters
         ----------
         worker : distributed.scheduler.WorkerState
         """
-        member = self._find(worker)
-        if member is None:
+        job = self._find(worker)
+        if job is None:
             self._others.setdefault(worker.address, None)
             return None
         self._others.pop(worker.address, None)
-        self._by_address[worker.address] = member
-        member.addresses.add(worker.address)
+        self._by_address[worker.address] = job
+        job.addresses.add(worker.address)
         if worker.nanny:
-            member.nannies.add(worker.nanny)
-        member.last_came = time.monotonic()
-        member.kind.saw(len(member.addresses))
-        return member
+            job.nannies.add(worker.nanny)
+        job.last_worker_at = time.monotonic()
+        job.kind.record_workers(len(job.addresses))
+        return job
 
-    def left(self, address: str) -> TrackedJob | None:
+    def remove_worker(self, address: str) -> TrackedJob | None:
         """Note that a worker is gone; return the job that it belonged to, if that is known."""
         self._others.pop(address, None)
-        member = self._by_address.pop(address, None)
-        if member is not None:
-            member.addresses.discard(address)
-        return member
+        job = self._by_address.pop(address, None)
+        if job is not None:
+            job.addresses.discard(address)
+        return job
 
-    def unknown(self) -> list[WorkerState]:
+    def unidentified_workers(self) -> list[WorkerState]:
         """Return the workers whose job is not known."""
         workers = self._cluster.scheduler.workers
         return [workers[address] for address in list(self._others) if address in workers]
@@ -207,29 +206,29 @@ class JobTracker:
     def settle(self) -> None:
         """Learn how many workers jobs have. To be called now and then."""
         now = time.monotonic()
-        for member in self._jobs.values():
-            if member.addresses and now - member.last_came >= SETTLED_S:
-                member.kind.saw(len(member.addresses), settled=True)
+        for job in self._jobs.values():
+            if job.addresses and now - job.last_worker_at >= SETTLED_S:
+                job.kind.record_workers(len(job.addresses), settled=True)
 
-    def alive(self, job_id: str) -> bool:
+    def has_live_worker(self, job_id: str) -> bool:
         """Return whether a worker of the job has been heard from just now."""
-        member, scheduler = self.get(job_id), self._cluster.scheduler
-        if member is None or scheduler is None:
+        job, scheduler = self.get(job_id), self._cluster.scheduler
+        if job is None or scheduler is None:
             return False
         patience = max(HEARD_S, 3 * heartbeat_interval(len(scheduler.workers)))
         heard = [
             scheduler.workers[address].last_seen
-            for address in member.addresses
+            for address in job.addresses
             if address in scheduler.workers
         ]
         return bool(heard) and time.time() - max(heard) < patience
 
-    def unasked(self) -> list[str]:
+    def workers_to_ask(self) -> list[str]:
         """Return the workers to `ask`: neither their names nor they have told their job."""
         expected = {str(name) for name in self._cluster.worker_spec}
         addresses = [
             worker.address
-            for worker in self.unknown()
+            for worker in self.unidentified_workers()
             if self._others[worker.address] is None
             and worker.address not in self._asking
             # Faster than the answer of the submit command.
@@ -241,7 +240,7 @@ class JobTracker:
     async def ask(self, address: str) -> bool:
         """Ask a worker which job it belongs to, once it has started; return whether it answered.
 
-        A worker that can't be reached is among `unasked` again.
+        A worker that can't be reached is among `workers_to_ask` again.
         """
         text = " ".join(f"${name}" for name in self._cluster.batch.job_id_variables)
         arguments = self._cluster.scheduler.connection_args
@@ -266,13 +265,13 @@ class JobTracker:
 
     def _find(self, worker: WorkerState) -> TrackedJob | None:
         for name in _names(worker):
-            if (member := self._by_name.get(name)) is not None:
-                return member
-        for member in self._jobs.values():
-            if worker.nanny and worker.nanny in member.nannies:
-                return member
+            if (job := self._by_name.get(name)) is not None:
+                return job
+        for job in self._jobs.values():
+            if worker.nanny and worker.nanny in job.nannies:
+                return job
         told = self._others.get(worker.address) or []
-        numbers = {_number(job_id): member for job_id, member in self._jobs.items()}
+        numbers = {_number(job_id): job for job_id, job in self._jobs.items()}
         return next((numbers[number] for number in told if number in numbers), None)
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# Between two looks at what nobody reports: lost workers, walltimes that come near.
+MONITOR_TICK_S = 1.0
 # A connection may break and come back. A job that the batch system lists as running is lost after
 # so long without any worker, unless its nannies are there, which start workers again.
 LOST_AFTER_S = 15.0
@@ -46,7 +48,7 @@ class LostWorkerMonitor:
     Parameters
     ----------
     cluster : ClusterMixin
-    members : JobTracker
+    tracker : JobTracker
     spawn : callable
         Runs a coroutine in the background.
     """
@@ -54,51 +56,53 @@ class LostWorkerMonitor:
     def __init__(
         self,
         cluster: ClusterMixin,
-        members: JobTracker,
+        tracker: JobTracker,
         spawn: Callable[[Coroutine[Any, Any, object]], None],
     ):
         self._cluster = cluster
-        self._members = members
+        self._tracker = tracker
         self._spawn = spawn
         self._checking = False
+        self._ticked: float | None = None  # when the last tick ended (time.monotonic)
         self._resumed = 0.0  # when the event loop went on after a halt (time.time)
 
     def on_worker_added(self, worker: WorkerState) -> None:
         """Note that a worker has registered, or has told which job it belongs to."""
-        if (member := self._members.first_worker_at(worker)) is None:
+        if (job := self._tracker.add_worker(worker)) is None:
             self._ask_workers()
             return
-        if member.lost_reason:  # its nanny has started one again, in a job that is about to end
+        if job.lost_reason:  # its nanny has started one again, in a job that is about to end
             self._spawn(remove_worker(self._cluster.scheduler, worker.address, "job-lost"))
             return
-        member.without_workers_since = None
-        member.died = False
-        if member.first_worker_at is None:
-            member.first_worker_at = time.monotonic()
-        if member.running_since is None:
+        job.without_workers_since = None
+        job.worker_died = False
+        if job.first_worker_at is None:
+            job.first_worker_at = time.monotonic()
+        if job.running_since is None:
             self._cluster.watcher.poll_soon()  # since when it runs
 
     def on_worker_removed(self, address: str, closing: str) -> TrackedJob | None:
         """Note that a worker is gone; return its job, if that is known."""
-        if (member := self._members.left(address)) is None:
+        if (job := self._tracker.remove_worker(address)) is None:
             return None
-        member.ended_in_order = closing == Status.closing_gracefully.name
-        if not member.addresses:
-            member.without_workers_since = time.monotonic()
+        job.ended_in_order = closing == Status.closing_gracefully.name
+        if not job.addresses:
+            job.without_workers_since = time.monotonic()
             self._cluster.watcher.poll_soon()
-        return member
-
-    def on_loop_stall(self) -> None:
-        """Note that the event loop was held up for longer than its timers ask for."""
-        self._resumed = time.time()
+        return job
 
     async def tick(self) -> None:
-        """Look for lost workers and jobs, which nobody reports. To be called now and then."""
+        """Look for lost workers and jobs, which nobody reports; called every `MONITOR_TICK_S`."""
         now = time.monotonic()
-        await self._remove_silent_workers(now)
+        if self._ticked is not None and now - self._ticked > 3 * MONITOR_TICK_S:
+            self._resumed = time.time()
+        try:
+            await self._remove_silent_workers(now)
+        finally:
+            self._ticked = time.monotonic()
         self._ask_workers()
-        self._members.settle()
-        lost = [member for member in self._members if self._seems_lost(member, now)]
+        self._tracker.settle()
+        lost = [job for job in self._tracker if self._seems_lost(job, now)]
         asked = now - self._cluster.watcher.last_poll < batch_watcher.MIN_POLL_INTERVAL_S
         if lost and not self._checking and not asked:
             self._checking = True
@@ -122,68 +126,65 @@ class LostWorkerMonitor:
             if silent > broken and unanswered(scheduler, worker.address) > broken:
                 logger.info("The node of worker %s does not answer", worker.name)
                 await remove_worker(scheduler, worker.address, "unreachable", expected=False)
-            elif silent > patience and (member := self._members.of(worker.address)) is not None:
+            elif (
+                silent > patience and (job := self._tracker.by_address(worker.address)) is not None
+            ):
                 logger.info("Nothing was heard from worker %s for %.0f s", worker.name, silent)
                 # Its task may be the reason, so that death counts: it is not to kill them all.
                 await remove_worker(scheduler, worker.address, "silent", expected=False)
-                member.unresponsive = True
-                if not member.addresses:
-                    member.without_workers_since = now - LOST_AFTER_S  # the wait is over already
+                job.unresponsive = True
+                if not job.addresses:
+                    job.without_workers_since = now - LOST_AFTER_S  # the wait is over already
 
     @staticmethod
-    def _seems_lost(member: TrackedJob, now: float) -> bool:
+    def _seems_lost(job: TrackedJob, now: float) -> bool:
         """Return whether a job has been without workers for so long that it has to be checked."""
-        if member.without_workers_since is None:
+        if job.without_workers_since is None:
             return False
         soon = max(LOST_AFTER_S - NANNY_TIMEOUT_S, LOST_AFTER_S / 2)
-        wait = ENDING_S if member.ended_in_order else soon
-        return now - max(member.without_workers_since, member.asked) >= wait
+        wait = ENDING_S if job.ended_in_order else soon
+        return now - max(job.without_workers_since, job.nannies_asked_at) >= wait
 
-    async def _confirm_lost(self, members: list[TrackedJob]) -> None:
+    async def _confirm_lost(self, jobs: list[TrackedJob]) -> None:
         """Cancel jobs without workers that the batch system, asked again, reports as running."""
         cluster, watcher = self._cluster, self._cluster.watcher
         try:
-            restarting = await asyncio.gather(*map(self._is_restarting, members))
-            members = [m for m, again in zip(members, restarting, strict=True) if not again]
-            if not members or not await poll_now(watcher):
+            restarting = await asyncio.gather(*map(self._is_restarting, jobs))
+            jobs = [job for job, again in zip(jobs, restarting, strict=True) if not again]
+            if not jobs or not await poll_now(watcher):
                 return
-            for member in members:
-                if member.name not in cluster.worker_spec or member.without_workers_since is None:
+            for job in jobs:
+                if job.name not in cluster.worker_spec or job.without_workers_since is None:
                     continue  # its workers have left in order, or one is back
-                status = watcher.jobs.get(member.job_id)
+                status = watcher.jobs.get(job.job_id)
                 # Otherwise it is over, which comes as an event, or is back in the queue.
-                if (
-                    status is not None
-                    and status.state is JobState.RUNNING
-                    and not member.lost_reason
-                ):
-                    member.lost_reason = "nothing is heard from {its} workers any more"
+                if status is not None and status.state is JobState.RUNNING and not job.lost_reason:
+                    job.lost_reason = "nothing is heard from {its} workers any more"
                     if (
-                        not member.unresponsive
-                        and time.monotonic() - member.without_workers_since
-                        >= CLIENT_RESTART_GRACE_S
+                        not job.unresponsive
+                        and time.monotonic() - job.without_workers_since >= CLIENT_RESTART_GRACE_S
                     ):
-                        member.lost_reason = "{its} workers did not start again"
-            lost = [member.job_id for member in members if member.lost_reason]
+                        job.lost_reason = "{its} workers did not start again"
+            lost = [job.job_id for job in jobs if job.lost_reason]
         finally:
             self._checking = False
         if lost:
             await cluster.canceller.cancel(*lost)
 
-    async def _is_restarting(self, member: TrackedJob) -> bool:
+    async def _is_restarting(self, job: TrackedJob) -> bool:
         """Return whether a nanny of the job is there, which starts its worker anew."""
         now = time.monotonic()
         if (
-            member.unresponsive
-            or member.without_workers_since is None
-            or now - member.without_workers_since >= CLIENT_RESTART_GRACE_S
+            job.unresponsive
+            or job.without_workers_since is None
+            or now - job.without_workers_since >= CLIENT_RESTART_GRACE_S
         ):
             return False
         # Distributed's handshake is the process's answer: the kernel alone, which goes on to take
         # connections for a process that is stopped, does not give it.
-        answers = await asyncio.gather(*map(self._answers, member.nannies))
+        answers = await asyncio.gather(*map(self._answers, job.nannies))
         if any(answers):
-            member.asked = now
+            job.nannies_asked_at = now
         return any(answers)
 
     async def _answers(self, address: str) -> bool:
@@ -198,11 +199,11 @@ class LostWorkerMonitor:
 
     def _ask_workers(self) -> None:
         """Ask workers which job they belong to, where their names do not tell."""
-        for address in self._members.unasked():
+        for address in self._tracker.workers_to_ask():
             self._spawn(self._ask_worker(address))
 
     async def _ask_worker(self, address: str) -> None:
-        if await self._members.ask(address):
+        if await self._tracker.ask(address):
             for worker in workers_named(self._cluster.scheduler, [address]):
                 self.on_worker_added(worker)
 

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tornado.ioloop import PeriodicCallback
+
 from . import process
 
 MAX_STARTS = 3  # how often in all it is started, where something ends it
@@ -30,7 +32,7 @@ class WatchdogClient:
     Parameters
     ----------
     describe : callable
-        Returns what the child needs to know (see `watchdog.Child`), and its ``environment``;
+        Returns what the child needs to know (see `process.Watchdog`), and its ``environment``;
         called when the child is started.
     warn : callable
         Takes one line for the user.
@@ -42,24 +44,24 @@ class WatchdogClient:
         self._jobs: dict[str, None] = {}
         self._answers: dict[str, None] = {}  # files into which running submissions print
         self._folder: str | None = None  # where these are
-        self._about: dict[str, Any] | None = None
+        self._description: dict[str, Any] | None = None
         self._environment: dict[str, str] | None = None
-        self._count = 0
+        self._submissions = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket  # ours, where there is a process
         self._unsent = bytearray()
         self._starts = 0
-        self._given_up = False
-        self._task: asyncio.Task[None] | None = None
+        self._disabled = False
+        self._checks = PeriodicCallback(self.check, process.HEARTBEAT_S * 1000)
 
     def set_job_state(self, job: str, ended: bool) -> None:
         """Note that a job was submitted, or is over."""
         if ended and job in self._jobs:
             del self._jobs[job]
-            self._tell(f"- {job}")
+            self._write(f"- {job}")
         elif not ended and job not in self._jobs:
             self._jobs[job] = None
-            self._tell(f"+ {job}")
+            self._write(f"+ {job}")
 
     @contextlib.contextmanager
     def record_submission(self) -> Iterator[BinaryIO | None]:
@@ -68,10 +70,10 @@ class WatchdogClient:
         Yields the file into which it should print, so that the job's id can still be read if
         Python is killed before it has read it; None where there is no such file.
         """
-        if self._process is None and not self._given_up:
+        if self._process is None and not self._disabled:
             self._start()
-        self._count += 1
-        answer = Path(self._folder or os.devnull, str(self._count))
+        self._submissions += 1
+        answer = Path(self._folder or os.devnull, str(self._submissions))
         try:
             file = answer.open("x+b")
         except OSError:
@@ -79,22 +81,20 @@ class WatchdogClient:
             yield None
             return
         self._answers[str(answer)] = None
-        self._tell(f"? {answer}")
+        self._write(f"? {answer}")
         try:
             yield file
         finally:
             del self._answers[str(answer)]
-            self._tell(f"! {answer}")
+            self._write(f"! {answer}")
             file.close()
             with contextlib.suppress(OSError):
                 answer.unlink()
 
     async def close(self) -> None:
         """Let the child go: the cluster is closed. It cancels jobs that are still not over."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-        self._given_up = True
+        self._checks.stop()
+        self._disabled = True
         if self._process is not None:
             self._send()
             self._read_messages()
@@ -117,21 +117,16 @@ class WatchdogClient:
             self._process = None
             self._start()
 
-    async def _look_again_and_again(self) -> None:
-        while True:
-            await asyncio.sleep(process.HEARTBEAT_S)
-            self.check()
-
     def _start(self) -> None:
         self._starts += 1
         try:
             if self._starts > MAX_STARTS:
                 raise OSError(f"it ended {MAX_STARTS} times")
-            if self._about is None:
+            if self._description is None:
                 with contextlib.suppress(OSError):
                     self._folder = tempfile.mkdtemp(prefix="dask-hpc-")
-                self._about = self._describe() | {"answers": self._folder}
-                self._environment = self._about.pop("environment", None)
+                self._description = self._describe() | {"answers": self._folder}
+                self._environment = self._description.pop("environment", None)
             self._socket, other = socket.socketpair()
             try:
                 self._process = subprocess.Popen(
@@ -151,7 +146,7 @@ class WatchdogClient:
             finally:
                 other.close()
         except Exception as error:
-            self._given_up = True
+            self._disabled = True
             self._cleanup()
             self._warn(
                 "Nothing watches over this cluster's jobs: if Python is killed, they run on until "
@@ -161,20 +156,20 @@ class WatchdogClient:
         self._socket.setblocking(False)
         self._unsent.clear()
         lines = [f"? {path}" for path in self._answers] + [f"+ {job}" for job in self._jobs]
-        self._tell("\n".join([json.dumps(self._about), *lines]))
-        if self._task is None:
-            self._task = asyncio.create_task(self._look_again_and_again())
+        self._write("\n".join([json.dumps(self._description), *lines]))
+        if not self._checks.is_running():
+            self._checks.start()
 
     def _cleanup(self) -> None:
         # What a child that was killed has left: without its signs of life the cluster would look
         # as if it were gone.
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-        if self._about is not None and self._about["registry"]:
+        if self._description is not None and self._description["registry"]:
             with contextlib.suppress(OSError):
-                Path(self._about["registry"]).unlink(missing_ok=True)
+                Path(self._description["registry"]).unlink(missing_ok=True)
 
-    def _tell(self, text: str) -> None:
+    def _write(self, text: str) -> None:
         if self._process is not None:
             self._unsent += text.encode() + b"\n"
             self._send()

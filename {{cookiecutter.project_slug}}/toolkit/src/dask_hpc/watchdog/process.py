@@ -7,8 +7,8 @@ call of the batch system's command; a closed cluster has left nothing to cancel.
 the cluster's file in the registry up to date (see `registry`). So a slow home directory does not
 hold up the program, and a program that keeps Python busy does not hold up the file.
 
-The file is run by itself, as ``python -I -S watchdog.py``. It imports only the standard library,
-and little of it, to be ready at once. `guard` is the cluster's side.
+The file is run by itself, as ``python -I -S process.py``. It imports only the standard library,
+and little of it, to be ready at once. `client` is the cluster's side.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from typing import Any
 HEARTBEAT_S = 10.0  # seconds between two signs of life in the registry
 # Pauses between attempts to cancel. A controller that is restarted answers within a minute or two.
 CANCEL_RETRY_S = (1, 2, 5, 10, 20, 40, 80)
-COMMAND_TIMEOUT = 30.0
+COMMAND_TIMEOUT_S = 30.0
 # A submission that runs when Python ends goes on. Its job is cancelled with the others if its id is
 # there this soon, else by a call of its own.
-SOON, LATE = 3.0, 60.0
-LOG_DIRECTORIES = 20  # how many are remembered
+SUBMIT_GRACE_S, SUBMIT_TIMEOUT_S = 3.0, 60.0
+MAX_LOG_DIRECTORIES = 20  # how many are remembered
 
 
 class Watchdog:
@@ -49,7 +49,7 @@ class Watchdog:
         one id. ``over``: parts of what it says when jobs are over already. ``pattern``: finds a
         job's id in what a submission prints. ``answers``: the folder of what submissions print, or
         None. ``registry``: the cluster's file there, or None; ``entry``: what it holds.
-        ``pauses``: as `PAUSES`.
+        ``pauses``: as `CANCEL_RETRY_S`.
     """
 
     def __init__(self, parent: int, start: dict[str, Any]):
@@ -58,8 +58,8 @@ class Watchdog:
         self.jobs: dict[str, None] = {}
         self.answers: dict[str, None] = {}
         self.changed = threading.Event()
-        self.over = False
-        self.keeper = threading.Thread(target=self.update_registry, daemon=True)
+        self.stopping = False
+        self.registry_thread = threading.Thread(target=self.update_registry, daemon=True)
 
     def handle_message(self, line: str) -> None:
         """Take in one line from the cluster."""
@@ -101,9 +101,9 @@ class Watchdog:
         while True:
             self.read_answers()
             waited = time.monotonic() - begin
-            if self.jobs and (not self.answers or waited > SOON):
+            if self.jobs and (not self.answers or waited > SUBMIT_GRACE_S):
                 done = self.cancel() and done
-            if not self.answers or waited > LATE:
+            if not self.answers or waited > SUBMIT_TIMEOUT_S:
                 return done
             time.sleep(0.1)
 
@@ -118,10 +118,10 @@ class Watchdog:
     def cancel(self) -> bool:
         jobs, self.jobs = list(self.jobs), {}
         if self.start.get("one_by_one"):
-            return all([self.call([job]) for job in jobs])
-        return self.call(jobs)
+            return all([self.run_cancel_command([job]) for job in jobs])
+        return self.run_cancel_command(jobs)
 
-    def call(self, jobs: list[str]) -> bool:
+    def run_cancel_command(self, jobs: list[str]) -> bool:
         for pause in (*self.start.get("pauses", CANCEL_RETRY_S), None):
             with contextlib.suppress(OSError, subprocess.SubprocessError):
                 done = subprocess.run(
@@ -130,7 +130,7 @@ class Watchdog:
                     capture_output=True,
                     text=True,
                     errors="replace",
-                    timeout=COMMAND_TIMEOUT,
+                    timeout=COMMAND_TIMEOUT_S,
                     check=False,
                 )
                 said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
@@ -147,13 +147,13 @@ class Watchdog:
         path = Path(self.start["registry"])
         draft = path.with_suffix(".new")
         told = written = False
-        while not self.over:
+        while not self.stopping:
             try:
                 if self.changed.is_set() or not written:
                     self.changed.clear()
                     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                     if not written:
-                        self.remember_logs(path.parent / "log-directories")
+                        self.record_log_directory(path.parent / "log-directories")
                     entry = self.start["entry"] | {"jobs": list(self.jobs)}
                     draft.write_text(json.dumps(entry, indent=1))
                     draft.replace(path)  # who reads finds the old one or the new one
@@ -170,31 +170,31 @@ class Watchdog:
                 time.sleep(HEARTBEAT_S)
             self.changed.wait(HEARTBEAT_S)
 
-    def remember_logs(self, path: Path) -> None:
+    def record_log_directory(self, path: Path) -> None:
         """Note where `dask hpc logs` is to look when the cluster is gone."""
         keys = ("batch", "job_name", "log_directory", "logs")
         line = json.dumps({key: self.start["entry"].get(key) for key in keys})
         if self.start["entry"].get("log_directory") or self.start["entry"].get("logs"):
             lines = path.read_text().splitlines() if path.exists() else []
             if line not in lines[-1:]:
-                lines = [*(other for other in lines if other != line), line][-LOG_DIRECTORIES:]
+                lines = [*(other for other in lines if other != line), line][-MAX_LOG_DIRECTORIES:]
                 draft = path.with_name(f".logs-{os.getpid()}")
                 draft.write_text("\n".join(lines) + "\n")
                 draft.replace(path)
 
     def run(self, buffer: bytes) -> None:
         if self.start["registry"]:
-            self.keeper.start()
+            self.registry_thread.start()
         self.wait_for_parent_exit(buffer)
-        self.over = True
+        self.stopping = True
         self.changed.set()
         done = self.cancel_remaining()
         if self.start["answers"]:
             shutil.rmtree(self.start["answers"], ignore_errors=True)
         if self.start["registry"]:
-            self.keeper.join(5)
+            self.registry_thread.join(5)
             # Jobs that could not be cancelled stay known as left.
-            if done and not self.keeper.is_alive():
+            if done and not self.registry_thread.is_alive():
                 for suffix in (".new", ".json"):
                     with contextlib.suppress(OSError):
                         Path(self.start["registry"]).with_suffix(suffix).unlink(missing_ok=True)

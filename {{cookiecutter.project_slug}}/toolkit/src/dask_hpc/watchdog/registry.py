@@ -1,8 +1,8 @@
 """Keep a list of this user's clusters on all login nodes: one small file each, in the home.
 
 A cluster's watchdog writes the file, renews its time every 10 s, and removes it when no job is left
-(see `watchdog`). A file whose time stands still belongs to a cluster that is gone and whose jobs
-nobody has cancelled: the cluster is *left*. Process ids decide nothing, since they mean nothing on
+(see `process`). A file whose time stands still belongs to a cluster that is gone and whose jobs
+nobody has cancelled: they are *orphaned*. Process ids decide nothing, since they mean nothing on
 another login node and are soon reused.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# Seconds without a sign of life after which a cluster is left: six of its watchdog's. A login node
+# Seconds without a sign of life after which jobs are orphaned: six heartbeats. A login node
 # under load, or a home directory that hangs for a moment, makes it miss one or two.
 STALE_AFTER_S = 60.0
 # A file from another host whose jobs are unknown here may be of a site that shares the home.
@@ -53,7 +53,7 @@ class RegisteredCluster:
     log_directory : str or None
         Where its jobs' output goes.
     logs : tuple of str
-        The files there or elsewhere, as forms of `outputs`.
+        The files there or elsewhere, as patterns of `output_files`.
     jobs : tuple of str
         Ids of its jobs that were not over.
     """
@@ -103,7 +103,7 @@ def new(**about: Any) -> dict[str, Any]:
     Parameters
     ----------
     **about
-        Fields of `Entry`, as far as the caller knows them.
+        Fields of `RegisteredCluster`, as far as the caller knows them.
     """
     host, started = socket.gethostname(), time.time()
     try:

@@ -20,21 +20,21 @@ class WorkerEventsPlugin(SchedulerPlugin):
 
     name = "dask-hpc"
 
-    def __init__(self, cluster: ClusterMixin, reruns: WalltimeInterruptions):
+    def __init__(self, cluster: ClusterMixin, interruptions: WalltimeInterruptions):
         self._cluster = cluster
         self._recovery = cluster.recovery
-        self._reruns = reruns
+        self._interruptions = interruptions
 
     def add_worker(self, scheduler, worker):
         self._recovery.on_worker_added(scheduler.workers[worker])
 
     def transition(self, key, start, finish, *_, **kwargs):
-        if finish in ("memory", "forgotten") and self._reruns.counts:
-            self._reruns.counts.pop(key, None)  # it came through
+        if finish in ("memory", "forgotten") and self._interruptions.counts:
+            self._interruptions.counts.pop(key, None)  # it came through
         if finish == "memory" and key in self._recovery.nodes.suspect_tasks:
             self._recovery.nodes.task_succeeded(key)
         if start == "processing" and finish in ("memory", "erred"):
-            self._recovery.task_ended(kwargs.get("worker"))
+            self._recovery.on_task_ended(kwargs.get("worker"))
 
     def remove_worker(self, scheduler, worker, **_):
         events = [event for _, event in scheduler.get_events(worker)]
