@@ -33,11 +33,11 @@ TAKEN = {"bokeh", "click", "dask", "dask_hpc", "dask_jobqueue", "dask_labextensi
 TAKEN |= {"jupyterlab", "lazy_loader", "matplotlib", "numpy", "pytest", "rich", "tornado", "yaml"}
 TAKEN |= {"test", "tests", "toolkit"}  # Python's own tests, and folders of the project
 # A job is on one node, and Linux does not count further (CONFIG_NR_CPUS of the kernel).
-MOST_CORES = 8192
+MAX_CORES = 8192
 MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)[ \t]*(?:([KMGTP])(iB|B)?|B)?", re.IGNORECASE)
 # A worker takes 75 MiB before it has done anything, and pauses at 80 % of what it may use.
-LEAST_MEMORY = 100 * 2**20  # bytes, a process
-MOST_MEMORY = 2**52  # bytes: what a processor can address (x86-64)
+MIN_MEMORY_BYTES = 100 * 2**20  # bytes, a process
+MAX_MEMORY_BYTES = 2**52  # bytes: what a processor can address (x86-64)
 # As Linux allows (15 bytes, no white space, no slash), and a shell leaves alone.
 INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,14}")
 
@@ -142,8 +142,8 @@ def check_count(text):
     """Say what is wrong with a number of cores or processes, or None."""
     if not re.fullmatch("[0-9]+", text) or not text.strip("0"):
         return "give a whole number, 1 or more, for instance 8"
-    if len(text) > 9 or int(text) > MOST_CORES:
-        return f"give what one job has on one node; a node has {MOST_CORES} at most"
+    if len(text) > 9 or int(text) > MAX_CORES:
+        return f"give what one job has on one node; a node has {MAX_CORES} at most"
     return None
 
 
@@ -156,13 +156,15 @@ def check_memory(text, processes=1):
     # As Dask reads it: 16 GB and 16G are 16 * 10^9 bytes, 16 GiB are 16 * 2^30; a number is bytes.
     base = 1024 if rest and rest.lower() == "ib" else 1000
     size = float(number) * base ** (" KMGTP".index((prefix or " ").upper()))
-    if not prefix and not rest and size < LEAST_MEMORY:
+    if not prefix and not rest and size < MIN_MEMORY_BYTES:
         return "give a number and a unit, for instance 16 GiB"
     if size == 0:
         return "give more than nothing, for instance 16 GiB"
-    if size < processes * LEAST_MEMORY:
-        return f"give at least {processes * LEAST_MEMORY // 2**20} MiB, 100 MiB for each process"
-    if size > MOST_MEMORY:
+    if size < processes * MIN_MEMORY_BYTES:
+        return (
+            f"give at least {processes * MIN_MEMORY_BYTES // 2**20} MiB, 100 MiB for each process"
+        )
+    if size > MAX_MEMORY_BYTES:
         return "give what one job has on one node; no computer has more than 4096 TiB"
     return None
 

@@ -57,26 +57,26 @@ class Program:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self):
         for line in self._process.stdout:
-            with self._news:
+            with self._changed:
                 if line.startswith('{"event"'):
                     self.events.append(json.loads(line))
                 else:
                     self.lines.append(line.rstrip())
-                self._news.notify_all()
-        with self._news:
+                self._changed.notify_all()
+        with self._changed:
             self._process.wait()
-            self._news.notify_all()
+            self._changed.notify_all()
 
     def event(self, name, timeout=300):
         """Wait for an event and return it; `AssertionError` where the program ends before."""
         deadline = time.monotonic() + timeout
-        with self._news:
+        with self._changed:
             while True:
                 for event in self.events:
                     if event["event"] == name:
@@ -89,7 +89,7 @@ class Program:
                         f"{self.scenario} ({self.side}) {why}, without {name!r}: "
                         f"{self.events}, {self.lines[-5:]}, {self.said()[-8:]}"
                     )
-                self._news.wait(min(left, 1))
+                self._changed.wait(min(left, 1))
 
     def ended(self, timeout=300):
         """Wait for its end; return the exit code."""

@@ -54,7 +54,7 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture
-def stranger(project, tmp_path):
+def repository(project, tmp_path):
     """Their project on a runner that has done nothing yet."""
     return Runner(project[0], tmp_path, project[1])
 
@@ -163,8 +163,8 @@ def test_two_checkouts_of_theirs_and_two_workers_have_testbeds_of_their_own(inst
     assert {"mine", "mine-gw1"} <= names
 
 
-def test_a_python_that_cannot_be_installed_into_is_an_error_that_says_what_to_do(stranger):
-    done = stranger.use(TESTBED, {"python": "/nonexistent/python"})
+def test_a_python_that_cannot_be_installed_into_is_an_error_that_says_what_to_do(repository):
+    done = repository.use(TESTBED, {"python": "/nonexistent/python"})
     (error,) = [line for line in done.stdout.splitlines() if line.startswith("::error::")]
     assert done.returncode == 1
     assert "actions/setup-python" in error
@@ -180,34 +180,34 @@ def engine():
 
 
 @pytest.mark.testbed
-def test_the_three_lines_of_the_readme(stranger, engine):
+def test_the_three_lines_of_the_readme(repository, engine):
     action, tests, on_failure = yaml.safe_load(blocks("yaml", "In a GitHub workflow")[0])
     (at_the_end,) = yaml.safe_load(blocks("yaml", "In a GitHub workflow")[1])
     assert re.fullmatch(r"OWNER/[\w-]+/hpc-slurm-testbed@v0", action["uses"])
-    done = stranger.use(TESTBED, {"nodes": "2", **action.get("with", {})})
-    testbed = Testbed(stranger.env["TESTBED_NAME"])
+    done = repository.use(TESTBED, {"nodes": "2", **action.get("with", {})})
+    testbed = Testbed(repository.env["TESTBED_NAME"])
     try:
         assert done.returncode == 0, done.stdout + done.stderr
-        done = stranger.run(tests["run"])
+        done = repository.run(tests["run"])
         assert "1 passed" in done.stdout, done.stdout
         assert testbed.is_up()  # the fixture used it, and left it running
         # What our own workflow does with it.
         for step in yaml.safe_load(CI.read_text())["jobs"]["action"]["steps"]:
             if step.get("run", "").startswith("hpc-testbed run "):
-                done = stranger.run(step["run"])
+                done = repository.run(step["run"])
                 assert done.returncode == 0, done.stderr
                 assert "Submitted batch job" in done.stdout
         # The same with a test that Slurm refuses: its words are shown, and so are the logs.
-        (stranger.workspace / "test_refused.py").write_text(REFUSED)
-        done = stranger.run(tests["run"])
+        (repository.workspace / "test_refused.py").write_text(REFUSED)
+        done = repository.run(tests["run"])
         assert done.returncode == 1
         assert "invalid partition specified: nowhere" in done.stdout
         assert "1 failed, 1 passed" in done.stdout
         assert "subprocess.run(" not in done.stdout  # the driver's inside is not their concern
-        assert "slurmctld-1" in stranger.run(on_failure["run"]).stdout
+        assert "slurmctld-1" in repository.run(on_failure["run"]).stdout
     finally:
-        (stranger.workspace / "test_refused.py").unlink(missing_ok=True)
-        ended = stranger.run(at_the_end["run"])
+        (repository.workspace / "test_refused.py").unlink(missing_ok=True)
+        ended = repository.run(at_the_end["run"])
     assert ended.returncode == 0, ended.stderr
     assert testbed.leftover_resources() == []
 
@@ -233,8 +233,8 @@ def test_without_pytest_a_folder_is_put_there_and_a_script_is_submitted(installe
 
 
 @pytest.mark.testbed
-def test_an_action_that_cannot_start_it_says_so_and_shows_why(stranger, engine):
-    done = stranger.use(TESTBED, {"nodes": "65"})
+def test_an_action_that_cannot_start_it_says_so_and_shows_why(repository, engine):
+    done = repository.use(TESTBED, {"nodes": "65"})
     assert done.returncode == 1
     assert "::error::The testbed did not start" in done.stdout
     assert "choose 1 to 64" in done.stderr

@@ -128,8 +128,8 @@ def profile(testbed):
 
     def write(text):
         # The driver's own login shells pass by.
-        guard = '[ "$ENVIRONMENT" = BATCH ] || return 0\n'
-        testbed.run("cat > .bash_profile", input=guard + text)
+        only_in_jobs = '[ "$ENVIRONMENT" = BATCH ] || return 0\n'
+        testbed.run("cat > .bash_profile", input=only_in_jobs + text)
 
     yield write
     testbed.run("rm -f .bash_profile environment.txt")

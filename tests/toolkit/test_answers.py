@@ -38,7 +38,9 @@ def settings(batch, question, answer):
     section |= {"disk": "1 GiB"} if "disk" in batch.required else {}
     section |= {batch.walltime_key: batch.walltime_example} if batch.walltime_key else {}
     # What such a job needs besides; it is not what is tested here.
-    section |= {name: ["-pe smp 12"] if "directives" in name else "m" for name in batch.unasked}
+    section |= {
+        name: ["-pe smp 12"] if "directives" in name else "m" for name in batch.not_requested
+    }
     if question in ("cores", "processes"):
         # 0128 is what the template writes as 128; YAML would take it for another number.
         section[question] = (

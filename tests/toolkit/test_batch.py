@@ -273,7 +273,7 @@ def test_description_names_a_class_and_a_section_that_exist(batch_system):
     assert getattr(dask_hpc, batch_system.cluster_class).batch is batch_system
     keys = config_files.jobqueue_defaults()[batch_system.section]
     own = {batch_system.account_key, batch_system.queue_key, batch_system.walltime_key} - {None}
-    assert own | {*batch_system.required, *batch_system.unasked} <= keys.keys()
+    assert own | {*batch_system.required, *batch_system.not_requested} <= keys.keys()
     assert isinstance(keys["job-extra-directives"], batch_system.directives_type)
     # A key that the description says is not there is not there.
     assert {"account", "project", "queue", "walltime"} & keys.keys() == own

@@ -125,7 +125,7 @@ def test_new_worker_name_makes_a_jobs_name_of_a_number(lab):
     assert "_new_worker_name" in names_in(SpecCluster.new_worker_spec)
 
 
-def test_comings_and_goings_of_workers_come_to_update_worker_status():
+def test_workers_that_come_and_go_reach_update_worker_status():
     # SpecCluster's own, which cluster.ClusterMixin leaves out, takes a lost worker for a lost job.
     assert "_update_worker_status" in names_in(Cluster._watch_worker_status)
     assert "_update_worker_status" in vars(SpecCluster)

@@ -100,7 +100,7 @@ def test_all_jobs_are_asked_about_in_one_call_and_ended_ones_no_more(quick, list
         listing["2"] = "COMPLETED|None|node1"
         await until(lambda: listing.asked[-1][1] == ["1", "3"])
         listing["1"] = listing["3"] = "COMPLETED|None|node1"
-        await until(lambda: not watcher.live)
+        await until(lambda: not watcher.active)
         asked = len(listing.asked)
         await asyncio.sleep(0.3)  # three times the longest pause of a watcher that still had jobs
         await watcher.stop()
@@ -127,7 +127,7 @@ def test_polling_becomes_rarer_and_soon_again_after_a_submission(quick, listing)
     added = asyncio.run(life())
     times = [at for at, _ in listing.asked]
     gaps = [b - a for a, b in itertools.pairwise(times)]
-    assert gaps[0] < batch_watcher.STEADY < gaps[6] < batch_watcher.QUIET < gaps[11]
+    assert gaps[0] < batch_watcher.POLL_S < gaps[6] < batch_watcher.QUIET_POLL_S < gaps[11]
     assert times[13] - added < gaps[11] / 3
 
 
@@ -184,7 +184,7 @@ def test_a_job_without_accounting_is_gone_only_after_many_looks_and_a_long_time(
     assert watched.look(*[2] * 30)[0] is JobState.RUNNING
     assert watched.look(29)[0] is JobState.RUNNING
     assert watched.look(3) == [JobState.GONE, JobState.RUNNING]
-    assert watched.watcher.live == ["2"]
+    assert watched.watcher.active == ["2"]
 
 
 def test_a_long_time_without_a_look_is_no_knowledge(watched, listing):
@@ -233,7 +233,7 @@ def test_the_accounting_says_at_the_second_look_how_a_job_ended(
     status = watched.watcher.jobs["1"]
     assert (status.state, status.reason, status.node) == (state, reason, "n1")
     assert listing.accounted == [["1"]]
-    assert watched.watcher.live == ["2"]
+    assert watched.watcher.active == ["2"]
 
 
 def test_the_accounting_is_asked_rarely_and_may_be_late(watched, listing):

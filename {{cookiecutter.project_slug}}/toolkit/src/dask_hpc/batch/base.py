@@ -69,7 +69,7 @@ class BatchSystem:
         What its users call a queue.
     required : tuple of str
         Keys of that section, beside cores and memory, that a job can't do without.
-    unasked : mapping
+    not_requested : mapping
         What each job needs and dask-jobqueue does not request by itself: the key that requests it
         → "cores" or "memory", a comma, and how the key is written.
     directive : str
@@ -159,7 +159,7 @@ class BatchSystem:
     queue_key: str | None = None
     queue_word: str = "queue"
     required: tuple[str, ...] = ()
-    unasked: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    not_requested: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     log_key: str | None = "log-directory"
     log_names: tuple[str, ...] = ()
     log_user: str = ""

@@ -49,7 +49,7 @@ class BatchedCanceller:
         # Closing asks for each job once more; not again for what was just tried for a minute.
         now = time.monotonic()
         self._tried = {job: at for job, at in self._tried.items() if now - at < CANCEL_COALESCE_S}
-        live = set(self._watcher.live) - set(self._tried)
+        live = set(self._watcher.active) - set(self._tried)
         self._waiting += [job for job in job_ids if job in live]
         if not self._waiting:
             return

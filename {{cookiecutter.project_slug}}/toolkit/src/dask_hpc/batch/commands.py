@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from . import BatchSystem, JobStatus, custom_commands
 
-LIST_TIMEOUT = 30.0
+LIST_TIMEOUT_S = 30.0
 
 
 class CommandError(RuntimeError):
@@ -182,7 +182,7 @@ async def query_accounting(
     begun = time.monotonic()
     for command in batch_system.accounting_commands(job_ids):
         # Where each job is a command, a long file may be read for each.
-        if time.monotonic() - begun > LIST_TIMEOUT:
+        if time.monotonic() - begun > LIST_TIMEOUT_S:
             break
         try:
             command = custom_commands.list_command(batch_system, command, own)
@@ -199,7 +199,7 @@ async def query_accounting(
 async def _read(batch_system: BatchSystem, command: Sequence[str]) -> str:
     """Return what a command prints about jobs, even if it fails because some are over."""
     try:
-        return await run(command, timeout=LIST_TIMEOUT, env=batch_system.reading(os.environ))
+        return await run(command, timeout=LIST_TIMEOUT_S, env=batch_system.reading(os.environ))
     except CommandError as error:
         if not batch_system.means_already_gone(error.lines):
             raise
@@ -228,7 +228,7 @@ async def cancel(
         return
     for command in custom_commands.cancel_commands(batch_system, job_ids, own):
         try:
-            await run(command, timeout=LIST_TIMEOUT, env=batch_system.reading(os.environ))
+            await run(command, timeout=LIST_TIMEOUT_S, env=batch_system.reading(os.environ))
         except CommandError as error:
             if not batch_system.means_already_gone(error.lines):
                 raise

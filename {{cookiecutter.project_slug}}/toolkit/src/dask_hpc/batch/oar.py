@@ -144,7 +144,7 @@ OAR = BatchSystem(
     job_id_variables=("OAR_JOB_ID",),
     account_key="project",
     queue_key="queue",
-    unasked=MappingProxyType(
+    not_requested=MappingProxyType(
         {
             "memory-per-core-property-name": "memory, as in memcore (`oarnodes` lists the site's "
             "properties), or to not_applicable",

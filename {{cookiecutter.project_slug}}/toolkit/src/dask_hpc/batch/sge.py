@@ -168,7 +168,7 @@ SGE = BatchSystem(
     account_key="project",
     queue_key="queue",
     # Nor is memory asked for, as not every site counts it; it is resource-spec's.
-    unasked=MappingProxyType(
+    not_requested=MappingProxyType(
         {"job-extra-directives": "cores, as in -pe smp 8 (`qconf -spl` lists the site's words)"}
     ),
     directive="#$",

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two looks at the batch system's list. Sites ask not to be polled often: soon only
 # after a submission, then rarely, and more rarely still while nothing changes.
-FIRST, AGAIN, STEADY, QUIET = 0.5, 2.0, 10.0, 60.0
+FIRST_POLL_S, MIN_POLL_INTERVAL_S, POLL_S, QUIET_POLL_S = 0.5, 2.0, 10.0, 60.0
 QUIET_AFTER_POLLS = 6  # steady looks without a change before they become rarer
 
 # A list may be a minute old, cut short, or a site's own: that a job is not in it says nothing by
@@ -25,9 +25,9 @@ QUIET_AFTER_POLLS = 6  # steady looks without a change before they become rarer
 # nothing, or there is none, a job without workers is taken for over after so many looks and so many
 # seconds; where it takes the job for alive, which it does for ever of a job that Slurm has lost,
 # after many more.
-SECOND = 2
-ACCOUNT_PAUSE = 10.0
-LOOKS, MISSING, LOST = 3, 90.0, 900.0
+ACCOUNTING_AFTER_MISSES = 2
+ACCOUNTING_PAUSE_S = 10.0
+GONE_AFTER_POLLS, GONE_AFTER_S, LOST_AFTER_S = 3, 90.0, 900.0
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,9 @@ class JobWatcher:
         self._lock: asyncio.Lock | None = None
         self.failure: CommandError | None = None
         self._quiet = 0
-        self._delay = FIRST
+        self._delay = FIRST_POLL_S
         self._due = 0.0
-        self.asked = 0.0  # when it last listed the jobs (time.monotonic)
+        self.last_poll = 0.0  # when it last listed the jobs (time.monotonic)
 
     @property
     def jobs(self) -> dict[str, JobStatus]:
@@ -120,7 +120,7 @@ class JobWatcher:
         return dict(self._jobs)
 
     @property
-    def live(self) -> list[str]:
+    def active(self) -> list[str]:
         """Ids of the jobs that are not over."""
         return [job for job, status in list(self._jobs.items()) if not status.state.ended]
 
@@ -131,9 +131,9 @@ class JobWatcher:
     def add(self, job_id: str) -> None:
         """Watch a job that was submitted just now. To be called on the event loop."""
         self._note(JobStatus(job_id, JobState.SUBMITTED))
-        self._quiet, self._delay = 0, FIRST
-        soon = time.monotonic() + FIRST
-        self._due = min(self._due, soon) if len(self.live) > 1 else soon
+        self._quiet, self._delay = 0, FIRST_POLL_S
+        soon = time.monotonic() + FIRST_POLL_S
+        self._due = min(self._due, soon) if len(self.active) > 1 else soon
         self.start()
 
     def start(self) -> None:
@@ -145,9 +145,9 @@ class JobWatcher:
 
     def poll_soon(self) -> None:
         """Ask soon, since something has happened to our jobs. To be called on the event loop."""
-        self._quiet, self._delay = 0, FIRST
+        self._quiet, self._delay = 0, FIRST_POLL_S
         # Workers may go one by one: a site is not asked more often than every other second.
-        soon = max(time.monotonic() + FIRST, self.asked + AGAIN)
+        soon = max(time.monotonic() + FIRST_POLL_S, self.last_poll + MIN_POLL_INTERVAL_S)
         self._due = min(self._due, soon)
         self._wake.set()
 
@@ -170,7 +170,7 @@ class JobWatcher:
         if self._lock is None:
             self._lock = asyncio.Lock()
         async with self._lock:
-            asked = self.live
+            asked = self.active
             if not asked:
                 return False
             try:
@@ -181,7 +181,7 @@ class JobWatcher:
                 self.failure = error
                 return False
             self.failure = None
-            self.asked = time.monotonic()
+            self.last_poll = time.monotonic()
             known, now = len(self.events), self._clock()
             working = {job for job in asked if self._works(job)}
             self._worked |= working
@@ -201,16 +201,18 @@ class JobWatcher:
                     self._note(JobStatus(job, JobState.RUNNING))
             # One that has lost its workers may be over, and the list be old.
             bereft = self._worked.intersection(listed) - working
-            doubtful = [job for job, miss in self._missing.items() if miss.misses >= SECOND]
+            doubtful = [
+                job for job, miss in self._missing.items() if miss.misses >= ACCOUNTING_AFTER_MISSES
+            ]
             await self._account([*doubtful, *bereft], now)
             self.ended(self._forgotten(now), JobState.GONE)
             return len(self.events) > known
 
     async def _account(self, doubtful: Sequence[str], now: float) -> None:
         """Ask the accounting about jobs about which the list may know too little."""
-        live = set(self.live)
+        live = set(self.active)
         doubtful = [job for job in doubtful if job in live]
-        soon = now - self._accounted < ACCOUNT_PAUSE
+        soon = now - self._accounted < ACCOUNTING_PAUSE_S
         if not doubtful or not self._accounting or soon:
             return
         self._accounted = now
@@ -228,11 +230,12 @@ class JobWatcher:
 
     def _forgotten(self, now: float) -> list[str]:
         """Return the jobs that have been missing for so long that they are considered over."""
-        self._missing = {job: self._missing[job] for job in self.live if job in self._missing}
+        self._missing = {job: self._missing[job] for job in self.active if job in self._missing}
         return [
             job
             for job, miss in self._missing.items()
-            if miss.looks >= LOOKS and now - miss.since >= (LOST if miss.alive else MISSING)
+            if miss.looks >= GONE_AFTER_POLLS
+            and now - miss.since >= (LOST_AFTER_S if miss.alive else GONE_AFTER_S)
             # One may have come while the accounting was asked.
             if not self._works(job)
         ]
@@ -243,7 +246,7 @@ class JobWatcher:
     async def _watch(self) -> None:
         while True:
             self._wake.clear()
-            if not self.live:
+            if not self.active:
                 await self._wake.wait()
                 continue
             left = self._due - time.monotonic()
@@ -255,7 +258,7 @@ class JobWatcher:
             changed = await self.poll()
             missed = any(miss.looks for miss in self._missing.values())
             self._quiet = 0 if changed or missed else self._quiet + 1
-            longest = STEADY if self._quiet < QUIET_AFTER_POLLS else QUIET
+            longest = POLL_S if self._quiet < QUIET_AFTER_POLLS else QUIET_POLL_S
             self._delay = min(2 * self._delay, longest)
             self._due = time.monotonic() + self._delay
 

@@ -23,7 +23,7 @@ from .workloads import WORKLOADS, burn, burn_task
 MODES = ("serial", "threads", "processes")
 SERIAL_S = 1.2  # length of the serial loop that the body is calibrated for
 REPEATS = 3
-MOST_CORES = 8  # more would take longer to start than to measure
+MAX_CORES = 8  # more would take longer to start than to measure
 TASKS_PER_CORE = 4
 
 
@@ -67,7 +67,7 @@ def measure(
     out : Path
         Folder for the record.
     cores : int, optional
-        Cores to use; by default those this process may use, up to `MOST_CORES`.
+        Cores to use; by default those this process may use, up to `MAX_CORES`.
     repeats : int
 
     Raises
@@ -76,7 +76,7 @@ def measure(
         The ways do not compute the same.
     """
     progress = progress or NullProgress()
-    cores = cores or min(MOST_CORES, provenance.usable_cores())
+    cores = cores or min(MAX_CORES, provenance.usable_cores())
     tasks = TASKS_PER_CORE * cores
     seconds = SERIAL_S / tasks
     workload = WORKLOADS["gil"]

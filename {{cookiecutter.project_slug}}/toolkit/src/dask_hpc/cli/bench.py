@@ -166,7 +166,7 @@ def _run_gil(repeats, out) -> Path:
         if len(repeats) != 1 or repeats[0] < 1:
             raise DaskHPCError("--repeats: gil takes one number, 1 or more")
         count = repeats[0]
-    cores = min(gil.MOST_CORES, provenance.usable_cores())
+    cores = min(gil.MAX_CORES, provenance.usable_cores())
     forecast = gil.forecast_s(cores, count)
     click.echo(
         f"gil: a pure-Python loop on {cores} cores of this computer, serial, threads and "

@@ -47,7 +47,7 @@ class ClusterMixin(ClusterLifecycle):
     @property
     def job_ids(self) -> list[str]:
         """Ids of this cluster's jobs that are not over; submissions overlap, so in any order."""
-        return self.watcher.live
+        return self.watcher.active
 
     def scale(self, n=None, jobs=0, memory=None, cores=None):
         """Ask for more or fewer workers; return before they are there.

@@ -109,7 +109,7 @@ class WorkerWait:
     def all_ended(self) -> bool:
         """Return whether every requested job was submitted and is over, and none will follow."""
         cluster, recovery = self._cluster, self._cluster.recovery
-        if cluster.watcher.live or recovery.pending:
+        if cluster.watcher.active or recovery.pending:
             return False
         asked = {str(name) for name in cluster.worker_spec}
         return bool(asked or recovery.abandoned) and asked <= cluster.submitted

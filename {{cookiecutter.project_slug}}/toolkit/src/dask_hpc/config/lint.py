@@ -294,7 +294,7 @@ def _lint_job(
     for key in batch_system.required:
         if settings.get("cores") is not None and settings.get(key) is None:
             yield "cores", f"a job of {batch_system.label} needs {key}, too: set it beside"
-    for key, words in batch_system.unasked.items():
+    for key, words in batch_system.not_requested.items():
         what, _, how = words.partition(", ")
         if settings.get(what) is not None and not settings.get(key):
             yield what, f"{batch_system.label} is not asked for it before {key} is set, too, {how}"

@@ -191,7 +191,7 @@ def _name_for_jobs(
             kwargs["job_name"] = name
         forms = [form for form in batch.log_names if "{name}" in form]
         rest = max((len(form.format(name="", job="0" * 10)) for form in forms), default=0)
-        longest = validators.LONGEST_FILE - rest
+        longest = validators.MAX_FILE_NAME_BYTES - rest
         if kwargs.get("log_directory") and len(os.fsencode(name)) > longest:
             raise ConfigError(
                 f"{where}: a name of {len(name)} characters is too long for the files of the jobs' "

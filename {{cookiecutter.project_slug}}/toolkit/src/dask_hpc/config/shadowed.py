@@ -18,7 +18,7 @@ from . import files as config_files
 from . import keys as config_keys
 
 # More keys than that are not listed.
-MOST = 8
+MAX_NAMED = 8
 
 
 def describe_all(
@@ -102,8 +102,8 @@ def _words(keys: dict[tuple[str, str], tuple[Any, Any]]) -> str:
         f"{key if one else f'{section}.{key}'} is {_shown(here)} (there {_shown(there)})"
         for (section, key), (here, there) in keys.items()
     ]
-    rest = f" and {len(shown) - MOST} more" if len(shown) > MOST else ""
-    return f"{f'jobqueue.{first[0]}: ' if one else ''}{', '.join(shown[:MOST])}{rest}"
+    rest = f" and {len(shown) - MAX_NAMED} more" if len(shown) > MAX_NAMED else ""
+    return f"{f'jobqueue.{first[0]}: ' if one else ''}{', '.join(shown[:MAX_NAMED])}{rest}"
 
 
 def _shown(value: Any) -> str:

@@ -21,17 +21,17 @@ from typing import Any
 from dask.utils import format_bytes, parse_bytes, parse_timedelta
 
 # A job is on one node, and Linux does not count further (CONFIG_NR_CPUS of the kernel).
-MOST_CORES = 8192
+MAX_CORES = 8192
 # Bytes a process: a worker takes 75 MiB before it has done anything, and pauses at 80 % of what it
 # may use.
-LEAST_MEMORY = 100 * 2**20
-MOST_MEMORY = 2**52  # bytes: what a processor can address (x86-64)
+MIN_MEMORY_BYTES = 100 * 2**20
+MAX_MEMORY_BYTES = 2**52  # bytes: what a processor can address (x86-64)
 AMOUNT = re.compile(r"[0-9]+(?:\.[0-9]+)?[ \t]*(?:[KMGTP](?:iB|B)?|B)?", re.IGNORECASE)
 # As Linux allows (15 bytes, no white space, no slash), and a shell leaves alone: the name is a word
 # of the worker's command.
 INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,14}")
 # Bytes of a file's name (Linux's NAME_MAX).
-LONGEST_FILE = 255
+MAX_FILE_NAME_BYTES = 255
 # Not `fork`: it would copy a nanny while its threads are at work.
 START_METHODS = ("forkserver", "spawn")
 # Keys that hold lines of shell; every other key's value is a part of one line of the job script.
@@ -64,8 +64,8 @@ def check_count(value: Any) -> str:
     found = as_whole_number(value)
     if found is None or found < 1:
         return f"must be a whole number, 1 or more, not {value!r}"
-    if found > MOST_CORES:
-        return f"is for one job on one node, and a node has {MOST_CORES} at most, not {value}"
+    if found > MAX_CORES:
+        return f"is for one job on one node, and a node has {MAX_CORES} at most, not {value}"
     return ""
 
 
@@ -109,12 +109,12 @@ def check_memory(value: Any, processes: int = 1) -> str:
     if isinstance(value, str) and not AMOUNT.fullmatch(value):
         return f'{value!r}: write a number and a unit, for example "16 GiB"'
     size = parse_bytes(memory_text(value))
-    if size < processes * LEAST_MEMORY:
+    if size < processes * MIN_MEMORY_BYTES:
         return (
-            f"{value} is too little: give at least {processes * LEAST_MEMORY // 2**20} MiB, "
+            f"{value} is too little: give at least {processes * MIN_MEMORY_BYTES // 2**20} MiB, "
             "100 MiB for each process"
         )
-    if size > MOST_MEMORY:
+    if size > MAX_MEMORY_BYTES:
         return f"{value} is for one job on one node, and no computer has more than 4096 TiB"
     return ""
 
@@ -128,7 +128,7 @@ def check_memory_amount(value: Any) -> str:
             return f"{value} is no memory at all; give more than nothing"
     except (ValueError, TypeError, OverflowError, AttributeError):
         return f'{value!r} can\'t be read; say for example "16 GiB"'
-    if size < LEAST_MEMORY and (not isinstance(value, str) or not re.search("[A-Za-z]", value)):
+    if size < MIN_MEMORY_BYTES and (not isinstance(value, str) or not re.search("[A-Za-z]", value)):
         # A number alone is bytes, and nobody means 16 of them.
         return f'{value!r} has no unit; say for example "16 GiB"'
     return ""

@@ -61,7 +61,7 @@ class WalltimeManager:
                 self._ends.pop(member.job_id, None)
             elif status.left is not None:
                 # Its own word may change: a site's staff shortens or prolongs a job.
-                self._ends[member.job_id] = watcher.asked + status.left
+                self._ends[member.job_id] = watcher.last_poll + status.left
             elif self._walltime is not None and self._walltime < float("inf"):
                 self._ends.setdefault(member.job_id, member.running_since + self._walltime)
 

@@ -99,7 +99,7 @@ class LostWorkerMonitor:
         self._ask_workers()
         self._members.settle()
         lost = [member for member in self._members if self._seems_lost(member, now)]
-        asked = now - self._cluster.watcher.asked < batch_watcher.AGAIN
+        asked = now - self._cluster.watcher.last_poll < batch_watcher.MIN_POLL_INTERVAL_S
         if lost and not self._checking and not asked:
             self._checking = True
             self._spawn(self._confirm_lost(lost))
@@ -211,4 +211,4 @@ async def poll_now(watcher: batch_watcher.JobWatcher) -> bool:
     """Ask the batch system about the jobs now; return whether it has answered."""
     before = time.monotonic()
     await watcher.poll()
-    return bool(watcher.asked >= before)
+    return bool(watcher.last_poll >= before)
