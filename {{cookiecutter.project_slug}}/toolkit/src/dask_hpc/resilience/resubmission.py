@@ -19,7 +19,7 @@ from .draining import remove_worker
 from .node_eviction import ENDS_NOT_BLAMING_NODE, INFRASTRUCTURE_FAILURES, NodeEvictor
 from .node_health import NodeHealth
 from .replacements import MIN_DELAY_S, Replacements, backoff
-from .rescheduling import forgive_orderly_end
+from .rescheduling import reset_suspicion
 from .tracking import JobKind, JobTracker, RestartHistory, TrackedJob
 from .worker_loss import LostWorkerMonitor
 
@@ -110,7 +110,7 @@ class Resubmitter:
         if member is None or not tasks or member.lost_reason:
             return
         if member.ended_in_order:
-            forgive_orderly_end(self._cluster.scheduler, tasks)
+            reset_suspicion(self._cluster.scheduler, tasks)
             return
         member.died = member.died or not closing
         self.evictor.on_worker_died(member, tasks)
