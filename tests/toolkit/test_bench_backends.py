@@ -161,8 +161,8 @@ def test_the_batch_systems_settings_are_in_the_description(lab, monkeypatch):
     monkeypatch.setattr(DaskBackend, "describe", lambda self: {})
     backend = ClusterBackend()
     backend.start(4)
-    assert backend.settings_told() == {"SchedulerParameters": "bf_interval=5"}
-    assert backend.settings_told() == {}  # told once, in the first description
+    assert backend.batch_settings() == {"SchedulerParameters": "bf_interval=5"}
+    assert backend.batch_settings() == {}  # told once, in the first description
 
 
 def test_workers_that_do_not_come_in_time_leave_no_job(lab):

@@ -23,7 +23,7 @@ from .workloads import sleep_task
 # Seconds of a warm-up task: long enough that no thread gets two of them while another gets none.
 WARMUP_S = 0.05
 # A map may take this many times its ideal, and this many seconds more, before it is given up.
-PATIENCE, PATIENCE_S = 5.0, 60.0
+TIMEOUT_FACTOR, TIMEOUT_S = 5.0, 60.0
 
 
 class NullProgress:
@@ -153,7 +153,7 @@ def _start(backend: Backend, visit: Session, begin: float, first: bool) -> dict:
     ready = time.time()
     # Loads this package on the workers and gives each thread its first task; thrown away.
     warmup = partial(sleep_task, seconds=WARMUP_S)
-    backend.map(warmup, range(visit.slots), timeout=PATIENCE_S)
+    backend.map(warmup, range(visit.slots), timeout=TIMEOUT_S)
     # What a backend says of itself can take a moment: it is asked after the clock of the phases.
     marks = [("warmup", time.time())]
     return {
@@ -172,7 +172,7 @@ def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dic
     task = partial(plan.workload.task, seconds=plan.seconds)
     began = time.time()
     clock = time.perf_counter()
-    results = backend.map(task, items, timeout=PATIENCE * ideal + PATIENCE_S)
+    results = backend.map(task, items, timeout=TIMEOUT_FACTOR * ideal + TIMEOUT_S)
     makespan = time.perf_counter() - clock
     ended = time.time()
     finding = check(results, items, slots, plan.seconds, makespan, ideal)

@@ -57,7 +57,7 @@ class WorkerWait:
         cluster = self._cluster
         limit = None if timeout is None else parse_timedelta(timeout, "s")
         begun = time.monotonic()
-        line, next_news = StatusLine(), begun + QUIET_START_S
+        line, next_status = StatusLine(), begun + QUIET_START_S
         try:
             while (arrived := len(self.arrived())) < n_workers:
                 now = time.monotonic()
@@ -83,8 +83,8 @@ class WorkerWait:
                     raise WorkerStartTimeoutError(
                         self._describe_timeout(n_workers, limit), len(self.arrived()), n_workers
                     )
-                if now > next_news:
-                    next_news = now + STATUS_INTERVAL_S
+                if now > next_status:
+                    next_status = now + STATUS_INTERVAL_S
                     line.show(self.describe(n_workers))
                 await asyncio.sleep(WORKER_POLL_S)
             await wait_until_listed(cluster)

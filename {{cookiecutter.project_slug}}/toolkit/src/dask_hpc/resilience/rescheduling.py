@@ -62,7 +62,7 @@ def reschedule_off(scheduler: Scheduler, keys: Iterable[str], away: set[str]) ->
     )
 
 
-def ignore_orderly_end(scheduler: Scheduler, keys: Iterable[str]) -> None:
+def reset_suspicion(scheduler: Scheduler, keys: Iterable[str]) -> None:
     """Take back the blame that tasks got for the end of a worker that left in order.
 
     A worker closes at the end of its lifetime even where nobody could take its results. Dask then

@@ -19,7 +19,7 @@ from .draining import remove_worker
 from .node_eviction import ENDS_NOT_BLAMING_NODE, INFRASTRUCTURE_FAILURES, NodeEvictor
 from .node_health import NodeHealth
 from .replacements import MIN_RESUBMIT_DELAY_S, Replacements, backoff
-from .rescheduling import ignore_orderly_end
+from .rescheduling import reset_suspicion
 from .tracking import JobKind, JobTracker, RestartHistory, TrackedJob
 from .worker_loss import LostWorkerMonitor
 
@@ -110,7 +110,7 @@ class Resubmitter:
         if job is None or not tasks or job.lost_reason:
             return
         if job.ended_in_order:
-            ignore_orderly_end(self._cluster.scheduler, tasks)
+            reset_suspicion(self._cluster.scheduler, tasks)
             return
         job.worker_died = job.worker_died or not closing
         self.evictor.on_worker_died(job, tasks)

@@ -110,12 +110,12 @@ async def gather_between_waves(client, futures) -> list:
     tick = max(TICK_S, 2e-5 * len(waiting))
     while waiting or batch:
         still = [future for future in waiting if not future.done()]
-        news = len(still) < len(waiting)
-        if news:
+        finished = len(still) < len(waiting)
+        if finished:
             left = set(map(id, still))
             batch += [future for future in waiting if id(future) not in left]
             waiting = still
-        if batch and not (news and waiting):
+        if batch and not (finished and waiting):
             results += await client.gather(batch)
             batch = []
         else:

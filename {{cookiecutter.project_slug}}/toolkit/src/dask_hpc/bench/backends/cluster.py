@@ -96,7 +96,7 @@ class ClusterBackend(DaskBackend):
                 )
         return super().start(slots)
 
-    def settings_told(self) -> dict[str, str]:
+    def batch_settings(self) -> dict[str, str]:
         """Return the batch system's version and the settings that matter, as it tells them."""
         if not self._asked:
             return {}
@@ -122,11 +122,11 @@ class ClusterBackend(DaskBackend):
             "job_script": self.cluster.job_script(),
             "job_ids": list(self.cluster.job_ids),
             "nodes": sorted({e.node for e in self.cluster.watcher.events if e.node}),
-            "settings": self.settings_told(),
+            "settings": self.batch_settings(),
         }
 
     def close(self) -> None:
-        self.settings_told()  # no child process without an end
+        self.batch_settings()  # no child process without an end
         super().close()
 
     def _setting(self, key: str | None):
