@@ -186,7 +186,7 @@ def test_a_limit_without_a_unit_is_refused_and_named_by_setup(value):
         with pytest.raises(ConfigError, match=r"^dask-hpc.idle-timeout in jobqueue.yaml: must be"):
             config_options.idle_timeout()
     [line] = lint([("file", {"dask-hpc": {"idle-timeout": value}})])
-    assert line.startswith("file: dask-hpc.idle-timeout: must be a time with its unit, like")
+    assert line.startswith("file: dask-hpc.idle-timeout must be a time with its unit, like")
 
 
 def test_an_argument_that_is_no_time_is_one_line():

@@ -105,7 +105,7 @@ def output_patterns(
 
     Parameters
     ----------
-    batch : Scheduler
+    batch : BatchSystem
     header : str or mapping
         The job script's lines for the batch system; for HTCondor, its keys and values.
     name : str or None

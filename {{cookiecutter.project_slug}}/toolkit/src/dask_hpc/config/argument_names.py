@@ -37,7 +37,7 @@ def normalize_names(
 
     Parameters
     ----------
-    batch : Scheduler
+    batch : BatchSystem
     cluster_class : type
     job_class : type or None
         As given by the user; None for the class's own.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,14 @@ from .keys import (
     is_blank,
     sections,
 )
+
+# What is wrong with a value of one of our own keys, as a text that follows the key.
+OWN_CHECKS: dict[str, Callable[[Any], str]] = {
+    "idle-timeout": validators.check_duration,
+    "max-resubmits": validators.check_non_negative_int,
+    "worker-dashboards": validators.check_flag,
+    "worker-start-method": validators.check_start_method,
+}
 
 
 def lint(files: list[tuple[Path, dict[str, Any]]], in_the_way: Collection[Path] = ()) -> list[str]:
@@ -159,29 +167,7 @@ def _lint_own_section(section: Any) -> Iterator[str]:
             yield f"{SECTION}.{key}: its name is now {OWN_RENAMED[name]}"
         elif name not in OWN_KEYS:
             yield f"{SECTION}.{key}: there is no such key" + suggest(key, OWN_KEYS)
-        if (
-            name == "idle-timeout"
-            and value is not None
-            and (line := validators.check_duration(value))
-        ):
-            yield f"{SECTION}.{key}: {line}"
-        if (
-            name == "max-resubmits"
-            and value is not None
-            and (line := validators.check_non_negative_int(value))
-        ):
-            yield f"{SECTION}.{key} {line}"
-        if (
-            name == "worker-start-method"
-            and value is not None
-            and (line := validators.check_start_method(value))
-        ):
-            yield f"{SECTION}.{key} {line}"
-        if (
-            name == "worker-dashboards"
-            and value is not None
-            and (line := validators.check_flag(value))
-        ):
+        if value is not None and name in OWN_CHECKS and (line := OWN_CHECKS[name](value)):
             yield f"{SECTION}.{key} {line}"
     batch = section.get("batch-system")
     if batch is not None:

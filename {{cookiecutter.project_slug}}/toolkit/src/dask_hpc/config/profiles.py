@@ -50,7 +50,7 @@ class Settings:
 
     Attributes
     ----------
-    batch : Scheduler
+    batch : BatchSystem
     name : str
         The profile, or the batch system's own section.
     nulls : frozenset of str
@@ -93,7 +93,7 @@ def merged(batch: BatchSystem, name: str, nulls: Collection[str] = ()) -> dict[s
 
     Parameters
     ----------
-    batch : Scheduler
+    batch : BatchSystem
     name : str
         The profile, or the batch system's own section.
     nulls : collection of str
