@@ -18,7 +18,7 @@ SLURM = batch.get("slurm")
 @pytest.fixture
 def quick(monkeypatch):
     """Make the poller's times a hundred times shorter."""
-    for name in ("FIRST", "STEADY", "QUIET"):
+    for name in ("FIRST_POLL_S", "POLL_S", "QUIET_POLL_S"):
         monkeypatch.setattr(batch_watcher, name, getattr(batch_watcher, name) / 100)
 
 
