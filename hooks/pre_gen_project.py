@@ -30,8 +30,8 @@ SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST_SLUG = 50
 # Names of packages that every project's environment holds: one of ours would hide theirs.
 TAKEN = {"bokeh", "click", "dask", "dask_hpc", "dask_jobqueue", "dask_labextension", "distributed"}
-TAKEN |= {"jupyterlab", "lazy_loader", "matplotlib", "numpy", "pytest", "rich", "tornado", "yaml"}
-TAKEN |= {"test", "tests", "toolkit"}  # Python's own tests, and folders of the project
+TAKEN |= {"jinja2", "jupyterlab", "lazy_loader", "matplotlib", "numpy", "pytest", "rich", "tornado"}
+TAKEN |= {"yaml", "test", "tests", "toolkit"}  # Python's own tests, and folders of the project
 # A job is on one node, and Linux does not count further (CONFIG_NR_CPUS of the kernel).
 MAX_CORES = 8192
 MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)[ \t]*(?:([KMGTP])(iB|B)?|B)?", re.IGNORECASE)

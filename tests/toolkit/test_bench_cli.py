@@ -126,37 +126,58 @@ def test_being_terminated_ends_the_workers_too(tmp_path):
     wait_for(lambda: not group(process.pid), 20)
 
 
+# What is typed, the option that the error names, and what it says of the value.
 BAD = {
-    "no tasks": (("--tasks", 0), "--tasks is 0"),
-    "no number of tasks": (("--tasks", "many"), "--tasks 'many': give a whole number"),
-    "negative seconds": (("--seconds", -1), "--seconds is -1"),
-    "no seconds": (("--seconds", "0"), "--seconds is 0"),
-    "more slots than tasks": (("--slots", 20, "--tasks", 10), "10 tasks can't use 20 slots"),
-    "no list of slots": (("--slots", "20;50"), "--slots '20;50'"),
-    "no slots": (("--slots", "0"), "--slots holds 0"),
-    "repeats that match no points": (("--repeats", "1,2"), "2 numbers for 1 points"),
-    "no cores": (("--job-cores", 0), "--job-cores is 0"),
-    "no time": (("--timeout", 0), "--timeout is 0"),
-    "unknown backend": (("--backend", "cloud"), "no backend 'cloud'"),
+    "no tasks": (("--tasks", 0), "--tasks", "0 is not in the range"),
+    "no number of tasks": (("--tasks", "many"), "--tasks", "'many' is not a valid integer"),
+    "negative seconds": (("--seconds", -1), "--seconds", "-1.0 is not in the range"),
+    "no seconds": (("--seconds", "0"), "--seconds", "0.0 is not in the range"),
+    "endless seconds": (("--seconds", "inf"), "--seconds", "inf is not in the range"),
+    "more slots than tasks": (("--slots", 20, "--tasks", 10), "--slots", "10 tasks can't use 20"),
+    "no list of slots": (("--slots", "20;50"), "--slots", "'20;50' is not a list of integers"),
+    "no slots": (("--slots", "4,0"), "--slots", "0 is not in the range"),
+    "repeats that match no points": (("--repeats", "1,2"), "--repeats", "2 numbers for 1 points"),
+    "no cores": (("--job-cores", 0), "--job-cores", "0 is not in the range"),
+    "no time": (("--timeout", 0), "--timeout", "0.0 is not in the range"),
+    "unknown backend": (("--backend", "cloud"), "--backend", "'cloud' is not one of"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_clear_line(case, tmp_path):
-    arguments, words = BAD[case]
+def test_bad_input_is_one_clear_line_that_names_the_option(case, tmp_path):
+    arguments, option, words = BAD[case]
     backend = () if "--backend" in arguments else ("--backend", "local")
     result = invoke("run", "sleep", *backend, *arguments, "--out", tmp_path / "out")
-    assert result.exit_code != 0
+    assert result.exit_code == 2
     [line] = result.output.strip().splitlines()
+    assert line.startswith("Error: ")
+    assert option in line
     assert words in line
     assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_workload_names_the_known_ones():
     result = invoke("run", "headlin")
-    assert result.exit_code != 0
+    assert result.exit_code == 2
     [line] = result.output.strip().splitlines()
-    assert "sleep, strong-scaling, gil" in line
+    assert "'sleep', 'strong-scaling', 'gil'" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--tasks", 500), "gil chooses its own tasks: leave out --tasks"),
+        (("--slots", 2), "gil chooses its own slots: leave out --slots"),
+        (("--backend", "cluster"), "leave out --backend"),
+        (("--repeats", "1,2"), "--repeats has more than one number"),
+    ],
+)
+def test_an_option_that_gil_does_not_take_is_one_line(tmp_path, arguments, words):
+    result = invoke("run", "gil", *arguments, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    [line] = result.output.strip().splitlines()
+    assert words in line
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("place", ["file/below", "file"])
@@ -204,7 +225,7 @@ def test_list_names_every_workload():
 def test_before_results_are_in_nothing_heavy_is_imported():
     code = (
         "import sys, dask_hpc.cli.bench, dask_hpc.bench.runner, dask_hpc.bench.backends;"
-        "heavy = {'matplotlib', 'bokeh', 'rich', 'numpy', 'pandas', 'distributed'};"
+        "heavy = {'matplotlib', 'bokeh', 'rich', 'jinja2', 'numpy', 'pandas', 'distributed'};"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

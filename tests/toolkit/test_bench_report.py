@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from click.testing import CliRunner
 
-from dask_hpc.bench import aggregate, metrics, record, report
+from dask_hpc.bench import aggregate, metrics, record, report, show
 from dask_hpc.cli.main import main
 
 TASKS = 500
@@ -261,3 +261,36 @@ def test_a_gil_record_that_broke_off_after_the_serial_loop_is_left_aside(tmp_pat
     assert result.exit_code == 0, result.output
     assert "gil.png" not in result.output
     assert "nan" not in Text((tmp_path / "report.html").read_text()).text.split()
+
+
+def shown_in_terminal(monkeypatch, capsys, folder, columns):
+    """Return the lines that a terminal of so many columns shows of the first record."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    show.show(record.read_folder(folder)[0])
+    return re.sub(r"\x1b\[\d*m", "", capsys.readouterr().out).splitlines()
+
+
+def test_table_in_terminal_of_80_columns_is_whole(tmp_path, monkeypatch, capsys):
+    scaling_record(tmp_path)
+    lines = shown_in_terminal(monkeypatch, capsys, tmp_path, 80)
+    assert max(map(len, lines)) <= 80
+    assert "…" not in "".join(lines)
+    assert all(heading in lines[1] for heading, _ in show.COLUMNS)
+
+
+def test_table_in_narrow_terminal_leaves_columns_out(tmp_path, monkeypatch, capsys):
+    scaling_record(tmp_path)
+    lines = shown_in_terminal(monkeypatch, capsys, tmp_path, 60)
+    assert max(map(len, lines[:6])) <= 60
+    assert "…" not in "".join(lines)
+    assert lines[1].split() == ["slots", "n", "median", "s", "of", "ideal", "speedup", "bound"]
+
+
+def test_piped_table_is_never_cut(tmp_path, capsys):
+    scaling_record(tmp_path, seconds=10000.0)
+    show.show(record.read_folder(tmp_path)[0])
+    text = capsys.readouterr().out
+    assert "50000.15 to 50000.20" in text
+    assert "…" not in text

@@ -59,6 +59,35 @@ def test_an_error_of_our_own_is_not_hidden(run, monkeypatch, error):
     assert run("broken").exception is error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "--nodes", "0", "program.py"), "Invalid value for '-N' / '--nodes': 0 is not"),
+        (("run", "--nodes", "x", "program.py"), "Invalid value for '-N' / '--nodes': 'x' is not"),
+        (("run",), "Missing argument 'PROGRAM'."),
+        (("bench", "run", "sleep", "--slots", "x"), "Invalid value for '--slots': 'x' is not"),
+        (("logs", "-n", "0"), "Invalid value for '-n' / '--lines': 0 is not"),
+        (("jobs", "--bogus"), "No such option"),
+        (("--bogus",), "No such option"),
+        (("bogus",), "No such command 'bogus'"),
+        (("cancel",), "Say --orphaned"),
+    ],
+)
+def test_a_mistake_in_any_command_line_is_one_line_and_exit_code_2(run, arguments, words):
+    result = run(*arguments)
+    assert result.output.startswith("Error: ")
+    assert words in result.output
+    assert result.output.count("\n") == 1
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("arguments", [(), ("bench",)])
+def test_a_command_without_its_subcommand_shows_its_help(run, arguments):
+    result = run(*arguments)
+    assert result.output.startswith("Usage: ")
+    assert "Commands:" in result.output
+
+
 def test_setup_outside_a_project_is_one_line(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = run("setup")

@@ -22,7 +22,7 @@ def python(code: str) -> str:
 
 
 def test_importing_the_toolkit_is_light():
-    heavy = "distributed dask_jobqueue matplotlib bokeh rich pandas numpy yaml"
+    heavy = "distributed dask_jobqueue matplotlib bokeh rich jinja2 pandas numpy yaml"
     code = f"import sys, dask_hpc.cli; print(*set('{heavy}'.split()) & set(sys.modules))"
     assert python(code) == ""
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import html
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DaskHPCError
-from . import aggregate, show
+from . import aggregate, metrics, show
 from .gil import MODES
 from .progress import clock
 from .record import Record, read_folder
@@ -39,28 +38,34 @@ def write(folder: Path) -> list[Path]:
     # Matplotlib takes a while to load, and nothing is drawn where there is nothing to draw.
     from . import figures as bench_figures
 
-    paths, sections = [], []
+    used = [*shown, *([gil] if gil else [])]
+    page: dict = {
+        "headline": "A pure-Python loop on several cores",
+        "columns": show.COLUMNS,
+        "sleep": None,
+        "gil": None,
+        "runs": [_run(record) for record in used],
+        "not_shown": len(records) - len(used),
+        "today": datetime.date.today().isoformat(),
+    }
+    paths = []
     try:
         if shown:
-            rows = [row for record in shown for row in record.measured]
-            points = aggregate.summarize(rows)
+            points = aggregate.summarize(row for record in shown for row in record.measured)
+            page["headline"] = title(points)
+            page["sleep"] = _sleep(points, shown, bench_figures)
             drawing = bench_figures.overview_figure(points, title(points), caption(points, shown))
             paths += bench_figures.save(drawing, folder / "speedup")
-            sections += _sleep_sections(points, shown, bench_figures)
         if gil is not None:
             points = aggregate.gil_points(gil.measured)
             drawing = bench_figures.panel_figure(bench_figures.gil_panel, points, (5.2, 2.6))
+            page["gil"] = _gil(points, drawing, bench_figures, gil.header)
             paths += bench_figures.save(drawing, folder / "gil")
-            sections.append(_gil_section(points, drawing, bench_figures, gil.header))
-        sections.append(_provenance([*shown, *([gil] if gil else [])], records))
-        page = folder / "report.html"
-        headline = (
-            title(aggregate.summarize(rows)) if shown else "A pure-Python loop on several cores"
-        )
-        page.write_text(_page(headline, sections), encoding="utf-8")
+        path = folder / "report.html"
+        path.write_text(_render(page), encoding="utf-8")
     except OSError as error:
         raise ReportError(f"can't write into {folder}: {error.strerror}") from None
-    return [*paths, page]
+    return [*paths, path]
 
 
 def select(records: Sequence[Record]) -> list[Record]:
@@ -111,7 +116,8 @@ def _shape(start: dict, word: str) -> str:
     return f"up to {jobs} {plural} of {threads} threads"
 
 
-def _sleep_sections(points, shown, figures) -> list[str]:
+def _sleep(points, shown, figures) -> dict:
+    """Return what the page says of sleeping tasks."""
     last = points[-1]
     starts = aggregate.cold_starts(shown)
     cards = [
@@ -133,98 +139,51 @@ def _sleep_sections(points, shown, figures) -> list[str]:
                 f"from the command to its last result, cold, on {starts[-1]['slots']} slots",
             )
         )
-    body = "".join(f"<div><b>{_(big)}</b><span>{_(small)}</span></div>" for big, small in cards)
     panels = [
         (figures.speedup_panel, "speedup", "Speedup against the number of slots"),
         (figures.efficiency_panel, "share", "Share of the ideal time against the number of slots"),
     ]
-    drawings = "".join(
-        figures.inline_svg(figures.panel_figure(panel, points, (5.2, 4.3)), name, label)
-        for panel, name, label in panels
-    )
-    sections = [
-        f'<p class="lead">{_(_lead(points, shown))}</p><div class="cards">{body}</div>',
-        f'<div class="figures">{drawings}</div><p class="note">{_(caption(points, shown))}</p>',
-        "<h2>Numbers</h2>" + _table(points),
-        _how_to_read(last),
-    ]
-    if starts:
-        sections.append(_cold(starts))
-    failures = [row for record in shown for row in record.rows if row.get("status") != "ok"]
-    if failures:
-        lines = "".join(
-            f"<li>{_(row.get('slots'))} slots: {_(row.get('status'))}. "
-            f"{_(row.get('error', ''))}</li>"
-            for row in failures
-        )
-        sections.append(f"<h2>Not measured</h2><ul>{lines}</ul>")
-    return sections
+    tasks, seconds = last["tasks"], last["seconds"]
+    return {
+        "lead": f"A loop of {tasks} calls that take {seconds:g} s each needs "
+        f"{clock(tasks * seconds)} one after another. Here the calls ran side by side. "
+        f"{where(shown)}.",
+        "cards": cards,
+        "drawings": [
+            figures.inline_svg(figures.panel_figure(panel, points, (5.2, 4.3)), name, label)
+            for panel, name, label in panels
+        ],
+        "caption": caption(points, shown),
+        "rows": [show.format_row(point) for point in points],
+        "tasks": tasks,
+        "slots": last["slots"],
+        "waves": metrics.waves(tasks, last["slots"]),
+        "cold": _cold(starts) if starts else None,
+        "failures": [row for record in shown for row in record.rows if row.get("status") != "ok"],
+    }
 
 
-def _lead(points, shown) -> str:
-    tasks, seconds = points[0]["tasks"], points[0]["seconds"]
-    return (
-        f"A loop of {tasks} calls that take {seconds:g} s each needs {clock(tasks * seconds)} one "
-        f"after another. Here the calls ran side by side. {where(shown)}."
-    )
-
-
-def _table(points) -> str:
-    def row(tag, texts):
-        columns = zip(texts, show.COLUMNS, strict=True)
-        inner = "".join(
-            f"<{tag}{' class=wide' if wide else ''}>{_(text)}</{tag}>"
-            for text, (_name, wide) in columns
-        )
-        return f"<tr>{inner}</tr>"
-
-    head = row("th", [name for name, _wide in show.COLUMNS])
-    body = "".join(row("td", show.format_row(point)) for point in points)
-    return (
-        f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
-        '<p class="note">n is the number of repeats on warm workers; with 6 of them the range '
-        "holds the true median with a probability of 97 %, with 3 of 75 %. "
-        '<span class="narrow">A wider screen shows more columns.</span></p>'
-    )
-
-
-def _how_to_read(last) -> str:
-    tasks, slots = last["tasks"], last["slots"]
-    waves = -(-tasks // slots)
-    return f"""<h2>How to read it</h2><ul>
-<li><b>A slot</b> is one thread of a worker: it runs one task at a time. {tasks} tasks on {slots}
-slots run in {waves} {"wave" if waves == 1 else "waves"} of up to {slots}. The ideal time is the
-number of waves times the length of a task, so the most that is possible is a staircase: slots that
-do not save a whole wave change nothing.</li>
-<li><b>The tasks sleep.</b> They need no core, and hundreds of them fit on a few cores. So this
-shows what handing out work and collecting results costs, and says nothing about computing power.
-Tasks that compute need a core each.</li>
-<li><b>The clock</b> starts when all workers are there and a first short map was thrown away; it
-ends when the last result is back. The time to get there is counted apart, and on a busy cluster the
-queue decides it.</li>
-<li><b>Checked in every repeat:</b> all {tasks} tasks were executed, each once, and all slots had
-work. A repeat that can't show that is not counted.</li>
-</ul>"""
-
-
-def _cold(starts) -> str:
+def _cold(starts) -> dict:
+    """Return what the page says of the time from nothing to the last result."""
     start = starts[-1]
     rows = aggregate.phase_rows(start)
     longest = max(seconds for *_rest, seconds in rows) or 1
-    bars = "".join(
-        f"<tr><td>{_(words)}</td><td>{seconds:.2f} s</td>"
-        f'<td class=bar><i style="width:{max(0.5, 100 * seconds / longest):.1f}%"></i></td></tr>'
-        for _name, words, seconds in rows
-    )
     note = f"One start of {start['slots']} slots"
     if len(starts) > 1:
         totals = ", ".join(f"{s['cold_total_s']:.1f} s on {s['slots']} slots" for s in starts)
         note = f"The last of {len(starts)} commands ({totals})"
-    return (
-        f"<h2>From nothing to the last result: {start['cold_total_s']:.1f} s</h2>"
-        f'<table class="phases"><tbody>{bars}</tbody></table>'
-        f'<p class="note">{_(note)}, n = 1. Each step lasts from the end of the one above.</p>'
-    )
+    return {
+        "total": f"{start['cold_total_s']:.1f} s",
+        "phases": [
+            {
+                "words": words,
+                "seconds": f"{seconds:.2f} s",
+                "percent": f"{max(0.5, 100 * seconds / longest):.1f}",
+            }
+            for _name, words, seconds in rows
+        ],
+        "note": note,
+    }
 
 
 def _whole_gil(record) -> bool:
@@ -232,74 +191,55 @@ def _whole_gil(record) -> bool:
     return record.workload == "gil" and {row["mode"] for row in record.measured} == set(MODES)
 
 
-def _gil_section(points, drawing, figures, header) -> str:
-    cores, n = points[-1]["cores"], points[-1]["n"]
-    threads, processes = (
-        next((p["speedup"].median for p in points if p["mode"] == mode), float("nan"))
-        for mode in ("threads", "processes")
-    )
+def _gil(points, drawing, figures, header) -> dict:
+    """Return what the page says of the workload ``gil``."""
+    cores = points[-1]["cores"]
+    medians = {point["mode"]: f"{point['speedup'].median:.2f}" for point in points}
     load = header.get("machine", {}).get("load_1min") or 0
-    busy = (
-        f" The computer had other work before (load {load} on {cores} cores): "
-        "alone it would have done better."
-        if load > 0.5 * cores
-        else ""
+    label = "Speedup of a pure-Python loop by threads, processes"
+    return {
+        "cores": cores,
+        "n": points[-1]["n"],
+        "threads": medians["threads"],
+        "processes": medians["processes"],
+        "drawing": figures.inline_svg(drawing, "gil", label),
+        "load": load if load > 0.5 * cores else None,  # said where it disturbed
+    }
+
+
+def _run(record: Record) -> dict:
+    """Return what a record says of where it comes from."""
+    header = record.header
+    machine = header.get("machine", {})
+    facts = {
+        "record": record.path.name + ("" if record.complete else " (broken off)"),
+        "started": header.get("started"),
+        "command": header.get("command"),
+        "versions": ", ".join(f"{k} {v}" for k, v in header.get("versions", {}).items()),
+        "computer": f"{machine.get('host')}, {machine.get('usable_cores')} of "
+        f"{machine.get('cores')} cores usable, load {machine.get('load_1min')} before, "
+        f"{machine.get('system')} {machine.get('architecture')}",
+    }
+    start = record.starts[-1] if record.starts else {}
+    if "worker_saturation" in start:
+        facts["Dask"] = f"worker-saturation {start['worker_saturation']}, no dashboard" + (
+            ", no nannies" if start.get("nanny") is False else ""
+        )
+    if start.get("nodes"):
+        facts["nodes"] = ", ".join(start["nodes"])
+    facts |= start.get("settings") or {}
+    return {"facts": facts, "job_script": start.get("job_script")}
+
+
+def _render(page: dict) -> str:
+    # Comes with Dask, and only the report needs it.
+    import jinja2
+
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,  # of every value: `safe` marks the figures, which are markup
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
-    svg = figures.inline_svg(drawing, "gil", "Speedup of a pure-Python loop by threads, processes")
-    return f"""<h2>And a loop that computes?</h2>
-<p>The same kind of loop with a body in pure Python, on the {cores} cores that were really there:
-{threads:.2f} times the serial loop's speed with {cores} threads in one process,
-{processes:.2f} times with {cores} processes. Python runs one thread at a time in a process (its
-global lock, the GIL), so loops like this want processes; NumPy, files and waiting do well with
-threads.</p><div class="figures">{svg}</div><p class="note">Median of {n} repeats; dots are the
-repeats. The line is the number of cores, the most that is possible; a bar beyond it means that the
-computer was busier during the serial loop than after it.{busy}</p>"""
-
-
-def _provenance(used: Sequence[Record], found: Sequence[Record]) -> str:
-    parts = []
-    for record in used:
-        header = record.header
-        machine = header.get("machine", {})
-        facts = {
-            "record": record.path.name + ("" if record.complete else " (broken off)"),
-            "started": header.get("started"),
-            "command": header.get("command"),
-            "versions": ", ".join(f"{k} {v}" for k, v in header.get("versions", {}).items()),
-            "computer": f"{machine.get('host')}, {machine.get('usable_cores')} of "
-            f"{machine.get('cores')} cores usable, load {machine.get('load_1min')} before, "
-            f"{machine.get('system')} {machine.get('architecture')}",
-        }
-        start = record.starts[-1] if record.starts else {}
-        if "worker_saturation" in start:
-            facts["Dask"] = f"worker-saturation {start['worker_saturation']}, no dashboard" + (
-                ", no nannies" if start.get("nanny") is False else ""
-            )
-        if start.get("nodes"):
-            facts["nodes"] = ", ".join(start["nodes"])
-        facts |= {f"{k}": v for k, v in (start.get("settings") or {}).items()}
-        rows = "".join(f"<dt>{_(k)}</dt><dd>{_(v)}</dd>" for k, v in facts.items())
-        script = start.get("job_script")
-        extra = f"<details><summary>Job script</summary><pre>{_(script)}</pre></details>"
-        parts.append(f"<dl>{rows}</dl>{extra if script else ''}")
-    left = len(found) - len(used)
-    note = f"<p class=note>{left} more in this folder not shown: failed, older or of another kind."
-    return "<h2>What was run</h2>" + "".join(parts) + (f"{note}</p>" if left else "")
-
-
-def _(value) -> str:
-    return html.escape(str(value))
-
-
-def _page(headline: str, sections: Sequence[str]) -> str:
-    today = datetime.date.today().isoformat()
-    css = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{_(headline)}</title><style>{css}</style></head>
-<body><main><h1>{_(headline)}</h1>
-{"".join(sections)}
-<p class="note">Made by <code>dask hpc bench report</code> on {today} from the records beside this
-page.</p></main></body></html>
-"""
+    return templates.get_template("report.html.j2").render(page)

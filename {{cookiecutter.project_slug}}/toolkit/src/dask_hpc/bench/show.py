@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import compress
+from typing import TYPE_CHECKING
+
 from .aggregate import cold_starts, gil_points, summarize
 from .record import Record
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 # Heading, and whether a narrow screen can do without the column.
 COLUMNS = (
@@ -36,29 +42,49 @@ def format_row(point: dict) -> list[str]:
 
 
 def show(record: Record) -> None:
-    """Print a record as a table, in the terminal's width."""
-    from rich import box
+    """Print a record as a table that fits the terminal, or whole where there is none."""
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
-    if record.workload == "gil":
-        table.add_column("")
-        for heading in ("n", "median s", "speedup", "bound"):
-            table.add_column(heading, justify="right")
-        for p in gil_points(record.measured):
-            numbers = f"{p['makespan'].median:.2f}", f"{p['speedup'].median:.2f}", f"{p['bound']:g}"
-            table.add_row(p["mode"], str(p["n"]), *numbers)
-    else:
-        for heading, _ in COLUMNS:
-            table.add_column(heading, justify="right", no_wrap=True)
-        for point in summarize(record.measured):
-            table.add_row(*format_row(point))
     console = Console(highlight=False)
+    gil = record.workload == "gil"
+    table = _gil_table(record) if gil else _points_table(record)
+    needed = console.measure(table, options=console.options.update(max_width=1000)).maximum
+    if not console.is_terminal:
+        console.width = max(console.width, needed)  # nothing is cut in a file or a pipe
+    elif needed > console.width and not gil:
+        table = _points_table(record, narrow=True)
     console.print()
     console.print(table)
     for start in cold_starts([record]):
         console.print(
             f"\nCold, from the command to its last result on {start['slots']} slots: "
-            f"{start['cold_total_s']:.2f} s"
+            f"{start['cold_total_s']:.2f} s",
+            soft_wrap=True,
         )
+
+
+def _points_table(record: Record, narrow: bool = False) -> Table:
+    kept = [not (narrow and wide) for _, wide in COLUMNS]
+    table = _table(*compress([heading for heading, _ in COLUMNS], kept))
+    for point in summarize(record.measured):
+        table.add_row(*compress(format_row(point), kept))
+    return table
+
+
+def _gil_table(record: Record) -> Table:
+    table = _table("", "n", "median s", "speedup", "bound")
+    table.columns[0].justify = "left"
+    for p in gil_points(record.measured):
+        numbers = f"{p['makespan'].median:.2f}", f"{p['speedup'].median:.2f}", f"{p['bound']:g}"
+        table.add_row(p["mode"], str(p["n"]), *numbers)
+    return table
+
+
+def _table(*headings: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table

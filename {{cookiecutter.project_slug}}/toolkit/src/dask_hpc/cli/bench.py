@@ -2,52 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from .._compat import interrupts
 from ..bench import progress as bench_progress
 from ..bench import provenance
 from ..bench.workloads import WORKLOADS
-from ..errors import DaskHPCError
 
-OUT = "bench-results"
+COUNT = click.IntRange(min=1)
+SECONDS = click.FloatRange(0, math.inf, min_open=True, max_open=True)
 
 
-class NumberList(click.ParamType):
-    """Whole numbers separated by commas; anything else is an error of one clear line."""
+class CountList(click.ParamType):
+    """Counts separated by commas."""
 
-    name = "numbers"
+    name = "integers"
 
-    def convert(self, value, param, _ctx):
+    def convert(self, value, param, ctx):
         if isinstance(value, tuple):
             return value
         try:
-            return tuple(int(part) for part in value.split(","))
+            numbers = [int(part) for part in value.split(",")]
         except ValueError:
-            raise DaskHPCError(
-                f"--{param.name} {value!r}: give whole numbers with commas between, like 20,50,100"
-            ) from None
-
-
-class Number(click.ParamType):
-    """A number; anything else is an error of one clear line."""
-
-    def __init__(self, kind: type):
-        self.kind = kind
-        self.name = "number"
-
-    def convert(self, value, param, _ctx):
-        try:
-            return self.kind(value)
-        except ValueError:
-            what = "a whole number" if self.kind is int else "a number"
-            option = param.name.replace("_", "-")
-            raise DaskHPCError(f"--{option} {value!r}: give {what}") from None
+            self.fail(f"{value!r} is not a list of integers, like 20,50,100.", param, ctx)
+        return tuple(COUNT.convert(number, param, ctx) for number in numbers)
 
 
 @click.group()
@@ -58,35 +43,39 @@ def bench():
 @bench.command("list", help="List what can be measured.")
 def list_workloads():
     """List what can be measured."""
+    width = max(map(len, WORKLOADS))
     for workload in WORKLOADS.values():
-        click.echo(f"{workload.name:10} {workload.summary}")
+        click.echo(f"{workload.name:{width}}  {workload.summary}")
 
 
 @bench.command()
-@click.argument("workload")
+@click.argument("workload", type=click.Choice(list(WORKLOADS)), metavar="WORKLOAD")
 @click.option(
     "--backend",
+    type=click.Choice(["local", "cluster"]),
     help="local: this computer; cluster: the lab's batch system. "
     "Default: cluster where the configuration names one.",
 )
-@click.option("--tasks", type=Number(int), help="Tasks a repeat.  [default: 500]")
-@click.option("--seconds", type=Number(float), help="How long a task sleeps.  [default: 1]")
-@click.option("--slots", type=NumberList(), help="Points, like 20,50,100: threads in all.")
-@click.option("--repeats", type=NumberList(), help="One number for all points, or one each: 1,2,3.")
+@click.option("--tasks", type=COUNT, default=500, show_default=True, help="Tasks a repeat.")
 @click.option(
-    "--job-cores", type=Number(int), default=30, help="Most cores of a job.  [default: 30]"
+    "--seconds", type=SECONDS, default=1, show_default=True, help="How long a task sleeps."
 )
+@click.option("--slots", type=CountList(), help="Points, like 20,50,100: threads in all.")
+@click.option("--repeats", type=CountList(), help="One number for all points, or one each: 1,2,3.")
+@click.option("--job-cores", type=COUNT, default=30, show_default=True, help="Most cores of a job.")
 @click.option(
     "--timeout",
-    type=Number(float),
-    default=120.0,
-    help="Seconds that workers may take to come, the queue included.  [default: 120]",
+    type=SECONDS,
+    default=120,
+    show_default=True,
+    help="Seconds that workers may take to come, the queue included.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    default=Path(OUT),
-    help=f"Folder for the record.  [default: {OUT}]",
+    default="bench-results",
+    show_default=True,
+    help="Folder for the record.",
 )
 def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, out):
     """Measure WORKLOAD (see `list`) and write a record to --out."""
@@ -97,33 +86,23 @@ def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, o
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
                 signal.signal(number, signal.default_int_handler)
-    if workload not in WORKLOADS:
-        raise DaskHPCError(f"there is no workload {workload!r}: choose {', '.join(WORKLOADS)}")
-    if backend not in (None, "local", "cluster"):
-        raise DaskHPCError(f"there is no backend {backend!r}: choose local or cluster")
     if WORKLOADS[workload].local_only:
-        if backend == "cluster":
-            raise DaskHPCError(
-                f"{workload} is about the cores of one computer: leave out --backend"
-            )
-        given = {"tasks": tasks, "seconds": seconds, "slots": slots}
-        for name, value in given.items():
-            if value is not None:
-                raise DaskHPCError(f"{workload} chooses its own {name}: leave out --{name}")
+        _refuse_options_of_plans(workload, backend)
         path = _run_gil(repeats, out)
     else:
-        path = _run_plan(
-            workload,
-            backend,
-            500 if tasks is None else tasks,
-            1.0 if seconds is None else seconds,
-            slots,
-            repeats,
-            job_cores,
-            timeout,
-            out,
-        )
+        path = _run_plan(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, out)
     _show(path)
+
+
+def _refuse_options_of_plans(workload: str, backend: str | None) -> None:
+    if backend == "cluster":
+        raise click.UsageError(
+            f"{workload} is about the cores of one computer: leave out --backend"
+        )
+    context = click.get_current_context()
+    for name in ("tasks", "seconds", "slots"):
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"{workload} chooses its own {name}: leave out --{name}")
 
 
 def _run_plan(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, out) -> Path:
@@ -131,11 +110,10 @@ def _run_plan(workload, backend, tasks, seconds, slots, repeats, job_cores, time
     from ..bench.backends import BACKENDS, default_backend
     from ..bench.runner import measure
 
-    if not 0 < timeout < float("inf"):
-        raise DaskHPCError(f"--timeout is {timeout:g}: give the seconds that workers may take")
-    plan = bench_plan.make(workload, tasks, seconds, slots, repeats)
-    for n in plan.slots:
-        bench_plan.layout(n, job_cores)
+    try:
+        plan = bench_plan.make(workload, tasks, seconds, slots, repeats)
+    except bench_plan.PlanError as error:
+        raise click.UsageError(str(error)) from None
     kind = BACKENDS[backend or default_backend()]
 
     def make():
@@ -163,9 +141,9 @@ def _run_gil(repeats, out) -> Path:
 
     count = gil.REPEATS
     if repeats is not None:
-        if len(repeats) != 1 or repeats[0] < 1:
-            raise DaskHPCError("--repeats: gil takes one number, 1 or more")
-        count = repeats[0]
+        if len(repeats) != 1:
+            raise click.UsageError("--repeats has more than one number, and gil takes one")
+        [count] = repeats
     cores = min(gil.MAX_CORES, provenance.usable_cores())
     forecast = gil.forecast_s(cores, count)
     click.echo(

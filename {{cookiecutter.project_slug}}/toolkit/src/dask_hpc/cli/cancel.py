@@ -26,7 +26,7 @@ def cancel(orphaned, yes):
     were not submitted by this toolkit are not touched.
     """
     if not orphaned:
-        raise DaskHPCError(
+        raise click.UsageError(
             "Say --orphaned to cancel the jobs of clusters whose Python is gone; those of a living "
             "one are cancelled by its close() or scale(0)."
         )

@@ -29,7 +29,7 @@ def logs(job, lines):
     configuration put theirs, seen from this folder.
     """
     if job is not None and not JOB_ID.fullmatch(job):
-        raise DaskHPCError(f"{job!r} is no job's id; `dask hpc jobs` lists yours.")
+        raise click.UsageError(f"{job!r} is no job's id; `dask hpc jobs` lists yours.")
     places = _places()
     if job is None:
         found = [

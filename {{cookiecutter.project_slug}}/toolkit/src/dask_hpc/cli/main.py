@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 import warnings
@@ -43,19 +44,42 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
+    def parse_args(self, ctx, args):
+        with one_line_errors():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx):
-        try:
+        with one_line_errors():
             _versions.check()
             return super().invoke(ctx)
-        except DaskHPCError as error:
-            fail(one_line(error), 1)
-        except OSError as error:
-            # A file that can't be read or written is the user's; others we want to see whole.
-            if error.filename is None:
-                raise
-            fail(one_line(error), 1)
-        except (KeyboardInterrupt, click.Abort):  # click makes the one of the other
-            fail(None, 130)
+
+
+@contextlib.contextmanager
+def one_line_errors():
+    """End the command with one line for a user's error; our own errors pass.
+
+    The exit code is 2 for a mistake in the command line, as click's is, 1 for what goes wrong
+    afterwards, and 130 after Ctrl-C. click itself would add its usage lines to a mistake.
+    """
+    try:
+        yield
+    except click.UsageError as error:
+        if isinstance(error, _NO_ARGUMENTS):
+            raise
+        fail(error.format_message(), error.exit_code)
+    except DaskHPCError as error:
+        fail(one_line(error), 1)
+    except OSError as error:
+        # A file that can't be read or written is the user's; others we want to see whole.
+        if error.filename is None:
+            raise
+        fail(one_line(error), 1)
+    except (KeyboardInterrupt, click.Abort):  # click makes the one of the other
+        fail(None, 130)
+
+
+# Shows the help, and is an error only in name. click 8.1 does not have it.
+_NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 def one_line(error: BaseException) -> str:
