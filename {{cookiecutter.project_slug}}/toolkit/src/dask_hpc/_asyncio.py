@@ -1,7 +1,5 @@
 """Run tasks in the background of an event loop."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Coroutine

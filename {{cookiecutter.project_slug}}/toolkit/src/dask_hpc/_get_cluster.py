@@ -1,7 +1,5 @@
 """Pick the cluster class that the lab's configuration names."""
 
-from __future__ import annotations
-
 from .allocation import cluster as allocation_cluster
 from .allocation import environment
 from .cluster import classes

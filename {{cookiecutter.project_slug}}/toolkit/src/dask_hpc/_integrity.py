@@ -12,8 +12,6 @@ The hook runs in whatever Python cookiecutter has, so this file keeps to the sta
 imports nothing of this package.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

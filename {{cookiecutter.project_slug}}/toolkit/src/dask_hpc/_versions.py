@@ -5,8 +5,6 @@ conda environment, and the errors that follow do not point to it. This module im
 Dask.
 """
 
-from __future__ import annotations
-
 import os
 import site
 from importlib import metadata

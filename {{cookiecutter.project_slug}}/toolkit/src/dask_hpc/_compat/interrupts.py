@@ -6,8 +6,6 @@ NameError (distributed 2026.8, where `future` is only annotated). The interrupt 
 the same.
 """
 
-from __future__ import annotations
-
 import logging
 
 

@@ -4,8 +4,6 @@ dask-jobqueue 0.9.0 replaces the handler of SIGINT while it is imported: Ctrl-C 
 exit with code 0, and the import would fail in any thread except the main one.
 """
 
-from __future__ import annotations
-
 import signal
 import threading
 from typing import TYPE_CHECKING, Any

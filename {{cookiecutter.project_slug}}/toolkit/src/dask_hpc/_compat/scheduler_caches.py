@@ -5,8 +5,6 @@ creates a cluster now and then would grow each time, by everything that the sche
 tasks. Both caches save only microseconds.
 """
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

@@ -7,8 +7,6 @@ one after it (cpython#148594; Python since 3.11.12, 3.12.9 and 3.13.2, with Open
 Dask's scheduler has all of its connections in one thread, often together with the client's.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import ssl

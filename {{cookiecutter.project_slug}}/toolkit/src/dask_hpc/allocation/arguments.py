@@ -1,7 +1,5 @@
 """Make the arguments of a cluster inside one job, of which the job itself decides a part."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shlex

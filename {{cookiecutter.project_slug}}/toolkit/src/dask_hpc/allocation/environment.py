@@ -1,7 +1,5 @@
 """What the environment of a job says about its allocation."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 

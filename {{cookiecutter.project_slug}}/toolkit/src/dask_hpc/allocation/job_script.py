@@ -4,8 +4,6 @@ For sites where the login node may run no scheduler, or where a program should b
 the night. `script` makes it out of ``jobqueue.yaml``; what happens inside is in `cluster`.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Check a program for `dask hpc run`, and submit the script of its job."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import re

@@ -4,8 +4,6 @@ Each batch system is one `BatchSystem` in a file of its own; nothing else in the
 its name. Standard library only, so that the description can be read anywhere.
 """
 
-from __future__ import annotations
-
 import glob
 import re
 from collections.abc import Iterable, Mapping, Sequence

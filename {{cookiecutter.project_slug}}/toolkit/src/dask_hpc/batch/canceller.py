@@ -1,7 +1,5 @@
 """Cancel jobs, several with one command."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 

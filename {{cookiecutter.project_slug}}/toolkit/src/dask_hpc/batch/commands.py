@@ -1,7 +1,5 @@
 """Run the commands of a batch system."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

@@ -5,8 +5,6 @@ in ``ssh login scancel``, and arguments after it go for every command; a program
 system's description does not know is called as it is, as dask-jobqueue would.
 """
 
-from __future__ import annotations
-
 import os
 import shlex
 from collections.abc import Sequence

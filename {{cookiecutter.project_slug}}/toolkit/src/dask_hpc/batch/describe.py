@@ -1,7 +1,5 @@
 """Describe jobs in words."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from collections.abc import Iterable

@@ -7,8 +7,6 @@ ended job leaves the list at once, and the history of its access point tells how
 failed may stay, held.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from itertools import pairwise

@@ -5,8 +5,6 @@ nothing here ever ran on it. Ended jobs stay listed for CLEAN_PERIOD, an hour un
 otherwise. The list does not say what a job waits for.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

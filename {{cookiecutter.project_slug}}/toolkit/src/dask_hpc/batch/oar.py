@@ -6,8 +6,6 @@ whose node failed is submitted again by OAR itself, as another job, which this t
 as its own.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from types import MappingProxyType

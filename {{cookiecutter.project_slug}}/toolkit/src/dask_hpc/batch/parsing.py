@@ -1,7 +1,5 @@
 """Parse walltimes and other times as batch systems write them."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ listed with what both read: only OpenPBS knows ``-F json``. ``-x``, by which Ope
 jobs, where the site keeps a history, means XML to Torque; that is read as knowing nothing.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

@@ -5,8 +5,6 @@ once: how it ended is known from `qacct` alone, where the site keeps it, and onl
 begun. Its list does not say what a job waits for.
 """
 
-from __future__ import annotations
-
 import getpass
 import re
 from collections.abc import Sequence

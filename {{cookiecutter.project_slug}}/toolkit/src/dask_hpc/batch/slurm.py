@@ -1,7 +1,5 @@
 """Slurm: sbatch, squeue, scancel, sacct, sinfo (22.05 and newer)."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping, Sequence

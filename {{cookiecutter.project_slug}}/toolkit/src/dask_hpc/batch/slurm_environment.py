@@ -1,7 +1,5 @@
 """Environment variables that change what Slurm's commands do or print."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 # Of the manuals of squeue, scancel, sinfo, sacct and scontrol. SLURM_CLUSTERS and SLURM_CONF say

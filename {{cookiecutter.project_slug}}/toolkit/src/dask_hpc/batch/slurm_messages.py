@@ -1,7 +1,5 @@
 """Slurm's reasons and refusals, and what to do about them."""
 
-from __future__ import annotations
-
 _SMALLER = "ask for fewer cores, less memory or a shorter walltime"
 _YOURS = "it starts when another of your jobs ends"
 

@@ -1,7 +1,5 @@
 """States of a batch job."""
 
-from __future__ import annotations
-
 import enum
 import math
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Watch a cluster's jobs: one question for all of them, and events for whoever subscribes."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

@@ -1,7 +1,5 @@
 """dask-jobqueue's cluster classes, one a batch system, with `ClusterMixin`."""
 
-from __future__ import annotations
-
 from .. import batch as batch_systems
 from .._compat.jobqueue_import import dask_jobqueue
 from .mixin import ClusterMixin

@@ -1,7 +1,5 @@
 """Know the jobs of a cluster by the arguments that they were submitted with."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

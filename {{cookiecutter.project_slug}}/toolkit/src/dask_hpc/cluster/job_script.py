@@ -5,8 +5,6 @@ while it closes (see docs/design.md); where the batch system finds a job's proce
 parents, nothing ends that worker any more.
 """
 
-from __future__ import annotations
-
 from .._compat.jobqueue_import import Job
 from ..config.shell import is_bourne
 

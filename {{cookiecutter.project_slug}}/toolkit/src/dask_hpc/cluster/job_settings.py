@@ -1,7 +1,5 @@
 """Resolve a cluster's arguments, and warn of what in them and in the configuration is doubtful."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

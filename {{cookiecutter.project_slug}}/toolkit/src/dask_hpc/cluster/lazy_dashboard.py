@@ -5,8 +5,6 @@ anybody has looked. The web server and the link are there from the beginning; th
 that second longer.
 """
 
-from __future__ import annotations
-
 import asyncio
 import importlib
 

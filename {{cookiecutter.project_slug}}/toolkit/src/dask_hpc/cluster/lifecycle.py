@@ -6,8 +6,6 @@ that runs just then is completed first (`batch.commands.run`). The watchdog canc
 process that is killed.
 """
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import os

@@ -1,7 +1,5 @@
 """Use this computer as a cluster, for labs or laptops without a batch system."""
 
-from __future__ import annotations
-
 import difflib
 import inspect
 from collections.abc import Mapping

@@ -5,8 +5,6 @@ name. Each of them repeats whatever the script does outside of that guard, and a
 a worker that is just starting can't start processes of its own.
 """
 
-from __future__ import annotations
-
 import ast
 import inspect
 import multiprocessing

@@ -1,7 +1,5 @@
 """The public calls that every cluster class here has, in addition to dask-jobqueue's."""
 
-from __future__ import annotations
-
 import math
 
 from distributed.core import Status

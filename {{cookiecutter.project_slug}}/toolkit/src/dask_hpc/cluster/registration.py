@@ -1,7 +1,5 @@
 """What the watchdog needs to cancel a cluster's jobs, and `dask hpc jobs` to know them."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """How many jobs the arguments of `scale` and `adapt` mean, and which jobs go first."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

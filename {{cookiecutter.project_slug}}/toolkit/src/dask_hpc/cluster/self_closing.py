@@ -1,7 +1,5 @@
 """A mixin for clusters that close themselves."""
 
-from __future__ import annotations
-
 import asyncio
 
 

@@ -4,8 +4,6 @@ distributed wraps the reason in one or two errors that say only that something f
 it leaves the thread of its event loop running.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import logging

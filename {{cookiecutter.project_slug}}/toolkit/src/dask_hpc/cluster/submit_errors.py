@@ -1,7 +1,5 @@
 """Turn a refused submission into an exception, and keep it until somebody is told."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Awaitable, Callable, Generator

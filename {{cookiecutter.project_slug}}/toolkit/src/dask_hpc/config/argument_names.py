@@ -1,7 +1,5 @@
 """The names of a cluster class's arguments: misspelt ones, old ones, those of other tools."""
 
-from __future__ import annotations
-
 import difflib
 import inspect
 from typing import Any

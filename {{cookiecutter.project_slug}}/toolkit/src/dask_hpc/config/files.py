@@ -1,7 +1,5 @@
 """Find, install and read the files of a lab's configuration."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import sys

@@ -1,7 +1,5 @@
 """Names of configuration keys: ours, renamed ones, and those that people mistake."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

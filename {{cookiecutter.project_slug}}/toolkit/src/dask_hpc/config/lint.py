@@ -1,7 +1,5 @@
 """What is doubtful in a lab's ``jobqueue.yaml``; dask-jobqueue is silent about most of it."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Callable, Collection, Iterator

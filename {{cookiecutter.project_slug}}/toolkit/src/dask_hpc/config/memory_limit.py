@@ -1,7 +1,5 @@
 """Limit a worker's memory to a part of its job's, or to what the user's own option says."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from dask.utils import format_bytes

@@ -1,7 +1,5 @@
 """Options in the ``dask-hpc`` section of the configuration."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dask.config

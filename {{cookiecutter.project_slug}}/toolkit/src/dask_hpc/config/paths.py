@@ -1,7 +1,5 @@
 """Folders that the configuration names: on file systems that are seen here, and on a node's own."""
 
-from __future__ import annotations
-
 import getpass
 import os
 import pwd

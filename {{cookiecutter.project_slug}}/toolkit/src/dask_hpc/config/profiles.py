@@ -7,8 +7,6 @@ section, and reads a section again for each argument that is None. `read_as` the
 section that is complete.
 """
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import itertools

@@ -1,7 +1,5 @@
 """Resolve a cluster's arguments and the configuration to what dask-jobqueue is given."""
 
-from __future__ import annotations
-
 import getpass
 import importlib.util
 import os

@@ -4,8 +4,6 @@ Dask joins its files key by key, and null is a value: a copy of dask-jobqueue's 
 ``~/.config/dask``, which an old version of it wrote there, hides all that the lab says.
 """
 
-from __future__ import annotations
-
 import os
 import shlex
 from collections.abc import Callable, Collection, Iterator

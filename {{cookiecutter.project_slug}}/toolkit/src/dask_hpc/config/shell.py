@@ -1,7 +1,5 @@
 """Which shell a job script is for."""
 
-from __future__ import annotations
-
 import re
 from pathlib import PurePosixPath
 

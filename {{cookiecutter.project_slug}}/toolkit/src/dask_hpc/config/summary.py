@@ -1,7 +1,5 @@
 """Describe the configuration in force, for ``dask hpc setup``."""
 
-from __future__ import annotations
-
 import dask.config
 
 from . import lint as config_lint

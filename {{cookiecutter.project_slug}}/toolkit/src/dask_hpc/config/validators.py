@@ -5,8 +5,6 @@ template's pre_gen hook says the same of the answers that it is given; ``tests/a
 table that both are held to.
 """
 
-from __future__ import annotations
-
 import difflib
 import inspect
 import math

@@ -1,7 +1,5 @@
 """Warnings about the configuration, when a cluster is made: each once in a process."""
 
-from __future__ import annotations
-
 import inspect
 import shutil
 import warnings

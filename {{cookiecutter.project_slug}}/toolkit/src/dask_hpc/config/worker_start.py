@@ -10,8 +10,6 @@ They become lines of the job script and options of `dask worker`, and no part of
 configuration, which laptops read as well: Windows has no forkserver.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 from typing import Any

@@ -4,8 +4,6 @@ YAML takes the last of two equal keys without a word, and makes numbers, truth v
 text that looks like one: the account ``00123`` is 83, and the queue ``on`` is True.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator
 from pathlib import Path
 

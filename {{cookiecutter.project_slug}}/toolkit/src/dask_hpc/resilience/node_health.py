@@ -1,7 +1,5 @@
 """Find nodes on which workers die while the batch system takes them for healthy."""
 
-from __future__ import annotations
-
 import time
 from collections import defaultdict
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Start the watchdog from the cluster's side, and tell it of every job."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

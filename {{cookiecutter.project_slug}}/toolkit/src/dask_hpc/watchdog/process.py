@@ -11,8 +11,6 @@ The file is run by itself, as ``python -I -S process.py``. It imports only the s
 and little of it, to be ready at once. `client` is the cluster's side.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

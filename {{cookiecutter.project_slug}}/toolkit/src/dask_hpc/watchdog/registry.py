@@ -6,8 +6,6 @@ nobody has cancelled: they are *orphaned*. Process ids decide nothing, since the
 another login node and are soon reused.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
