@@ -145,6 +145,7 @@ class ClusterLifecycle(
         return [file for each in patterns for file in output_files.find_files(each, job_id)]
 
     def log_hint(self) -> str:
+        """Return a sentence about where the jobs' output is; empty if there is none."""
         files = [output_files.show_pattern(pattern, "*") for pattern in self.log_patterns]
         folders = {os.path.dirname(file) for file in files}  # noqa: PTH120
         return f" Their output is in {' and '.join(sorted(folders))}." if folders else ""
