@@ -6,10 +6,10 @@ import datetime
 from collections.abc import Sequence
 from pathlib import Path
 
+from .._output.formatting import format_exact_duration
 from ..errors import DaskHPCError
 from . import aggregate, metrics, show
 from .gil import MODES
-from .progress import clock
 from .record import Record, read_folder
 
 
@@ -146,8 +146,8 @@ def _sleep(points, shown, figures) -> dict:
     tasks, seconds = last["tasks"], last["seconds"]
     return {
         "lead": f"A loop of {tasks} calls that take {seconds:g} s each needs "
-        f"{clock(tasks * seconds)} one after another. Here the calls ran side by side. "
-        f"{where(shown)}.",
+        f"{format_exact_duration(tasks * seconds)} one after another. Here the calls ran side by "
+        f"side. {where(shown)}.",
         "cards": cards,
         "drawings": [
             figures.inline_svg(figures.panel_figure(panel, points, (5.2, 4.3)), name, label)

@@ -13,10 +13,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from .._output.progress import Progress
 from . import metrics, provenance, record
 from .backends._dask import Backend, phase_durations
 from .plan import Plan, Session
 from .process_time import process_start
+from .show import describe_row
 from .validation import MeasurementError, check
 from .workloads import sleep_task
 
@@ -26,27 +28,11 @@ WARMUP_S = 0.05
 PATIENCE, PATIENCE_S = 5.0, 60.0
 
 
-class NullProgress:
-    """Progress that nobody sees; the classes that show it have the same methods."""
-
-    def visit(self, text: str) -> None:
-        """Say that workers are being started."""
-
-    def repeat(self, text: str) -> None:
-        """Say that a repeat begins."""
-
-    def row(self, row: dict) -> None:
-        """Say that a repeat has ended."""
-
-    def note(self, text: str) -> None:
-        """Print a line."""
-
-
 def measure(
     plan: Plan,
     make_backend: Callable[[], Backend],
     out: Path,
-    progress: NullProgress | None = None,
+    progress: Progress | None = None,
     extra: dict | None = None,
 ) -> Path:
     """Measure a plan and return the path of its record.
@@ -61,8 +47,8 @@ def measure(
         Returns a backend that is not started; called once each visit.
     out : Path
         Folder for the record.
-    progress : Silent, optional
-        Shows how far the run is.
+    progress : Progress, optional
+        Shows how far the run is; by default, nothing does.
     extra : dict, optional
         More for the head of the record.
 
@@ -71,7 +57,7 @@ def measure(
     RecordError, DaskHPCError
         Can't write; can't start workers; the measurement is not what it claims to be.
     """
-    progress = progress or NullProgress()
+    progress = progress or Progress()
     order = 0
     with record.Writer(out / record.file_name(plan.workload.name)) as writer:
         writer.write("header", **header(plan, extra))
@@ -87,7 +73,7 @@ def measure(
                 "seconds": plan.seconds,
                 "ideal_s": expected,
             }
-            progress.visit(f"{visit.slots} slots: starting workers")
+            progress.status(f"{visit.slots} slots: starting workers …")
             try:
                 begin = process_start() if index == 0 else time.time()
                 start = _start(backend, visit, begin, first=index == 0)
@@ -95,7 +81,8 @@ def measure(
                 for number in range(visit.repeats):
                     repeat = done[visit.slots] + 1
                     of = plan.repeats[plan.slots.index(visit.slots)]
-                    progress.repeat(f"{visit.slots} slots: repeat {repeat} of {of}")
+                    what = f"{visit.slots} slots: repeat {repeat} of {of}"
+                    progress.status(what, log=False)
                     order += 1
                     common |= {"repeat": repeat, "order": order, "started": provenance.now()}
                     items = range(order * plan.tasks, (order + 1) * plan.tasks)
@@ -109,7 +96,7 @@ def measure(
                         writer.write("start", slots=visit.slots, order=order, **start)
                     writer.write("row", **common, **row, n_errors=0, status="ok")
                     done[visit.slots] = repeat
-                    progress.row({**common, **row})
+                    progress.note(f"{what}: {describe_row({**common, **row})}")
             except BaseException as error:
                 write_failure(writer, common, error)
                 raise

@@ -1,4 +1,4 @@
-"""Show points of a benchmark as a table in the terminal."""
+"""Show what was measured in the terminal: a repeat in a few words, a record as a table."""
 
 from __future__ import annotations
 
@@ -39,6 +39,16 @@ def format_row(point: dict) -> list[str]:
         f"{point['speedup'].median:.1f}",
         f"{point['bound']:.4g}",
     ]
+
+
+def describe_row(row: dict) -> str:
+    """Return a repeat in a few words."""
+    if row["workload"] == "gil":
+        return f"{row['makespan_s']:.2f} s, {row['speedup']:.2f} times the serial loop"
+    return (
+        f"{row['makespan_s']:.3f} s (ideal {row['ideal_s']:g} s), "
+        f"{100 * row['e_rel']:.1f} % of the ideal"
+    )
 
 
 def show(record: Record) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from typing import TYPE_CHECKING
 
 from dask.utils import parse_timedelta
 from distributed.core import Status
 
-from .._output.status_line import StatusLine
+from .._output import progress
 from ..batch import describe
 from ..errors import JobsEndedError, WorkerStartTimeoutError
 from ..resilience.resubmission import describe_ends
@@ -58,8 +59,8 @@ class WorkerWait:
         cluster = self._cluster
         limit = None if timeout is None else parse_timedelta(timeout, "s")
         begun = time.monotonic()
-        line, next_news = StatusLine(), begun + QUIET_START_S
-        try:
+        next_news = begun + QUIET_START_S
+        with progress.start(sys.stderr) as line:
             while (arrived := len(self.arrived())) < n_workers:
                 now = time.monotonic()
                 if cluster.status not in (Status.created, Status.starting, Status.running):
@@ -86,13 +87,10 @@ class WorkerWait:
                     )
                 if now > next_news:
                     next_news = now + STATUS_INTERVAL_S
-                    line.show(self.words(n_workers))
+                    line.status(self.words(n_workers))
                 await asyncio.sleep(WORKER_POLL_S)
             await wait_until_listed(cluster)
             line.end(f"{arrived} of {n_workers} workers are there.")
-        except BaseException:
-            line.end()
-            raise
 
     def words(self, n_workers: int) -> str:
         """Return a line about the state of the wait."""
