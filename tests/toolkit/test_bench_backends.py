@@ -41,8 +41,8 @@ def test_all_slots_are_used_in_the_shape_asked_for(local):
     backend, _ = local
     results = backend.map(partial(sleep_task, seconds=0.1), range(16))
     assert sorted(result[0] for result in results) == list(range(16))
-    finding = validation.examine(results)
-    assert finding.slots_used == 4
+    summary = validation.examine(results)
+    assert summary.slots_used == 4
     assert len({result[2] for result in results}) == 2  # processes
     assert backend.describe()["jobs"] == backend.describe()["threads"] == 2
 
@@ -167,8 +167,8 @@ def test_the_batch_systems_settings_are_in_the_description(lab, monkeypatch):
     monkeypatch.setattr(DaskBackend, "describe", lambda self: {})
     backend = ClusterBackend()
     backend.start(4)
-    assert backend.settings_told() == {"SchedulerParameters": "bf_interval=5"}
-    assert backend.settings_told() == {}  # told once, in the first description
+    assert backend.batch_settings() == {"SchedulerParameters": "bf_interval=5"}
+    assert backend.batch_settings() == {}  # told once, in the first description
 
 
 def test_workers_that_do_not_come_in_time_leave_no_job(lab):

@@ -25,7 +25,7 @@ from .workloads import WORKLOADS, burn, burn_task
 MODES = ("serial", "threads", "processes")
 SERIAL_S = 1.2  # length of the serial loop that the body is calibrated for
 REPEATS = 3
-MOST_CORES = 8  # more would take longer to start than to measure
+MAX_CORES = 8  # more would take longer to start than to measure
 TASKS_PER_CORE = 4
 
 
@@ -69,7 +69,7 @@ def measure(
     out : Path
         Folder for the record.
     cores : int, optional
-        Cores to use; by default those this process may use, up to `MOST_CORES`.
+        Cores to use; by default those this process may use, up to `MAX_CORES`.
     repeats : int
 
     Raises
@@ -78,7 +78,7 @@ def measure(
         The ways do not compute the same.
     """
     progress = progress or Progress()
-    cores = cores or min(MOST_CORES, provenance.usable_cores())
+    cores = cores or min(MAX_CORES, provenance.usable_cores())
     tasks = TASKS_PER_CORE * cores
     seconds = SERIAL_S / tasks
     workload = WORKLOADS["gil"]
@@ -141,7 +141,7 @@ def _row(mode, results, tasks, rounds, makespan, serial, cores) -> dict:
         "makespan_s": makespan,
         "ideal_s": ideal,
         "overhead_s": makespan - ideal,
-        "e_rel": metrics.efficiency(ideal, makespan),
+        "efficiency": metrics.efficiency(ideal, makespan),
         "speedup": serial / makespan,
         "speedup_bound": metrics.speedup_bound(tasks, slots),
         "slots_used": examine(results).slots_used,

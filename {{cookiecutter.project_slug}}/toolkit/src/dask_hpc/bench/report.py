@@ -127,7 +127,7 @@ def _sleep(points, shown, figures) -> dict:
             f"slots (at most {last['bound']:g} is possible)",
         ),
         (
-            f"{100 * last['e_rel'].median:.1f} %",
+            f"{100 * last['efficiency'].median:.1f} %",
             f"of the ideal: {last['makespan'].median:.2f} s "
             f"for {last['ideal_s']:g} s (median of {last['n']})",
         ),

@@ -145,7 +145,7 @@ def _run_gil(repeats, out) -> Path:
         if len(repeats) != 1:
             raise click.UsageError("--repeats has more than one number, and gil takes one")
         [count] = repeats
-    cores = min(gil.MOST_CORES, provenance.usable_cores())
+    cores = min(gil.MAX_CORES, provenance.usable_cores())
     forecast = gil.forecast_s(cores, count)
     click.echo(
         f"gil: a pure-Python loop on {cores} cores of this computer, serial, threads and "
