@@ -65,9 +65,9 @@ WAYS = {
     (1.0, "`gather`"): gather,
     (2.0, "`gather`"): gather,
     (2.0, "`as_completed`"): one_by_one,
-    (1.1, "`collect`"): _dask.gather_between_waves,
-    (1.0, "`collect`"): _dask.gather_between_waves,
-    (2.0, "`collect` (the harness)"): _dask.gather_between_waves,
+    (1.1, "`gather_between_waves`"): _dask.gather_between_waves,
+    (1.0, "`gather_between_waves`"): _dask.gather_between_waves,
+    (2.0, "`gather_between_waves` (the harness)"): _dask.gather_between_waves,
 }
 
 

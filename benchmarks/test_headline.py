@@ -22,7 +22,7 @@ def test_500_one_second_tasks_on_120_slots_of_slurm(lab, benchmark):
     start = next(line for line in record if line["kind"] == "start")
     makespans = [row["makespan_s"] for row in rows]
     benchmark.extra_info["makespan_s"] = makespans
-    benchmark.extra_info["e_rel"] = [row["e_rel"] for row in rows]
+    benchmark.extra_info["efficiency"] = [row["efficiency"] for row in rows]
     benchmark.extra_info["cold_total_s"] = start["cold_total_s"]
     benchmark.extra_info["phases"] = start["phases"]
 

@@ -100,7 +100,7 @@ def test_where_the_server_can_not_pass_it_on_the_link_is_direct(local_project):
     option = "--ServerApp.jpserver_extensions={'jupyter_server_proxy': False}"
     with JupyterLab(local_project, option) as jupyterlab:
         # A server that does not answer in time is taken for one that can.
-        patient = "from dask_hpc.jupyter import dashboard_link; dashboard_link.TIMEOUT = 60"
+        patient = "from dask_hpc.jupyter import dashboard_link; dashboard_link.TIMEOUT_S = 60"
         link, port = jupyterlab.run(patient + CLUSTER).split()
         assert link == f"http://localhost:{port}/status"
         assert is_dashboard(fetch(link))

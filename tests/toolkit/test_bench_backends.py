@@ -39,8 +39,8 @@ def test_all_slots_are_used_in_the_shape_asked_for(local):
     backend, _ = local
     results = backend.map(partial(sleep_task, seconds=0.1), range(16))
     assert sorted(result[0] for result in results) == list(range(16))
-    finding = validation.examine(results)
-    assert finding.slots_used == 4
+    summary = validation.examine(results)
+    assert summary.slots_used == 4
     assert len({result[2] for result in results}) == 2  # processes
     assert backend.describe()["jobs"] == backend.describe()["threads"] == 2
 

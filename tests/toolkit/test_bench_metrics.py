@@ -71,12 +71,12 @@ def test_jobs_hold_exactly_the_slots_and_never_exceed_the_cores(slots):
 
 def test_every_repeat_is_in_the_plan_and_the_first_start_is_the_largest():
     plan = make("strong-scaling")
-    visits = plan.visits()
-    assert visits[0].slots == 120
+    sessions = plan.sessions()
+    assert sessions[0].slots == 120
     for slots, repeats in zip((20, 50, 100, 120), (1, 2, 3, 6), strict=True):
-        assert sum(v.repeats for v in visits if v.slots == slots) == repeats
-    # Interleaved: points with several repeats are visited at two times, apart from the turning one.
-    assert [v.slots for v in visits] == [120, 100, 50, 20, 50, 100, 120]
+        assert sum(s.repeats for s in sessions if s.slots == slots) == repeats
+    # Interleaved: points with several repeats are measured twice, apart from the turning one.
+    assert [s.slots for s in sessions] == [120, 100, 50, 20, 50, 100, 120]
 
 
 def test_the_forecast_covers_the_task_time_and_stays_near_it():

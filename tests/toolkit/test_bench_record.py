@@ -30,7 +30,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
 
 def test_each_row_is_on_disk_before_the_next_is_measured(tmp_path):
     writer = record.Writer(tmp_path / "a.jsonl")
-    writer.write("header", schema=record.SCHEMA, version=1)
+    writer.write("header", schema=record.SCHEMA, version=record.VERSION)
     writer.write("row", slots=4, status="ok")
     assert len(record.read(writer.path).rows) == 1  # not closed
     writer.close()
@@ -62,6 +62,7 @@ def test_a_line_torn_in_the_middle_of_a_record_is_refused_with_its_number(tmp_pa
         (b"[1, 2]\n", "not a benchmark record"),
         (b"slots,seconds\n", "not JSON"),
         (b"\xff\xfe\x00", "not text"),
+        (json.dumps({"schema": record.SCHEMA, "version": 1}).encode(), "version 1"),
         (json.dumps({"schema": record.SCHEMA, "version": 99}).encode(), "version 99"),
     ],
 )

@@ -20,7 +20,7 @@ def scaling_record(
         writer.write(
             "header",
             schema=record.SCHEMA,
-            version=1,
+            version=record.VERSION,
             workload="strong-scaling",
             started=f"2026-11-24T0{start}:00:00Z",
             command="dask hpc bench run strong-scaling",
@@ -53,7 +53,7 @@ def scaling_record(
                     ideal_s=ideal,
                     makespan_s=makespan,
                     overhead_s=makespan - ideal,
-                    e_rel=ideal / makespan,
+                    efficiency=ideal / makespan,
                     speedup=TASKS * seconds / makespan,
                     status="ok",
                 )
@@ -65,7 +65,7 @@ def gil(folder, load=0.1):
         writer.write(
             "header",
             schema=record.SCHEMA,
-            version=1,
+            version=record.VERSION,
             workload="gil",
             started="2026-11",
             machine={"load_1min": load},
@@ -213,7 +213,7 @@ def test_a_broken_off_record_is_reported_with_what_it_has(tmp_path):
 
 def test_a_run_that_only_failed_is_one_line_with_its_reason(tmp_path):
     with record.Writer(tmp_path / "sleep-1.jsonl") as writer:
-        writer.write("header", schema=record.SCHEMA, version=1, workload="sleep")
+        writer.write("header", schema=record.SCHEMA, version=record.VERSION, workload="sleep")
         writer.write("row", slots=120, status="failed", error="job 7 is pending")
     result = CliRunner().invoke(main, ["bench", "report", str(tmp_path)])
     assert result.exit_code != 0

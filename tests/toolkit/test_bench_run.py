@@ -72,7 +72,7 @@ def test_a_row_holds_what_was_measured(tmp_path):
         assert row["ideal_s"] == pytest.approx(3 * SECONDS)
         assert row["makespan_s"] >= row["ideal_s"]
         assert row["overhead_s"] == pytest.approx(row["makespan_s"] - row["ideal_s"], abs=1e-5)
-        assert row["e_rel"] == pytest.approx(row["ideal_s"] / row["makespan_s"], abs=1e-4)
+        assert row["efficiency"] == pytest.approx(row["ideal_s"] / row["makespan_s"], abs=1e-4)
         assert row["speedup"] == pytest.approx(12 * SECONDS / row["makespan_s"], abs=1e-3)
         assert row["slots_used"] == row["max_concurrency"] == 4
         assert row["n_errors"] == 0
@@ -88,7 +88,7 @@ def test_the_cold_start_is_told_in_phases_that_add_up(tmp_path):
 
 def test_the_header_says_what_was_run_on_what(tmp_path):
     header = measure(tmp_path, Pool()).header
-    assert (header["schema"], header["version"]) == ("dask-hpc-bench", 1)
+    assert (header["schema"], header["version"]) == ("dask-hpc-bench", 2)
     assert header["plan"]["tasks"] == 12
     assert {"dask", "distributed", "dask-hpc", "python"} <= set(header["versions"])
     assert header["machine"]["usable_cores"] >= 1
@@ -158,7 +158,7 @@ def test_more_slots_than_claimed_are_found_out(tmp_path):
     refused(tmp_path, Twice(), "8 slots, but only 4 were asked for")
 
 
-def evidence(items=4, slots=2, seconds=1.0):
+def traces(items=4, slots=2, seconds=1.0):
     """Return what `items` tasks on `slots` threads of one process would report."""
     return [
         (n, "host", 1, n % slots, n // slots * seconds, (n // slots + 1) * seconds, None)
@@ -167,14 +167,14 @@ def evidence(items=4, slots=2, seconds=1.0):
 
 
 def test_a_makespan_below_the_ideal_is_refused():
-    assert check(evidence(), range(4), 2, 1.0, 2.01, 2.0).slots_used == 2
+    assert check(traces(), range(4), 2, 1.0, 2.01, 2.0).slots_used == 2
     with pytest.raises(MeasurementError, match=r"1\.990 s is below the 2 s"):
-        check(evidence(), range(4), 2, 1.0, 1.99, 2.0)
+        check(traces(), range(4), 2, 1.0, 1.99, 2.0)
 
 
 def test_tasks_shorter_than_they_can_be_are_refused():
     with pytest.raises(MeasurementError, match=r"4 of 4 tasks took less than the 2 s"):
-        check(evidence(seconds=1.0), range(4), 2, 2.0, 4.0, 4.0)
+        check(traces(seconds=1.0), range(4), 2, 2.0, 4.0, 4.0)
 
 
 def test_a_failed_start_is_a_row_too_and_ends_the_run(tmp_path):

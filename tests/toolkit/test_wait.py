@@ -1,8 +1,6 @@
 """What is said while workers are awaited."""
 
 import asyncio
-import io
-import sys
 
 import dask
 import pytest
@@ -10,65 +8,10 @@ from distributed.deploy.cluster import Cluster
 
 import dask_hpc
 from dask_hpc import batch
-from dask_hpc._output.status_line import StatusLine
 from dask_hpc.batch import JobState, JobStatus, describe
 from dask_hpc.cluster import wait
 
 from .test_resubmission import until
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-class Cell(io.StringIO):
-    """What a notebook's kernel has in the place of stdout and stderr."""
-
-
-Cell.__module__ = "ipykernel.iostream"
-
-
-def shown(stream):
-    line = StatusLine(stream)
-    line.show("0 of 2 workers; job 7 pending")
-    line.show("0 of 2 workers; job 7 pending")
-    line.show("1 of 2 workers")
-    line.end("2 of 2 workers are there.")
-    return stream.getvalue()
-
-
-def test_in_a_log_each_change_is_a_line():
-    assert shown(io.StringIO()) == "0 of 2 workers; job 7 pending\n1 of 2 workers\n"
-
-
-def test_in_a_terminal_one_line_is_written_over_and_taken_away():
-    text = shown(Terminal())
-    assert "\n" not in text
-    assert text.split("\r\x1b[K") == ["", "0 of 2 workers; job 7 pending", "1 of 2 workers", ""]
-
-
-def test_a_terminals_line_is_cut_where_it_ends(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "20")
-    stream = Terminal()
-    StatusLine(stream).show("0 of 2 workers; job 7 pending: your limit is reached")
-    assert stream.getvalue() == "\r\x1b[K0 of 2 workers; job"
-
-
-def test_in_a_notebook_the_line_is_on_stdout_and_ends_with_what_came_of_it(monkeypatch):
-    out = Cell()
-    monkeypatch.setattr(sys, "stdout", out)
-    assert shown(Cell()) == ""
-    *_, last = out.getvalue().split("\r")
-    assert last.rstrip(" ") == "2 of 2 workers are there.\n"
-    assert last.startswith("2 of 2 workers are there.")
-
-
-def test_without_a_stderr_nothing_is_shown_and_nothing_breaks(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", None)
-    line = StatusLine()
-    line.show("0 of 2 workers")
-    line.end()
 
 
 @pytest.fixture

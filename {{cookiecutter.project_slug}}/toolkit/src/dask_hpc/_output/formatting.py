@@ -1,4 +1,4 @@
-"""Format job ids, numbers of things, and durations for people."""
+"""Format job ids and times for people."""
 
 from __future__ import annotations
 
@@ -23,3 +23,27 @@ def format_duration(seconds: float) -> str:
     if minutes < 120:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def format_exact_duration(seconds: float) -> str:
+    """Return a time to the second, in words: "40 s", "2 min 10 s"."""
+    seconds = round(seconds)
+    if seconds < 90:
+        return f"{seconds} s"
+    return f"{seconds // 60} min {seconds % 60:02d} s"
+
+
+def format_age(seconds: float) -> str:
+    """Return a time in its largest unit: "40 s", "17 min", "5 h", "3 d"."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def format_clock(seconds: float) -> str:
+    """Return a time as batch systems show it: "1:02:03", "1-01:02:03"."""
+    minutes, s = divmod(int(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    days, h = divmod(hours, 24)
+    return f"{days}-{h:02}:{m:02}:{s:02}" if days else f"{h}:{m:02}:{s:02}"

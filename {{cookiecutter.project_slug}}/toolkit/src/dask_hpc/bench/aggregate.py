@@ -27,8 +27,8 @@ def summarize(rows: Iterable[dict]) -> list[dict]:
     -------
     list of dict
         One dict for each point, by ascending `slots`: `slots tasks seconds ideal_s bound n`; the
-        `Summary` objects `makespan`, `e_rel`, `overhead`, `speedup`; the repeats' own `speedups`
-        and `e_rels`; also `jobs`, `processes`, `threads`.
+        `Summary` objects `makespan`, `efficiency`, `overhead`, `speedup`; the repeats' own
+        `speedups` and `efficiencies`; also `jobs`, `processes`, `threads`.
     """
     by_slots: dict[int, list[dict]] = {}
     for row in rows:
@@ -43,11 +43,11 @@ def summarize(rows: Iterable[dict]) -> list[dict]:
             "n": len(group),
             "bound": metrics.speedup_bound(first["tasks"], slots),
             "makespan": metrics.summary(row["makespan_s"] for row in group),
-            "e_rel": metrics.summary(row["e_rel"] for row in group),
+            "efficiency": metrics.summary(row["efficiency"] for row in group),
             "overhead": metrics.summary(row["overhead_s"] for row in group),
             "speedup": metrics.summary(row["speedup"] for row in group),
             "speedups": [row["speedup"] for row in group],
-            "e_rels": [row["e_rel"] for row in group],
+            "efficiencies": [row["efficiency"] for row in group],
         }
         result.append(point)
     return result

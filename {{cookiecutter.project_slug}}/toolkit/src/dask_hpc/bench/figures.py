@@ -56,7 +56,7 @@ def speedup_panel(axes, points: Sequence[dict]) -> None:
         lw=1.4,
         label=f"most that {tasks} equal tasks allow",
     )
-    _dots_and_medians(axes, points, "speedup", most)
+    _dots_and_medians(axes, points, "speedup", "speedups", most)
     for point in points:
         # Below and to the right: the lines are above and to the left.
         axes.annotate(
@@ -76,11 +76,11 @@ def efficiency_panel(axes, points: Sequence[dict]) -> None:
     """Draw the share of the ideal that was reached, on a linear axis from 0."""
     most = round(1.08 * points[-1]["slots"]) + 1
     axes.axhline(1, color=ORANGE, lw=1.4, label="ideal")
-    _dots_and_medians(axes, points, "e_rel", most)
+    _dots_and_medians(axes, points, "efficiency", "efficiencies", most)
     for point in points:
         axes.annotate(
-            f"{point['e_rel'].median:.3f}",
-            (point["slots"], min(point["e_rels"])),
+            f"{point['efficiency'].median:.3f}",
+            (point["slots"], min(point["efficiencies"])),
             xytext=(0, -14),
             textcoords="offset points",
             ha="center",
@@ -92,10 +92,10 @@ def efficiency_panel(axes, points: Sequence[dict]) -> None:
     axes.legend(loc="lower left")
 
 
-def _dots_and_medians(axes, points, name, most):
+def _dots_and_medians(axes, points, median_of, all_of, most):
     for index, point in enumerate(points):
         label = "a repeat" if index == 0 else None
-        values = point[f"{name}s"]
+        values = point[all_of]
         axes.plot(
             [point["slots"]] * len(values),
             values,
@@ -110,7 +110,7 @@ def _dots_and_medians(axes, points, name, most):
         )
         half = most / 50
         label = "median" if index == 0 else None
-        median = point[name].median
+        median = point[median_of].median
         axes.plot(
             [point["slots"] - half, point["slots"] + half],
             [median, median],

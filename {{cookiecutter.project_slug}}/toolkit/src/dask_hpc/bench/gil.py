@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from .._output.progress import Progress
 from . import metrics, provenance, record
 from .plan import Plan
-from .runner import NullProgress, header, rounded, write_failure
+from .runner import header, rounded, write_failure
+from .show import describe_row
 from .validation import MeasurementError, examine
 from .workloads import WORKLOADS, burn, burn_task
 
@@ -58,7 +60,7 @@ def measure(
     out: Path,
     cores: int | None = None,
     repeats: int = REPEATS,
-    progress: NullProgress | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Measure the three ways in turn, `repeats` times, and return the path of the record.
 
@@ -75,7 +77,7 @@ def measure(
     MeasurementError
         The ways do not compute the same.
     """
-    progress = progress or NullProgress()
+    progress = progress or Progress()
     cores = cores or min(MAX_CORES, provenance.usable_cores())
     tasks = TASKS_PER_CORE * cores
     seconds = SERIAL_S / tasks
@@ -95,7 +97,7 @@ def measure(
 
 def _measure(writer, common, cores, repeats, seconds, progress):
     tasks = common["tasks"]
-    progress.visit(f"{cores} cores: starting one worker with threads, and one worker a core")
+    progress.status(f"{cores} cores: starting one worker with threads, and one worker a core …")
     with contextlib.ExitStack() as stack:
         ways = {
             "serial": lambda function, items: [function(item) for item in items],
@@ -108,7 +110,8 @@ def _measure(writer, common, cores, repeats, seconds, progress):
         for repeat in range(1, repeats + 1):
             serial = None
             for mode in MODES:
-                progress.repeat(f"{mode}: repeat {repeat} of {repeats}")
+                what = f"{mode}: repeat {repeat} of {repeats}"
+                progress.status(what, log=False)
                 started = provenance.now()
                 clock = time.perf_counter()
                 results = ways[mode](partial(burn_task, rounds=rounds), range(tasks))
@@ -120,7 +123,7 @@ def _measure(writer, common, cores, repeats, seconds, progress):
                 writer.write(
                     "row", **common, **shape, mode=mode, repeat=repeat, started=started, **row
                 )
-                progress.row({**common, **shape, "mode": mode, "repeat": repeat, **row})
+                progress.note(f"{what}: {describe_row({**common, **row})}")
 
 
 def _row(mode, results, tasks, rounds, makespan, serial, cores) -> dict:
@@ -138,7 +141,7 @@ def _row(mode, results, tasks, rounds, makespan, serial, cores) -> dict:
         "makespan_s": makespan,
         "ideal_s": ideal,
         "overhead_s": makespan - ideal,
-        "e_rel": metrics.efficiency(ideal, makespan),
+        "efficiency": metrics.efficiency(ideal, makespan),
         "speedup": serial / makespan,
         "speedup_bound": metrics.speedup_bound(tasks, slots),
         "slots_used": examine(results).slots_used,

@@ -48,19 +48,19 @@ class Plan:
     slots: tuple[int, ...]
     repeats: tuple[int, ...]
 
-    def visits(self) -> list[Session]:
-        """Return the visits in order: down from the most slots and up, half the repeats each way.
+    def sessions(self) -> list[Session]:
+        """Return the sessions in order: down from the most slots and up, half the repeats each way.
 
         If the machine is slower for some minutes, it then slows more than one point; and if it is
         slower at the end than at the start, this shows as a spread of a point's repeats, not as a
         slope of the curve. The first start, which is timed from the command on, is the largest.
-        The turning point, the fewest slots, is visited once.
+        The turning point, the fewest slots, has one session.
         """
         points = list(zip(self.slots, self.repeats, strict=True))
         up = [Session(slots, repeats // 2) for slots, repeats in points[1:]]
         down = [Session(slots, repeats - repeats // 2) for slots, repeats in reversed(points[1:])]
         order = [*down, Session(*points[0]), *up]
-        return [visit for visit in order if visit.repeats]
+        return [session for session in order if session.repeats]
 
     def measuring_s(self) -> float:
         """Return the seconds of pure task time: the sum of the ideals."""
@@ -72,7 +72,7 @@ class Plan:
     def forecast_s(self) -> float:
         """Return about how long the run takes, in seconds, without waiting in a queue."""
         return self.measuring_s() * (1 + OVERHEAD_ALLOWANCE) + START_ALLOWANCE_S * len(
-            self.visits()
+            self.sessions()
         )
 
 
@@ -165,7 +165,7 @@ def layout(slots: int, job_cores: int) -> JobLayout:
     Examples
     --------
     >>> layout(100, 30)
-    Layout(jobs=4, threads=25)
+    JobLayout(jobs=4, threads=25)
     """
     if job_cores < 1:
         raise PlanError(f"--job-cores is {job_cores}: a job has at least 1 core")

@@ -11,8 +11,8 @@ Kinds of lines, told by their key ``kind``:
     (phase ``import``) to its last result (``cold_total_s``).
 ``row``
     One repeat, measured or failed (``status``). Keys of a measured one: ``workload backend slots
-    jobs processes threads tasks seconds repeat order started makespan_s ideal_s e_rel overhead_s
-    speedup slots_used max_concurrency hosts handout_s collect_s n_errors status``.
+    jobs processes threads tasks seconds repeat order started makespan_s ideal_s efficiency
+    overhead_s speedup slots_used max_concurrency hosts dispatch_s gather_s n_errors status``.
 ``end``
     The run came to its own end.
 
@@ -31,7 +31,7 @@ from pathlib import Path
 from ..errors import DaskHPCError
 
 SCHEMA = "dask-hpc-bench"
-VERSION = 1
+VERSION = 2
 
 # The phases from nothing to the last result, in order; each lasts from the end of the one before.
 PHASES = (
@@ -136,7 +136,7 @@ def read(path: Path) -> Record:
     Raises
     ------
     RecordError
-        It is not a record, is of a newer version, or is damaged before its last line.
+        It is not a record, is of another version, or is damaged before its last line.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -158,10 +158,10 @@ def read(path: Path) -> Record:
     if not objects or objects[0].get("schema") != SCHEMA:
         raise RecordError(f"{path} is not a benchmark record: its first line is no {SCHEMA} header")
     header = objects[0]
-    if not isinstance(header.get("version"), int) or header["version"] > VERSION:
+    if header.get("version") != VERSION:
         raise RecordError(
-            f"{path} is of version {header.get('version')}, this dask-hpc reads up to {VERSION}: "
-            "update the toolkit"
+            f"{path} is of version {header.get('version')}, this dask-hpc reads {VERSION}: "
+            "measure again, or update the toolkit"
         )
     kinds = [value.get("kind") for value in objects]
     return Record(

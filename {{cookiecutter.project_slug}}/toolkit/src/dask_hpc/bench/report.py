@@ -6,10 +6,10 @@ import datetime
 from collections.abc import Sequence
 from pathlib import Path
 
+from .._output.formatting import format_exact_duration
 from ..errors import DaskHPCError
 from . import aggregate, metrics, show
 from .gil import MODES
-from .progress import clock
 from .record import Record, read_folder
 
 
@@ -127,7 +127,7 @@ def _sleep(points, shown, figures) -> dict:
             f"slots (at most {last['bound']:g} is possible)",
         ),
         (
-            f"{100 * last['e_rel'].median:.1f} %",
+            f"{100 * last['efficiency'].median:.1f} %",
             f"of the ideal: {last['makespan'].median:.2f} s "
             f"for {last['ideal_s']:g} s (median of {last['n']})",
         ),
@@ -146,8 +146,8 @@ def _sleep(points, shown, figures) -> dict:
     tasks, seconds = last["tasks"], last["seconds"]
     return {
         "lead": f"A loop of {tasks} calls that take {seconds:g} s each needs "
-        f"{clock(tasks * seconds)} one after another. Here the calls ran side by side. "
-        f"{where(shown)}.",
+        f"{format_exact_duration(tasks * seconds)} one after another. Here the calls ran side by "
+        f"side. {where(shown)}.",
         "cards": cards,
         "drawings": [
             figures.inline_svg(figures.panel_figure(panel, points, (5.2, 4.3)), name, label)

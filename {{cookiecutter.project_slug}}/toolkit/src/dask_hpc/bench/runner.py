@@ -13,40 +13,26 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from .._output.progress import Progress
 from . import metrics, provenance, record
 from .backends._dask import Backend, phase_durations
 from .plan import Plan, Session
 from .process_time import process_start
+from .show import describe_row
 from .validation import MeasurementError, check
 from .workloads import sleep_task
 
 # Seconds of a warm-up task: long enough that no thread gets two of them while another gets none.
 WARMUP_S = 0.05
 # A map may take this many times its ideal, and this many seconds more, before it is given up.
-TIMEOUT_FACTOR, TIMEOUT_S = 5.0, 60.0
-
-
-class NullProgress:
-    """Progress that nobody sees; the classes that show it have the same methods."""
-
-    def visit(self, text: str) -> None:
-        """Say that workers are being started."""
-
-    def repeat(self, text: str) -> None:
-        """Say that a repeat begins."""
-
-    def row(self, row: dict) -> None:
-        """Say that a repeat has ended."""
-
-    def note(self, text: str) -> None:
-        """Print a line."""
+MAP_TIMEOUT_IDEALS, MAP_TIMEOUT_S = 5.0, 60.0
 
 
 def measure(
     plan: Plan,
     make_backend: Callable[[], Backend],
     out: Path,
-    progress: NullProgress | None = None,
+    progress: Progress | None = None,
     extra: dict | None = None,
 ) -> Path:
     """Measure a plan and return the path of its record.
@@ -58,11 +44,11 @@ def measure(
     ----------
     plan : Plan
     make_backend : callable
-        Returns a backend that is not started; called once each visit.
+        Returns a backend that is not started; called once each session.
     out : Path
         Folder for the record.
-    progress : Silent, optional
-        Shows how far the run is.
+    progress : Progress, optional
+        Shows how far the run is; by default, nothing does.
     extra : dict, optional
         More for the head of the record.
 
@@ -71,45 +57,46 @@ def measure(
     RecordError, DaskHPCError
         Can't write; can't start workers; the measurement is not what it claims to be.
     """
-    progress = progress or NullProgress()
+    progress = progress or Progress()
     order = 0
     with record.Writer(out / record.file_name(plan.workload.name)) as writer:
         writer.write("header", **header(plan, extra))
         done = dict.fromkeys(plan.slots, 0)  # repeats measured so far, at each point
-        for index, visit in enumerate(plan.visits()):
+        for index, session in enumerate(plan.sessions()):
             backend = make_backend()
-            expected = metrics.ideal_s(plan.tasks, plan.seconds, visit.slots)
+            expected = metrics.ideal_s(plan.tasks, plan.seconds, session.slots)
             common = {
                 "workload": plan.workload.name,
                 "backend": backend.name,
-                "slots": visit.slots,
+                "slots": session.slots,
                 "tasks": plan.tasks,
                 "seconds": plan.seconds,
                 "ideal_s": expected,
             }
-            progress.visit(f"{visit.slots} slots: starting workers")
+            progress.status(f"{session.slots} slots: starting workers …")
             try:
                 begin = process_start() if index == 0 else time.time()
-                start = _start(backend, visit, begin, first=index == 0)
+                start = _start(backend, session, begin, first=index == 0)
                 common |= {key: start[key] for key in ("jobs", "processes", "threads")}
-                for number in range(visit.repeats):
-                    repeat = done[visit.slots] + 1
-                    of = plan.repeats[plan.slots.index(visit.slots)]
-                    progress.repeat(f"{visit.slots} slots: repeat {repeat} of {of}")
+                for number in range(session.repeats):
+                    repeat = done[session.slots] + 1
+                    of = plan.repeats[plan.slots.index(session.slots)]
+                    what = f"{session.slots} slots: repeat {repeat} of {of}"
+                    progress.status(what, log=False)
                     order += 1
                     common |= {"repeat": repeat, "order": order, "started": provenance.now()}
                     items = range(order * plan.tasks, (order + 1) * plan.tasks)
-                    row, moments = _repeat(backend, plan, visit.slots, items)
+                    row, moments = _repeat(backend, plan, session.slots, items)
                     if number == 0:
                         phases = phase_durations(
                             start.pop("ready"), [*start.pop("marks"), *moments]
                         )
                         start["phases"] |= phases
                         start["cold_total_s"] = sum(start["phases"].values())
-                        writer.write("start", slots=visit.slots, order=order, **start)
+                        writer.write("start", slots=session.slots, order=order, **start)
                     writer.write("row", **common, **row, n_errors=0, status="ok")
-                    done[visit.slots] = repeat
-                    progress.row({**common, **row})
+                    done[session.slots] = repeat
+                    progress.note(f"{what}: {describe_row({**common, **row})}")
             except BaseException as error:
                 write_failure(writer, common, error)
                 raise
@@ -145,15 +132,15 @@ def _program() -> str:
     return path.parent.name if path.name == "__main__.py" else path.name
 
 
-def _start(backend: Backend, visit: Session, begin: float, first: bool) -> dict:
+def _start(backend: Backend, session: Session, begin: float, first: bool) -> dict:
     """Start workers and warm them up; return the cold start's phases and what is running."""
     called = time.time()
     phases = phase_durations(begin, [("import", called)]) if first else {}
-    phases |= backend.start(visit.slots)
+    phases |= backend.start(session.slots)
     ready = time.time()
     # Loads this package on the workers and gives each thread its first task; thrown away.
     warmup = partial(sleep_task, seconds=WARMUP_S)
-    backend.map(warmup, range(visit.slots), timeout=TIMEOUT_S)
+    backend.map(warmup, range(session.slots), timeout=MAP_TIMEOUT_S)
     # What a backend says of itself can take a moment: it is asked after the clock of the phases.
     marks = [("warmup", time.time())]
     return {
@@ -172,26 +159,26 @@ def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dic
     task = partial(plan.workload.task, seconds=plan.seconds)
     began = time.time()
     clock = time.perf_counter()
-    results = backend.map(task, items, timeout=TIMEOUT_FACTOR * ideal + TIMEOUT_S)
+    results = backend.map(task, items, timeout=MAP_TIMEOUT_IDEALS * ideal + MAP_TIMEOUT_S)
     makespan = time.perf_counter() - clock
     ended = time.time()
-    finding = check(results, items, slots, plan.seconds, makespan, ideal)
+    summary = check(results, items, slots, plan.seconds, makespan, ideal)
     # By the workers' clocks: with clocks that differ these two are off by the difference.
-    last_end = min(max(finding.last_end, began), ended)
+    last_end = min(max(summary.last_end, began), ended)
     row = {
         "makespan_s": makespan,
         "overhead_s": makespan - ideal,
         "overhead_ms_per_task": metrics.overhead_ms_per_task(plan.tasks, makespan - ideal),
-        "e_rel": metrics.efficiency(ideal, makespan),
+        "efficiency": metrics.efficiency(ideal, makespan),
         "speedup": metrics.speedup(plan.tasks, plan.seconds, makespan),
         "speedup_bound": metrics.speedup_bound(plan.tasks, slots),
-        "handout_s": max(0.0, last_end - began - ideal),
-        "collect_s": ended - last_end,
-        "slots_used": finding.slots_used,
-        "max_concurrency": finding.max_concurrency,
-        "hosts": finding.hosts,
+        "dispatch_s": max(0.0, last_end - began - ideal),
+        "gather_s": ended - last_end,
+        "slots_used": summary.slots_used,
+        "max_concurrency": summary.max_concurrency,
+        "hosts": summary.hosts,
     }
-    return rounded(row), [("first_result", finding.first_end), ("last_result", ended)]
+    return rounded(row), [("first_result", summary.first_end), ("last_result", ended)]
 
 
 def write_failure(writer: record.Writer, common: dict, error: BaseException) -> None:

@@ -1,4 +1,4 @@
-"""Show points of a benchmark as a table in the terminal."""
+"""Show what was measured in the terminal: a repeat in a few words, a record as a table."""
 
 from __future__ import annotations
 
@@ -34,11 +34,21 @@ def format_row(point: dict) -> list[str]:
         f"{point['ideal_s']:.4g}",
         f"{makespan.median:.2f}",
         f"{makespan.low:.2f} to {makespan.high:.2f}" if makespan.n > 1 else "",
-        f"{100 * point['e_rel'].median:.1f}\u00a0%",
+        f"{100 * point['efficiency'].median:.1f}\u00a0%",
         f"{point['overhead'].median:.2f}",
         f"{point['speedup'].median:.1f}",
         f"{point['bound']:.4g}",
     ]
+
+
+def describe_row(row: dict) -> str:
+    """Return a repeat in a few words."""
+    if row["workload"] == "gil":
+        return f"{row['makespan_s']:.2f} s, {row['speedup']:.2f} times the serial loop"
+    return (
+        f"{row['makespan_s']:.3f} s (ideal {row['ideal_s']:g} s), "
+        f"{100 * row['efficiency']:.1f} % of the ideal"
+    )
 
 
 def show(record: Record) -> None:

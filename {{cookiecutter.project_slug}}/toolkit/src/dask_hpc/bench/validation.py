@@ -37,7 +37,7 @@ class MeasurementError(DaskHPCError):
 
 @dataclass(frozen=True)
 class TraceSummary:
-    """What the evidence of one repeat shows.
+    """What the traces of one repeat show.
 
     Attributes
     ----------
@@ -57,14 +57,14 @@ class TraceSummary:
 
 
 def examine(results: Sequence[tuple]) -> TraceSummary:
-    """Count slots and computers in the tasks' evidence."""
-    evidence = [TaskTrace(*result) for result in results]
+    """Count slots and computers in the tasks' traces."""
+    traces = [TaskTrace(*result) for result in results]
     return TraceSummary(
-        slots_used=len({task.slot for task in evidence}),
-        hosts=len({task.host for task in evidence}),
-        max_concurrency=_concurrency(evidence),
-        first_end=min(task.end for task in evidence),
-        last_end=max(task.end for task in evidence),
+        slots_used=len({task.slot for task in traces}),
+        hosts=len({task.host for task in traces}),
+        max_concurrency=_concurrency(traces),
+        first_end=min(task.end for task in traces),
+        last_end=max(task.end for task in traces),
     )
 
 
@@ -76,7 +76,7 @@ def check(
     makespan_s: float,
     ideal_s: float,
 ) -> TraceSummary:
-    """Check a repeat's evidence against what the repeat claims.
+    """Check a repeat's traces against what the repeat claims.
 
     Parameters
     ----------
@@ -122,14 +122,14 @@ def check(
         raise MeasurementError(
             f"{len(short)} of {len(done)} tasks took less than the {seconds:g} s each of them needs"
         )
-    finding = examine(results)
-    if finding.slots_used > slots:
+    summary = examine(results)
+    if summary.slots_used > slots:
         raise MeasurementError(
-            f"tasks ran on {finding.slots_used} slots, but only {slots} were asked for"
+            f"tasks ran on {summary.slots_used} slots, but only {slots} were asked for"
         )
-    if finding.slots_used < slots:
+    if summary.slots_used < slots:
         raise MeasurementError(
-            f"only {finding.slots_used} of {slots} slots got a task: "
+            f"only {summary.slots_used} of {slots} slots got a task: "
             "more tasks or longer ones reach them all"
         )
     if makespan_s < ideal_s:
@@ -137,12 +137,12 @@ def check(
             f"{makespan_s:.3f} s is below the {ideal_s:g} s that {slots} slots need at least: "
             "the clock or the number of slots is wrong"
         )
-    return finding
+    return summary
 
 
-def _concurrency(evidence: Sequence[TaskTrace]) -> int:
+def _concurrency(traces: Sequence[TaskTrace]) -> int:
     """Return the most tasks that ran at one time; of equal times, an end comes before a start."""
-    steps = sorted([(task.start, 1) for task in evidence] + [(task.end, -1) for task in evidence])
+    steps = sorted([(task.start, 1) for task in traces] + [(task.end, -1) for task in traces])
     running = most = 0
     for _, step in steps:
         running += step

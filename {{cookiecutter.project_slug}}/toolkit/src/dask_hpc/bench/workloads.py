@@ -1,8 +1,8 @@
 """What the tasks do. These functions run on workers, so this module imports next to nothing.
 
-Each task returns its evidence, a plain tuple `(item, host, pid, thread, start, end, value)`: which
+Each task returns its trace, a plain tuple `(item, host, pid, thread, start, end, value)`: which
 item it worked on, where it ran (host name, process id, thread id), when (seconds since 1970, by
-the worker's clock), and what it computed. The harness checks them (`dask_hpc.bench.evidence`).
+the worker's clock), and what it computed. The harness checks them (`dask_hpc.bench.validation`).
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 
 from .. import batch as batch_systems
+from .._output.formatting import format_age, format_clock
 from ..batch import BatchSystem, JobState, JobStatus, commands, output_files
 from ..errors import DaskHPCError
 from ..watchdog import registry
@@ -84,9 +85,9 @@ def head_line(entry: RegisteredCluster) -> str:
     begun = time.strftime("%d %b %H:%M", time.localtime(entry.started))
     text = f"{entry.cluster} on {entry.host}, process {entry.pid}, of {begun}"
     if not entry.alive:
-        return click.style(f"{text}: left {describe_age(entry.silent)} ago", fg="yellow")
+        return click.style(f"{text}: left {format_age(entry.silent)} ago", fg="yellow")
     late = (
-        f", last heard of {describe_age(entry.silent)} ago" if entry.silent > SHOW_SILENCE_S else ""
+        f", last heard of {format_age(entry.silent)} ago" if entry.silent > SHOW_SILENCE_S else ""
     )
     return f"{text}: alive{late}"
 
@@ -142,19 +143,5 @@ def size_of(path: str | Path) -> int:
 def _elapsed(row: JobStatus) -> str:
     if row.state is JobState.PENDING or row.elapsed is None:
         return "-"
-    limit = f" of {_clock(row.elapsed + row.left)}" if row.left is not None else ""
-    return f"{_clock(row.elapsed)}{limit}"
-
-
-def _clock(seconds: float) -> str:
-    minutes, s = divmod(int(seconds), 60)
-    hours, m = divmod(minutes, 60)
-    days, h = divmod(hours, 24)
-    return f"{days}-{h:02}:{m:02}:{s:02}" if days else f"{h}:{m:02}:{s:02}"
-
-
-def describe_age(seconds: float) -> str:
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    limit = f" of {format_clock(row.elapsed + row.left)}" if row.left is not None else ""
+    return f"{format_clock(row.elapsed)}{limit}"

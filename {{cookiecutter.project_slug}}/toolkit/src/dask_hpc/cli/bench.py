@@ -12,7 +12,8 @@ import click
 from click.core import ParameterSource
 
 from .._compat import interrupts
-from ..bench import progress as bench_progress
+from .._output import progress
+from .._output.formatting import format_exact_duration
 from ..bench import provenance
 from ..bench.workloads import WORKLOADS
 
@@ -130,10 +131,10 @@ def _run_plan(workload, backend, tasks, seconds, slots, repeats, job_cores, time
     )
     click.echo(
         f"{workload}: {tasks} tasks of {seconds:g} s on {where}: {points}; "
-        f"about {bench_progress.clock(plan.forecast_s())}{queue}."
+        f"about {format_exact_duration(plan.forecast_s())}{queue}."
     )
-    with _progress(plan.forecast_s()) as progress:
-        return measure(plan, make, out, progress)
+    with progress.start(sys.stdout, plan.forecast_s()) as line:
+        return measure(plan, make, out, line)
 
 
 def _run_gil(repeats, out) -> Path:
@@ -148,18 +149,10 @@ def _run_gil(repeats, out) -> Path:
     forecast = gil.forecast_s(cores, count)
     click.echo(
         f"gil: a pure-Python loop on {cores} cores of this computer, serial, threads and "
-        f"processes, {count} times each; about {bench_progress.clock(forecast)}."
+        f"processes, {count} times each; about {format_exact_duration(forecast)}."
     )
-    with _progress(forecast) as progress:
-        return gil.measure(out, cores, count, progress)
-
-
-def _progress(total_s: float):
-    return (
-        bench_progress.LiveProgress(total_s)
-        if sys.stdout.isatty()
-        else bench_progress.LogProgress()
-    )
+    with progress.start(sys.stdout, forecast) as line:
+        return gil.measure(out, cores, count, line)
 
 
 def _show(path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from typing import TYPE_CHECKING
 
 from dask.utils import parse_timedelta
 from distributed.core import Status
 
-from .._output.status_line import StatusLine
+from .._output import progress
 from ..batch import describe
 from ..errors import JobsEndedError, WorkerStartTimeoutError
 from ..resilience.tracking import count_running
@@ -57,8 +58,8 @@ class WorkerWait:
         cluster = self._cluster
         limit = None if timeout is None else parse_timedelta(timeout, "s")
         begun = time.monotonic()
-        line, next_status = StatusLine(), begun + QUIET_START_S
-        try:
+        next_status = begun + QUIET_START_S
+        with progress.start(sys.stderr) as line:
             while (arrived := len(self.arrived())) < n_workers:
                 now = time.monotonic()
                 if cluster.status not in (Status.created, Status.starting, Status.running):
@@ -85,13 +86,10 @@ class WorkerWait:
                     )
                 if now > next_status:
                     next_status = now + STATUS_INTERVAL_S
-                    line.show(self.describe(n_workers))
+                    line.status(self.describe(n_workers))
                 await asyncio.sleep(WORKER_POLL_S)
             await wait_until_listed(cluster)
             line.end(f"{arrived} of {n_workers} workers are there.")
-        except BaseException:
-            line.end()
-            raise
 
     def describe(self, n_workers: int) -> str:
         """Return a line about the state of the wait."""

@@ -22,16 +22,16 @@ from urllib.parse import urlsplit
 import dask.config
 import psutil
 
-KEY = "distributed.dashboard.link"
+LINK_KEY = "distributed.dashboard.link"
 # Right on a laptop, and on a login node through an ssh tunnel with the same port at both ends.
-DIRECT = "{scheme}://localhost:{port}/status"
+LOCAL_LINK = "{scheme}://localhost:{port}/status"
 # Right where the scheduler's node can be reached: from a login node, say. Dask's own.
-OF_THE_NODE = "{scheme}://{host}:{port}/status"
+NODE_LINK = "{scheme}://{host}:{port}/status"
 # Below a server's own address: jupyter-server-proxy passes it on to that port of its computer.
-PROXIED = "proxy/{port}/status"
-TIMEOUT = 2.0  # seconds that a server may take to answer
+PROXY_PATH = "proxy/{port}/status"
+TIMEOUT_S = 2.0  # that a server may take to answer
 # Set by batch systems in their jobs, and only on compute nodes.
-ON_A_NODE = (
+JOB_VARIABLES = (
     "SLURMD_NODENAME",
     "PBS_JOBID",
     "LSB_JOBID",
@@ -52,17 +52,17 @@ async def dask_setup(_scheduler_or_client) -> None:
             link = await asyncio.get_running_loop().run_in_executor(pool, find_link)
         finally:
             pool.shutdown(wait=False)
-        dask.config.set({KEY: link})
+        dask.config.set({LINK_KEY: link})
 
 
 def is_set() -> bool:
     """Return whether somebody has set the link: in a file, a variable or by `dask.config.set`."""
-    shown = dask.config.get(KEY, None)
+    shown = dask.config.get(LINK_KEY, None)
     if find_link.cache_info().currsize and shown == find_link():
         return True
-    if shown != dask.config.get(KEY, None, config=dask.config.merge(*dask.config.defaults)):
+    if shown != dask.config.get(LINK_KEY, None, config=dask.config.merge(*dask.config.defaults)):
         return True
-    return dask.config.get(KEY, None, config=dask.config.collect()) is not None
+    return dask.config.get(LINK_KEY, None, config=dask.config.collect()) is not None
 
 
 @cache
@@ -79,26 +79,26 @@ def find_link() -> str:
         where the Jupyter server has no jupyter-server-proxy.
     """
     prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX")
-    in_a_job = any(name in os.environ for name in ON_A_NODE)
-    direct = OF_THE_NODE if in_a_job else DIRECT
-    server = server_above()
+    in_a_job = any(name in os.environ for name in JOB_VARIABLES)
+    direct = NODE_LINK if in_a_job else LOCAL_LINK
+    server = parent_server()
     if server is None or (proxies := has_proxy(server["url"])) is None:
         # No server that we see; a hub's may be on another computer. A job has the hub's variable
         # from the shell that submitted it.
-        return _escaped(prefix) + PROXIED if prefix and not in_a_job else direct
+        return _escaped(prefix) + PROXY_PATH if prefix and not in_a_job else direct
     if not proxies:
         return direct
     # A path is enough for the browser that shows the notebook, whatever it calls the server. A
     # hub's servers do not know the address under which the hub is reached.
     path_only = prefix or server["pid"] == os.getpid() or "ipykernel.kernelapp" in sys.modules
-    return _escaped(server["base_url"] if path_only else server["url"]) + PROXIED
+    return _escaped(server["base_url"] if path_only else server["url"]) + PROXY_PATH
 
 
 def _escaped(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def server_above() -> dict | None:
+def parent_server() -> dict | None:
     """Return what the Jupyter server that this process belongs to has written about itself.
 
     The server is this process, or the nearest one of those that started it: a kernel's server, or
@@ -131,9 +131,9 @@ def has_proxy(url: str) -> bool | None:
     if address.scheme == "https":
         # Often self-signed, and nothing secret is sent or received.
         context = ssl._create_unverified_context()  # noqa: SLF001 - documented (PEP 476)
-        connection = http.client.HTTPSConnection(address.netloc, timeout=TIMEOUT, context=context)
+        connection = http.client.HTTPSConnection(address.netloc, timeout=TIMEOUT_S, context=context)
     elif address.scheme == "http":
-        connection = http.client.HTTPConnection(address.netloc, timeout=TIMEOUT)
+        connection = http.client.HTTPConnection(address.netloc, timeout=TIMEOUT_S)
     else:  # a server on a socket file
         return None
     try:

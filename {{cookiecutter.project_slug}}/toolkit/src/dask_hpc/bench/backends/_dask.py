@@ -2,8 +2,8 @@
 
 The harness has a profile of its own, chosen to show what the hand-out of tasks costs and no more:
 few large jobs, one worker process a job with many threads, no nannies on the cluster, no dashboard,
-`SATURATION`, and `collect`. It is right for tasks that wait; it is not how to run pure-Python
-computations (the workload ``gil`` shows why). All of it is in the record.
+`WORKER_SATURATION`, and `gather_between_waves`. It is right for tasks that wait; it is not how to
+run pure-Python computations (the workload ``gil`` shows why). All of it is in the record.
 
 Why these: towards the end of 500 tasks of 1 s, Dask's own worker-saturation lets some wait before
 busy threads while other threads are idle, and `gather` begins to fetch when the clock is already
@@ -31,7 +31,7 @@ from ..process_time import process_start
 # idle, and 500 tasks on 100 slots take a sixth wave. For tasks of unequal length 1.0 is better.
 WORKER_SATURATION = 2.0
 # Seconds between two looks at which tasks have ended.
-TICK_S = 0.02
+RESULT_POLL_S = 0.02
 # Processes of a backend on this computer are as large as the cluster's jobs.
 JOB_CORES = 30
 
@@ -107,7 +107,7 @@ async def gather_between_waves(client, futures) -> list:
     waiting: list = list(futures)
     batch: list = []
     # A look costs about a microsecond a future; it is to stay well below the time between looks.
-    tick = max(TICK_S, 2e-5 * len(waiting))
+    tick = max(RESULT_POLL_S, 2e-5 * len(waiting))
     while waiting or batch:
         still = [future for future in waiting if not future.done()]
         finished = len(still) < len(waiting)
@@ -168,7 +168,7 @@ class DaskBackend:
             begin,
             [
                 ("cluster", ready),
-                ("submit", self.submitted()),
+                ("submit", self.submitted_at()),
                 ("queue", min(born)),
                 ("first_worker", times[0]),
                 ("all_workers", times[-1]),
@@ -190,7 +190,7 @@ class DaskBackend:
         )
         await self.client
 
-    def submitted(self) -> float | None:
+    def submitted_at(self) -> float | None:
         """Return when the last job was submitted, in seconds since 1970; None without jobs."""
         return None
 

@@ -20,7 +20,7 @@ class ClusterBackend(DaskBackend):
 
     def __init__(self, job_cores: int = JOB_CORES, timeout: float = 120.0):
         super().__init__(job_cores, timeout)
-        self._asked: subprocess.Popen[str] | None = None
+        self._settings_query: subprocess.Popen[str] | None = None
 
         self.batch_system = options.batch_system()
         if self.batch_system.cluster_class is None:
@@ -87,7 +87,7 @@ class ClusterBackend(DaskBackend):
         command = self.batch_system.settings_command
         if command:
             with contextlib.suppress(OSError):
-                self._asked = subprocess.Popen(
+                self._settings_query = subprocess.Popen(
                     command,
                     env=self.batch_system.reading(os.environ),
                     stdout=subprocess.PIPE,
@@ -98,9 +98,9 @@ class ClusterBackend(DaskBackend):
 
     def batch_settings(self) -> dict[str, str]:
         """Return the batch system's version and the settings that matter, as it tells them."""
-        if not self._asked:
+        if not self._settings_query:
             return {}
-        asked, self._asked = self._asked, None
+        asked, self._settings_query = self._settings_query, None
         try:
             out, _ = asked.communicate(timeout=10)
         except subprocess.TimeoutExpired:
@@ -109,7 +109,7 @@ class ClusterBackend(DaskBackend):
             return {}
         return self.batch_system.parse_settings(out)
 
-    def submitted(self) -> float | None:
+    def submitted_at(self) -> float | None:
         times = [e.time for e in self.cluster.watcher.events if e.state == "submitted"]
         return max(times, default=None)
 
