@@ -6,12 +6,17 @@ its name. Standard library only, so that the description can be read anywhere.
 
 import glob
 import re
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from .state import JobState, JobStatus
+
+WORDS = Path(__file__).with_name("words")
 
 
 def _without(environ: Mapping[str, str], patterns: Sequence[str]) -> dict[str, str]:
@@ -89,13 +94,6 @@ class BatchSystem:
         dask-jobqueue does.
     settings_command : tuple of str
         Shows how the site has set it up; empty if there is no such command.
-    states : mapping
-        The batch system's words for states → `JobState`.
-    reasons : mapping
-        Its words for reasons → plain ones. A key may be a pattern (``QOS*Limit``); the first match
-        counts.
-    refusals : mapping
-        Part of what it says when it refuses a job → what to change.
     gone_messages : tuple of str
         Parts of the messages which say that a job is over or forgotten, and are not failures.
     no_node_messages : tuple of str
@@ -135,11 +133,31 @@ class BatchSystem:
     name_options: tuple[str, ...] = ()
     name_variables: tuple[str, ...] = ()
     settings_command: tuple[str, ...] = ()
-    states: Mapping[str, JobState] = MappingProxyType({})
-    reasons: Mapping[str, str] = MappingProxyType({})
-    refusals: Mapping[str, str] = MappingProxyType({})
     gone_messages: tuple[str, ...] = ()
     no_node_messages: tuple[str, ...] = ()
+
+    @cached_property
+    def _words(self) -> dict[str, dict[str, str]]:
+        file = WORDS / f"{self.name}.toml"
+        return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+    @cached_property
+    def states(self) -> Mapping[str, JobState]:
+        """Its words for states → `JobState`, from ``words/NAME.toml``."""
+        return {word: JobState(state) for word, state in self._words.get("states", {}).items()}
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """Its words for reasons → plain ones, from the same file.
+
+        A key may be a pattern (``QOS*Limit``); the first match counts.
+        """
+        return self._words.get("reasons", {})
+
+    @property
+    def refusals(self) -> Mapping[str, str]:
+        """Part of what it says when it refuses a job → what to change, from the same file."""
+        return self._words.get("refusals", {})
 
     def parse_walltime(self, text: str) -> float:
         """Return a walltime's seconds.

@@ -15,42 +15,6 @@ from .base import BatchSystem
 from .state import JobState, JobStatus, merged
 
 HELD = "5"
-# JobStatus, in "Job ClassAd Attributes" of the manual.
-STATES = {
-    "1": JobState.PENDING,  # idle
-    "2": JobState.RUNNING,
-    "3": JobState.CANCELLED,
-    "4": JobState.DONE,
-    HELD: JobState.PENDING,
-    "6": JobState.RUNNING,  # its output is being fetched
-    "7": JobState.RUNNING,  # suspended
-}
-
-# Parts of HoldReason. A held job stays so until somebody does something.
-REASONS = {
-    "via condor_hold*": "it is held: `condor_release` lets it go",
-    "*emory*": "it used more memory than it asked for and is held: cancel it, "
-    "and ask for more memory",
-    "*isk*": "it used more disk than it asked for and is held: cancel it, and ask for more disk",
-    "*ailed to open*": "a file of it can't be opened on its node, and it is held: "
-    "check log-directory",
-    "*rror from*": "its node could not run it, and it is held: cancel it",
-}
-
-# As condor_submit says it.
-REFUSALS = {
-    "can't find address of": "HTCondor itself does not answer here: jobs can be submitted only "
-    "on an access point.",
-    "failed to connect to": "HTCondor itself does not answer; try again later.",
-    "failed to parse command file": "Check job-extra-directives: a mapping of the submit "
-    "description's keys to values.",
-    "parse error in expression": "Check job-extra-directives.",
-    "unknown host": "Check submit-command-extra: there is no access point of this name.",
-    "failed to commit": "A rule of the site stopped it; check job-extra-directives.",
-    "max_jobs_per_owner": "Your limit of jobs is reached: fewer jobs, or wait.",
-    "invalid log file": "Check log-directory: it can't be written to.",
-    "is on nfs": "Check log-directory: the site forbids this file system.",
-}
 
 
 class HTCondorSystem(BatchSystem):
@@ -79,9 +43,6 @@ class HTCondorSystem(BatchSystem):
     # too. In any case of letters.
     reading_variables = ("_CONDOR_CONDOR_Q_*", "_CONDOR_Q_*", "_CONDOR_TOOL_DEBUG*")
     settings_command = ("condor_version",)
-    states = STATES
-    reasons = REASONS
-    refusals = REFUSALS
     gone_messages = ("Couldn't find/remove",)
 
     def list_command(self, job_ids: Sequence[str]) -> list[str]:
@@ -116,7 +77,9 @@ class HTCondorSystem(BatchSystem):
             reason = why if code == HELD else ""
             # slot1_1@node1.site.org
             jobs.append(
-                JobStatus(job, STATES.get(code, JobState.UNKNOWN), reason, host.rpartition("@")[2])
+                JobStatus(
+                    job, self.states.get(code, JobState.UNKNOWN), reason, host.rpartition("@")[2]
+                )
             )
         return merged(jobs)
 
@@ -127,7 +90,7 @@ class HTCondorSystem(BatchSystem):
             if len(fields) != 4 or not fields[0].isdigit():
                 continue
             job, status, code, host = fields
-            state = STATES.get(status, JobState.UNKNOWN)
+            state = self.states.get(status, JobState.UNKNOWN)
             if state is JobState.DONE and code not in ("", "0"):
                 state = JobState.FAILED
             jobs.append(JobStatus(job, state, node=host.rpartition("@")[2]))

@@ -18,20 +18,6 @@ WALLTIME_FORMS = "HH:MM (also a number alone: minutes); no seconds"
 _RUN_LIMIT = re.compile(r"(?:(?P<h>\d+):)?(?P<m>\d+)(?:/[^\s/]+)?")
 
 
-# bjobs's reference, "Output: Default display", STAT.
-STATES = {
-    "PEND": JobState.PENDING,
-    "PSUSP": JobState.PENDING,  # suspended while pending
-    "WAIT": JobState.PENDING,  # behind others of a chunk
-    "PROV": JobState.PENDING,  # its host is being prepared
-    "RUN": JobState.RUNNING,
-    "USUSP": JobState.RUNNING,  # suspended by its owner or the staff
-    "SSUSP": JobState.RUNNING,  # suspended by LSF
-    "UNKWN": JobState.RUNNING,  # LSF has lost sight of its host
-    "DONE": JobState.DONE,
-    "EXIT": JobState.FAILED,
-    "ZOMBI": JobState.NODE_FAIL,  # cancelled while its host could not be reached
-}
 # "Termination reasons" of bacct's reference: why a job is in EXIT, where its own command is not it.
 _ENDS = {
     "TERM_RUNLIMIT": JobState.TIMEOUT,
@@ -45,42 +31,6 @@ _ENDS = {
     "TERM_ADMIN": JobState.CANCELLED,
     "TERM_FORCE_ADMIN": JobState.CANCELLED,
     "TERM_ZOMBIE": JobState.NODE_FAIL,
-}
-
-REASONS = {
-    "PSUSP": "it is held: `bresume` lets it go",
-    "PROV": "its host is being prepared",
-    "TERM_RUNLIMIT": "its walltime was over",
-    "TERM_DEADLINE": "its deadline was over",
-    "TERM_WINDOW": "its queue's hours were over",
-    "TERM_MEMLIMIT": "it used more memory than it asked for",
-    "TERM_SWAP": "it used more swap space than it may",
-    "TERM_PREEMPT": "a job of higher priority took its place",
-    "TERM_OWNER": "it was cancelled",
-    "TERM_FORCE_OWNER": "it was cancelled",
-    "TERM_ADMIN": "the site's staff cancelled it",
-    "TERM_FORCE_ADMIN": "the site's staff cancelled it",
-    "TERM_CWD_NOTEXIST": "the folder where it was to start is not there on its host",
-    "TERM_PRE_EXEC_FAIL": "the site's preparation of its host failed",
-    "TERM_ZOMBIE": "LSF lost sight of its host",
-}
-
-# As bsub says it.
-REFUSALS = {
-    "no such queue": "Check queue: `bqueues` lists them.",
-    "cannot use the queue": "You may not use this queue: check queue.",
-    "too many processors": "The queue has not so many: check cores.",
-    "cannot exceed queue's hard limit": "Check walltime, cores and memory: `bqueues -l` shows "
-    "the queue's limits.",
-    "bad resource requirement": "Check -R in job-extra-directives.",
-    "in rusage section": "Check -R in job-extra-directives.",
-    "in select section": "Check -R in job-extra-directives.",
-    "error near": "Check -R in job-extra-directives.",
-    "member of": "Check project.",
-    "specify a project": "Check project.",
-    "aborted by esub": "This is a rule of the site.",
-    "non-lsf host": "Jobs can't be submitted from this computer: use the login node.",
-    "lsf is down": "LSF itself does not answer; try again later.",
 }
 
 
@@ -112,9 +62,6 @@ class LSFSystem(BatchSystem):
     reading_variables = ("LSB_BJOBS_*", "BJOBS_*", "LSB_DISPLAY_YEAR", "LSB_SHORT_HOSTLIST")
     settings_command = ("lsid",)
     name_options = ("-J",)
-    states = STATES
-    reasons = REASONS
-    refusals = REFUSALS
     # The last but one with LSB_BJOBS_CONSISTENT_EXIT_CODE, and exit code 255.
     gone_messages = (
         "is not found",
@@ -155,11 +102,11 @@ class LSFSystem(BatchSystem):
             if len(fields) != 4 or match is None:
                 continue  # a site's banner
             job, word, hosts, why = match[1], *fields[1:]
-            state, reason = STATES.get(word, JobState.UNKNOWN), ""
+            state, reason = self.states.get(word, JobState.UNKNOWN), ""
             if state is JobState.FAILED:
                 reason = why.partition(":")[0]  # "TERM_RUNLIMIT: job killed after ..."
                 state = _ENDS.get(reason, state)
-            elif word in REASONS:
+            elif word in self.reasons:
                 reason = word
             # "8*hostA:8*hostB": slots, then the host.
             jobs.append(JobStatus(job, state, reason, hosts.split(":")[0].rpartition("*")[2]))

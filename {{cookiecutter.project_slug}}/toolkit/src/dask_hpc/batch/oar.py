@@ -20,79 +20,12 @@ WALLTIME_FORMS = "HH:MM:SS (also HH:MM, or a number alone: hours)"
 _CLOCK = re.compile(r"(?P<h>\d+)(?::(?P<m>\d+)(?::(?P<s>\d+))?)?")
 
 
-def _status(block: str) -> JobStatus:
-    job, _, rest = block.partition("\n")
-
-    def value(key: str) -> str:
-        match = re.search(rf"(?m)^    {key} = (.*)$", rest)
-        return match[1].strip() if match else ""
-
-    state, reason = STATES.get(value("state"), JobState.UNKNOWN), ""
-    if state is JobState.PENDING:
-        start, message = value("scheduledStart"), value("message")
-        if value("state") == "Hold":
-            reason = "Hold"
-        elif start[:1].isdigit():
-            reason = f"scheduledStart {start}"
-        else:  # a message that begins like R=8 only repeats what was asked for
-            reason = start if re.match(r"R=\d|$", message) else message
-    elif state is JobState.FAILED:
-        # The events at the end, "2026-11-25 10:00:00> WALLTIME:...", say why it ended.
-        events = re.findall(r"(?m)^[\d: -]+> (\w+):", rest)
-        known = [event for event in events if event in _ENDS]
-        state, reason = (_ENDS[known[0]], known[0]) if known else (state, "")
-    elif state is JobState.DONE and not re.match(r"0\b|$", value("exit_code")):
-        state = JobState.FAILED
-    running = state in (JobState.RUNNING, JobState.ENDING)
-    elapsed = seconds_since(value("startTime"), "%Y-%m-%d %H:%M:%S") if running else None
-    node = value("assigned_hostnames").split("+")[0]
-    return JobStatus(job.strip(), state, reason, node, elapsed, name=value("name"))
-
-
-STATES = {
-    "Waiting": JobState.PENDING,
-    "Hold": JobState.PENDING,
-    "toAckReservation": JobState.PENDING,
-    "toLaunch": JobState.PENDING,
-    "Launching": JobState.PENDING,  # its nodes are being prepared
-    "Running": JobState.RUNNING,
-    "Suspended": JobState.RUNNING,
-    "Resuming": JobState.RUNNING,
-    "Finishing": JobState.ENDING,
-    "toError": JobState.ENDING,
-    "Terminated": JobState.DONE,
-    "Error": JobState.FAILED,
-}
 # Events that say why a job ended in Error; the first counts.
 _ENDS = {
     "WALLTIME": JobState.TIMEOUT,
     "BESTEFFORT_KILL": JobState.PREEMPTED,
     "PING_CHECKER_NODE_SUSPECTED": JobState.NODE_FAIL,
     "FRAG_JOB_REQUEST": JobState.CANCELLED,
-}
-
-REASONS = {
-    "Hold": "it is held: `oarresume` lets it go",
-    "no prediction": "OAR has not planned its start yet",
-    "scheduledStart*": "OAR plans its start",
-    "No enough matching resources*": "no node that fits is free yet",
-    "WALLTIME": "its walltime was over",
-    "BESTEFFORT_KILL": "a job of higher priority took its place",
-    "PING_CHECKER_NODE_SUSPECTED": "its node could not be reached; OAR has submitted it again "
-    "by itself, as another job: `oarstat -u` lists it",
-    "FRAG_JOB_REQUEST": "it was cancelled",
-}
-
-# As oarsub and the admission rules that come with OAR say it.
-REFUSALS = {
-    "not enough resources": "The site has no such nodes: check cores, memory and resource-spec.",
-    "bad resource request": "Check resource-spec and memory-per-core-property-name: "
-    "`oarnodes` lists the site's properties.",
-    "cannot recognize walltime": "Check walltime.",
-    "cannot recognize": "Check resource-spec and walltime.",
-    "the queue": "Check queue.",
-    "cannot connect to executor": "OAR itself does not answer; try again later.",
-    "db connection error": "OAR itself does not answer; try again later.",
 }
 
 
@@ -124,9 +57,6 @@ class OARSystem(BatchSystem):
     walltime_example = "01:00:00"
     settings_command = ("oarstat", "--version")
     name_options = ("-n", "--name")
-    states = STATES
-    reasons = REASONS
-    refusals = REFUSALS
     gone_messages = ("This job was already killed",)
 
     def parse_walltime(self, text: str) -> float:
@@ -148,7 +78,35 @@ class OARSystem(BatchSystem):
 
     def parse_list(self, stdout: str) -> list[JobStatus]:
         _, *blocks = re.split(r"(?m)^Job_Id: (?=\d+\s*$)", stdout)
-        return [_status(block) for block in blocks]
+        return [self._status(block) for block in blocks]
+
+    def _status(self, block: str) -> JobStatus:
+        job, _, rest = block.partition("\n")
+
+        def value(key: str) -> str:
+            match = re.search(rf"(?m)^    {key} = (.*)$", rest)
+            return match[1].strip() if match else ""
+
+        state, reason = self.states.get(value("state"), JobState.UNKNOWN), ""
+        if state is JobState.PENDING:
+            start, message = value("scheduledStart"), value("message")
+            if value("state") == "Hold":
+                reason = "Hold"
+            elif start[:1].isdigit():
+                reason = f"scheduledStart {start}"
+            else:  # a message that begins like R=8 only repeats what was asked for
+                reason = start if re.match(r"R=\d|$", message) else message
+        elif state is JobState.FAILED:
+            # The events at the end, "2026-11-25 10:00:00> WALLTIME:...", say why it ended.
+            events = re.findall(r"(?m)^[\d: -]+> (\w+):", rest)
+            known = [event for event in events if event in _ENDS]
+            state, reason = (_ENDS[known[0]], known[0]) if known else (state, "")
+        elif state is JobState.DONE and not re.match(r"0\b|$", value("exit_code")):
+            state = JobState.FAILED
+        running = state in (JobState.RUNNING, JobState.ENDING)
+        elapsed = seconds_since(value("startTime"), "%Y-%m-%d %H:%M:%S") if running else None
+        node = value("assigned_hostnames").split("+")[0]
+        return JobStatus(job.strip(), state, reason, node, elapsed, name=value("name"))
 
     def parse_settings(self, stdout: str) -> dict[str, str]:
         _, _, version = stdout.partition("OAR version : ")  # "OAR version : 2.5.9 (Canicule)"

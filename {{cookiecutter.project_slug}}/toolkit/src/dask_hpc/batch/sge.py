@@ -38,30 +38,6 @@ STATES = (
     | {"z": JobState.DONE}
 )
 
-REASONS = {
-    "E*": "it could not be started and is kept back: `qstat -j` with its id says why",
-    "h*": "it is held: `qrls` lets it go",
-    "R*": "its node failed, and it was put back into the line",
-}
-
-# As qsub says it (msg_qmaster.h, and the answers of 8.1.9).
-REFUSALS = {
-    "requests unknown queue": "Check queue: `qconf -sql` lists them.",
-    "requested project": "Check project: `qconf -sprjl` lists them.",
-    "requested parallel environment": "Check -pe in job-extra-directives: `qconf -spl` lists "
-    "the site's words.",
-    "is not a time value": "Check walltime.",
-    "is not a memory value": "Check resource-spec.",
-    "unknown resource": "Check resource-spec: `qconf -sc` lists the site's words.",
-    "no suitable queues": "No queue can give this: check queue, resource-spec and -pe in "
-    "job-extra-directives.",
-    "not allowed to submit": "Your limit of jobs is reached: fewer jobs, or wait.",
-    "is not a submit host": "Jobs can't be submitted from this computer: use the login node.",
-    "has no permission": "You may not use this queue or project.",
-    "unable to contact qmaster": "Grid Engine itself does not answer; try again later.",
-    "unable to send message to qmaster": "Grid Engine itself does not answer; try again later.",
-}
-
 
 class SGESystem(BatchSystem):
     """Grid Engine."""
@@ -99,8 +75,6 @@ class SGESystem(BatchSystem):
     settings_command = ("qstat", "-help")
     name_options = ("-N",)
     states = STATES
-    reasons = REASONS
-    refusals = REFUSALS
     # qdel says about each job, with what went wrong, what went right.
     gone_messages = (
         "does not exist",

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from .base import BatchSystem
 from .parsing import parse_duration, walltime_seconds
 from .slurm_environment import JOB_VARIABLES, READING_VARIABLES
-from .slurm_messages import REASONS, REFUSALS
 from .state import JobState, JobStatus, merged
 
 WALLTIME_FORMS = (
@@ -56,38 +55,6 @@ SETTINGS = (
 )
 
 
-STATES = {
-    "PENDING": JobState.PENDING,
-    "CONFIGURING": JobState.PENDING,  # its nodes are being prepared
-    "REQUEUED": JobState.PENDING,
-    "REQUEUE_FED": JobState.PENDING,
-    "REQUEUE_HOLD": JobState.PENDING,
-    "RESV_DEL_HOLD": JobState.PENDING,
-    "SPECIAL_EXIT": JobState.PENDING,  # requeued and held
-    "POWER_UP_NODE": JobState.PENDING,
-    "RUNNING": JobState.RUNNING,
-    "SUSPENDED": JobState.RUNNING,  # it keeps its nodes
-    "STOPPED": JobState.RUNNING,
-    "RESIZING": JobState.RUNNING,
-    "SIGNALING": JobState.RUNNING,
-    "EXPEDITING": JobState.PENDING,
-    "COMPLETING": JobState.ENDING,
-    "STAGE_OUT": JobState.ENDING,
-    "UPDATE_DB": JobState.ENDING,
-    "COMPLETED": JobState.DONE,
-    "FAILED": JobState.FAILED,
-    "BOOT_FAIL": JobState.NODE_FAIL,
-    "LAUNCH_FAILED": JobState.NODE_FAIL,
-    "RECONFIG_FAIL": JobState.NODE_FAIL,
-    "NODE_FAIL": JobState.NODE_FAIL,
-    "CANCELLED": JobState.CANCELLED,
-    "REVOKED": JobState.CANCELLED,
-    "TIMEOUT": JobState.TIMEOUT,
-    "DEADLINE": JobState.TIMEOUT,
-    "PREEMPTED": JobState.PREEMPTED,
-    "OUT_OF_MEMORY": JobState.OUT_OF_MEMORY,
-}
-
 _REASON_OF_END = {JobState.TIMEOUT: "TimeLimit", JobState.OUT_OF_MEMORY: "OutOfMemory"}
 
 
@@ -125,9 +92,6 @@ class SlurmSystem(BatchSystem):
     name_variables = ("SBATCH_JOB_NAME",)
     inside_variables = ("SLURM_JOB_ID", "SLURM_JOBID")
     settings_command = ("scontrol", "show", "config")
-    states = STATES
-    reasons = REASONS
-    refusals = REFUSALS
     gone_messages = ("Invalid job id specified", "already completing or completed")
     no_node_messages = ("node configuration", "node count", "invalid node name")
 
@@ -206,7 +170,7 @@ class SlurmSystem(BatchSystem):
             if len(fields) < 6 or not fields[0]:
                 continue  # a site's banner
             job, word, reason, node, elapsed, left, *name = fields
-            state = STATES.get(word.split(" ")[0], JobState.UNKNOWN)
+            state = self.states.get(word.split(" ")[0], JobState.UNKNOWN)
             reason = "" if reason in ("None", "(null)") else reason
             node = "" if node == "(null)" else node
             # INVALID, UNLIMITED and NOT_SET are no times.
@@ -222,7 +186,7 @@ class SlurmSystem(BatchSystem):
             if len(fields) < 6 or not fields[0]:
                 continue
             job, word, code, node, elapsed, name = fields
-            state = STATES.get(word.split(" ")[0], JobState.UNKNOWN)  # "CANCELLED by 1000"
+            state = self.states.get(word.split(" ")[0], JobState.UNKNOWN)  # "CANCELLED by 1000"
             node = "" if node == "None assigned" else node
             reason = _REASON_OF_END.get(state, "")
             if state is JobState.FAILED:  # as squeue has it; the code is "exit code:signal"
