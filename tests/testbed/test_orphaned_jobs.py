@@ -152,12 +152,12 @@ def test_killed_with_its_watchdog_it_leaves_what_dask_hpc_jobs_cancels(member):
     assert member.jobs() == sorted(left + kept)
     # Its running jobs end by death-timeout.
     until(lambda: member.jobs() == sorted(waiting + kept), 90)
-    until(lambda: ": left" in member.shell("dask hpc jobs", service="login2").stdout, 90)
+    until(lambda: ": orphaned" in member.shell("dask hpc jobs", service="login2").stdout, 90)
 
     shown = member.shell("dask hpc jobs", service="login2").stdout
     assert re.search(rf"on \S+, process {alive}, of .*: alive\n", shown)
     assert re.search(rf"(?m)^  {kept[0]} +running +node\d +\S+ of 0:30:00$", shown)
-    assert re.search(rf"on \S+, process {dead}, of .*: left .* ago\n", shown)
+    assert re.search(rf"on \S+, process {dead}, of .*: orphaned \(no heartbeat for .*\)\n", shown)
     for job in waiting:
         assert re.search(
             rf"(?m)^  {job} +pending +- +-\n    you hold it: .*\(JobHeldUser\)$", shown

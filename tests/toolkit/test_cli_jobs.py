@@ -87,7 +87,7 @@ def test_jobs_are_shown_by_cluster_with_all_there_is_to_say(run, cluster, slurm,
     assert lines[5].endswith("(QOSMaxJobsPerUserLimit)")
     assert lines[6] == ""
     assert lines[7].startswith("SLURMCluster on login1, process 4711, of ")
-    assert lines[7].endswith(": left 17 min ago")
+    assert lines[7].endswith(": orphaned (no heartbeat for 17 min)")
     assert lines[9].split() == ["9", "running", "node2", "1-00:00:05"]
     assert len(slurm.calls("squeue")) == 1  # for all clusters
 
@@ -191,7 +191,7 @@ def test_cancel_cancels_what_is_left_with_one_call_and_nothing_else(run, cluster
     assert result.output.splitlines()[-1] == "Cancelled 2 jobs."
     # Who waits for it is told why this one is not among them.
     assert "login3" in result.output
-    assert "last heard of 50 s ago; it counts as left after 60 s" in result.output
+    assert "alive (no heartbeat for 50 s); its jobs are orphaned after 60 s" in result.output
     assert [left.exists(), also.exists(), alive.exists()] == [False, False, True]
 
 

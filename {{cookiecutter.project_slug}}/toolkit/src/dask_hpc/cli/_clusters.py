@@ -22,7 +22,7 @@ from ..errors import DaskHPCError
 from ..watchdog import registry
 from ..watchdog.registry import RegisteredCluster
 
-SHOW_SILENCE_S = 20.0  # seconds of silence, two signs of life, that are worth a word
+SHOW_SILENCE_S = 20.0  # two heartbeats
 Key = tuple[str, tuple[str, ...]]  # a batch system and its cancel command: one call for each
 
 
@@ -85,11 +85,11 @@ def head_line(entry: RegisteredCluster) -> str:
     begun = time.strftime("%d %b %H:%M", time.localtime(entry.started))
     text = f"{entry.cluster} on {entry.host}, process {entry.pid}, of {begun}"
     if not entry.alive:
-        return click.style(f"{text}: left {format_age(entry.silent)} ago", fg="yellow")
-    late = (
-        f", last heard of {format_age(entry.silent)} ago" if entry.silent > SHOW_SILENCE_S else ""
-    )
-    return f"{text}: alive{late}"
+        return click.style(
+            f"{text}: orphaned (no heartbeat for {format_age(entry.silent)})", fg="yellow"
+        )
+    late = entry.silent > SHOW_SILENCE_S
+    return f"{text}: alive{f' (no heartbeat for {format_age(entry.silent)})' if late else ''}"
 
 
 def print_table(entry: RegisteredCluster, rows: Sequence[JobStatus]) -> None:

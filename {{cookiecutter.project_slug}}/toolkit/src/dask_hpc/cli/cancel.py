@@ -42,10 +42,10 @@ def cancel_orphaned(
     for entry in entries:
         if entry.alive and entry.silent > SHOW_SILENCE_S:
             click.echo(
-                f"{head_line(entry)}; it counts as left after {registry.STALE_AFTER_S:.0f} s"
+                f"{head_line(entry)}; its jobs are orphaned after {registry.STALE_AFTER_S:.0f} s"
             )
     if not orphaned:
-        click.echo("Nothing to cancel: no cluster has left jobs behind.")
+        click.echo("Nothing to cancel: no jobs are orphaned.")
         return
     for entry, rows in orphaned:
         click.echo(head_line(entry))
