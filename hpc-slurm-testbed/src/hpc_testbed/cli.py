@@ -65,7 +65,7 @@ def shell(testbed: Testbed, arguments: argparse.Namespace) -> int:
     argv = ["docker", "exec", "--interactive", "--user", user, "--workdir", f"/home/{user}"]
     if sys.stdin.isatty():
         argv.append("--tty")
-    argv += ["--env", f"USER={user}", testbed.container(arguments.on), "bash", "--login"]
+    argv += ["--env", f"USER={user}", testbed.container(arguments.on).id, "bash", "--login"]
     os.execvp("docker", argv)
 
 
@@ -107,13 +107,13 @@ def fault(testbed: Testbed, arguments: argparse.Namespace) -> None:
         if "TESTBED_MAKE" in os.environ:
             example = "make testbed-fault FAULT=kill-node NODE=node2"
         print(f"Faults, each as in `{example}`:\n")
-        for fault in FAULTS.values():
-            print(f"  {fault.name:18} {fault.description}\n  {'':18} -> {fault.symptom}")
+        for name, fault in FAULTS.items():
+            print(f"  {name:18} {fault.description}\n  {'':18} -> {fault.symptom}")
         print(f"\n`{command_hint('repair')}` repairs everything.")
         return
     fault = testbed.inject(arguments.fault, arguments.node)
     where = arguments.node if fault.targets_node else "the site"
-    print(f"Injected {fault.name} on {where}: {fault.description}.")
+    print(f"Injected {arguments.fault} on {where}: {fault.description}.")
     print(f"Expected: {fault.symptom}. Check with {command_hint('status')}.")
     print(f"Repair with {command_hint('repair')}.")
 
@@ -127,8 +127,8 @@ def soak(testbed: Testbed, arguments: argparse.Namespace) -> int:
     other = Testbed(
         default_name("soak"),
         suite=testbed.suite,
-        target=testbed.target,
-        dockerfile=testbed.dockerfile,
+        target=testbed.project.target,
+        dockerfile=testbed.project.dockerfile,
         nodes=arguments.nodes,
     )
     return 1 if run_soak(other, arguments.rounds, load=arguments.load) else 0
