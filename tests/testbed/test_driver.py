@@ -256,6 +256,11 @@ def test_bytes_come_through_the_command_as_they_are(testbed):
     assert done.stdout == sent
 
 
+def test_run_after_two_hyphens(testbed):
+    done = command_line("--name", testbed.name, "run", "--", "echo", "--user")
+    assert (done.stdout, done.returncode) == ("--user\n", 0)
+
+
 @pytest.mark.parametrize("stdin", ["closed", "empty", "endless"])
 def test_a_command_that_reads_nothing_needs_no_stdin(testbed, stdin):
     line = f"{sys.executable} -m hpc_testbed --name {testbed.name} run 'echo ran'"
