@@ -49,7 +49,7 @@ class Program:
         argv = ["docker", "exec", "--user", "alice", "--workdir", lab.home]
         for name, value in {"USER": "alice", "LOGNAME": "alice", "HOME": "/home/alice"}.items():
             argv += ["--env", f"{name}={value}"]
-        argv += [self.testbed.container("login"), "timeout", "--kill-after=5", "--foreground"]
+        argv += [self.testbed.container("login").id, "timeout", "--kill-after=5", "--foreground"]
         self._process = subprocess.Popen(
             [*argv, str(seconds), "bash", "-lc", command],
             stdin=subprocess.DEVNULL,
@@ -278,9 +278,7 @@ def memory(lab, side, scenario):
             program.event("ready", 120)
             container = lab.testbed.container(first_job(lab.testbed)[1])
             # slurmd and the like of the node need some of it.
-            amount = "1060m"
-            command = ["docker", "update", f"--memory={amount}", f"--memory-swap={amount}"]
-            subprocess.run([*command, container], check=True, capture_output=True)
+            container.update(mem_limit="1060m", memswap_limit="1060m")
             program.go()
             return seen(program)
     finally:

@@ -1,12 +1,15 @@
 """The testbed's driver: scaling, running, copying, and what it says where something is wrong."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import threading
 import time
 from functools import partialmethod
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -48,7 +51,8 @@ def test_docker_that_may_not_be_used_is_said_in_one_line(tmp_path, says, words, 
     docker.write_text(f"#!/bin/sh\necho '{says}' >&2\nexit 1\n")
     docker.chmod(0o755)
     arguments = [verb, "kill-node"] if verb == "fault" else [verb]
-    done = command_line(*arguments, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = command_line(*arguments, PATH=path, DOCKER_HOST="unix:///nonexistent")
     assert done.returncode == 1
     assert done.stderr.startswith("Error: no Docker engine answers")
     assert done.stderr.rstrip().endswith(words)
@@ -65,15 +69,16 @@ def test_docker_that_may_not_be_used_is_said_in_one_line(tmp_path, says, words, 
     ids=["Docker 20.10", "Docker 28"],
 )
 def test_no_addresses_for_one_more_testbed_is_said_and_nothing_is_left(tmp_path, monkeypatch, says):
-    # An engine that has made two networks, and no container, when its addresses are out.
+    # An engine without containers, and a command that has made two networks when addresses are out.
+    engine = MagicMock()
+    engine.containers.list.return_value = []
+    monkeypatch.setattr("docker.from_env", lambda **_: engine)
     docker = tmp_path / "docker"
     docker.write_text(
         "#!/bin/sh\n"
         f'echo "$*" >> {tmp_path}/calls\n'
         'case " $* " in\n'
         f"  *' up '*) echo '{says}' >&2; exit 1 ;;\n"
-        "  *'{{.Id}}'*) echo sha256:0 ;;\n"
-        "  *' info '*) echo 28.2 ;;\n"
         "esac\n"
     )
     docker.chmod(0o755)
@@ -83,6 +88,38 @@ def test_no_addresses_for_one_more_testbed_is_said_and_nothing_is_left(tmp_path,
     calls = (tmp_path / "calls").read_text().splitlines()
     (up,) = [number for number, call in enumerate(calls) if " up " in call]
     assert [call for call in calls[up:] if " down --volumes" in call]
+
+
+@pytest.fixture
+def context(tmp_path, monkeypatch):
+    """Return a function that makes a context of Docker's command, the current one from then on."""
+    if shutil.which("docker") is None:
+        pytest.skip("the command `docker` is not installed")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+
+    def make(host):
+        create = ["docker", "context", "create", "made", "--docker", f"host={host}"]
+        subprocess.run(create, check=True, capture_output=True)
+        subprocess.run(["docker", "context", "use", "made"], check=True, capture_output=True)
+
+    return make
+
+
+@pytest.mark.parametrize("chosen", ["by docker context use", "by DOCKER_CONTEXT"])
+def test_context_without_an_engine_is_said(context, monkeypatch, chosen):
+    context("unix:///nonexistent")
+    if "DOCKER_CONTEXT" in chosen:
+        subprocess.run(["docker", "context", "use", "default"], check=True, capture_output=True)
+        monkeypatch.setenv("DOCKER_CONTEXT", "made")
+    assert docker_problem().startswith(
+        "no Docker engine answers: Cannot connect to the Docker daemon at unix:///nonexistent."
+    )
+
+
+def test_context_that_is_unknown_is_said(context, monkeypatch):
+    monkeypatch.setenv("DOCKER_CONTEXT", "nowhere")
+    assert re.match(r"no Docker engine answers: .*context \"nowhere\"", docker_problem())
 
 
 def test_a_second_command_waits_for_the_first_and_says_so(capfd):
@@ -219,6 +256,11 @@ def test_bytes_come_through_the_command_as_they_are(testbed):
     assert done.stdout == sent
 
 
+def test_run_after_two_hyphens(testbed):
+    done = command_line("--name", testbed.name, "run", "--", "echo", "--user")
+    assert (done.stdout, done.returncode) == ("--user\n", 0)
+
+
 @pytest.mark.parametrize("stdin", ["closed", "empty", "endless"])
 def test_a_command_that_reads_nothing_needs_no_stdin(testbed, stdin):
     line = f"{sys.executable} -m hpc_testbed --name {testbed.name} run 'echo ran'"
@@ -242,7 +284,7 @@ def test_output_that_is_no_utf_8_is_escaped(testbed):
 def test_nodes_that_are_added_are_made_from_the_image_of_those_that_run(testbed, capsys):
     def images(field=".Image"):
         form = ["docker", "inspect", "--format", f"{{{{{field}}}}}"]
-        nodes = [testbed.container(node) for node in testbed.node_names()]
+        nodes = [testbed.container(node).id for node in testbed.node_names()]
         return subprocess.run([*form, *nodes], capture_output=True, text=True).stdout.split()
 
     (image,), (name,) = set(images()), set(images(".Config.Image"))
@@ -317,6 +359,20 @@ def test_a_container_that_ends_at_the_start_is_named_with_its_last_words(
         Testbed("hpc-testbed-wrong", nodes=1).__enter__()
     assert time.monotonic() - begin < 60
     assert Testbed("hpc-testbed-wrong").leftover_resources() == []
+
+
+SOCKET = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+
+
+@pytest.mark.parametrize("context_host", [SOCKET, "unix:///nonexistent"])
+def test_engine_of_the_context_or_docker_host(context, monkeypatch, context_host):
+    if docker_problem():
+        pytest.skip(docker_problem())
+    context(context_host)
+    if context_host != SOCKET:  # as for Docker's command, DOCKER_HOST counts more
+        monkeypatch.setenv("DOCKER_HOST", SOCKET)
+    assert docker_problem() is None
+    assert Testbed("hpc-testbed-nowhere").leftover_resources() == []
 
 
 def test_using_a_testbed_that_is_not_up_says_so():

@@ -265,11 +265,11 @@ def test_repair_of_a_testbed_that_is_not_up():
 def test_the_command_lists_every_fault():
     command = [sys.executable, "-m", "hpc_testbed", "fault"]
     listed = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=True)
-    for fault in FAULTS.values():
-        assert re.search(rf"^  {fault.name} +{re.escape(fault.description)}$", listed.stdout, re.M)
+    for name, fault in FAULTS.items():
+        assert re.search(rf"^  {name} +{re.escape(fault.description)}$", listed.stdout, re.M)
 
 
 def test_the_page_says_of_every_fault_what_the_driver_says():
     page = (Path(__file__).parents[2] / "docs" / "reference" / "faults.md").read_text()
     rows = re.findall(r"^\| `([\w-]+)` \| (.*) \| (.*) \|$", page, re.MULTILINE)
-    assert rows == [(fault.name, fault.description, fault.symptom) for fault in FAULTS.values()]
+    assert rows == [(name, fault.description, fault.symptom) for name, fault in FAULTS.items()]

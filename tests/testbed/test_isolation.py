@@ -46,7 +46,7 @@ def test_other_user_is_denied(testbed, where, command, words):
 
 @pytest.mark.parametrize("where", ["login", "job"])
 def test_the_databases_address_is_not_reached(testbed, where):
-    inspected = docker_inspect(testbed.container("mariadb"))
+    inspected = docker_inspect(testbed.container("mariadb").id)
     (address,) = [net["IPAddress"] for net in inspected["NetworkSettings"]["Networks"].values()]
     listens = f'timeout 2 bash -c ": < /dev/tcp/{address}/3306"'
     testbed.run(listens, user="root", service="slurmdbd")

@@ -1,82 +1,48 @@
-"""Use a testbed as one of its users: run commands, copy folders, log in with a key."""
+"""Copy folders to a testbed and back, and let users log in with a key."""
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
-import sys
 import tarfile
-from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hpc_testbed.docker_engine import TEXT
+from hpc_testbed.docker_engine import TEXT, docker_errors
 from hpc_testbed.errors import TestbedError, last_lines
 
 if TYPE_CHECKING:
+    from docker.models.containers import Container
+
     from hpc_testbed.testbed import Testbed
 
-TIMED_OUT = 124  # exit code of the command `timeout`
+UNPACK = 'mkdir -p "$0" && tar --extract --no-same-owner --directory "$0"'
 NOT_COPIED = {"__pycache__", ".venv", ".pytest_cache", ".ipynb_checkpoints"}
 
 
-def run(
-    container: str,
-    command: str,
-    user: str,
-    timeout: float,
-    show: bool,
-    env: Mapping[str, str] | None,
-    input: str | None,
-    stdin: IO[Any] | None,
-) -> subprocess.CompletedProcess[str]:
-    """Run a shell command in a container; the arguments are those of `Testbed.run`."""
-    home = "/root" if user == "root" else f"/home/{user}"
-    settings = {"USER": user, "LOGNAME": user, "HOME": home, **(env or {})}
-    argv = ["docker", "exec", "--user", user, "--workdir", home]
-    if input is not None or stdin is not None:
-        argv.append("--interactive")
-    elif show and sys.stdout.isatty():  # Docker makes no terminal where it hands on a file
-        argv.append("--tty")
-        settings.setdefault("TERM", os.environ.get("TERM", "xterm"))
-    for key, value in settings.items():
-        argv += ["--env", f"{key}={value}"]
-    argv += [container, "timeout", "--kill-after=5", str(timeout), "bash", "-lc", command]
-    output = None if show else subprocess.PIPE
-    return subprocess.run(
-        argv,
-        input=input,
-        stdin=None if input is not None else stdin or subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        **TEXT,
-    )
-
-
-def put(container: str, source: Path, destination: str, user: str) -> None:
+def put(container: Container, source: Path, destination: str, user: str) -> None:
     """Copy a folder of ours into a container, owned by `user`."""
     if not source.is_dir():
         raise TestbedError(f"{source} is not a folder")
     buffer = BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         archive.add(source, arcname=".", filter=_without_caches)
-    _pipe_in(container, ["mkdir", "-p", destination], b"", user)
-    extract = ["tar", "--extract", "--no-same-owner", "--directory", destination]
-    _pipe_in(container, extract, buffer.getvalue(), user)
+    argv = ["docker", "exec", "--interactive", "--user", user, container.id]
+    unpack = ["sh", "-c", UNPACK, destination]
+    done = subprocess.run([*argv, *unpack], input=buffer.getvalue(), capture_output=True)
+    if done.returncode != 0:
+        raise TestbedError(f"copying to the testbed: {last_lines(done.stderr.decode(**TEXT))}")
 
 
-def get(container: str, source: str, destination: Path) -> None:
+@docker_errors()
+def get(container: Container, source: str, destination: Path) -> None:
     """Copy a container's folder into `destination`, a folder of ours."""
-    archive = subprocess.run(
-        ["docker", "exec", container, "tar", "-C", source, "-c", "."], capture_output=True
-    )
-    if archive.returncode != 0:
-        raise TestbedError(f"{source}: {last_lines(archive.stderr.decode(**TEXT))}")
+    # With /. its entries begin with a dot, not with the folder's name.
+    archive = BytesIO(b"".join(container.get_archive(f"{source}/.")[0]))
     destination.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(fileobj=BytesIO(archive.stdout)) as tar:
+    with tarfile.open(fileobj=archive) as tar:
         if hasattr(tarfile, "data_filter"):
             tar.extractall(destination, filter="data")
         else:  # Python before 3.11.4, as in Debian 12, has no filters
@@ -100,13 +66,6 @@ def authorize(testbed: Testbed, user: str, public_key: str, *, revoke: bool) -> 
         "mv authorized_keys.new authorized_keys",
         user=user,
     )
-
-
-def _pipe_in(container: str, command: list[str], data: bytes, user: str) -> None:
-    argv = ["docker", "exec", "--interactive", "--user", user, container, *command]
-    done = subprocess.run(argv, input=data, capture_output=True)
-    if done.returncode != 0:
-        raise TestbedError(f"copying to the testbed: {last_lines(done.stderr.decode(**TEXT))}")
 
 
 def _without_caches(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -1,5 +1,7 @@
 """The testbed as a Compose project: its image, containers, networks and volumes, and their logs."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 import re
@@ -8,11 +10,17 @@ import sys
 import threading
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hpc_testbed.docker_engine import docker_command
+from hpc_testbed.docker_engine import connect, docker_command, docker_errors
 from hpc_testbed.errors import TestbedError, command_hint
-from hpc_testbed.startup_timing import timestamp
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+    from docker import DockerClient
 
 _PACKAGE = Path(__file__).resolve().parent
 # In a checkout hpc-slurm-testbed/; a wheel carries a copy of what the image is made of.
@@ -20,14 +28,11 @@ _CHECKOUT, _CARRIED = _PACKAGE.parents[1], _PACKAGE / "repository" / "hpc-slurm-
 FOLDER = _CHECKOUT if (_CHECKOUT / "compose.yaml").is_file() else _CARRIED
 COMPOSE_FILE = FOLDER / "compose.yaml"
 SUITES = {"trixie": "Slurm 24.11", "bookworm": "Slurm 22.05"}
-TARGETS = ("slurm", "lab")
+TARGETS = ["slurm", "lab"]
 BUILT = "login1"  # the service that says how the image is built
 LOGIN_NODES = ("login1", "login2")
 SITE = ("mariadb", "slurmdbd", "slurmctld", *LOGIN_NODES)  # services beside the nodes
 MAX_NODES = 64  # MaxNodeCount in slurm.conf
-LABEL = "com.docker.compose"
-_NAME_LABELS = ("service", "container-number")  # of a container's name, as labels
-_NODE = re.compile(r"node-(\d+)")  # each node is a service of its own
 
 
 def default_name(purpose: str = "", project: Path | None = None) -> str:
@@ -48,34 +53,49 @@ def default_name(purpose: str = "", project: Path | None = None) -> str:
 
 
 class ComposeProject:
-    """What Docker has of one testbed.
+    """What Docker has of one testbed: its image, containers, networks and volumes.
 
-    Parameters
-    ----------
-    name : str
-        Of the project.
-    suite, target : str
-        Of the image: the Debian release, and the Dockerfile's target.
-    dockerfile : Path, optional
-        Adds to that image.
+    The parameters are those of `Testbed`.
     """
 
-    def __init__(self, name: str, suite: str, target: str, dockerfile: Path | None = None):
-        self.name = name
+    def __init__(
+        self,
+        name: str | None,
+        suite: str | None,
+        target: str | None,
+        dockerfile: str | os.PathLike[str] | None,
+    ):
+        self.name = name or os.environ.get("TESTBED_NAME") or default_name()
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name):
+            raise TestbedError(
+                f"name {self.name!r}: use small letters, digits, - and _, a letter or digit first"
+            )
+        self.suite = _choice("suite", suite, list(SUITES))
+        self.target = _choice("target", target, TARGETS)
+        file = dockerfile or os.environ.get("TESTBED_DOCKERFILE")
+        self.dockerfile = Path(file).resolve() if file else None
+        if self.dockerfile and not self.dockerfile.is_file():
+            raise TestbedError(f"dockerfile {file}: there is no such file")
+        self._filters = {"label": f"com.docker.compose.project={self.name}"}
         # Two checkouts that differ can be told apart by it: each builds its own.
-        self.repository = os.environ.get("TESTBED_IMAGE") or "hpc-testbed"
+        repository = os.environ.get("TESTBED_IMAGE") or "hpc-testbed"
         self.environment = {
-            "TESTBED_IMAGE": self.repository,
-            "TESTBED_SUITE": suite,
-            "TESTBED_TARGET": target,
+            "TESTBED_IMAGE": repository,
+            "TESTBED_SUITE": self.suite,
+            "TESTBED_TARGET": self.target,
         }
-        self.base = f"{self.repository}:{target}-{suite}"
-        self.dockerfile = dockerfile
+        self.base = f"{repository}:{self.target}-{self.suite}"
         #: The image that the containers are made from, with its tag.
         self.image = self.base
-        if dockerfile:
-            mark = hashlib.sha256(str(dockerfile).encode()).hexdigest()[:6]
+        if self.dockerfile:
+            mark = hashlib.sha256(str(self.dockerfile).encode()).hexdigest()[:6]
             self.image = f"{self.base}-{mark}"
+
+    @cached_property
+    def client(self) -> DockerClient:
+        """The engine's API."""
+        with docker_errors():
+            return connect()
 
     def __call__(
         self, *arguments: str, env: Mapping[str, str] | None = None, nodes: int = MAX_NODES
@@ -90,7 +110,7 @@ class ComposeProject:
         environment = {**self.environment, **(env or {})}
         services = compose_text(nodes) if nodes > 4 else None
         command = self._arguments(*arguments, file="-" if services else str(COMPOSE_FILE))
-        return docker_command(*command, env=environment, input=services).stdout
+        return docker_command(*command, env=environment, input=services)
 
     def build(self) -> None:
         """Build the image (a second when nothing changed; minutes the first time, shown)."""
@@ -106,7 +126,7 @@ class ComposeProject:
             self._build(self.image, ["build"], [*file, *base, str(self.dockerfile.parent)])
 
     def _build(self, image: str, command: list[str], arguments: list[str]) -> None:
-        if docker_command("image", "inspect", image, check=False).returncode == 0:
+        if self.image_id(image):
             late = threading.Timer(
                 3, print, ["Bringing the image up to date"], {"file": sys.stderr}
             )
@@ -126,28 +146,18 @@ class ComposeProject:
         if done.returncode != 0:
             raise TestbedError(f"the image {image} could not be built: the reason stands above")
 
-    def running_image(self) -> tuple[str, str] | None:
-        """Return the name and the id of the image that the nodes were made from, if there are any.
+    def node_image(self) -> str | None:
+        """Return the image that the nodes were made from; None where there are none.
 
-        The name is the one that they were made by. It is another image's if that was built since.
+        It is the image's name, or its id where another image has been given that name since.
         """
-        nodes = self.containers("node", ended=True)
-        if not nodes:
-            return None
-        form = "{{.Config.Image}} {{.Image}}"
-        name, identity = docker_command(
-            "inspect", "--format", form, nodes[min(nodes)]
-        ).stdout.split()
-        return name, identity
+        node = next(iter(self.nodes(ended=True).values()), None)
+        return node and str(node.attrs["Image"])
 
+    @docker_errors()
     def image_id(self, name: str) -> str:
         """Return the id of an image; empty where there is none of that name."""
-        form = ["image", "inspect", "--format", "{{.Id}}", name]
-        return docker_command(*form, check=False).stdout.strip()
-
-    def usable_image(self, name: str, identity: str) -> str:
-        """Return the name of a running testbed's image, or its id where it has lost its name."""
-        return name if self.image_id(name) == identity else identity
+        return "".join(image.id for image in self.client.images.list(name))
 
     def start(self, nodes: int, image: str, env: Mapping[str, str] | None = None) -> None:
         """Create and start what is missing, from an image given by its name or id."""
@@ -158,111 +168,69 @@ class ComposeProject:
             self(*arguments, env={"TESTBED_RUNS": image, **(env or {})}, nodes=nodes)
         except TestbedError:
             # Where not even a container could be made, nothing is left of the attempt.
-            if not docker_command(
-                "ps", "--all", "--quiet", "--filter", self._filter()
-            ).stdout.split():
+            if not self.containers(ended=True):
                 self.remove()
             raise
 
+    @docker_errors()
     def remove(self) -> None:
         """Remove containers, networks and volumes."""
         # Containers one after another. Where several end at the same moment, Docker 20.10 (Debian
         # bookworm's) now and then counts a network's endpoints wrong, and then never removes that
         # network: see docs/testbed.md.
-        listing = docker_command("ps", "--all", "--quiet", "--filter", self._filter()).stdout
-        for container in listing.split():
-            docker_command("rm", "--force", container)
+        for container in self.containers(ended=True).values():
+            container.remove(force=True)
         self("down", "--volumes", "--remove-orphans", "--timeout", "1", nodes=0)
 
+    @docker_errors()
     def leftover_resources(self) -> list[str]:
         """Return what there is of the project: ``["network hpc-testbed_data", …]``."""
-        listings = {
-            "container": ["ps", "--all", "--format", "{{.Names}}"],
-            "network": ["network", "ls", "--format", "{{.Name}}"],
-            "volume": ["volume", "ls", "--format", "{{.Name}}"],
-        }
+        networks = self.client.networks.list(filters=self._filters)
+        volumes = self.client.volumes.list(filters=self._filters)
         return [
-            f"{kind} {name}"
-            for kind, listing in listings.items()
-            for name in docker_command(*listing, "--filter", self._filter()).stdout.split()
+            *(f"container {self.name}-{name}" for name in self.containers(ended=True)),
+            *(f"network {network.name}" for network in networks),
+            *(f"volume {volume.name}" for volume in volumes),
         ]
 
-    def containers(self, service: str, *, ended: bool = False) -> dict[int, str]:
-        """Return the running containers of a service: ``{number: id}``; of all nodes for node.
+    @docker_errors()
+    def containers(self, *, ended: bool = False) -> dict[str, Container]:
+        """Return the running containers: ``{"slurmctld-1": …, "node-3": …}``.
+
+        They know what `docker ps` shows; their ``reload`` adds what `docker inspect` shows.
 
         Parameters
         ----------
         ended : bool
             Include those that no longer run.
         """
-        every = ["--all"] if ended else []
-        form = f'{{{{.Label "{LABEL}.service"}}}} {{{{.ID}}}}'
-        listing = docker_command("ps", *every, "--filter", self._filter(), "--format", form)
-        found = {}
-        for line in listing.stdout.splitlines():
-            name, _, container = line.partition(" ")
-            if not (name and container):
-                raise TestbedError(f"`docker ps` lists a container as {line!r}")
-            node = _NODE.fullmatch(name)
-            if (service == "node" and node) or name == service:
-                found[int(node[1]) if node else 1] = container
-        return found
+        found = self.client.containers.list(all=ended, filters=self._filters, sparse=True)
+        named = {each.attrs["Names"][0].removeprefix(f"/{self.name}-"): each for each in found}
+        # By length first: node-10 comes after node-9.
+        return dict(sorted(named.items(), key=lambda item: (len(item[0]), item[0])))
 
-    def container(self, service: str) -> str:
-        """Return the id of a running container, named as in `Testbed.run`."""
-        node = re.fullmatch(r"node(\d+)", service)
-        kind = LOGIN_NODES[0] if service == "login" else "node" if node else service
-        found = self.containers(kind)
-        number = int(node[1]) if node else min(found, default=0)
-        if number not in found:
+    def nodes(self, *, ended: bool = False) -> dict[int, Container]:
+        """Return the containers of the compute nodes by number, in order."""
+        named = self.containers(ended=ended).items()
+        return {int(name[5:]): each for name, each in named if name.startswith("node-")}
+
+    def container(self, service: str) -> Container:
+        """Return a running container, named as in `Testbed.run`."""
+        running = self.containers()
+        name = LOGIN_NODES[0] if service == "login" else re.sub(r"^node(\d+)$", r"node-\1", service)
+        found = running.get(name) or running.get(f"{name}-1")
+        if found is None:
             raise TestbedError(
                 f"testbed {self.name}: {service} is not running ({command_hint('up')})"
             )
-        return found[number]
+        return found
 
-    def node_names(self) -> list[str]:
-        """Return the nodes that the testbed has, whether they run or not."""
-        numbers = [name.removeprefix("node-") for name in self.states() if "node-" in name]
-        return [f"node{number}" for number in sorted(map(int, numbers))]
-
-    def ended(self) -> list[str]:
-        """Return the names of containers that were started and no longer run."""
-        return self("ps", "--all", "--status", "exited", "--format", "{{.Name}}").split()
-
-    def states(self, *, ids: bool = False) -> dict[str, str]:
-        """Return Docker's state of every container: ``{"node-1": "running", …}``.
-
-        Parameters
-        ----------
-        ids : bool
-            Use the containers' ids instead of their names.
-        """
-        names = "-".join(f'{{{{.Label "{LABEL}.{part}"}}}}' for part in _NAME_LABELS)
-        form = f"{'{{.ID}}' if ids else names} {{{{.State}}}}"
-        listing = docker_command("ps", "--all", "--filter", self._filter(), "--format", form).stdout
-        pairs = [line.rpartition(" ") for line in listing.splitlines()]
-        return {_part(name): state for name, _, state in pairs}
-
+    @docker_errors()
     def created(self) -> dict[str, datetime]:
         """Return when each container was made, running or not: ``{"node-1": …}``."""
-        ids = docker_command("ps", "--all", "--quiet", "--filter", self._filter()).stdout.split()
-        if not ids:
-            return {}
-        names = "-".join(f'{{{{index .Config.Labels "{LABEL}.{part}"}}}}' for part in _NAME_LABELS)
-        told = docker_command("inspect", "--format", f"{names} {{{{.Created}}}}", *ids).stdout
-        return {
-            _part(name): timestamp(moment)
-            for name, moment in map(str.split, told.strip().splitlines())
-        }
-
-    def label(self, name: str) -> str:
-        """Return a label's value on whichever container has it; empty where none does."""
-        form = f'{{{{.Label "{name}"}}}}'
-        return "".join(
-            docker_command(
-                "ps", "--all", "--filter", self._filter(), "--format", form
-            ).stdout.split()
-        )
+        found = self.client.containers.list(all=True, filters=self._filters, ignore_removed=True)
+        moments = {each.name: datetime.fromisoformat(each.attrs["Created"]) for each in found}
+        return {name.removeprefix(f"{self.name}-"): moment for name, moment in moments.items()}
 
     def logs(self, *services: str, tail: int | None = None) -> str:
         """Return what the containers wrote, each line with its container and time.
@@ -272,7 +240,7 @@ class ComposeProject:
         TestbedError
             There is no such service.
         """
-        nodes = [name.replace("node", "node-") for name in self.node_names()]
+        nodes = [f"node-{number}" for number in self.nodes(ended=True)]
         groups = {"login": LOGIN_NODES, "node": nodes}
         # node3 as in `Testbed.run`; its service is node-3.
         asked = [re.sub(r"^node-?(\d+)$", r"node-\1", name) for name in services]
@@ -285,9 +253,6 @@ class ComposeProject:
         lines = ["--tail", str(tail)] if tail is not None else []
         said = self("logs", "--no-color", "--timestamps", *lines, *names)
         return said.replace("\x1b[2K", "")  # Compose erases lines, whatever it is told
-
-    def _filter(self) -> str:
-        return f"label={LABEL}.project={self.name}"
 
     def _arguments(self, *arguments: str, file: str = str(COMPOSE_FILE)) -> list[str]:
         options = ["--ansi", "never", "--project-name", self.name]
@@ -305,6 +270,9 @@ def compose_text(nodes: int) -> str:
     return text.replace(fourth, "\n".join([fourth, *further]))
 
 
-def _part(name: str) -> str:
-    """Return ``"node-3"`` for the only container of the service node-3; other names as they are."""
-    return name.removesuffix("-1") if _NODE.match(name) else name
+def _choice(what: str, given: str | None, known: list[str]) -> str:
+    """Return what was asked for, else what the environment says, else the first that is known."""
+    value = given or os.environ.get(f"TESTBED_{what.upper()}") or known[0]
+    if value not in known:
+        raise TestbedError(f"{what} {value!r}: choose one of {', '.join(known)}")
+    return value

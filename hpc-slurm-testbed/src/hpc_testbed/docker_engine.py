@@ -1,12 +1,22 @@
-"""Talking to Docker: look for an engine, and run its command with errors of one line."""
+"""Talk to Docker: through its API, and by its command where that does more.
+
+That is Compose, building, and running commands in containers: the API's package loses what a
+command prints now and then (docker/docker-py#3332).
+"""
+
+from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
-from typing import TypedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypedDict
 
 from hpc_testbed.errors import DockerUnavailableError, TestbedError, last_lines, shortened
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 # Part of what Docker says → what it means, and what to do.
 _NO_ADDRESSES = (
@@ -18,6 +28,7 @@ HINTS = {
     "non-overlapping IPv4 address pool": _NO_ADDRESSES,  # Docker 20.10
     "all predefined address pools have been fully subnetted": _NO_ADDRESSES,  # from 25 on
 }
+API_TIMEOUT_S = 60  # a busy machine can take long
 
 
 class _Decoding(TypedDict):
@@ -31,29 +42,52 @@ class _Decoding(TypedDict):
 TEXT: _Decoding = {"encoding": "utf-8", "errors": "backslashreplace"}
 
 
+def connect() -> DockerClient:
+    """Return a client of the engine that Docker's command uses: DOCKER_HOST's or the context's."""
+    import docker  # takes 0.1 s
+
+    name = os.environ.get("DOCKER_CONTEXT")
+    if not os.environ.get("DOCKER_HOST") and docker.ContextAPI.get_context(name) is None:
+        raise docker.errors.ContextNotFound(name)  # from_env would take the default one
+    return docker.from_env(timeout=API_TIMEOUT_S, use_ssh_client=True)
+
+
+@contextmanager
+def docker_errors() -> Iterator[None]:
+    """Turn the errors of Docker's API into ours, of one line."""
+    import requests
+    from docker.errors import APIError, DockerException
+
+    try:
+        yield
+    except APIError as error:
+        raise TestbedError(f"Docker: {last_lines(error.explanation or str(error))}") from None
+    except (DockerException, requests.RequestException) as error:
+        require_docker()
+        raise TestbedError(f"Docker: {last_lines(str(error))}") from None
+
+
 def docker_problem() -> str | None:
     """Say in one line why no container engine can be used, or None where one answers."""
+    from docker.errors import DockerException
+
     if shutil.which("docker") is None:
         return "no Docker here: the command `docker` is not installed"
     try:
-        info = subprocess.run(
-            ["docker", "info", "--format", "{{.ServerVersion}}"],
-            capture_output=True,
-            **TEXT,
-            timeout=60,  # a busy machine can take long
-        )
-    except subprocess.TimeoutExpired:
-        return "no Docker engine answers: `docker info` said nothing for 60 s"
-    # An old client exits with 0 and prints an empty version where no engine answers.
-    if info.returncode != 0 or not info.stdout.strip():
+        connect().close()
+    except DockerException as error:
         where = os.environ.get("DOCKER_HOST")
         at = f" at DOCKER_HOST={where}" if where else ""
-        lines = [line for line in info.stderr.splitlines() if line.strip()]
-        detail = lines[-1].strip() if lines else "is the service running, and may you use it?"
+        # The command says why in words that users know.
+        try:
+            info = subprocess.run(["docker", "info"], capture_output=True, **TEXT, timeout=10)
+        except subprocess.TimeoutExpired:
+            return f"no Docker engine answers{at}: `docker info` said nothing for 10 s"
+        detail = last_lines(info.stderr or str(error), 1)
         if "permission denied" in detail:
             detail = "you may not use it (ask to be put into the group docker, and log in again)"
         return f"no Docker engine answers{at}: {detail}"
-    compose = subprocess.run(["docker", "compose", "version"], capture_output=True, **TEXT)
+    compose = subprocess.run(["docker", "compose", "version"], capture_output=True)
     if compose.returncode != 0:
         return "Docker is here, but not Compose v2: `docker compose version` fails"
     return None
@@ -69,15 +103,14 @@ def docker_command(
     *arguments: str,
     check: bool = True,
     env: Mapping[str, str] | None = None,
-    timeout: float | None = None,
     input: str | None = None,
-) -> subprocess.CompletedProcess[str]:
+) -> str:
     """Run one docker command and return what it printed.
 
     Raises
     ------
     TestbedError
-        It failed (and ``check``): its last lines, after the command.
+        It failed (and `check`): its last lines, after the command.
     """
     done = subprocess.run(
         ["docker", *arguments],
@@ -86,15 +119,12 @@ def docker_command(
         capture_output=True,
         **TEXT,
         env={**os.environ, **(env or {})},
-        timeout=timeout,
     )
-    if done.returncode != 0 and "docker daemon" in done.stderr.lower():
-        raise DockerUnavailableError(docker_problem() or last_lines(done.stderr))
-    if check and done.returncode != 0:
-        said = done.stderr or done.stdout
-        for words, advice in HINTS.items():
-            if words in said:
-                raise TestbedError(advice)
-        line = shortened(" ".join(["docker", *arguments]))
-        raise TestbedError(f"`{line}` failed: {last_lines(said)}")
-    return done
+    if done.returncode == 0 or not check:
+        return done.stdout
+    said = done.stderr or done.stdout
+    for words, hint in HINTS.items():
+        if words in said:
+            raise TestbedError(hint)
+    line = shortened(" ".join(["docker", *arguments]))
+    raise TestbedError(f"`{line}` failed: {last_lines(said)}")

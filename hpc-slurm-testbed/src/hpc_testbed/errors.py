@@ -23,6 +23,11 @@ def command_hint(name: str) -> str:
     return f"make testbed-{name}" if "TESTBED_MAKE" in os.environ else f"hpc-testbed {name}"
 
 
+def not_up(name: str) -> TestbedError:
+    """Return the error for what needs a testbed that is up."""
+    return TestbedError(f"testbed {name} is not up: start it first ({command_hint('up')})")
+
+
 def last_lines(text: str, lines: int = 3) -> str:
     """Return the last non-empty lines of `text` as one."""
     kept = [line.strip() for line in text.splitlines() if line.strip()]

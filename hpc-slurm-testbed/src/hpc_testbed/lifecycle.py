@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from hpc_testbed.docker_engine import require_docker
+from hpc_testbed.docker_engine import docker_errors, require_docker
 from hpc_testbed.errors import TestbedError, command_hint
 from hpc_testbed.lock import exclusive
 from hpc_testbed.scaling import remove_nodes_beyond, wait_for_nodes
@@ -22,7 +22,7 @@ def up(testbed: Testbed) -> None:
     project = testbed.project
     with exclusive(testbed.name):
         stopwatch = _Stopwatch()
-        image = image_of_running(project)
+        image = _node_image(project)
         if image is None:
             project.build()
             image = project.image
@@ -47,18 +47,19 @@ def down(project: ComposeProject) -> None:
         )
 
 
-def image_of_running(project: ComposeProject) -> str | None:
+@docker_errors()
+def _node_image(project: ComposeProject) -> str | None:
     """Return the image that the testbed's nodes have, if there are any; say if we want another.
 
     What is added to a testbed is made from the same image.
     """
-    running = project.running_image()
-    if running is None:
+    node = next(iter(project.nodes(ended=True).values()), None)
+    if node is None:
         return None
-    name, identity = running
-    if name != project.image:
-        other = f"{name}, not {project.image}"
-    else:
+    node.reload()
+    name, identity = node.attrs["Config"]["Image"], node.attrs["Image"]
+    other = f"{name}, not {project.image}"
+    if name == project.image:
         project.build()
         other = "another image than the present one"
     if project.image_id(project.image) != identity:
@@ -67,7 +68,7 @@ def image_of_running(project: ComposeProject) -> str | None:
             "then up again.",
             file=sys.stderr,
         )
-    return project.usable_image(name, identity)
+    return project.node_image()
 
 
 class _Stopwatch:

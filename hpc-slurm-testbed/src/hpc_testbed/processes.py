@@ -38,10 +38,8 @@ class Process:
 
 def list_processes(containers: dict[str, str]) -> list[Process]:
     """Return the users' processes on nodes, given as ``{name: container}``."""
-    if not containers:
-        return []
-    with ThreadPoolExecutor(len(containers)) as pool:
-        found = pool.map(lambda item: _on(*item), containers.items())
+    with ThreadPoolExecutor(len(containers) or 1) as pool:
+        found = pool.map(_on, containers, containers.values())
     return [process for processes in found for process in processes]
 
 
@@ -64,8 +62,7 @@ def kill(testbed: Testbed, processes: list[Process]) -> None:
 
 def _on(node: str, container: str) -> list[Process]:
     # A node that is gone or frozen runs nothing that could be looked at.
-    listing = docker_command(
-        "exec", container, "timeout", "10", "sh", "-c", _LIST, check=False
-    ).stdout
-    rows = [line.split(maxsplit=2) for line in listing.splitlines()]
+    argv = ["exec", container, "timeout", "10", "sh", "-c", _LIST]
+    listed = docker_command(*argv, check=False)
+    rows = [line.split(maxsplit=2) for line in listed.splitlines()]
     return [Process(user, node, int(pid), command.strip()) for user, pid, command in rows]

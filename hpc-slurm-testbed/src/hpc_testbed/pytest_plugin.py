@@ -21,7 +21,7 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "suite": (f"Debian release of its image: {', '.join(SUITES)}", {"choices": list(SUITES)}),
     "target": (f"its image: {', '.join(TARGETS)}", {"choices": TARGETS}),
     "dockerfile": ("a Dockerfile that adds packages to its image", {}),
-    "nodes": ("compute nodes (4)", {"type": int}),
+    "nodes": ("compute nodes (4)", {}),
 }
 
 # The processes of a job that has just ended may be there for some seconds (KillWait in slurm.conf).
@@ -74,7 +74,6 @@ def testbed_session(request: pytest.FixtureRequest) -> Iterator[Testbed]:
     One that is named and runs already is used as it is and left running.
     """
     with contextlib.ExitStack() as held:
-        problem = None
         try:
             testbed = _session_testbed(request.config)
             joined = testbed.is_up() and _given_name(request.config) == testbed.name
@@ -87,15 +86,13 @@ def testbed_session(request: pytest.FixtureRequest) -> Iterator[Testbed]:
                 held.enter_context(locked(testbed.name, busy=busy, wait=False))
                 testbed.down()  # what a killed session may have left
                 held.enter_context(testbed)
-        except TestbedError as error:
-            problem = error
-        if isinstance(problem, DockerUnavailableError):
-            request.config.stash[_PROBLEM] = str(problem)
+        except DockerUnavailableError as error:
+            request.config.stash[_PROBLEM] = str(error)
             if not request.config.getoption("require_testbed"):
-                pytest.skip(str(problem))
-            pytest.fail(f"the testbed is required: {problem}", pytrace=False)
-        if problem:
-            pytest.fail(f"the testbed did not start: {problem}", pytrace=False)
+                pytest.skip(str(error))
+            pytest.fail(f"the testbed is required: {error}", pytrace=False)
+        except TestbedError as error:
+            pytest.fail(f"the testbed did not start: {error}", pytrace=False)
         yield testbed
 
 
@@ -140,24 +137,20 @@ def _session_testbed(config: pytest.Config) -> Testbed:
         suite=_setting(config, "suite"),
         target=_setting(config, "target"),
         dockerfile=_setting(config, "dockerfile"),
-        nodes=_number(_setting(config, "nodes") or 4),
+        nodes=_number(_setting(config, "nodes") or "4"),
     )
 
 
-def _setting(config: pytest.Config, name: str) -> Any:
+def _setting(config: pytest.Config, name: str) -> str | None:
     """Return the option's value, else the environment's, else the configuration file's."""
-    option = config.getoption(f"testbed_{name}")
-    if option is not None:
-        return option
-    if os.environ.get(f"TESTBED_{name.upper()}"):
-        return os.environ[f"TESTBED_{name.upper()}"]
     written = config.getini(f"testbed_{name}")
     if written and name == "dockerfile":
-        return str(config.rootpath / str(written))
-    return written or None
+        written = str(config.rootpath / written)
+    variable = os.environ.get(f"TESTBED_{name.upper()}")
+    return config.getoption(f"testbed_{name}") or variable or written or None
 
 
-def _number(value: str | int) -> int:
+def _number(value: str) -> int:
     try:
         return int(value)
     except ValueError:

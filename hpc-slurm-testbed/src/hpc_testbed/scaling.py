@@ -6,14 +6,14 @@ import time
 from typing import TYPE_CHECKING
 
 from hpc_testbed.compose import MAX_NODES
-from hpc_testbed.docker_engine import docker_command, require_docker
-from hpc_testbed.errors import TestbedError, command_hint, last_lines
+from hpc_testbed.docker_engine import TEXT, docker_errors, require_docker
+from hpc_testbed.errors import TestbedError, command_hint, last_lines, not_up
 from hpc_testbed.lock import exclusive
 
 if TYPE_CHECKING:
     from hpc_testbed.testbed import Testbed
 
-CONTAINER_CHECK_S = 5.0  # whether one has ended is asked more rarely than Slurm: it costs more
+READY_STATES = {"idle", "mix", "alloc", "comp"}
 
 
 def checked_nodes(nodes: int) -> int:
@@ -29,37 +29,24 @@ def scale(testbed: Testbed, nodes: int) -> None:
     require_docker()
     project = testbed.project
     with exclusive(testbed.name):
-        running = project.running_image()
-        if not (running and project.containers("node")):
-            raise TestbedError(
-                f"testbed {testbed.name} is not up: start it first ({command_hint('up')})"
-            )
+        image = project.node_image()
+        if not (image and project.nodes()):
+            raise not_up(testbed.name)
         testbed.nodes = nodes
         remove_nodes_beyond(testbed, nodes)
-        project.start(nodes, project.usable_image(*running))
+        project.start(nodes, image)
         wait_for_nodes(testbed)
 
 
 def wait_for_nodes(testbed: Testbed, timeout: float = 120) -> None:
     """Wait until Slurm has exactly our nodes and all of them can take jobs."""
-    begin = time.monotonic()
-    look = CONTAINER_CHECK_S
+    deadline = time.monotonic() + timeout
     while True:
         states = testbed.node_states()
-        if len(states) == testbed.nodes and all(
-            state in ("idle", "mix", "alloc", "comp") for state in states.values()
-        ):
+        if len(states) == testbed.nodes and set(states.values()) <= READY_STATES:
             return
-        waited = time.monotonic() - begin
-        if waited > look:
-            look = waited + CONTAINER_CHECK_S
-            if ended := testbed.project.ended():
-                said = docker_command("logs", "--tail", "3", ended[0])
-                words = last_lines(said.stdout + said.stderr)
-                raise TestbedError(
-                    f"{', '.join(ended)} ended (see {command_hint('logs')}): {words}"
-                )
-        if waited > timeout:
+        _raise_if_ended(testbed)
+        if time.monotonic() > deadline:
             known = ", ".join(f"{node} {state}" for node, state in states.items()) or "none"
             raise TestbedError(
                 f"after {timeout:.0f} s Slurm has not {testbed.nodes} nodes that can work, "
@@ -68,25 +55,36 @@ def wait_for_nodes(testbed: Testbed, timeout: float = 120) -> None:
         time.sleep(0.1)
 
 
+@docker_errors()
+def _raise_if_ended(testbed: Testbed) -> None:
+    containers = testbed.project.containers(ended=True)
+    ended = {name: each for name, each in containers.items() if each.status == "exited"}
+    if ended:
+        names = ", ".join(f"{testbed.name}-{name}" for name in ended)
+        words = last_lines(next(iter(ended.values())).logs(tail=3).decode(**TEXT))
+        raise TestbedError(f"{names} ended (see {command_hint('logs')}): {words}")
+
+
+@docker_errors()
 def remove_nodes_beyond(testbed: Testbed, last: int) -> None:
     """Remove the nodes with higher numbers, from Docker and from Slurm; their jobs are lost."""
-    containers = testbed.project.containers("node", ended=True)
-    going = [number for number in sorted(containers) if number > last]
+    nodes = testbed.project.nodes(ended=True)
+    going = {f"node{number}": node for number, node in nodes.items() if number > last}
     if not going:
         return
-    names = ",".join(f"node{number}" for number in going)
+    names = ",".join(going)
     # Down first, so that Slurm ends their jobs now and not at SlurmdTimeout.
     down = f"scontrol update nodename={names} state=down reason='testbed scaled down'"
     testbed.run(down, user="root", service="slurmctld")
-    for number in going:  # one after another, as in `down`
-        docker_command("rm", "--force", containers[number])
+    for node in going.values():  # one after another, as in `down`
+        node.remove(force=True)
     # A node whose job is still being closed cannot be deleted yet.
     deadline = time.monotonic() + 60
     while True:
         deleted = testbed.run(
             f"scontrol delete nodename={names}", user="root", service="slurmctld", check=False
         )
-        if not set(names.split(",")) & set(testbed.node_states()):
+        if not going.keys() & testbed.node_states().keys():
             return
         if time.monotonic() > deadline:
             raise TestbedError(f"Slurm keeps {names}: {last_lines(deleted.stderr)}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hpc_testbed.docker_engine import TEXT, docker_command
+from hpc_testbed.docker_engine import TEXT
 from hpc_testbed.errors import TestbedError, last_lines
 from hpc_testbed.testbed import Testbed
 
@@ -15,8 +15,8 @@ HOST_KEY = "/etc/ssh/testbed/host_key.pub"
 
 def ssh_port(testbed: Testbed, service: str = "login") -> int:
     """Return the port on 127.0.0.1 that leads to a login node's sshd."""
-    published = docker_command("port", testbed.container(service), "22/tcp").stdout
-    return int(published.splitlines()[0].rsplit(":", 1)[1])
+    [published] = testbed.container(service).attrs["Ports"]
+    return int(published["PublicPort"])
 
 
 @contextmanager

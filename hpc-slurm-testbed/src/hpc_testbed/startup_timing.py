@@ -4,7 +4,7 @@ So they can be told of any testbed that runs, whoever started it and when.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
 # Who tells that a stage is done. Several may: the last of them counts.
@@ -17,7 +17,8 @@ STAGES = {
     "slurmctld": (r"node", "ready: slurmctld"),
     "nodes": (r"node", "slurmd started"),
 }
-_LINE = re.compile(r"(?P<container>(?P<service>\w+)-\d+) +\| (?P<time>\S+Z) (?P<text>.*)")
+# What Compose prints: container, its service, time, text.
+_LINE = re.compile(r"((\w+)-\d+) +\| (\S+Z) (.*)")
 
 
 def startup_stages(log: str, created: Mapping[str, datetime]) -> dict[str, float]:
@@ -44,7 +45,8 @@ def startup_stages(log: str, created: Mapping[str, datetime]) -> dict[str, float
     begin = min(created.values())
     told: dict[str, list[tuple[str, datetime]]] = {stage: [] for stage in STAGES}
     seen: set[tuple[str, str]] = set()
-    for container, service, time, text in _stamps(log):
+    for container, service, moment, text in _LINE.findall(log):
+        time = datetime.fromisoformat(moment)
         for stage, (tellers, words) in STAGES.items():
             # Only the first time: a container that was started again tells it again.
             if words in text and re.fullmatch(tellers, service) and (stage, container) not in seen:
@@ -67,21 +69,3 @@ def startup_stages(log: str, created: Mapping[str, datetime]) -> dict[str, float
 def format_stages(stages: Mapping[str, float]) -> str:
     """Return stages as ``"containers 1.2 s, munge 0.3 s"``."""
     return ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in stages.items())
-
-
-def timestamp(text: str) -> datetime:
-    """Return the moment that Docker wrote down as ``2026-11-25T22:45:07.495159729Z``."""
-    # Nine digits of a second are more than Python reads, and trailing zeros are left away.
-    moment, _, fraction = text.removesuffix("Z").partition(".")
-    return datetime.fromisoformat(f"{moment}.{fraction[:6]:0<6}+00:00")
-
-
-def _stamps(log: str) -> Iterable[tuple[str, str, datetime, str]]:
-    for line in log.splitlines():
-        if match := _LINE.search(line):
-            yield (
-                match["container"],
-                match["service"],
-                timestamp(match["time"]),
-                match["text"],
-            )

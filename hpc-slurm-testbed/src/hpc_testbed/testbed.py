@@ -3,19 +3,25 @@
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from hpc_testbed import access, lifecycle, scaling
-from hpc_testbed.compose import SUITES, TARGETS, ComposeProject, default_name
-from hpc_testbed.docker_engine import docker_command, require_docker
-from hpc_testbed.errors import TestbedError, command_hint, last_lines, shortened
+from hpc_testbed.compose import ComposeProject
+from hpc_testbed.docker_engine import TEXT, docker_command, docker_errors, require_docker
+from hpc_testbed.errors import TestbedError, command_hint, last_lines, not_up, shortened
 from hpc_testbed.faults import repair
 from hpc_testbed.faults.catalog import FAULTS, Fault
 from hpc_testbed.processes import Process, list_processes
 from hpc_testbed.startup_timing import format_stages, startup_stages
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+TIMED_OUT = 124  # exit code of the command `timeout`
 
 
 class Testbed:
@@ -55,26 +61,13 @@ class Testbed:
         target: str | None = None,
         dockerfile: str | os.PathLike[str] | None = None,
     ):
-        self.name = name or os.environ.get("TESTBED_NAME") or default_name()
-        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name):
-            raise TestbedError(
-                f"name {self.name!r}: use small letters, digits, - and _, a letter or digit first"
-            )
-        self.suite = suite or os.environ.get("TESTBED_SUITE") or "trixie"
-        self.target = target or os.environ.get("TESTBED_TARGET") or "slurm"
-        for what, value, known in (
-            ("suite", self.suite, SUITES),
-            ("target", self.target, TARGETS),
-        ):
-            if value not in known:
-                raise TestbedError(f"{what} {value!r}: choose one of {', '.join(known)}")
-        self.nodes = scaling.checked_nodes(nodes)
-        file = dockerfile or os.environ.get("TESTBED_DOCKERFILE")
-        self.dockerfile = Path(file).resolve() if file else None
-        if self.dockerfile and not self.dockerfile.is_file():
-            raise TestbedError(f"dockerfile {file}: there is no such file")
         #: What Docker has of it: containers, networks, volumes, the image.
-        self.project = ComposeProject(self.name, self.suite, self.target, self.dockerfile)
+        self.project = ComposeProject(name, suite, target, dockerfile)
+        self.name = self.project.name
+        self.suite = self.project.suite
+        #: The image that the containers are made from, with its tag.
+        self.image = self.project.image
+        self.nodes = scaling.checked_nodes(nodes)
         #: Seconds that the stages of the last `up` took: image, containers, slurm.
         self.stages: dict[str, float] = {}
 
@@ -89,17 +82,10 @@ class Testbed:
     def __exit__(self, *exc_info: object) -> None:
         self.down()
 
-    # --- the whole -----------------------------------------------------------------------------
-
     def build(self) -> None:
         """Build the image (a second when nothing changed; minutes the first time, shown)."""
         require_docker()
         self.project.build()
-
-    @property
-    def image(self) -> str:
-        """The image that the containers are made from, with its tag."""
-        return self.project.image
 
     def up(self, nodes: int | None = None) -> None:
         """Start the testbed; return when every node is idle. An already running one is kept.
@@ -111,8 +97,7 @@ class Testbed:
         TestbedError
             A container did not start, or not all nodes registered within two minutes.
         """
-        if nodes is not None:
-            self.nodes = scaling.checked_nodes(nodes)
+        self.nodes = scaling.checked_nodes(self.nodes if nodes is None else nodes)
         lifecycle.up(self)
 
     def scale(self, nodes: int) -> None:
@@ -139,14 +124,11 @@ class Testbed:
 
     def is_up(self) -> bool:
         """Say whether it has nodes that run."""
-        require_docker()
-        return bool(self.project.containers("node"))
+        return bool(self.project.nodes())
 
     def leftover_resources(self) -> list[str]:
         """Return what Docker has of this testbed: ``["network hpc-testbed_data", …]``."""
         return self.project.leftover_resources()
-
-    # --- using it ---------------------------------------------------------------------------------
 
     def run(
         self,
@@ -195,12 +177,30 @@ class Testbed:
             The command failed (and `check`); its last lines are in the message.
         """
         __tracebackhide__ = True  # pytest shows the caller's line, and our error's one line
-        container = self.container(service)
-        done = access.run(container, command, user, timeout, show, env, input, stdin)
+        home = "/root" if user == "root" else f"/home/{user}"
+        settings = {"USER": user, "LOGNAME": user, "HOME": home, **(env or {})}
+        argv = ["docker", "exec", "--user", user, "--workdir", home]
+        if input is not None or stdin is not None:
+            argv.append("--interactive")
+        elif show and sys.stdout.isatty():  # Docker makes no terminal where it hands on a file
+            argv.append("--tty")
+            settings.setdefault("TERM", os.environ.get("TERM", "xterm"))
+        for key, value in settings.items():
+            argv += ["--env", f"{key}={value}"]
+        argv += [self.container(service).id, "timeout", "--kill-after=5", str(timeout)]
+        output = None if show else subprocess.PIPE
+        done = subprocess.run(
+            [*argv, "bash", "-lc", command],
+            input=input,
+            stdin=None if input is not None else stdin or subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            **TEXT,
+        )
         if check and done.returncode != 0:
             said = "" if show else f": {last_lines(done.stderr or done.stdout, 5)}"
             what = f"{user}@{service}: `{shortened(command)}`"
-            if done.returncode == access.TIMED_OUT:
+            if done.returncode == TIMED_OUT:
                 raise TestbedError(f"{what} had not ended after {timeout:g} s{said}")
             raise TestbedError(f"{what} ended with {done.returncode}{said}")
         return done
@@ -242,26 +242,28 @@ class Testbed:
 
     def processes(self) -> list[Process]:
         """Return what users run on the compute nodes, whether Slurm knows of it or not."""
-        numbers = self.project.containers("node")
-        return list_processes({f"node{number}": numbers[number] for number in sorted(numbers)})
+        nodes = self.project.nodes().items()
+        return list_processes({f"node{number}": node.id for number, node in nodes})
 
     def node_states(self) -> dict[str, str]:
         """Return Slurm's state of each node it knows: ``{"node1": "idle", …}``."""
-        argv = ["exec", self.container("login"), "sinfo", "--noheader", "--Node"]
-        listing = docker_command(*argv, "--partition=short", "--format=%N %t", check=False).stdout
+        argv = ["exec", self.container("login").id, "sinfo", "--noheader", "--Node"]
+        listing = docker_command(*argv, "--partition=short", "--format=%N %t", check=False)
         return dict(line.split() for line in listing.splitlines())
 
     def status(self) -> str:
         """Return what `hpc-testbed status` shows: containers, timing of the start, nodes, jobs."""
-        require_docker()
-        if not self.project.containers("node"):
+        containers = self.project.containers(ended=True)
+        if not self.project.nodes():
             return f"testbed {self.name} is not up ({command_hint('up')})"
-        containers = self.project("ps", "--all", "--format", "table {{.Name}}\t{{.Status}}")
+        rows = {name: each.attrs["Status"] for name, each in containers.items()}
+        width = max(map(len, rows))
+        table = [f"{name:{width}}   {status}" for name, status in sorted(rows.items())]
         stages = self.startup_stages()
         start = f"The start took {sum(stages.values()):.1f} s: {format_stages(stages)}"
         slurm = self.run("sinfo; echo; squeue", user="root", check=False)
         said = (slurm.stdout + slurm.stderr).strip()
-        return "\n\n".join([containers.strip(), start, said])
+        return "\n\n".join(["\n".join(table), start, said])
 
     def startup_stages(self) -> dict[str, float]:
         """Return the seconds that the stages of the start took: ``{"containers": 1.2, …}``.
@@ -270,16 +272,16 @@ class Testbed:
         containers' logs.
         """
         stages = startup_stages(self.project.logs(), self.project.created())
-        image = self.project.label("hpc-testbed.image-seconds")
+        mariadb = self.project.containers(ended=True).get("mariadb-1")
+        image = mariadb and mariadb.attrs["Labels"].get("hpc-testbed.image-seconds")
         return {"image": float(image), **stages} if image else stages
 
     def logs(self, *services: str, tail: int | None = None) -> str:
         """Return what the daemons wrote, of all services or of those named."""
-        require_docker()
         return self.project.logs(*services, tail=tail)
 
-    def container(self, service: str) -> str:
-        """Return the id of a running container, named as in `run`.
+    def container(self, service: str) -> "Container":
+        """Return a running container, named as in `run`, as an object of the package `docker`.
 
         Raises
         ------
@@ -287,8 +289,6 @@ class Testbed:
             It does not run.
         """
         return self.project.container(service)
-
-    # --- what goes wrong --------------------------------------------------------------------------
 
     @contextmanager
     def fault(self, name: str, node: str = "node1") -> Iterator[Fault]:
@@ -311,6 +311,7 @@ class Testbed:
         finally:
             self.repair()
 
+    @docker_errors()
     def inject(self, name: str, node: str = "node1") -> Fault:
         """Let something go wrong as with `fault`, but do not repair it."""
         if name not in FAULTS:
@@ -323,13 +324,11 @@ class Testbed:
         fault.inject(self, node)
         return fault
 
+    @docker_errors()
     def repair(self) -> None:
         """Put right whatever is wrong with the testbed; return when all nodes are in service."""
-        require_docker()
-        if not self.project.states():
-            raise TestbedError(
-                f"testbed {self.name} is not up: start it first ({command_hint('up')})"
-            )
+        if not self.project.containers(ended=True):
+            raise not_up(self.name)
         repair.repair(self)
 
     def status_problems(self) -> list[str]:
@@ -340,10 +339,10 @@ class Testbed:
         """Say what is wrong, as `status_problems`, and run a job on every node to find more."""
         return repair.check_health(self)
 
-    def container_states(self, *, ids: bool = False) -> dict[str, str]:
+    def container_states(self) -> dict[str, str]:
         """Return Docker's state of every container: ``{"node-1": "running", …}``."""
-        return self.project.states(ids=ids)
+        return {name: each.status for name, each in self.project.containers(ended=True).items()}
 
     def node_names(self) -> list[str]:
         """Return the nodes that the testbed has, whether they run or not."""
-        return self.project.node_names()
+        return [f"node{number}" for number in self.project.nodes(ended=True)]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from hpc_testbed.docker_engine import docker_command
 from hpc_testbed.errors import TestbedError
 from hpc_testbed.faults.repair import JOB_NAME, on_node, restart_munge, wait_for_slurmctld
 
 if TYPE_CHECKING:
     from hpc_testbed.testbed import Testbed
-
-    Inject: TypeAlias = Callable[[Testbed, str], None]
 
 REASON = "testbed fault"  # what Slurm shows of a node that an "administrator" took out
 LOW_MEMORY = "256m"  # what `limit_memory` leaves a node: slurmd and a small job fit
@@ -21,11 +17,11 @@ LOW_MEMORY = "256m"  # what `limit_memory` leaves a node: slurmd and a small job
 
 
 def kill(testbed: Testbed, node: str) -> None:
-    docker_command("kill", testbed.container(node))
+    testbed.container(node).kill()
 
 
 def pause(testbed: Testbed, node: str) -> None:
-    docker_command("pause", testbed.container(node))
+    testbed.container(node).pause()
 
 
 def cut(testbed: Testbed, node: str) -> None:
@@ -53,24 +49,18 @@ def break_fabric(testbed: Testbed, node: str) -> None:
     )
 
 
-def set_node_state(state: str) -> Inject:
-    def inject(testbed: Testbed, node: str) -> None:
-        update = f"scontrol update nodename={node} state={state} reason='{REASON}'"
-        testbed.run(update, user="root", service="slurmctld")
-
-    return inject
+def set_node_state(testbed: Testbed, node: str, state: str) -> None:
+    update = f"scontrol update nodename={node} state={state} reason='{REASON}'"
+    testbed.run(update, user="root", service="slurmctld")
 
 
-def to_running_jobs(command: str) -> Inject:
-    def inject(testbed: Testbed, node: str) -> None:
-        jobs = testbed.run(
-            f"squeue --noheader --states=running --nodelist={node} --format=%A", user="root"
-        ).stdout.split()
-        if not jobs:
-            raise TestbedError(f"no job runs on {node}: this fault is for jobs")
-        testbed.run(command.format(jobs=" ".join(jobs), commas=",".join(jobs)), user="root")
-
-    return inject
+def for_each_job(testbed: Testbed, node: str, command: str) -> None:
+    jobs = testbed.run(
+        f"squeue --noheader --states=running --nodelist={node} --format=%A", user="root"
+    ).stdout.split()
+    if not jobs:
+        raise TestbedError(f"no job runs on {node}: this fault is for jobs")
+    testbed.run(f"for job in {' '.join(jobs)}; do {command} || exit; done", user="root")
 
 
 def preempt(testbed: Testbed, node: str) -> None:
@@ -88,24 +78,19 @@ def skew_clock(testbed: Testbed, node: str) -> None:
 
 
 def limit_memory(testbed: Testbed, node: str) -> None:
-    docker_command(
-        "update", f"--memory={LOW_MEMORY}", f"--memory-swap={LOW_MEMORY}", testbed.container(node)
-    )
+    testbed.container(node).update(mem_limit=LOW_MEMORY, memswap_limit=LOW_MEMORY)
 
 
 # --- to the site --------------------------------------------------------------------------------
 
 
 def restart_slurmctld(testbed: Testbed, _: str) -> None:
-    docker_command("restart", "--time=5", testbed.container("slurmctld"))
+    testbed.container("slurmctld").restart(timeout=5)
     wait_for_slurmctld(testbed)
 
 
-def stop(service: str) -> Inject:
-    def inject(testbed: Testbed, _: str) -> None:
-        docker_command("stop", "--time=5", testbed.container(service))
-
-    return inject
+def stop(testbed: Testbed, _: str, service: str) -> None:
+    testbed.container(service).stop(timeout=5)
 
 
 def fill_scratch(testbed: Testbed, _: str) -> None:

@@ -6,7 +6,6 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from hpc_testbed.docker_engine import docker_command
 from hpc_testbed.errors import TestbedError, command_hint
 
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 JOB_NAME = "testbed-fault"  # of jobs that a fault submits: they are cancelled
 # Docker knows no way back to "no limit": this is more than any machine has.
-UNLIMITED_MEMORY = "1t"
+UNLIMITED_MEMORY = "1024g"
 
 
 def repair(testbed: Testbed, timeout: float = 90) -> None:
@@ -60,32 +59,23 @@ def repair(testbed: Testbed, timeout: float = 90) -> None:
 
 def _start_containers(testbed: Testbed) -> list[str]:
     """Start the containers that do not run; return the nodes among them that had ended."""
-    ids = list(testbed.container_states(ids=True))
     ended = []
-    for container, (name, state) in zip(ids, testbed.container_states().items(), strict=True):
-        if state == "paused":
-            docker_command("unpause", container)
-        elif state != "running":
-            docker_command("start", container)
+    for name, container in testbed.project.containers(ended=True).items():
+        if container.status == "paused":
+            container.unpause()
+        elif container.status != "running":
+            container.start()
             if name.startswith("node-"):
                 ended.append(name.replace("-", ""))
     return ended
 
 
 def _lift_memory_limits(testbed: Testbed) -> None:
-    for node in testbed.node_names():
-        container = testbed.container(node)
-        limit = docker_command(
-            "inspect", "--format={{.HostConfig.Memory}}", container
-        ).stdout.strip()
-        if 0 < int(limit) < 2**40:
-            docker_command("update", "--memory-swap=-1", container)
-            docker_command(
-                "update",
-                f"--memory={UNLIMITED_MEMORY}",
-                f"--memory-swap={UNLIMITED_MEMORY}",
-                container,
-            )
+    for node in testbed.project.nodes().values():
+        node.reload()
+        if 0 < node.attrs["HostConfig"]["Memory"] < 2**40:
+            node.update(memswap_limit=-1)
+            node.update(mem_limit=UNLIMITED_MEMORY, memswap_limit=UNLIMITED_MEMORY)
 
 
 def status_problems(testbed: Testbed) -> list[str]:
