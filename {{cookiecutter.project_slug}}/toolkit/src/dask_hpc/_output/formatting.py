@@ -1,7 +1,5 @@
 """Format job ids and times for people."""
 
-from __future__ import annotations
-
 
 def format_job_ids(ids: list[str]) -> str:
     """Name jobs by their ids, of which at most four are shown: "jobs 12, 13"."""

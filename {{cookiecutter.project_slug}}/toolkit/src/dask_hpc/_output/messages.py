@@ -8,8 +8,6 @@ stderr. Otherwise it is a log record like any other. To hear only of trouble, or
 The same in Dask's configuration is ``logging: {dask_hpc: warning}``.
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 

@@ -1,7 +1,5 @@
 """The contents of a record as rows of a table, for the terminal and for the report."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from . import metrics

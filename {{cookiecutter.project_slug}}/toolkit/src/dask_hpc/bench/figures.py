@@ -4,8 +4,6 @@ The colors can be told apart with any color vision (Okabe and Ito's palette), an
 by color alone: repeats are dots, medians are bars, bounds are lines.
 """
 
-from __future__ import annotations
-
 import io
 import textwrap
 from collections.abc import Sequence

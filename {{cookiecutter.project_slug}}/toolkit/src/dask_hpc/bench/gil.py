@@ -6,8 +6,6 @@ threads and uses the cores with processes. NumPy and reading files are different
 lock.
 """
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Callable, Iterator

@@ -4,8 +4,6 @@ K tasks of s seconds each on N slots (a slot is one worker thread: it runs one t
 tasks run in waves; the last wave may leave slots idle, but it takes as long as the others.
 """
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What will be measured: points, their order, and about how long it takes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

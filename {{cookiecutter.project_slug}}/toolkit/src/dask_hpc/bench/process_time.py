@@ -1,7 +1,5 @@
 """When a process began, finely enough to time a start of a few seconds."""
 
-from __future__ import annotations
-
 import os
 import time
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What was run, and on what: for the head of a record. No batch system is asked here."""
 
-from __future__ import annotations
-
 import datetime
 import getpass
 import importlib.metadata

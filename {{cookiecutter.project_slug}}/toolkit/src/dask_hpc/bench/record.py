@@ -19,8 +19,6 @@ Kinds of lines, told by their key ``kind``:
 A run that is killed leaves the lines it had written. The last may be torn; `read` leaves it out.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

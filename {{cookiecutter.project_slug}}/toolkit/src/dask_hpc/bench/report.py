@@ -1,7 +1,5 @@
 """The page and the figures of a folder of records. Reads records, never a cluster."""
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Sequence
 from pathlib import Path

@@ -3,8 +3,6 @@
 It works with any `Backend`, so that the same clock and the same checks serve all of them.
 """
 
-from __future__ import annotations
-
 import contextlib
 import shlex
 import sys

@@ -5,8 +5,6 @@ out 500 times; a result remembered from an earlier repeat; work that ran on fewe
 figure claims.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple

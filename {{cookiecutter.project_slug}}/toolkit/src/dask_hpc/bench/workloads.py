@@ -5,8 +5,6 @@ item it worked on, where it ran (host name, process id, thread id), when (second
 the worker's clock), and what it computed. The harness checks them (`dask_hpc.bench.validation`).
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import threading

@@ -1,7 +1,5 @@
 """The clusters that the registry knows, and their jobs."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

@@ -1,7 +1,5 @@
 """The commands `dask hpc bench run`, `report` and `list`."""
 
-from __future__ import annotations
-
 import math
 import signal
 import sys

@@ -1,7 +1,5 @@
 """``dask hpc cancel``: cancel orphaned jobs."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """``dask hpc jobs``: list the jobs of your clusters."""
 
-from __future__ import annotations
-
 import click
 
 from ..watchdog import registry

@@ -1,7 +1,5 @@
 """``dask hpc logs``: show the end of a job's log."""
 
-from __future__ import annotations
-
 import glob
 import os
 import re

@@ -1,7 +1,5 @@
 """The command `dask hpc …`."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import sys

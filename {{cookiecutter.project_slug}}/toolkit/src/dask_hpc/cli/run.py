@@ -1,7 +1,5 @@
 """``dask hpc run``: run a program and its workers in one job."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """``dask hpc setup``: install a lab's configuration."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -6,8 +6,6 @@ not. Dask loads this module in each scheduler and client (``preload`` in the pro
 ``config/distributed.yaml``). The module fills in the link where nobody else has set one.
 """
 
-from __future__ import annotations
-
 import asyncio
 import http.client
 import json

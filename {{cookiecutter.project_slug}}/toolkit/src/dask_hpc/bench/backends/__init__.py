@@ -1,7 +1,5 @@
 """Where tasks run: on this computer, or on the lab's cluster."""
 
-from __future__ import annotations
-
 from ...config import options
 from .cluster import ClusterBackend
 from .local import LocalBackend

@@ -13,8 +13,6 @@ command. Fetching straight from the workers (``direct=True``), and switching off
 profiler or work stealing, made no difference beyond the noise.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time

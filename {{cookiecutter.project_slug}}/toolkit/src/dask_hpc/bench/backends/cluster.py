@@ -1,7 +1,5 @@
 """Measure on the cluster that the configuration names."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Measure on this computer's cores."""
 
-from __future__ import annotations
-
 import logging
 import signal
 from multiprocessing import resource_tracker
