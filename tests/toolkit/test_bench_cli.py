@@ -138,6 +138,7 @@ BAD = {
     "no slots": (("--slots", "4,0"), "--slots", "0 is not in the range"),
     "repeats that match no points": (("--repeats", "1,2"), "--repeats", "2 numbers for 1 points"),
     "no cores": (("--job-cores", 0), "--job-cores", "0 is not in the range"),
+    "no number of seconds": (("--timeout", "nan"), "--timeout", "'nan' is no number"),
     "no time": (("--timeout", 0), "--timeout", "0.0 is not in the range"),
     "unknown backend": (("--backend", "cloud"), "--backend", "'cloud' is not one of"),
 }

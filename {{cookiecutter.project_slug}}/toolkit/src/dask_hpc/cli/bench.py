@@ -16,7 +16,18 @@ from ..bench import provenance
 from ..bench.workloads import WORKLOADS
 
 COUNT = click.IntRange(min=1)
-SECONDS = click.FloatRange(0, math.inf, min_open=True, max_open=True)
+
+
+class Seconds(click.FloatRange):
+    """A positive, finite number; click lets nan pass any range."""
+
+    def convert(self, value, param, ctx):
+        if math.isnan(found := super().convert(value, param, ctx)):
+            self.fail(f"{value!r} is no number.", param, ctx)
+        return found
+
+
+SECONDS = Seconds(0, math.inf, min_open=True, max_open=True)
 
 
 class CountList(click.ParamType):
