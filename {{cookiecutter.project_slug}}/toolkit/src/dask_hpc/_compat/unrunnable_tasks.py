@@ -1,13 +1,8 @@
 """Start tasks that distributed leaves waiting for workers that are gone."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from distributed import Scheduler
-    from distributed.scheduler import TaskState
+from distributed.scheduler import Scheduler, TaskState
 
 # How the keys of tasks begin on which all outputs of a P2P shuffle or rechunk wait.
 BARRIER = "shuffle-barrier-"

@@ -1,7 +1,5 @@
 """Let workers leave in order: no new tasks, running ones end, their results go to others."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import socket
@@ -9,17 +7,12 @@ import struct
 import sys
 import time
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
 
 from distributed.comm.core import CommClosedError
 from distributed.core import Status
-from distributed.scheduler import heartbeat_interval
+from distributed.scheduler import Scheduler, TaskState, WorkerState, heartbeat_interval
 
 from .tracking import workers_named
-
-if TYPE_CHECKING:
-    from distributed import Scheduler
-    from distributed.scheduler import TaskState, WorkerState
 
 # Between two looks at what still runs, seconds.
 DRAIN_POLL_S = 0.2

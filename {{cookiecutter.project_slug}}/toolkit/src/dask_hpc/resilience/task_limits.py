@@ -1,21 +1,15 @@
 """Count how often the end of a job stopped each task, and allow it three times at most."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
+from dask.typing import Key
 from distributed.protocol.pickle import dumps
+from distributed.scheduler import Scheduler, TaskState
 
 from .._output import messages
 from ..errors import TaskExceedsWalltimeError
-
-if TYPE_CHECKING:
-    from dask.typing import Key
-    from distributed import Scheduler
-    from distributed.scheduler import TaskState
 
 # A task is stopped by its job's end so often, then it fails.
 MAX_INTERRUPTIONS = 3
