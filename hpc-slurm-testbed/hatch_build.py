@@ -10,7 +10,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-WHAT = (
+BUNDLED_FILES = (
     ".dockerignore",
     "docker",
     "hpc-slurm-testbed/compose.yaml",
@@ -19,7 +19,7 @@ WHAT = (
 )
 
 
-class CarryTheImage(BuildHookInterface[Any]):
+class BundleImageHook(BuildHookInterface[Any]):
     """Add the files to wheels, and to source distributions, of which wheels are made."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
@@ -30,7 +30,7 @@ class CarryTheImage(BuildHookInterface[Any]):
         unpacked = root / "repository"  # where a source distribution has them
         source = unpacked if unpacked.is_dir() else root.parent
         target = "repository" if self.target_name == "sdist" else "hpc_testbed/repository"
-        for name in WHAT:
+        for name in BUNDLED_FILES:
             if not (source / name).exists():
                 raise FileNotFoundError(
                     f"{source / name}: build from a checkout of the whole repository"

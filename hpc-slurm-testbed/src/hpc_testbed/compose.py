@@ -33,6 +33,7 @@ BUILT = "login1"  # the service that says how the image is built
 LOGIN_NODES = ("login1", "login2")
 SITE = ("mariadb", "slurmdbd", "slurmctld", *LOGIN_NODES)  # services beside the nodes
 MAX_NODES = 64  # MaxNodeCount in slurm.conf
+_NODE = re.compile(r"node-(\d+)")  # a node's container
 
 
 def default_name(purpose: str = "", project: Path | None = None) -> str:
@@ -177,7 +178,7 @@ class ComposeProject:
         """Remove containers, networks and volumes."""
         # Containers one after another. Where several end at the same moment, Docker 20.10 (Debian
         # bookworm's) now and then counts a network's endpoints wrong, and then never removes that
-        # network: see docs/testbed.md.
+        # network: see docs/reference/testbed.md.
         for container in self.containers(ended=True).values():
             container.remove(force=True)
         self("down", "--volumes", "--remove-orphans", "--timeout", "1", nodes=0)
@@ -212,7 +213,7 @@ class ComposeProject:
     def nodes(self, *, ended: bool = False) -> dict[int, Container]:
         """Return the containers of the compute nodes by number, in order."""
         named = self.containers(ended=ended).items()
-        return {int(name[5:]): each for name, each in named if name.startswith("node-")}
+        return {int(match[1]): each for name, each in named if (match := _NODE.fullmatch(name))}
 
     def container(self, service: str) -> Container:
         """Return a running container, named as in `Testbed.run`."""
