@@ -13,6 +13,7 @@ run. A failure is no fault yet, but news: tests/toolkit/test_upstream.py names w
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -61,31 +62,37 @@ def main(which, *pytest_arguments):
 
     # A version that has to be compiled first does not install for a lab without a compiler.
     install = ["-m", "uv", "pip", "install", "--python", python, "--quiet", "--no-build"]
-    resolution = ["--resolution", "lowest-direct" if which == "oldest" else "highest"]
-    toolkit = ["--no-binary", "dask-hpc", "--editable", f"{TOOLKIT}[bench,notebook]"]
-    run(sys.executable, *install, *resolution, *TOOLS, *toolkit, cwd=build, home=home)
+    install += ["--resolution", "lowest-direct" if which == "oldest" else "highest"]
+    extras = ["--extra", "bench", "--extra", "notebook"]
+    # A copy: uv would also read the project's pyproject.toml, a folder above, which is a template.
+    shutil.copy(TOOLKIT / "pyproject.toml", build)
+    needed = ["--requirements", "pyproject.toml", *extras, *TOOLS]
+    run(sys.executable, *install, *needed, cwd=build, home=home)
+    pip = ["-m", "pip", "--disable-pip-version-check"]
+    install = [*pip, "install", "--quiet", "--no-build-isolation"]
+    there(*install, "--no-deps", "--editable", TOOLKIT)
     # The repository's own settings for pytest ask for plugins that are not here.
     tests = ["-m", "pytest", "-ra", "--import-mode=importlib", "--override-ini=addopts="]
-    tests += ["-c", os.devnull, "--rootdir", TESTS, "--confcutdir", TESTS]
+    tests += [f"--override-ini=pythonpath={REPOSITORY}", "-c", os.devnull]
+    tests += ["--rootdir", REPOSITORY, "--confcutdir", TESTS]
     tests += ["-W", "error::FutureWarning", TESTS, *pytest_arguments]
     if which == "main":
         # Each asks for the others' releases, and we for certain ones: --no-deps.
         sources = [f"git+https://github.com/dask/{name}" for name in UPSTREAM]
-        pip = ["-m", "pip", "--disable-pip-version-check"]
         there(*pip, "install", "--quiet", "--force-reinstall", "--no-deps", *sources)
         there(*pip, "list")
         there(*tests)
         print("The toolkit's tests pass with upstream's main.")
         return
-    there("-m", "pip", "--disable-pip-version-check", "check")
+    there(*pip, "check")
     there(*tests)
 
     answers = ["project_slug=version-lab", "batch_system=none"]
     cookiecutter = [sys.executable, "-m", "cookiecutter", "--no-input", "--overwrite-if-exists"]
     run(*cookiecutter, "--output-dir", build, REPOSITORY, *answers, cwd=build, home=home)
     project = build / "version-lab"
-    pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    there(*pip, "--no-build-isolation", "-e", ".", cwd=project)
+    there(*pip, "uninstall", "--quiet", "--yes", "dask-hpc")  # the project brings its own
+    there(*install, "-e", ".", cwd=project)
     there("-m", "dask", "hpc", "setup", cwd=project)
     there("-m", "pytest", cwd=project)
     for notebook in sorted(project.glob("notebooks/*.ipynb")):
