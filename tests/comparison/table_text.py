@@ -66,7 +66,7 @@ ROWS = [
         ),
         lambda r: "all of them work",
         "they are read from the file and passed as arguments, where distributed looks for them",
-        "`config.explicit`",
+        "`config/resolve.py`",
     ),
     Row(
         "a job ends by NODE_FAIL, TIMEOUT, PREEMPTED, or FAILED",
