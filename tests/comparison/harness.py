@@ -255,7 +255,9 @@ def killed(lab, side, with_, watchdog=True):
         if watchdog:
             program.signal(with_)
         else:  # both at once: a watchdog that is killed alone is started again
-            both = f"pkill -KILL -u alice -f [d]ask_hpc/watchdog/process.py; {program.killing(with_)}"
+            both = (
+                f"pkill -KILL -u alice -f [d]ask_hpc/watchdog/process.py; {program.killing(with_)}"
+            )
             lab.testbed.run(both)
         code = program.ended()
         gone = until(lambda: not lab.testbed.jobs(), 8)
