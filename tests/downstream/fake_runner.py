@@ -6,6 +6,7 @@ GITHUB_OUTPUT read after each step.
 """
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -28,6 +29,8 @@ class Runner:
     def __init__(self, workspace: Path, scratch: Path, env: dict[str, str]):
         self.workspace = workspace
         self.scratch = scratch
+        self.cache = scratch / "cache"  # what actions/cache keeps
+        self.outputs: dict[str, str] = {}  # of the last step
         self.env = {**env, "GITHUB_WORKSPACE": str(workspace), "RUNNER_TEMP": str(scratch)}
 
     def run(self, text: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -46,6 +49,9 @@ class Runner:
             capture_output=True,
             text=True,
         )
+        self.outputs = dict(
+            line.split("=", 1) for line in files["GITHUB_OUTPUT"].read_text().splitlines()
+        )
         for line in files["GITHUB_ENV"].read_text().splitlines():
             key, _, value = line.partition("=")
             self.env[key] = value
@@ -59,16 +65,32 @@ class Runner:
         assert description["runs"]["using"] == "composite"
         assert set(given) <= set(description["inputs"]), "an input that the action does not have"
         inputs = {name: each["default"] for name, each in description["inputs"].items()} | given
-        done = None
-        for step in description["runs"]["steps"]:
-            assert step["shell"] == "bash"
-            env = {
-                key: re.sub(
-                    r"\$\{\{ inputs\.(\w+) \}\}", lambda found: str(inputs[found[1]]), str(value)
-                )
-                for key, value in step.get("env", {}).items()
+        values = {f"inputs.{name}": str(value) for name, value in inputs.items()}
+
+        def filled(texts):
+            return {
+                key: re.sub(r"\$\{\{ ([\w.]+) \}\}", lambda found: values[found[1]], str(text))
+                for key, text in texts.items()
             }
+
+        done, to_save = None, {}
+        for step in description["runs"]["steps"]:
+            if step.get("uses", "").startswith("actions/cache@"):
+                cache = filled(step["with"])
+                kept, path = self.cache / cache["key"], Path(cache["path"])
+                if kept.exists():
+                    shutil.copy(kept, path)
+                else:
+                    to_save[path] = kept
+                continue
+            assert step["shell"] == "bash"
+            env = filled(step.get("env", {}))
             done = self.run(step["run"], GITHUB_ACTION_PATH=str(action), **env)
+            values |= {f"steps.{step.get('id')}.outputs.{k}": v for k, v in self.outputs.items()}
             if done.returncode != 0:
                 break
+        for path, kept in to_save.items():  # as the runner does when a job has ended well
+            if path.exists():
+                kept.parent.mkdir(exist_ok=True)
+                shutil.move(path, kept)
         return done

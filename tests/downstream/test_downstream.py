@@ -215,6 +215,45 @@ def test_the_three_lines_of_the_readme(repository, engine):
 
 
 @pytest.mark.testbed
+def test_the_action_keeps_the_image_for_the_next_run(repository, engine):
+    """The cache has it, and an image without a build cache is used as it is."""
+    repository.env["TESTBED_IMAGE"] = image = "hpc-testbed-kept"  # not the one of other tests
+    try:
+        first = repository.use(TESTBED, {"nodes": "1"})
+        assert first.returncode == 0, first.stderr
+        assert "Building the image" in first.stderr
+        repository.run("hpc-testbed down")
+        subprocess.run(["docker", "image", "rm", "--force", f"{image}:slurm-trixie"], check=True)
+        second = repository.use(TESTBED, {"nodes": "1"})
+        assert second.returncode == 0, second.stderr
+        assert f"Loaded image: {image}:slurm-trixie" in second.stdout
+        assert "Building the image" not in second.stderr
+        assert "Bringing the image" not in second.stderr
+    finally:
+        repository.run("hpc-testbed down")
+        subprocess.run(["docker", "image", "rm", "--force", f"{image}:slurm-trixie"])
+
+
+@pytest.mark.testbed
+def test_the_gitlab_recipe_from_docker_load_on(installed, engine):
+    (recipe,) = yaml.safe_load(blocks("yaml", "In GitLab CI")[0]).values()
+    lines = recipe["before_script"]
+    begin = next(i for i, line in enumerate(lines) if "docker load" in line)
+    steps = [*lines[begin:], *recipe["script"]]
+    assert recipe["cache"]["paths"] == ["hpc-testbed-image.tar"]
+    installed.env["TESTBED_NAME"] = "hpc-testbed-gitlab"
+    try:
+        for _ in range(2):  # with an empty cache, and with what that has left
+            for line in steps:
+                done = installed.run(line.replace("testbed up", "testbed up --nodes 1"))
+                assert done.returncode == 0, (line, done.stdout, done.stderr)
+            assert "1 passed" in done.stdout
+    finally:
+        installed.run("hpc-testbed down")
+        (installed.workspace / "hpc-testbed-image.tar").unlink(missing_ok=True)
+
+
+@pytest.mark.testbed
 def test_without_pytest_a_folder_is_put_there_and_a_script_is_submitted(installed, engine):
     (line,) = re.findall(r"^(hpc-testbed put .*)$", README, flags=re.MULTILINE)
     (installed.workspace / "scripts").mkdir()

@@ -19,6 +19,7 @@ from hpc_testbed.errors import TestbedError, command_hint
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
+    from docker.models.images import Image
 
     from docker import DockerClient
 
@@ -30,6 +31,9 @@ COMPOSE_FILE = FOLDER / "compose.yaml"
 SUITES = {"trixie": "Slurm 24.11", "bookworm": "Slurm 22.05"}
 TARGETS = ["slurm", "lab"]
 BUILT = "login1"  # the service that says how the image is built
+# What it is built from, in the repository's folder; the image has a digest of these as a label.
+INPUTS = ("docker/*", "hpc-slurm-testbed/slurm/*", "*/toolkit/pyproject.toml")
+LABEL = "hpc-testbed.inputs"
 LOGIN_NODES = ("login1", "login2")
 SITE = ("mariadb", "slurmdbd", "slurmctld", *LOGIN_NODES)  # services beside the nodes
 MAX_NODES = 64  # MaxNodeCount in slurm.conf
@@ -120,14 +124,22 @@ class ComposeProject:
                 f"what the image is made of is not installed ({COMPOSE_FILE} is missing): "
                 "install hpc-testbed again, from a checkout or its repository's address"
             )
-        self._build(self.base, self._arguments("build"), [BUILT])
+        # One that was loaded from a file, as by CI, has no build cache: its label says what it is.
+        self.environment["TESTBED_INPUTS"] = inputs = self._inputs()
+        if (found := self.find_image(self.base)) is None or found.labels.get(LABEL) != inputs:
+            self._build(self.base, self._arguments("build"), [BUILT])
         if self.dockerfile:
             file = ["--file", str(self.dockerfile), "--tag", self.image]
             base = ["--build-arg", f"BASE={self.base}"]
             self._build(self.image, ["build"], [*file, *base, str(self.dockerfile.parent)])
 
+    def _inputs(self) -> str:
+        found = sorted(each for pattern in INPUTS for each in FOLDER.parent.glob(pattern))
+        content = b"".join(each.read_bytes() for each in found if each.is_file())
+        return hashlib.sha256(self.base.encode() + content).hexdigest()
+
     def _build(self, image: str, command: list[str], arguments: list[str]) -> None:
-        if self.image_id(image):
+        if self.find_image(image):
             late = threading.Timer(
                 3, print, ["Bringing the image up to date"], {"file": sys.stderr}
             )
@@ -156,9 +168,9 @@ class ComposeProject:
         return node and str(node.attrs["Image"])
 
     @docker_errors()
-    def image_id(self, name: str) -> str:
-        """Return the id of an image; empty where there is none of that name."""
-        return "".join(image.id for image in self.client.images.list(name))
+    def find_image(self, name: str) -> Image | None:
+        """Return the image of that name, if there is one."""
+        return next(iter(self.client.images.list(name)), None)
 
     def start(self, nodes: int, image: str, env: Mapping[str, str] | None = None) -> None:
         """Create and start what is missing, from an image given by its name or id."""

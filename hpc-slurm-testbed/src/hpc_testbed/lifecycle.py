@@ -62,12 +62,9 @@ def _node_image(project: ComposeProject) -> str | None:
     if name == project.image:
         project.build()
         other = "another image than the present one"
-    if project.image_id(project.image) != identity:
-        print(
-            f"Testbed {project.name} runs {other}; to change it: {command_hint('down')}, "
-            "then up again.",
-            file=sys.stderr,
-        )
+    if (found := project.find_image(project.image)) is None or found.id != identity:
+        hint = f"to change it: {command_hint('down')}, then up again"
+        print(f"Testbed {project.name} runs {other}; {hint}.", file=sys.stderr)
     return project.node_image()
 
 
