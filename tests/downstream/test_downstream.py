@@ -245,7 +245,7 @@ def test_the_gitlab_recipe_from_docker_load_on(installed, engine):
     try:
         for _ in range(2):  # with an empty cache, and with what that has left
             for line in steps:
-                done = installed.run(line.replace("testbed up", "testbed up --nodes 1"))
+                done = installed.run(line.replace("testbed up", "testbed up --nodes 2"))
                 assert done.returncode == 0, (line, done.stdout, done.stderr)
             assert "1 passed" in done.stdout
     finally:
