@@ -125,7 +125,7 @@ class ComposeProject:
                 "install hpc-testbed again, from a checkout or its repository's address"
             )
         # One that was loaded from a file, as by CI, has no build cache: its label says what it is.
-        self.environment["TESTBED_INPUTS"] = inputs = self._inputs()
+        self.environment["TESTBED_INPUTS"] = inputs = self.inputs()
         if (found := self.find_image(self.base)) is None or found.labels.get(LABEL) != inputs:
             self._build(self.base, self._arguments("build"), [BUILT])
         if self.dockerfile:
@@ -133,7 +133,8 @@ class ComposeProject:
             base = ["--build-arg", f"BASE={self.base}"]
             self._build(self.image, ["build"], [*file, *base, str(self.dockerfile.parent)])
 
-    def _inputs(self) -> str:
+    def inputs(self) -> str:
+        """Return a digest of what the image is built from."""
         found = sorted(each for pattern in INPUTS for each in FOLDER.parent.glob(pattern))
         content = b"".join(each.read_bytes() for each in found if each.is_file())
         return hashlib.sha256(self.base.encode() + content).hexdigest()

@@ -168,7 +168,7 @@ async def query_accounting(
     batch_system : BatchSystem
     job_ids : sequence of str
     own : sequence of str
-        As for `ask`.
+        As for `list_jobs`.
 
     Raises
     ------
@@ -214,7 +214,7 @@ async def cancel(
     batch_system : BatchSystem
     job_ids : iterable of str
     own : sequence of str
-        As for `ask`.
+        As for `list_jobs`.
 
     Raises
     ------

@@ -2,10 +2,10 @@
 
 import tomllib
 from collections.abc import Sequence
-from pathlib import Path
 
-_FILE = Path(__file__).with_name("words") / "slurm_variables.toml"
-_VARIABLES = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+from .base import WORDS
+
+_VARIABLES = tomllib.loads((WORDS / "slurm_variables.toml").read_text(encoding="utf-8"))
 # Variables that change what the commands that list and cancel jobs print.
 READING_VARIABLES: tuple[str, ...] = tuple(_VARIABLES["reading"])
 # Variables of a job that srun takes for its own options, and the option of sbatch that sets each.
