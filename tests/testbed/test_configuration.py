@@ -244,7 +244,7 @@ def test_core_hours_and_idle_ones_are_those_of_a_known_pattern(lab):
                     client.gather(client.map(time.sleep, [10] * threads, pure=False))
                 time.sleep(10)
                 job = cluster.job_ids[0]
-            used = cluster.meter.usage
+            used = cluster.usage
             print(used.core_seconds, used.core_seconds - used.idle_core_seconds)
             time.sleep(3)
             show = f"sacct -n -X -P -j {job} -o ElapsedRaw,AllocCPUS"

@@ -5,6 +5,7 @@ Tests of real Slurm are elsewhere, on a testbed.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -100,6 +101,29 @@ def until(condition, seconds=20):
         time.sleep(0.02)
 
 
+class FakeClock:
+    """A clock that a test sets; who sleeps by it wakes when the test has moved it so far."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        end = self.now + seconds
+        while self.now < end:
+            await asyncio.sleep(0)
+
+
+def reported(cluster):
+    """Return the lines of trouble that a cluster has told."""
+    return list(cluster._control.messages.recent)
+
+
 def _zombie(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
@@ -177,7 +201,7 @@ def held(lab, cluster):
     lab.hold()
     cluster.scale(jobs=2)
     until(lambda: sorted(cluster.job_ids) == ["100", "101"], 90)
-    cluster.recovery._connected = True  # as if others had come before
+    cluster._control.tracker.any_worker_came = True  # as if others had come before
     return cluster
 
 

@@ -225,4 +225,4 @@ def test_what_a_job_holds_is_counted_and_not_its_workers_threads(lab, name, argu
     cls = getattr(dask_hpc, batch.get(name).cluster_class)
     options = {"dashboard_address": ":0", "interface": "lo"}
     with cls(cores=3, processes=1, memory="1 GiB", scheduler_options=options, **arguments) as made:
-        assert made.meter.usage.cores == cores
+        assert made.usage.cores == cores

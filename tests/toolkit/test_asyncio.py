@@ -51,7 +51,7 @@ def test_the_task_that_cancels_the_others_goes_on():
             await asyncio.sleep(0)
             seen.append(True)
 
-        await tasks.spawn(work())
+        await tasks.start(work())
         return seen
 
     assert asyncio.run(life()) == [True]

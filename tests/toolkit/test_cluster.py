@@ -11,7 +11,7 @@ from dask.distributed import Client, LocalCluster
 import dask_hpc
 from dask_hpc.batch import JobState
 
-from .conftest import until
+from .conftest import reported, until
 
 REFUSAL = (
     "sbatch: error: Batch job submission failed: "
@@ -104,7 +104,7 @@ def test_refusal_that_nobody_was_told_is_raised_at_the_next_scale_which_then_tri
 ):
     lab.says("sbatch", REFUSAL)
     cluster.scale(jobs=2)
-    until(lambda: cluster.submit_errors.last is not None)
+    until(lambda: cluster._control.pool.submit_errors.last is not None)
     with pytest.raises(dask_hpc.SubmitError, match="Invalid account"):
         cluster.scale(jobs=2)
     lab.says("sbatch", None)
@@ -336,7 +336,7 @@ def test_after_adapt_is_stopped_scaling_is_by_hand_again(lab, cluster):
     cluster.adapt(maximum_jobs=1).stop()
     lab.says("sbatch", REFUSAL)
     cluster.scale(jobs=1)
-    until(lambda: cluster.submit_errors.last)
+    until(lambda: cluster._control.pool.submit_errors.last)
     with pytest.raises(dask_hpc.SubmitError, match="Invalid account"):
         cluster.scale(jobs=1)
 
@@ -371,9 +371,9 @@ def test_impossible_bounds_are_refused_in_one_line(cluster, bounds, words):
 def test_a_refusal_that_nobody_asks_for_is_told_once(lab, cluster):
     lab.says("sbatch", REFUSAL)
     cluster.scale(jobs=1)
-    until(lambda: cluster.recovery.reported, 30)
+    until(lambda: reported(cluster), 30)
     time.sleep(2)
-    [said] = cluster.recovery.reported
+    [said] = reported(cluster)
     assert said.startswith("Slurm did not take the job: ")
     with pytest.raises(dask_hpc.SubmitError, match="Invalid account"):
         cluster.scale(jobs=1)
@@ -386,8 +386,8 @@ def test_tasks_that_wait_for_jobs_which_are_all_over_are_told(lab, cluster):
     with Client(cluster) as client:
         futures = client.map(abs, range(3))
         lab.state("100", "CANCELLED")
-        until(lambda: len(cluster.recovery.reported) == 2, 30)
-        assert cluster.recovery.reported[1] == (
+        until(lambda: len(reported(cluster)) == 2, 30)
+        assert reported(cluster)[1] == (
             "No job is left, and 3 tasks wait: cluster.scale(jobs=...) asks for new ones."
         )
         del futures

@@ -8,7 +8,7 @@ import pytest
 import dask_hpc
 from dask_hpc.resilience import diagnosis
 from dask_hpc.resilience.diagnosis import last_lines, likely_cause, tail
-from dask_hpc.resilience.tracking import RestartHistory, TrackedJob
+from dask_hpc.resilience.tracked_job import JobKind, RestartHistory, TrackedJob
 
 ADDRESS = "tcp://10.0.0.1:8786"
 PYTHON = "/home/me/.venv/bin/python"
@@ -170,9 +170,9 @@ def test_a_job_that_runs_for_long_without_a_worker_is_told_once_with_its_log(lab
         (logs / f"{name}-100.err").write_text(line)
         lab.state("100", "RUNNING", "None", "node7")
         time.sleep(6)
-    said = [r.getMessage() for r in caplog.records if "no worker of it has come" in r.getMessage()]
+    said = [r.getMessage() for r in caplog.records if "without a worker" in r.getMessage()]
     assert len(said) == 1
-    assert re.match(r"Job 100 runs on node7 since \d+ s, and no worker of it has come\. ", said[0])
+    assert re.match(r"Job 100 has been running on node7 for \d+ s without a worker\. ", said[0])
     assert "Its log " in said[0]
     assert "No space left on device - likely, the disk is full" in said[0]
 
@@ -182,9 +182,10 @@ def test_a_job_that_runs_for_long_without_a_worker_is_told_once_with_its_log(lab
 )
 def test_a_python_that_is_named_by_a_variable_is_any(lab, python, known):
     with dask_hpc.SLURMCluster(python=python) as cluster:
-        assert cluster.diagnosis._python() == known
+        assert cluster._control.output.python == known
 
 
+JOB = TrackedJob("0", "7", JobKind({}, 1), RestartHistory())
 NOTHING = {
     "no file": (
         {},
@@ -205,8 +206,7 @@ NOTHING = {
 def test_a_job_whose_output_is_not_seen_is_not_said_to_have_printed_nothing(lab, tmp_path, case):
     arguments, words = NOTHING[case]
     with dask_hpc.SLURMCluster(**arguments) as cluster:
-        member = TrackedJob("0", "7", frozenset(), RestartHistory(), 0)
-        assert re.fullmatch(words + r"\.", cluster.diagnosis.examine(member))
+        assert re.fullmatch(words + r"\.", cluster._control.diagnosis.examine(JOB))
 
 
 def test_the_log_is_the_one_that_the_users_directives_name(lab, tmp_path):
@@ -214,10 +214,14 @@ def test_the_log_is_the_one_that_the_users_directives_name(lab, tmp_path):
     (tmp_path / "dask-worker").mkdir()
     (tmp_path / "dask-worker" / "own-7.err").write_text("bash: line 2: module: command not found\n")
     with dask_hpc.SLURMCluster(job_extra_directives=own) as cluster:
-        said = cluster.diagnosis.examine(TrackedJob("0", "7", frozenset(), RestartHistory(), 0))
+        said = cluster._control.diagnosis.examine(
+            TrackedJob("0", "7", JobKind({}, 1), RestartHistory())
+        )
         assert said.startswith(f"Its log {tmp_path}/dask-worker/own-7.err ends with: bash: line 2")
-        assert "own-7" not in cluster.log_hint()
-        assert f"{tmp_path}/dask-worker" in cluster.log_hint()
+        assert "own-7" not in cluster._control.output.hint()
+        assert f"{tmp_path}/dask-worker" in cluster._control.output.hint()
         (tmp_path / "dask-worker" / "own-7.err").write_text("")
-        said = cluster.diagnosis.examine(TrackedJob("0", "7", frozenset(), RestartHistory(), 0))
+        said = cluster._control.diagnosis.examine(
+            TrackedJob("0", "7", JobKind({}, 1), RestartHistory())
+        )
         assert said == f"It has printed nothing ({tmp_path}/dask-worker/own-7.err)."

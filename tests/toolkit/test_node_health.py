@@ -13,22 +13,19 @@ from dask_hpc.batch import BATCH_SYSTEMS
 from dask_hpc.resilience import node_health, worker_loss
 from dask_hpc.resilience.node_health import NodeHealth
 
-from .conftest import until
+from .conftest import FakeClock, reported, until
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    """Return a clock that the test sets: a list of one value."""
-    now = [1000.0]
-    monkeypatch.setattr(node_health.time, "monotonic", lambda: now[0])
-    return now
+def clock():
+    return FakeClock()
 
 
 def known(clock, *deaths):
     """Nodes where workers died, one after another, as (seconds later, node, tasks that it had)."""
-    nodes = NodeHealth()
+    nodes = NodeHealth(clock, set())
     for later, node, tasks in deaths:
-        clock[0] += later
+        clock.now += later
         nodes.record_death(node, f"job on {node}", tasks)
     return nodes
 
@@ -71,17 +68,17 @@ def test_a_node_is_not_to_blame_for_deaths_that_the_end_of_the_job_explains(cloc
 
 
 def test_a_bad_node_is_left_out_for_a_while(clock):
-    known = NodeHealth()
+    known = NodeHealth(clock, set())
     known.exclude("a")
     assert known.excluded == ["a"]
-    clock[0] += node_health.MEMORY_S + 1
+    clock.now += node_health.MEMORY_S + 1
     assert known.excluded == []
 
 
 def test_of_few_nodes_only_the_last_bad_one_is_left_out(clock):
-    known = NodeHealth()
+    known = NodeHealth(clock, seen := set())
     for node in "abcd":
-        known.record_node(node)
+        seen.add(node)
     known.exclude("a")
     known.exclude("b")
     assert known.excluded == ["b"]
@@ -90,9 +87,9 @@ def test_of_few_nodes_only_the_last_bad_one_is_left_out(clock):
 
 
 def test_of_many_nodes_a_quarter_may_be_left_out(clock):
-    known = NodeHealth()
+    known = NodeHealth(clock, seen := set())
     for node in "abcdefghijkl":
-        known.record_node(node)
+        seen.add(node)
     for node in "abcd":
         known.exclude(node)
     assert known.excluded == ["b", "c", "d"]
@@ -147,13 +144,13 @@ def on_two_nodes(lab, cluster):
 
 
 def names_in(cluster, job):
-    addresses = cluster.recovery.tracker[job].addresses
+    addresses = cluster._control.tracker.by_id(job).addresses
     return {cluster.scheduler.workers[address].name for address in addresses}
 
 
 def kill_a_busy_worker(cluster, client, job, but=()):
     """Kill a worker of that job that has tasks; return their keys."""
-    addresses = cluster.recovery.tracker[job].addresses
+    addresses = cluster._control.tracker.by_id(job).addresses
 
     def busy():
         return [
@@ -185,7 +182,7 @@ def test_a_job_whose_workers_die_again_and_again_goes_on_on_another_node(lab, cl
         kill_two_busy_workers(cluster, client, "100")
         until(lambda: "102" in cluster.job_ids)
         assert client.gather(futures) == list(range(120))
-    [said] = cluster.recovery.reported
+    [said] = reported(cluster)
     assert said == (
         "Job 100: its workers die on bad, and nowhere else, so it was cancelled. "
         "It is submitted again in 1 s (1 of 5), not on bad."
@@ -203,7 +200,7 @@ def test_a_task_that_kills_its_workers_does_not_take_their_jobs_along(lab, clust
             bad.result(timeout=90)
         assert client.gather(others) == list(range(8))
     assert sorted(cluster.job_ids) == ["100", "101"]
-    assert cluster.recovery.reported == []
+    assert reported(cluster) == []
 
 
 def test_the_tasks_of_a_worker_that_died_run_on_another_node(lab, cluster):
@@ -270,15 +267,15 @@ def test_what_somebody_cancels_meanwhile_is_not_the_nodes_fault(lab, cluster):
         lab.state("100", "CANCELLED", "None", "bad")
         kill_a_busy_worker(cluster, client, "100")
         assert client.gather(futures) == list(range(200))
-    [said] = cluster.recovery.reported
+    [said] = reported(cluster)
     assert "Cancelled by somebody else" in said
-    assert cluster.recovery.nodes.excluded == []
+    assert cluster._control.health.excluded == []
 
 
 @pytest.mark.parametrize("what", ["unresponsive", "worker_died"])
 def test_the_node_of_a_job_whose_workers_no_longer_reach_us_is_left_out(lab, beside, what):
     # They notice it, and end by themselves.
-    member = beside.recovery.tracker["100"]
+    member = beside._control.tracker.by_id("100")
     member.first_worker_at = time.monotonic()
     setattr(member, what, True)
     lab.state("100", "COMPLETED", "None", "bad")
@@ -301,11 +298,11 @@ def test_a_job_whose_workers_die_stays_where_there_is_nothing_to_compare_it_with
         kill_two_busy_workers(cluster, client, "100")
         assert client.gather(futures) == list(range(60))
     assert cluster.job_ids == ["100"]
-    assert cluster.recovery.reported == []
+    assert reported(cluster) == []
 
 
 def test_the_node_of_a_job_whose_workers_are_lost_is_left_out(lab, cluster, monkeypatch):
-    monkeypatch.setattr(worker_loss, "LOST_AFTER_S", 1.0)
+    monkeypatch.setattr(worker_loss, "WORKERS_LOST_AFTER_S", 1.0)
     on_two_nodes(lab, cluster)
     os.killpg(int((lab.folder / "100.pid").read_text()), signal.SIGKILL)
     until(lambda: "102" in cluster.job_ids)
@@ -315,14 +312,14 @@ def test_the_node_of_a_job_whose_workers_are_lost_is_left_out(lab, cluster, monk
 @pytest.fixture
 def beside(held, monkeypatch):
     """Two jobs that wait, as if workers of others were there on other nodes."""
-    monkeypatch.setattr(held.recovery.evictor, "has_workers_elsewhere", bool)
+    monkeypatch.setattr(held._control.evictor, "has_workers_elsewhere", bool)
     return held
 
 
 def test_the_node_of_a_job_that_ends_without_any_worker_is_left_out(lab, beside):
     lab.state("100", "FAILED", "NonZeroExitCode", "bad")
     until(lambda: "102" in beside.job_ids)
-    [line] = beside.recovery.reported
+    [line] = reported(beside)
     assert line.endswith("It is submitted again in 1 s (1 of 5), not on bad.")
     assert excluded(lab) == ["", "", "bad"]
 
@@ -344,14 +341,14 @@ def test_a_job_that_no_other_node_takes_may_run_anywhere(lab, beside):
     real.chmod(0o755)
     lab.state("100", "FAILED", "NonZeroExitCode", "bad")
     until(lambda: "102" in beside.job_ids)
-    assert beside.recovery.nodes.excluded == []
-    assert len(beside.recovery.reported) == 1
+    assert beside._control.health.excluded == []
+    assert len(reported(beside)) == 1
 
 
 def test_a_refusal_that_says_nothing_of_nodes_is_not_tried_without_them(lab, beside):
     lab.says("sbatch", "sbatch: error: Socket timed out on send/recv operation")
     lab.state("100", "FAILED", "NonZeroExitCode", "bad")
-    until(lambda: len(beside.recovery.reported) == 2)
+    until(lambda: len(reported(beside)) == 2)
     assert excluded(lab) == ["", "", "bad"]  # it may have been taken nevertheless
     lab.says("sbatch", None)
     until(lambda: len(beside.job_ids) == 2)
@@ -363,9 +360,9 @@ def test_a_user_who_wants_certain_nodes_gets_them(lab, monkeypatch):
         lab.hold()
         cluster.scale(jobs=1)
         until(lambda: cluster.job_ids == ["100"])
-        cluster.recovery._connected = True
-        monkeypatch.setattr(cluster.recovery.evictor, "has_workers_elsewhere", bool)
+        cluster._control.tracker.any_worker_came = True
+        monkeypatch.setattr(cluster._control.evictor, "has_workers_elsewhere", bool)
         lab.state("100", "FAILED", "NonZeroExitCode", "bad")
         until(lambda: "101" in cluster.job_ids)
-        assert cluster.recovery.reported[0].endswith("It is submitted again in 1 s (1 of 5).")
+        assert reported(cluster)[0].endswith("It is submitted again in 1 s (1 of 5).")
     assert excluded(lab) == ["", ""]

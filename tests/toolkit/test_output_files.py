@@ -48,8 +48,8 @@ def test_output_is_where_the_last_directives_say(name, header, expected):
 def test_what_dask_jobqueue_writes_is_read_as_the_names_that_we_know(site, tmp_path):
     batch = site.batch
     with getattr(dask_hpc, batch.cluster_class)() as cluster:
-        found = cluster.log_patterns
-        folder = Path(cluster._log_directory or tmp_path).absolute()
+        found = cluster._control.output.patterns
+        folder = tmp_path / "logs" if batch.log_key else tmp_path
         assert found
         assert {Path(form).parent for form in found} == {folder}
         # The name that dask-jobqueue gives to an LSF job's files is not the job's.
@@ -80,4 +80,4 @@ def test_slurms_pattern_for_the_user_in_the_folder_is_filled_in_since_slurm_make
     with dask_hpc.SLURMCluster(log_directory="logs-%u") as cluster:
         assert Path(f"logs-{ME}").is_dir()
         assert not Path("logs-%u").exists()
-        assert cluster.log_files("7")[-1] == f"{tmp_path}/logs-{ME}/dask-worker-7.err"
+        assert cluster._control.output.files("7")[-1] == f"{tmp_path}/logs-{ME}/dask-worker-7.err"

@@ -11,9 +11,10 @@ from dask.distributed import Client
 
 import dask_hpc
 from dask_hpc.batch import JobState
-from dask_hpc.resilience import replacements, resubmission, worker_loss
+from dask_hpc.resilience import restart_policy, worker_loss
 
 from . import conftest
+from .conftest import reported
 
 
 def until(condition, seconds=90):
@@ -48,7 +49,7 @@ def submissions(lab):
 def test_a_job_that_ends_unasked_is_told_once_and_submitted_again(lab, held, state, reason, words):
     lab.state("100", state, reason, "node1")
     until(lambda: sorted(held.job_ids) == ["101", "102"])
-    [said] = held.recovery.reported
+    [said] = reported(held)
     assert said.startswith(words)
     assert said.endswith("It is submitted again in 1 s (1 of 5).")
     assert submissions(lab) == 3
@@ -63,7 +64,7 @@ def test_tasks_of_a_job_that_died_run_again_and_the_results_are_right(lab, clust
         end(lab, "100", "NODE_FAIL", "NodeDown")
         assert client.gather(futures) == [i * i for i in range(40)]
         until(lambda: len(cluster.scheduler.workers) == 4)
-    assert not [name for name in cluster.recovery.reported if "101" in name]
+    assert not [name for name in reported(cluster) if "101" in name]
 
 
 def test_a_job_in_anothers_place_has_a_new_name(lab, held):
@@ -77,8 +78,8 @@ def test_a_job_in_anothers_place_has_a_new_name(lab, held):
 
 def test_a_job_that_somebody_cancelled_is_not_submitted_again(lab, held):
     lab.state("100", "CANCELLED", "None", "node1")
-    until(lambda: held.recovery.reported)
-    assert "Cancelled by somebody else, so it is not submitted again." in held.recovery.reported[0]
+    until(lambda: reported(held))
+    assert "Cancelled by somebody else, so it is not submitted again." in reported(held)[0]
     time.sleep(2)
     assert submissions(lab) == 2
     assert held.job_ids == ["101"]
@@ -88,14 +89,14 @@ def test_a_job_that_somebody_cancelled_is_not_submitted_again(lab, held):
 def test_jobs_cancelled_together_are_told_in_one_line(lab, held):
     for job in ("100", "101"):
         lab.state(job, "CANCELLED", "None", "node1")
-    until(lambda: held.recovery.reported)
-    assert len(held.recovery.reported) == 1
-    assert held.recovery.reported[0].startswith("Jobs 100, 101 ended on node1, cancelled")
+    until(lambda: reported(held))
+    assert len(reported(held)) == 1
+    assert reported(held)[0].startswith("Jobs 100, 101 ended on node1, cancelled")
 
 
 def test_scaling_by_hand_asks_again_for_what_was_cancelled(lab, held):
     lab.state("100", "CANCELLED", "None", "node1")
-    until(lambda: held.recovery.abandoned == 1)
+    until(lambda: held._control.replacements.abandoned == 1)
     held.scale(jobs=2)
     until(lambda: sorted(held.job_ids) == ["101", "102"])
 
@@ -105,12 +106,12 @@ def test_out_of_memory_is_submitted_again_once_with_the_advice(lab, held):
     until(lambda: "102" in held.job_ids)
     assert (
         "submitted again once. Each worker had 512.00 MiB of its job's 1 GiB, shared by 2"
-        in (held.recovery.reported[0])
+        in (reported(held)[0])
     )
-    assert "give more memory, or fewer processes a job" in held.recovery.reported[0]
+    assert "give more memory, or fewer processes a job" in reported(held)[0]
     lab.state("102", "OUT_OF_MEMORY", "OutOfMemory", "node1")
-    until(lambda: len(held.recovery.reported) == 2)
-    assert "It is not submitted again." in held.recovery.reported[1]
+    until(lambda: len(reported(held)) == 2)
+    assert "It is not submitted again." in reported(held)[1]
     time.sleep(2)
     assert submissions(lab) == 3
 
@@ -118,13 +119,13 @@ def test_out_of_memory_is_submitted_again_once_with_the_advice(lab, held):
 def test_a_job_that_fails_again_and_again_is_given_up(lab):
     lab.hold()
     with dask.config.set({"dask-hpc.max-resubmits": 2}), dask_hpc.SLURMCluster() as cluster:
-        cluster.recovery._connected = True
+        cluster._control.tracker.any_worker_came = True
         cluster.scale(jobs=1)
         for job in ("100", "101", "102"):
             until(lambda job=job: cluster.job_ids == [job])
             lab.state(job, "FAILED", "NonZeroExitCode", "node1")
-        until(lambda: len(cluster.recovery.reported) == 3)
-        first, second, third = cluster.recovery.reported
+        until(lambda: len(reported(cluster)) == 3)
+        first, second, third = reported(cluster)
         assert first.endswith("It is submitted again in 1 s (1 of 2).")
         assert second.endswith("It is submitted again in 2 s (2 of 2).")
         assert third.endswith("It is not submitted again after 2 times in a row.")
@@ -139,8 +140,8 @@ def test_with_resubmit_0_nothing_is_submitted_again(lab):
         cluster.scale(jobs=1)
         until(lambda: cluster.job_ids)
         lab.state("100", "NODE_FAIL", "NodeDown", "node1")
-        until(lambda: cluster.recovery.reported)
-        assert cluster.recovery.reported[0].endswith("It is not submitted again.")
+        until(lambda: reported(cluster))
+        assert reported(cluster)[0].endswith("It is not submitted again.")
         time.sleep(2)
     assert submissions(lab) == 1
 
@@ -163,9 +164,9 @@ def test_what_keeps_every_job_from_working_is_not_tried_again(lab):
 def test_a_refusal_in_the_place_of_an_ended_job_is_told_and_tried_again(lab, held):
     lab.says("sbatch", "sbatch: error: Unable to contact slurm controller (connect failure)")
     lab.state("100", "NODE_FAIL", "NodeDown", "node1")
-    until(lambda: len(held.recovery.reported) == 2)
-    assert held.recovery.reported[1].startswith("Slurm did not take the job: Unable to contact")
-    assert held.recovery.reported[1].endswith("Next try in 2 s (2 of 5).")
+    until(lambda: len(reported(held)) == 2)
+    assert reported(held)[1].startswith("Slurm did not take the job: Unable to contact")
+    assert reported(held)[1].endswith("Next try in 2 s (2 of 5).")
     lab.says("sbatch", None)
     until(lambda: len(held.job_ids) == 2)
 
@@ -179,18 +180,18 @@ def test_a_job_put_back_into_the_queue_by_slurm_is_left_to_it(lab, cluster):
     until(lambda: not cluster.scheduler.workers)
     time.sleep(2)
     assert cluster.job_ids == ["100"]
-    assert cluster.recovery.reported == []
+    assert reported(cluster) == []
 
 
 def test_a_job_whose_workers_are_lost_is_given_up_although_slurm_takes_it_for_running(
     lab, cluster, monkeypatch
 ):
-    monkeypatch.setattr(worker_loss, "LOST_AFTER_S", 1.0)
+    monkeypatch.setattr(worker_loss, "WORKERS_LOST_AFTER_S", 1.0)
     cluster.scale(jobs=1)
     cluster.wait_for_workers(2, timeout=90)
     end(lab, "100", "RUNNING", "None")
     until(lambda: "101" in cluster.job_ids)
-    [said] = cluster.recovery.reported
+    [said] = reported(cluster)
     assert said.startswith("Job 100: nothing is heard from its workers any more, so it was")
     assert [call[1:] for call in lab.calls("scancel")] == [["100"]]
 
@@ -230,16 +231,16 @@ def test_what_we_end_ourselves_is_not_told(lab, held):
     held.scale(0)
     until(lambda: not held.job_ids)
     time.sleep(1)
-    assert held.recovery.reported == []
+    assert reported(held) == []
 
 
 def test_closing_while_a_job_is_about_to_be_submitted_again_submits_none(lab, cluster):
     lab.hold()
-    cluster.recovery._connected = True
+    cluster._control.tracker.any_worker_came = True
     cluster.scale(jobs=1)
     until(lambda: cluster.job_ids)
     lab.state("100", "NODE_FAIL", "NodeDown", "node1")
-    until(lambda: cluster.recovery.reported)
+    until(lambda: reported(cluster))
     cluster.close()
     time.sleep(1.5)
     assert submissions(lab) == 1
@@ -307,7 +308,7 @@ def test_adapt_does_not_ask_again_for_jobs_that_somebody_cancelled(lab, cluster)
     cluster.adapt(minimum_jobs=2, maximum_jobs=2, interval="200ms")
     until(lambda: len(cluster.job_ids) == 2)
     lab.state("100", "CANCELLED", "None", "node1")
-    until(lambda: cluster.recovery.reported)
+    until(lambda: reported(cluster))
     time.sleep(2)
     assert submissions(lab) == 2
 
@@ -327,7 +328,7 @@ def test_workers_leave_before_their_jobs_end_and_others_come(lab, cluster, monke
         assert client.gather(futures) == [i * i for i in range(10)]
         assert not any(worker.startswith("SLURMCluster-0") for worker in names(cluster))
     assert [e.reason for e in cluster.watcher.events if e.job == "100"][-1] == "by us"
-    assert cluster.recovery.reported == []
+    assert reported(cluster) == []
 
 
 def names(cluster):
@@ -344,7 +345,7 @@ def test_a_task_that_is_longer_than_its_jobs_is_stopped_three_times_and_then_fai
             task = cluster.scheduler.tasks.get("long")
             if task is None or task.state != "processing":
                 return False
-            cluster._walltime.interruptions.stopped([task], "a job runs for 5 min")
+            cluster._control.walltime.interruptions.stopped([task], "a job runs for 5 min")
             return True
 
         for _ in range(3):
@@ -365,10 +366,10 @@ def asynchronous(function):
 
 
 def test_states_that_say_nothing_new_are_those_of_the_vocabulary():
-    assert set(JobState) > resubmission.INFRASTRUCTURE_FAILURES
-    assert set(JobState) > resubmission.EXPECTED_ENDS
+    assert set(JobState) > restart_policy.INFRASTRUCTURE_FAILURES
+    assert set(JobState) > restart_policy.EXPECTED_ENDS
 
 
 def test_the_pause_before_a_job_is_submitted_again_has_a_bound():
-    pauses = [replacements.backoff(failures) for failures in (1, 2, 3, 7, 2000)]
+    pauses = [restart_policy.backoff(failures) for failures in (1, 2, 3, 7, 2000)]
     assert pauses == [1.0, 2.0, 4.0, 60.0, 60.0]

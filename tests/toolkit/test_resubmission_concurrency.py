@@ -10,9 +10,10 @@ from dask.distributed import Client, KilledWorker
 
 import dask_hpc
 import dask_hpc.cluster.adaptive
-import dask_hpc.cluster.departures
-from dask_hpc.resilience.tracking import RestartHistory
+import dask_hpc.cluster.control
+from dask_hpc.resilience.tracked_job import RestartHistory
 
+from .conftest import reported
 from .test_resubmission import submissions, until
 
 
@@ -55,7 +56,7 @@ def slowly(retire, seconds):
 def test_a_cluster_that_closes_while_a_job_is_submitted_again_cancels_that_one_too(lab, held, slow):
     slow("sbatch", before=3)
     lab.state("100", "NODE_FAIL", "NodeDown", "node1")
-    until(lambda: held.recovery.replacements.is_submitting)
+    until(lambda: held._control.replacements.is_submitting)
     time.sleep(0.3)
     held.close(timeout=30)
     assert held.status.name == "closed"
@@ -68,11 +69,13 @@ def test_a_replacement_refused_while_the_old_job_counts_is_taken_later(lab, held
     lab.says("sbatch", "sbatch: error: QOSMaxSubmitJobPerUserLimit")
     for job in ("100", "101"):
         lab.row(job, "RUNNING|None|node1|9:58|0:06")
-    until(lambda: held.recovery.reported, 60)
+    refused = "QOSMaxSubmitJobPerUserLimit"
+    until(lambda: any(refused in line for line in reported(held)), 60)
     lab.says("sbatch", None)
     until(lambda: {"102", "103"} <= set(held.job_ids), 60)
     assert len(held.worker_spec) == 2
-    assert all("Next try in 10 s." in line for line in held.recovery.reported)
+    lines = [line for line in reported(held) if refused in line]
+    assert all("Next try in 10 s." in line for line in lines)
 
 
 def test_adapt_does_not_go_on_asking_where_jobs_are_refused_and_says_why(lab, cluster):
@@ -80,8 +83,8 @@ def test_adapt_does_not_go_on_asking_where_jobs_are_refused_and_says_why(lab, cl
     cluster.adapt(minimum_jobs=4, maximum_jobs=4)
     time.sleep(9)
     assert submissions(lab) <= 4 * 3
-    assert cluster.recovery.reported
-    assert all("QOSMaxSubmitJobPerUserLimit" in line for line in cluster.recovery.reported)
+    assert reported(cluster)
+    assert all("QOSMaxSubmitJobPerUserLimit" in line for line in reported(cluster))
     lab.says("sbatch", None)
     until(lambda: len(cluster.job_ids) == 4, 40)
 
@@ -94,24 +97,24 @@ def test_two_that_return_at_once_keep_their_own_histories(lab, held, slow):
         held.worker_spec.clear()
         for name in list(held.workers):
             await held.workers.pop(name).close()
-        replacements = held.recovery.replacements
-        replacements.schedule(0.1, [RestartHistory(1)])
-        replacements.schedule(0.8, [RestartHistory(1)])
+        replacements = held._control.replacements
+        replacements.schedule(0.1, [RestartHistory(failures=1)])
+        replacements.schedule(0.8, [RestartHistory(failures=1)])
 
     held.sync(both)
     time.sleep(2)
     lab.says("sbatch", None)
     until(lambda: len(held.job_ids) == 2)
     time.sleep(4)
-    assert len(held.job_ids) == len(held.worker_spec) == held.target_jobs == 2
-    assert all(member.history.failures >= 1 for member in held.recovery.tracker)
+    assert len(held.job_ids) == len(held.worker_spec) == held._control.pool.target == 2
+    assert all(member.history.failures >= 1 for member in held._control.tracker)
 
 
 def test_what_was_given_up_does_not_keep_adapt_from_later_work(cluster):
     with Client(cluster) as client:
         cluster.adapt(maximum_jobs=2, interval="200ms")
-        cluster.recovery.abandoned = 2  # while there was work
-        until(lambda: cluster.recovery.abandoned == 0)
+        cluster._control.replacements.abandoned = 2  # while there was work
+        until(lambda: cluster._control.replacements.abandoned == 0)
         assert client.submit(abs, -1, pure=False).result(timeout=60) == 1
 
 
@@ -121,13 +124,13 @@ def test_what_was_given_up_does_not_keep_adapt_from_later_work(cluster):
 def test_a_slow_cancel_at_close_is_nobody_elses(lab, held, slow):
     slow("scancel", after=4)
     held.close()
-    assert held.recovery.reported == []
+    assert reported(held) == []
     assert submissions(lab) == 2
 
 
 def test_a_scale_that_nobody_waits_for_any_more_breaks_nothing(lab, monkeypatch):
     monkeypatch.setattr(
-        dask_hpc.cluster.departures, "retire", slowly(dask_hpc.cluster.departures.retire, [3])
+        dask_hpc.cluster.control, "retire", slowly(dask_hpc.cluster.control.retire, [3])
     )
 
     async def main():
@@ -148,8 +151,8 @@ def test_scaling_down_again_while_results_still_move_loses_none(cluster, monkeyp
     cluster.wait_for_workers(6, 90)
     with Client(cluster) as client:
         kept = client.scatter(list(range(60)), broadcast=False)
-        retire = slowly(dask_hpc.cluster.departures.retire, [2])
-        monkeypatch.setattr(dask_hpc.cluster.departures, "retire", retire)
+        retire = slowly(dask_hpc.cluster.control.retire, [2])
+        monkeypatch.setattr(dask_hpc.cluster.control, "retire", retire)
         cluster.scale(jobs=2)
         time.sleep(0.7)
         cluster.scale(jobs=1)
@@ -160,13 +163,13 @@ def test_scaling_down_again_while_results_still_move_loses_none(cluster, monkeyp
 def test_adapt_lets_each_job_go_as_soon_as_its_own_results_have_moved(lab, cluster, monkeypatch):
     cluster.scale(jobs=2)
     cluster.wait_for_workers(4, 60)
-    for member in cluster.recovery.tracker:
+    for member in cluster._control.tracker:
         member.first_worker_at -= 100
     retire = slowly(dask_hpc.cluster.adaptive.retire, [0, 6])
     monkeypatch.setattr(dask_hpc.cluster.adaptive, "retire", retire)
     cluster.adapt(minimum=0, interval="300ms")
     until(lambda: not cluster.job_ids)
-    assert cluster.recovery.reported == []
+    assert reported(cluster) == []
     assert submissions(lab) == 2
 
 
@@ -189,7 +192,7 @@ def test_a_process_that_was_held_up_itself_gives_no_worker_up(cluster):
             time.sleep(3)
             assert set(cluster.scheduler.workers) == before
             assert client.gather(kept) == list(range(20))
-            assert cluster.recovery.reported == []
+            assert reported(cluster) == []
 
 
 def test_a_task_that_silences_its_workers_fails_in_the_end(lab, caplog):

@@ -12,10 +12,11 @@ from dask.distributed import Client, Worker, fire_and_forget, get_worker
 
 import dask_hpc
 from dask_hpc import batch as batch_systems
-from dask_hpc.resilience import tracking, worker_loss
-from dask_hpc.resilience.tracking import JobKind
-from dask_hpc.resilience.walltime import WalltimeManager
+from dask_hpc.cluster.wait import WorkerWait
+from dask_hpc.resilience import walltime, worker_identity, worker_loss
+from dask_hpc.resilience.tracked_job import JobKind
 
+from .conftest import reported
 from .conftest import until as until_within
 from .test_resubmission import end, submissions
 
@@ -44,7 +45,7 @@ def cluster_of(lab):
 
 
 def members_of(cluster):
-    return {member.job_id: len(member.addresses) for member in cluster.recovery.tracker}
+    return {member.job_id: len(member.addresses) for member in cluster._control.tracker}
 
 
 def test_workers_with_names_of_the_users_own_belong_to_their_jobs(cluster_of):
@@ -54,7 +55,7 @@ def test_workers_with_names_of_the_users_own_belong_to_their_jobs(cluster_of):
     until(lambda: members_of(cluster) == {"100": 1, "101": 1}, 10)
     names = {str(worker.name) for worker in cluster.scheduler.workers.values()}
     assert names == {"mine-100", "mine-101"}
-    assert not cluster.recovery.tracker.has_unidentified_workers
+    assert not cluster._control.tracker.has_unidentified_workers
 
 
 def test_a_job_may_have_more_workers_than_its_arguments_say(cluster_of):
@@ -62,8 +63,8 @@ def test_a_job_may_have_more_workers_than_its_arguments_say(cluster_of):
     cluster.scale(jobs=1)
     cluster.wait_for_workers(2, timeout=60)
     assert members_of(cluster) == {"100": 2}
-    assert cluster.kind().workers == 2
-    assert cluster._waiting.describe_missing() == ""
+    assert cluster._control.pool.kind().workers == 2
+    assert WorkerWait(cluster, cluster._control).describe_missing() == ""
 
 
 def test_near_the_walltime_all_workers_of_a_job_leave_whatever_their_names(lab, cluster_of):
@@ -97,14 +98,14 @@ def removals(cluster):
 
 
 def test_a_job_with_workers_of_own_names_that_are_gone_is_given_up(lab, cluster_of, monkeypatch):
-    monkeypatch.setattr(worker_loss, "LOST_AFTER_S", 1.0)
+    monkeypatch.setattr(worker_loss, "WORKERS_LOST_AFTER_S", 1.0)
     cluster = cluster_of(*OWN)
     cluster.scale(jobs=1)
     cluster.wait_for_workers(1, timeout=60)
     until(lambda: members_of(cluster) == {"100": 1})
     end(lab, "100", "RUNNING", "None")
     until(lambda: "101" in cluster.job_ids)
-    assert cluster.recovery.reported[0].startswith("Job 100: nothing is heard from its workers")
+    assert reported(cluster)[0].startswith("Job 100: nothing is heard from its workers")
 
 
 def test_a_job_one_of_whose_workers_was_heard_from_is_known_to_be_alive(lab, cluster_of):
@@ -138,14 +139,14 @@ def test_a_worker_is_asked_which_job_it_belongs_to(lab, monkeypatch, environment
         lab.hold()
         async with dask_hpc.SLURMCluster(asynchronous=True) as cluster:
             cluster.scale(jobs=1)
-            while not len(cluster.recovery.tracker):
+            while not len(cluster._control.tracker):
                 await asyncio.sleep(0.02)
             async with Worker(cluster.scheduler_address, nthreads=1, name="mine") as worker:
-                others = cluster.recovery.tracker._others
+                others = cluster._control.tracker._others
                 while others.get(worker.address, ["known"]) is None:
                     await asyncio.sleep(0.02)
                 await asyncio.sleep(0)
-                member = cluster.recovery.tracker.by_address(worker.address)
+                member = cluster._control.tracker.by_address(worker.address)
                 return member and member.job_id
 
     assert asyncio.run(main()) == job
@@ -156,7 +157,7 @@ def test_a_worker_is_asked_which_job_it_belongs_to(lab, monkeypatch, environment
     [("12", "12"), ("12.server", "12"), ("12[3].server.site", "12"), ("$PBS_JOBID", "")],
 )
 def test_the_number_in_an_id(word, number):
-    assert tracking._number(word) == number
+    assert worker_identity.id_number(word) == number
 
 
 def test_the_variables_that_hold_a_jobs_id_are_known_of_each_batch_system():
@@ -175,8 +176,7 @@ def test_the_variables_that_hold_a_jobs_id_are_known_of_each_batch_system():
 def test_what_is_lost_with_a_job_that_ends_with_actors_is_told(actors, words):
     worker = SimpleNamespace(actors=[SimpleNamespace(key=key) for key in actors])
     scheduler = SimpleNamespace(workers={"tcp://a": worker})
-    walltime = WalltimeManager(SimpleNamespace(scheduler=scheduler), None)
-    assert walltime._describe_lost(["tcp://a"]).startswith(words)
+    assert walltime.describe_lost(scheduler, ["tcp://a"]).startswith(words)
 
 
 # --- kinds ----------------------------------------------------------------------------------------
@@ -238,12 +238,14 @@ def test_workers_that_end_in_order_after_each_task_are_replaced_for_ever_and_tol
     lab, cluster_of
 ):
     cluster = cluster_of()
-    cluster.recovery.max_resubmits = 0  # none of these ends is a failure
+    object.__setattr__(
+        cluster._control.limits, "max_resubmits", 0
+    )  # none of these ends is a failure
     cluster.scale(jobs=1)
     with Client(cluster) as client:
         fire_and_forget(client.map(once(), range(100), pure=False))
         until(lambda: submissions(lab) >= 4)
-    [said] = cluster.recovery.reported
+    [said] = reported(cluster)
     assert said == "Job 100 ended on node1, done. Another one is submitted."
 
 
@@ -265,19 +267,19 @@ def test_workers_that_end_in_order_before_they_did_anything_are_replaced_more_an
 ):
     cluster = cluster_of("--lifetime", "1s")
     cluster.scale(jobs=1)
-    until(lambda: len(cluster.recovery.reported) == 3)
-    assert [line.partition(". ")[2] for line in cluster.recovery.reported] == [
+    until(lambda: len(reported(cluster)) == 3)
+    assert [line.partition(". ")[2] for line in reported(cluster)] == [
         "Another one is submitted.",
         "Another one is submitted in 2 s.",
         "Another one is submitted in 4 s.",
     ]
-    assert cluster.recovery.abandoned == 0
+    assert cluster._control.replacements.abandoned == 0
 
 
 def test_jobs_that_end_without_a_worker_are_given_up_although_they_say_that_all_is_well(lab):
     with dask_hpc.SLURMCluster(job_script_prologue=["exit 0"]) as cluster:
-        cluster.recovery._connected = True  # as if others had come before
-        cluster.recovery.max_resubmits = 1
+        cluster._control.tracker.any_worker_came = True  # as if others had come before
+        object.__setattr__(cluster._control.limits, "max_resubmits", 1)
         cluster.scale(jobs=1)
         with pytest.raises(dask_hpc.JobsEndedError):
             cluster.wait_for_workers(1, timeout=60)
@@ -314,7 +316,7 @@ def worker_under_a_nanny(client):
 def test_a_job_whose_nanny_starts_its_worker_slowly_is_left_alone(
     lab, cluster_of, monkeypatch, slow, how
 ):
-    monkeypatch.setattr(worker_loss, "LOST_AFTER_S", 1.0)
+    monkeypatch.setattr(worker_loss, "WORKERS_LOST_AFTER_S", 1.0)
     cluster = cluster_of(slow.preload, nanny=True)
     cluster.scale(jobs=1)
     cluster.wait_for_workers(1, timeout=60)
@@ -328,13 +330,13 @@ def test_a_job_whose_nanny_starts_its_worker_slowly_is_left_alone(
         cluster.wait_for_workers(1, timeout=60)
         assert client.submit(abs, -1).result(timeout=30) == 1
     assert cluster.job_ids == ["100"]
-    assert cluster.recovery.reported == []
+    assert reported(cluster) == []
 
 
 def test_a_nanny_whose_worker_never_comes_back_loses_its_job_in_the_end(
     lab, cluster_of, monkeypatch, slow
 ):
-    monkeypatch.setattr(worker_loss, "LOST_AFTER_S", 0.5)
+    monkeypatch.setattr(worker_loss, "WORKERS_LOST_AFTER_S", 0.5)
     monkeypatch.setattr(worker_loss, "CLIENT_RESTART_GRACE_S", 2.0)
     cluster = cluster_of(slow.preload, nanny=True)
     cluster.scale(jobs=1)
@@ -342,8 +344,8 @@ def test_a_nanny_whose_worker_never_comes_back_loses_its_job_in_the_end(
     slow.now()
     with Client(cluster) as client:
         os.kill(worker_under_a_nanny(client), signal.SIGKILL)
-        until(lambda: cluster.recovery.reported, 20)
-    assert cluster.recovery.reported[0].startswith(
+        until(lambda: reported(cluster), 20)
+    assert reported(cluster)[0].startswith(
         "Job 100: its workers did not start again, so it was cancelled."
     )
 

@@ -23,7 +23,7 @@ def test_whole_numbers_of_every_kind_are_taken_everywhere(lab, two):
     assert type(filled["cores"]) is type(filled["processes"]) is int
     lab.hold()
     with SLURMCluster(cores=two, processes=two, idle_timeout=two) as cluster:
-        assert cluster.meter.limit == 2
+        assert cluster._control.meter.limit == 2
         for asked, jobs in [({"n": two}, 1), ({"jobs": two}, 2), ({"cores": two}, 1)]:
             cluster.scale(**asked)
             assert len(cluster.worker_spec) == jobs
@@ -85,7 +85,7 @@ def test_what_can_be_no_memory_is_said(value):
 def test_a_name_for_jobs_fits_into_a_line_and_a_file(lab):
     with SLURMCluster(job_name="my/run 1") as cluster:
         assert "#SBATCH -J my-run-1\n" in cluster.job_script()
-        assert cluster.log_files("7")[0].endswith("/logs/my-run-1-7.out")
+        assert cluster._control.output.files("7")[0].endswith("/logs/my-run-1-7.out")
     longest = "x" * 240
     with SLURMCluster(job_name=longest):
         (lab.folder / f"{longest}-4294967295.out").touch()

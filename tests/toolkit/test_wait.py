@@ -11,7 +11,7 @@ from dask_hpc import batch
 from dask_hpc.batch import JobState, JobStatus, describe
 from dask_hpc.cluster import wait
 
-from .test_resubmission import until
+from .conftest import until
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_cluster_whose_list_is_not_told_of_workers_does_not_wait_for_ever(lab,
 def test_many_jobs_that_end_for_one_reason_are_one_phrase_with_what_their_logs_say(lab, tmp_path):
     lab.hold()
     with dask.config.set({"dask-hpc.max-resubmits": 0}), dask_hpc.SLURMCluster() as cluster:
-        cluster.recovery._connected = True  # as if workers had come on other nodes
+        cluster._control.tracker.any_worker_came = True  # as if workers had come on other nodes
         cluster.scale(jobs=5)
         until(lambda: len(cluster.job_ids) == 5)
         for job in cluster.job_ids:

@@ -84,7 +84,7 @@ def test_submission_and_every_change_are_events_and_subscribers_hear_them(quick,
         (JobState.RUNNING, "", "node1"),
         (JobState.FAILED, "NonZeroExitCode", "node1"),
     ]
-    assert heard == watcher.events
+    assert heard == list(watcher.events)
     times = [event.time for event in heard]
     assert before <= times[0] <= times[-1] <= time.time()
     assert times == sorted(times)

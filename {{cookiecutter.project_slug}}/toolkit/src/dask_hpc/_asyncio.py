@@ -1,10 +1,28 @@
-"""Run tasks in the background of an event loop."""
+"""Run tasks in the background of an event loop, by a clock that tests can set."""
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
+from typing import Any
 
 logger = logging.getLogger(__name__)
+
+
+class Clock:
+    """The time as policies see it; a test replaces it by one that it sets."""
+
+    def monotonic(self) -> float:
+        """Return seconds from any start, which no change of the computer's clock affects."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """Return seconds since 1970, as Dask's scheduler keeps them."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after so many seconds."""
+        await asyncio.sleep(seconds)
 
 
 class BackgroundTasks:
@@ -19,8 +37,17 @@ class BackgroundTasks:
     def __init__(self, what: str):
         self._what = what
         self._running: set[asyncio.Task] = set()
+        self._closed = False
 
-    def spawn(self, coroutine: Coroutine) -> asyncio.Task:
+    def spawn(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        """Run a coroutine, unless `close` was called."""
+        if self._closed:
+            coroutine.close()
+            return
+        self.start(coroutine)
+
+    def start(self, coroutine: Coroutine[Any, Any, object]) -> asyncio.Task:
+        """Run a coroutine in any case, and return its task."""
         task = asyncio.create_task(coroutine)
         self._running.add(task)
         task.add_done_callback(self._done)
@@ -30,6 +57,11 @@ class BackgroundTasks:
         """Cancel all tasks except the one that calls this."""
         for task in self._running - {asyncio.current_task()}:
             task.cancel()
+
+    def close(self) -> None:
+        """Cancel all tasks, and start no more."""
+        self._closed = True
+        self.cancel()
 
     async def wait(self) -> None:
         """Wait until all tasks have ended."""

@@ -10,20 +10,16 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
 import distributed
 from dask.utils import format_time
-from distributed.core import Status
 from tornado.ioloop import PeriodicCallback
 
 from ._output import messages
 from .batch import BatchSystem, JobState
 from .batch.watcher import JobEvent, JobWatcher
-
-if TYPE_CHECKING:
-    from .cluster.mixin import ClusterMixin
 
 # Between two samples, half of it more or less: work has rhythms of its own, of which regular
 # samples might see the same moment again and again.
@@ -55,15 +51,18 @@ class UsageTotals:
 
     def __init__(self, cores: int = 1, clock: Callable[[], float] = time.time):
         self.cores = cores
+        self.jobs = 0  # that have run
         self._clock = clock
-        self._started: dict[str, float] = {}
-        self._ended: dict[str, float] = {}
+        self._started: dict[str, float] = {}  # jobs that run
+        self._ended = 0.0  # seconds of those that are over
         self._busy = 0.0
         self._last = clock()
 
     def began(self, job: str, elapsed: float | None = None) -> None:
         """Note that a job has been running for so many seconds; the first report counts."""
-        self._started.setdefault(job, self._clock() - (elapsed or 0))
+        if job not in self._started:
+            self._started[job] = self._clock() - (elapsed or 0)
+            self.jobs += 1
 
     def ended(self, job: str, elapsed: float | None = None) -> None:
         """Note that a job is over, after so many seconds, if known; after 0, it never began."""
@@ -71,8 +70,8 @@ class UsageTotals:
         if elapsed:
             self.began(job, elapsed)
             now = min(now, self._started[job] + elapsed)
-        if job in self._started:
-            self._ended.setdefault(job, now)
+        if (start := self._started.pop(job, None)) is not None:
+            self._ended += max(0.0, now - start)
 
     def sample(self, busy_cores: int) -> None:
         """Note that so many cores have had something to do since the last sample."""
@@ -81,15 +80,10 @@ class UsageTotals:
         self._last = now
 
     @property
-    def jobs(self) -> int:
-        """Number of jobs that have run."""
-        return len(self._started)
-
-    @property
     def core_seconds(self) -> float:
         now = self._clock()
-        times = (self._ended.get(job, now) - start for job, start in self._started.items())
-        return self.cores * sum(max(0.0, seconds) for seconds in times)
+        running = sum(max(0.0, now - start) for start in self._started.values())
+        return self.cores * (self._ended + running)
 
     @property
     def idle_core_seconds(self) -> float:
@@ -140,32 +134,56 @@ class IdleTimer:
         return self._clock() - self._since
 
 
+class MeteredCluster(Protocol):
+    """What is asked of the cluster whose use is measured."""
+
+    name: str  # of its class
+
+    @property
+    def scheduler(self) -> distributed.Scheduler:
+        """Dask's scheduler; None until it starts."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the cluster has started and is not closing."""
+
+
 class UsageMeter:
     """Samples a cluster on its event loop, and closes it when it has been idle for too long.
 
     Parameters
     ----------
-    cluster : ClusterMixin
+    cluster : MeteredCluster
     watcher : JobWatcher
-
-    Attributes
-    ----------
     usage : UsageTotals
     limit : float or None
         Seconds without anything to do, after which the cluster is closed; None for never.
+    end : callable
+        Begins to close the cluster.
+
+    Attributes
+    ----------
     awaited : int
         Number of calls that wait for workers at present.
     closed_because : str
-        Why the cluster was closed from here; empty if it was not.
+        Why the cluster was closed; empty if it was not, or by the user.
     """
 
-    def __init__(self, cluster: ClusterMixin, watcher: JobWatcher):
-        self.usage = UsageTotals()
-        self.limit: float | None = None
+    def __init__(
+        self,
+        cluster: MeteredCluster,
+        watcher: JobWatcher,
+        usage: UsageTotals,
+        limit: float | None,
+        end: Callable[[], None],
+    ):
+        self.usage = usage
+        self.limit = limit
         self.awaited = 0
         self.closed_because = ""
         self._cluster = cluster
         self._watcher = watcher
+        self._end = end
         self._idleness = IdleTimer()
         self._samples = PeriodicCallback(self._tick, SAMPLE_S * 1000, jitter=1.0)
         self._reported = False
@@ -186,9 +204,9 @@ class UsageMeter:
         """Report what was used, once, if there was any job."""
         if self.usage.jobs and not self._reported:
             self._reported = True
-            messages.info(f"{type(self._cluster).__name__} closed: {self.usage}.")
+            messages.info(f"{self._cluster.name} closed: {self.usage}.")
 
-    async def while_awaited(self, wait: Callable, *arguments):
+    async def while_awaited(self, wait: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         """Call `wait`; meanwhile the cluster does not count as idle."""
         self.awaited += 1
         try:
@@ -197,7 +215,8 @@ class UsageMeter:
             self.awaited -= 1
 
     def _on_event(self, event: JobEvent) -> None:
-        elapsed = self._watcher.jobs[event.job].elapsed
+        status = self._watcher.status(event.job)
+        elapsed = status.elapsed if status is not None else None
         if event.state in (JobState.RUNNING, JobState.ENDING):
             self.usage.began(event.job, elapsed)
         elif event.state.ended:
@@ -207,23 +226,16 @@ class UsageMeter:
         scheduler = self._cluster.scheduler
         workers = list(scheduler.workers.values()) if scheduler is not None else []
         self.usage.sample(sum(min(len(w.processing), w.nthreads) for w in workers))
-        # The batch system may be asked only later, or never, whether a job has begun.
-        for job in self._cluster.recovery.tracker:
-            if job.addresses:
-                self.usage.began(job.job_id)
 
     def _tick(self) -> None:
-        if self._cluster.status not in (Status.created, Status.starting, Status.running):
+        if not self._cluster.is_running:
             return
         self._sample()
-        scheduler, limit = self._cluster.scheduler, self.limit
-        if scheduler is None or limit is None or self.closed_because:
+        if self.limit is None or self.closed_because:
             return
-        if self._idleness.seconds(scheduler, awaited=bool(self.awaited)) >= limit:
-            self._close(limit)
-
-    def _close(self, limit: float) -> None:
-        name, time_ = type(self._cluster).__name__, format_time(limit).strip()
-        self.closed_because = f"it had nothing to do for {time_} (idle-timeout)"
-        messages.info(f"{name} is closed, since {self.closed_because}.")
-        self._cluster.end_itself()
+        awaited = bool(self.awaited)
+        if self._idleness.seconds(self._cluster.scheduler, awaited=awaited) >= self.limit:
+            time_ = format_time(self.limit).strip()
+            self.closed_because = f"it had nothing to do for {time_} (idle-timeout)"
+            messages.info(f"{self._cluster.name} is closed, since {self.closed_because}.")
+            self._end()

@@ -10,6 +10,10 @@ The same in Dask's configuration is ``logging: {dask_hpc: warning}``.
 
 import logging
 import sys
+from collections import deque
+
+# Lines that a cluster remembers.
+MAX_RECENT = 100
 
 logger = logging.getLogger("dask_hpc")
 
@@ -22,6 +26,28 @@ def info(text: str) -> None:
 def warning(text: str) -> None:
     """Tell the user of trouble; `text` is one line."""
     _tell(logging.WARNING, text)
+
+
+class Messages:
+    """What one cluster tells the user.
+
+    Attributes
+    ----------
+    recent : deque of str
+        The last lines of trouble, oldest first.
+    """
+
+    def __init__(self) -> None:
+        self.recent: deque[str] = deque(maxlen=MAX_RECENT)
+
+    def info(self, text: str) -> None:
+        """Tell the user what has happened; `text` is one line."""
+        info(text)
+
+    def warning(self, text: str) -> None:
+        """Tell the user of trouble; `text` is one line."""
+        self.recent.append(text)
+        warning(text)
 
 
 class _LastResort(logging.Handler):

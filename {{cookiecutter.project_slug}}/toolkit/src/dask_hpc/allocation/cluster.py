@@ -279,7 +279,7 @@ class AllocationCluster(
         )
         messages.warning(self._failure)
         # Whoever waits for results is told so, instead of waiting until the walltime is over.
-        self.end_itself()
+        self._end_itself()
 
     async def _warn_before_walltime(self) -> None:
         """Warn once when little is left of the job's walltime."""

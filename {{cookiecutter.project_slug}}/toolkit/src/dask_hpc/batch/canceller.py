@@ -35,7 +35,7 @@ class BatchedCanceller:
 
     def _begin(self) -> asyncio.Task[None]:
         if self._task is None:
-            self._task = self._flushes.spawn(self._flush())
+            self._task = self._flushes.start(self._flush())
         return self._task
 
     async def over(self) -> None:

@@ -155,7 +155,8 @@ async def list_jobs(
     """
     command = custom_commands.list_command(batch_system, batch_system.list_command(job_ids), own)
     out = await _read(batch_system, command)
-    return {s.job: s for s in batch_system.parse_list(out) if s.job in job_ids}
+    known = set(job_ids)
+    return {s.job: s for s in batch_system.parse_list(out) if s.job in known}
 
 
 async def query_accounting(

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,9 @@ ACCOUNTING_AFTER_MISSES = 2
 ACCOUNTING_PAUSE_S = 10.0
 GONE_AFTER_POLLS, GONE_AFTER_S, LOST_AFTER_S = 3, 90.0, 900.0
 
+# A cluster may live for weeks: of jobs that are over, and of events, so many are kept.
+MAX_ENDED_JOBS, MAX_EVENTS = 500, 5000
+
 
 @dataclass(frozen=True)
 class JobEvent:
@@ -40,7 +44,7 @@ class JobEvent:
         The job's id.
     state : JobState
     reason : str
-        The batch system's own word; `Scheduler.explain` puts it in plain words.
+        The batch system's own word; `BatchSystem.explain` puts it in plain words.
     node : str
     """
 
@@ -79,8 +83,8 @@ class JobWatcher:
 
     Attributes
     ----------
-    events : list of JobEvent
-        All events so far, oldest first.
+    events : deque of JobEvent
+        The last `MAX_EVENTS` events, oldest first.
     own : list of str
         The words of the job class's cancel command, see `commands`.
     failure : CommandError or None
@@ -93,11 +97,13 @@ class JobWatcher:
         self, batch_system: BatchSystem, *job_ids: str, clock: Callable[[], float] = time.monotonic
     ):
         self.batch_system = batch_system
-        self.events: list[JobEvent] = []
+        self.events: deque[JobEvent] = deque(maxlen=MAX_EVENTS)
         self.own: list[str] = []
         self.has_workers: Callable[[str], bool] | None = None
         self._clock = clock
         self._jobs = {job: JobStatus(job, JobState.UNKNOWN) for job in job_ids}
+        self._ended: deque[str] = deque()  # jobs that are over, in that order
+        self._changes = 0  # events so far
         self._missing: dict[str, _Miss] = {}
         self._worked: set[str] = set()  # jobs that had workers
         self._accounting = bool(batch_system.accounting_commands(["1"]))
@@ -114,8 +120,15 @@ class JobWatcher:
 
     @property
     def jobs(self) -> dict[str, JobStatus]:
-        """The last known status of every job, by id, in the order in which they became known."""
+        """The last known status of every job, by id, in the order in which they became known.
+
+        Of the jobs that are over, only the last `MAX_ENDED_JOBS` are among them.
+        """
         return dict(self._jobs)
+
+    def status(self, job_id: str) -> JobStatus | None:
+        """Return the last known status of a job."""
+        return self._jobs.get(job_id)
 
     @property
     def active(self) -> list[str]:
@@ -180,7 +193,7 @@ class JobWatcher:
                 return False
             self.failure = None
             self.last_poll = time.monotonic()
-            known, now = len(self.events), self._clock()
+            changes, now = self._changes, self._clock()
             working = {job for job in asked if self._works(job)}
             self._worked |= working
             for status in listed.values():
@@ -194,7 +207,7 @@ class JobWatcher:
                     miss.misses += 1
                     if job in working:
                         miss.since, miss.looks = now, 0
-            for job in working:
+            for job in working.intersection(self.active):
                 if self._jobs[job].state in _BEFORE[JobState.RUNNING]:
                     self._note(JobStatus(job, JobState.RUNNING))
             # One that has lost its workers may be over, and the list be old.
@@ -204,7 +217,7 @@ class JobWatcher:
             ]
             await self._account([*doubtful, *bereft], now)
             self.ended(self._forgotten(now), JobState.GONE)
-            return len(self.events) > known
+            return self._changes > changes
 
     async def _account(self, doubtful: Sequence[str], now: float) -> None:
         """Ask the accounting about jobs about which the list may know too little."""
@@ -269,7 +282,13 @@ class JobWatcher:
         if known == status:
             return False
         event = JobEvent(time.time(), status.job, status.state, status.reason, status.node)
+        self._changes += 1
         self.events.append(event)
+        if status.state.ended:
+            self._worked.discard(status.job)
+            self._ended.append(status.job)
+            if len(self._ended) > MAX_ENDED_JOBS:
+                del self._jobs[self._ended.popleft()]
         for callback in list(self._callbacks):
             try:
                 callback(event)

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import distributed
 
 from ..resilience.draining import retire
-from ..resilience.tracking import workers_named
+from ..resilience.restart_policy import backoff
+from ..resilience.worker_identity import workers_named
 
 if TYPE_CHECKING:
     from ..errors import SubmitError
+    from .control import JobControl
     from .mixin import ClusterMixin
-
-# Between tries where jobs are refused: doubled each time.
-FIRST_RETRY_S, MAX_RETRY_S = 2.0, 60.0
 
 
 class Adaptive(distributed.Adaptive):
@@ -26,33 +25,43 @@ class Adaptive(distributed.Adaptive):
     A job ends as a whole, together with everything that its workers hold. It is therefore let go
     only when none of its workers is busy, after their results have been moved to other workers.
     Jobs that are about to be submitted again, or that were given up, count as present.
+
+    Parameters
+    ----------
+    cluster : ClusterMixin
+    control : JobControl
+    **kwargs
+        Those of `distributed.Adaptive`.
     """
 
     cluster: ClusterMixin
     close_counts: defaultdict[Any, int]  # by names of jobs, where distributed's has workers
 
     _refusal: SubmitError | None = None  # the one that was told last
-    _retry_s = 0.0
+    _refusals = 0  # in a row
     _not_before = 0.0  # time.monotonic
+
+    def __init__(self, cluster: ClusterMixin, control: JobControl, **kwargs: Any):
+        self._control = control
+        super().__init__(cluster, **kwargs)
 
     async def target(self) -> int:
         # Dask counts workers that come; the bounds, and what follows, those of the arguments.
-        cluster = self.cluster
-        jobs = math.ceil(await super().target() / cluster.kind().workers)
-        return jobs * cluster.workers_per_job
+        jobs = math.ceil(await super().target() / self._control.pool.kind().workers)
+        return jobs * self._control.workers_per_job
 
     async def recommendations(self, target: int) -> dict:
-        cluster = self.cluster
+        control = self._control
         if len(self.plan) != len(self.requested):
-            await cluster
-        each = cluster.workers_per_job
+            await self.cluster
+        each = control.workers_per_job
         wanted = math.ceil(target / each)
-        there = list(cluster.worker_spec)
-        recovery = cluster.recovery
+        there = control.pool.names
+        replacements, scheduled = control.replacements, control.resubmitter.scheduled
         # What was given up is not asked for again while the work that it was for goes on.
-        missing = max(0, wanted - len(there) - recovery.scheduled)
-        recovery.abandoned = min(recovery.abandoned, missing)
-        planned = len(there) + recovery.scheduled + recovery.abandoned
+        missing = max(0, wanted - len(there) - scheduled)
+        replacements.abandoned = min(replacements.abandoned, missing)
+        planned = len(there) + scheduled + replacements.abandoned
         if wanted > planned and not self._is_refused():
             self.close_counts.clear()
             up = len(there) + wanted - planned
@@ -71,22 +80,21 @@ class Adaptive(distributed.Adaptive):
 
     def _is_refused(self) -> bool:
         """Return whether the batch system has refused jobs, so that the next try has to wait."""
-        cluster, now = self.cluster, time.monotonic()
-        refusal = cluster.submit_errors.last
+        refusal, now = self._control.pool.submit_errors.last, time.monotonic()
         if refusal is None:
             if now > self._not_before:
-                self._retry_s = 0.0
-            return now < self._not_before
-        if refusal is not self._refusal:
+                self._refusals = 0
+        elif refusal is not self._refusal:
             self._refusal = refusal
-            self._retry_s = min(max(2 * self._retry_s, FIRST_RETRY_S), MAX_RETRY_S)
-            self._not_before = now + self._retry_s
-            cluster.recovery.report(f"{refusal} Next try in {self._retry_s:g} s.")
+            self._refusals += 1
+            delay = 2 * backoff(self._refusals)
+            self._not_before = now + delay
+            self._control.messages.warning(f"{refusal} Next try in {delay:g} s.")
         return now < self._not_before
 
     def _dispensable(self, names: list[str], number: int) -> list[str]:
         """Return the jobs to let go: those without workers, then idle ones that hold the least."""
-        scheduler, tracker = self.cluster.scheduler, self.cluster.recovery.tracker
+        scheduler, tracker = self._control.pool.scheduler, self._control.tracker
         free = []
         for name in names:
             job = tracker.by_name(name)
@@ -107,17 +115,15 @@ class Adaptive(distributed.Adaptive):
 
     # n: int. distributed's own types of this and the next one are interchanged.
     async def scale_up(self, n) -> None:
-        self.cluster.scale_adaptively(math.ceil(n / self.cluster.workers_per_job))
+        self._control.scale_adaptively(math.ceil(n / self._control.workers_per_job))
 
     async def scale_down(self, workers) -> None:
-        cluster = self.cluster
+        scheduler = self._control.pool.scheduler
         for name in workers:
-            job = cluster.recovery.tracker.by_name(name)
+            job = self._control.tracker.by_name(name)
             addresses = job.addresses if job is not None else set()
-            if any(
-                w.processing or w.long_running for w in workers_named(cluster.scheduler, addresses)
-            ):
+            if any(w.processing or w.long_running for w in workers_named(scheduler, addresses)):
                 continue  # a task has come meanwhile
             # Its results go first; where nobody can take them, it stays.
-            if not await retire(cluster.scheduler, addresses):
-                await cluster.scale_down([name])
+            if not await retire(scheduler, addresses):
+                await self.cluster.scale_down([name])

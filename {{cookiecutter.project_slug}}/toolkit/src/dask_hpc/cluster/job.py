@@ -20,8 +20,7 @@ from .submit_errors import NoJobIdError, submit_error
 
 if TYPE_CHECKING:
     from ..config.profiles import Settings
-    from ..resilience.node_health import NodeHealth
-    from .mixin import ClusterMixin
+    from .control import JobControl
 
 
 class ManagedJobMixin(FromSettings, WaitsForWorker):
@@ -30,7 +29,7 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
     `job_class_for` makes a class of it for one cluster, to be dask-jobqueue's ``job_cls``.
     """
 
-    _owner: weakref.ref[ClusterMixin]  # set in the class that job_class_for makes
+    _owner: weakref.ref[JobControl]  # set in the class that job_class_for makes
     _answer: BinaryIO | None = (
         None  # the file that a submission prints to, see WatchdogClient.record_submission
     )
@@ -45,6 +44,11 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
             self._command_template = f"{self._job_id_line}; {self._command_template}"
 
     @property
+    def worker_command(self) -> str:
+        """The beginning of the command that runs the workers."""
+        return self._command_template
+
+    @property
     def worker_process_memory(self) -> str:
         if self._memory_limit is not None:
             return self._memory_limit
@@ -56,14 +60,14 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
         argv = ["sh", "-c", " ".join(cmd)] if shell else cmd
         return await commands.run(argv, answer=self._answer, env=self._environment())
 
-    def _cluster(self) -> ClusterMixin:
+    def _control(self) -> JobControl:
         owner = self._owner()
         assert owner is not None  # it waits for its submissions
         return owner
 
     def _environment(self) -> dict[str, str]:
         # Of the submission, which becomes the job's own where the batch system hands it on.
-        return self._cluster().batch.submitting(os.environ)
+        return self._control().batch.submitting(os.environ)
 
     async def _submit_job(self, script: str) -> str:
         if getattr(self, "use_stdin", False):
@@ -88,21 +92,21 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
         return match["job_id"]
 
     async def start(self) -> None:
-        owner = self._cluster()
+        owner = self._control()
         with owner.watchdog.record_submission() as self._answer:
             try:
-                await self._submit_off_bad_nodes(owner.recovery.nodes)
+                await self._submit_off_bad_nodes(owner)
             except (RuntimeError, ValueError, OSError) as error:
                 # ValueError: what the submit command printed holds no job id.
                 self.status = Status.failed
                 # Without what came before: it says no more, in seventy lines.
                 raise submit_error(owner.batch, error) from None
-            owner.note_submitted(self.name, self.job_id)
+            owner.note_submitted(str(self.name), self.job_id)
 
-    async def _submit_off_bad_nodes(self, nodes: NodeHealth) -> None:
+    async def _submit_off_bad_nodes(self, owner: JobControl) -> None:
         """Submit the job, away from the bad nodes if that is possible."""
-        batch = self._cluster().batch
-        options = batch.exclude_args(nodes.excluded, self.job_extra_directives)
+        batch, health = owner.batch, owner.health
+        options = batch.exclude_args(health.excluded, self.job_extra_directives)
         if not options:
             await super().start()
             return
@@ -113,7 +117,7 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
         except commands.CommandError as error:
             if not batch.means_no_such_node(error.words):
                 raise
-            nodes.reset()
+            health.reset()
             self.submit_command = plain
             await super().start()
 
@@ -126,21 +130,21 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
 
 
 def job_class_for(
-    cluster: ClusterMixin,
+    control: JobControl,
     job_cls: type[Any],
     memory_limit: str | None = None,
     settings: Settings | None = None,
 ) -> type[Any]:
     """Return the job class of this one cluster, with its old name, for dask-jobqueue's messages."""
     body: dict[str, Any] = {
-        "_owner": weakref.ref(cluster),
+        "_owner": weakref.ref(control),
         "_memory_limit": memory_limit,
-        "_job_id_line": cluster.batch.job_id_line,
+        "_job_id_line": control.batch.job_id_line,
         "_settings": settings,
     }
     # dask-jobqueue's own takes the first number, which may be one of a site's banner.
     if job_cls.job_id_regexp in _upstream_id_patterns(job_cls):
-        body["job_id_regexp"] = cluster.batch.job_id_pattern
+        body["job_id_regexp"] = control.batch.job_id_pattern
     return type(job_cls.__name__, (ManagedJobMixin, job_cls), body)
 
 

@@ -3,18 +3,18 @@
 import copy
 from typing import Any
 
-from ..resilience.tracking import JobKind
+from ..resilience.tracked_job import JobKind
 
 
 class JobKinds:
-    """All kinds of jobs that a cluster has had, and the kind of each job."""
+    """The kinds of jobs that a cluster has had, and the kind of each job that is wanted."""
 
     def __init__(self) -> None:
         self._kinds: list[JobKind] = []
         self._by_name: dict[str, JobKind] = {}  # by names in worker_spec
 
-    def of_job(self, name: Any) -> JobKind | None:
-        return self._by_name.get(str(name))
+    def of_job(self, name: str) -> JobKind | None:
+        return self._by_name.get(name)
 
     def of_spec(self, spec: dict[str, Any]) -> JobKind:
         """Return the kind of jobs that are submitted with this entry in ``worker_spec``."""
@@ -27,8 +27,11 @@ class JobKinds:
         self._kinds.append(kind := JobKind(spec, planned))
         return kind
 
-    def add_job(self, name: Any, kind: JobKind) -> None:
-        self._by_name[str(name)] = kind
+    def add_job(self, name: str, kind: JobKind) -> None:
+        self._by_name[name] = kind
+
+    def forget(self, name: str) -> None:
+        self._by_name.pop(name, None)
 
 
 def _copied(options: dict[str, Any]) -> dict[str, Any]:

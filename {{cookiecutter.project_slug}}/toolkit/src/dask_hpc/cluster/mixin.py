@@ -1,51 +1,38 @@
 """The public calls that every cluster class here has, in addition to dask-jobqueue's."""
 
+import functools
 import math
 
 from distributed.core import Status
 
+from ..accounting import UsageTotals
+from ..batch.watcher import JobWatcher
 from ..config import validators
 from ..errors import ClusterClosedError
 from . import scaling
 from .adaptive import Adaptive
 from .lifecycle import ClusterLifecycle
 from .submit_errors import PendingSubmission
+from .wait import WorkerWait
 
 
 class ClusterMixin(ClusterLifecycle):
-    """What every class here adds to dask-jobqueue's class of the same name.
-
-    * Cores, memory and processes may be set in ``jobqueue.yaml`` alone, and ``scale`` and ``adapt``
-      work, in whole jobs.
-    * A refused job is raised as `SubmitError`, at `wait_for_workers` and at the next `scale`.
-    * `wait_for_workers` says what the jobs wait for.
-    * Jobs that end unexpectedly are noticed, reported and submitted again; jobs near their walltime
-      are left in order.
-    * All jobs are cancelled with one call, before anything else is taken down.
-
-    Attributes
-    ----------
-    batch : BatchSystem
-        The description of the batch system.
-    watcher : JobWatcher
-        What it says about this cluster's jobs, as events.
-    recovery : Resubmitter
-        What follows when jobs end.
-    meter : UsageMeter
-        What the jobs have used, and whether there is anything to do; see `idle_timeout`.
-
-    Parameters
-    ----------
-    idle_timeout : number or str, optional
-        In addition to those of dask-jobqueue's class: close the cluster when its workers have had
-        nothing to do for so long, in seconds or as ``"30 minutes"``; 0 for never. By default it is
-        the configuration's ``dask-hpc: idle-timeout:``.
-    """
+    """The public calls of every cluster class here; see `SLURMCluster` for what they add."""
 
     @property
     def job_ids(self) -> list[str]:
         """Ids of this cluster's jobs that are not over; submissions overlap, so in any order."""
-        return self.watcher.active
+        return self._control.watcher.active
+
+    @property
+    def watcher(self) -> JobWatcher:
+        """What the batch system says about this cluster's jobs: their states, and events."""
+        return self._control.watcher
+
+    @property
+    def usage(self) -> UsageTotals:
+        """What the jobs have used so far: core-hours, and how much of them was idle."""
+        return self._control.meter.usage
 
     def scale(self, n=None, jobs=0, memory=None, cores=None):
         """Ask for more or fewer workers; return before they are there.
@@ -76,44 +63,29 @@ class ClusterMixin(ClusterLifecycle):
             An argument is not a number of workers, jobs or cores, or not an amount of memory.
         """
         scaling.check_amounts(n, jobs, memory, cores)
+        control = self._control
         asked = bool(n or jobs or memory or cores)
         if asked and self.status == Status.closed:
-            why = f": {self.meter.closed_because}" if self.meter.closed_because else ""
+            reason = control.meter.closed_because
+            why = f": {reason}" if reason else ""
             raise ClusterClosedError(f"This cluster is closed{why}. Make a new one.")
         target = scaling.count_jobs(self._job_size(), n, jobs, memory, cores)
-        if self.asynchronous or self.status == Status.closed:
-            return self._scale_manually(target, asked)
-        # All that happens to jobs does so on the event loop, one thing after another.
-        return self.sync(self._scale_on_loop, target, asked)
-
-    async def _scale_on_loop(self, target: int, asked: bool) -> None:
-        self._scale_manually(target, asked)
-
-    def _scale_manually(self, target: int, asked: bool):
-        if asked:
-            self.raise_submit_error()
-            self.recovery.reset_failures()
-            self.submit_errors.clear()
-        self.target_jobs = target
-        self._scale_to(target)
+        if not self.asynchronous and self.status != Status.closed:
+            # All that happens to jobs does so on the event loop, one thing after another.
+            return self.sync(self._scale_on_loop, target, asked)
+        control.scale(target, asked)
         return PendingSubmission(self._submitted_or_refused) if asked else None
 
-    def scale_adaptively(self, target: int) -> None:
-        """Ask for this many jobs, in addition to those that are about to be submitted again."""
-        self.submit_errors.clear()
-        self.target_jobs = target + self.recovery.scheduled
-        self._scale_to(target)
+    async def _scale_on_loop(self, target: int, asked: bool) -> None:
+        self._control.scale(target, asked)
 
-    def _scale_to(self, target: int) -> None:
-        surplus = len(self.worker_spec) - target
-        tracker, scheduler = self.recovery.tracker, self.scheduler
-        for name in scaling.choose_jobs_to_drop(self.worker_spec, surplus, tracker, scheduler):
-            self.worker_spec.pop(name, None)
-        super().scale(jobs=target)
+    async def _submitted_or_refused(self) -> None:
+        await self._control.pool.submit()
+        self._control.raise_submit_error()
 
     def _job_size(self) -> scaling.JobSize:
         cores, memory = self._threads_per_worker(), self._memory_per_worker()
-        return scaling.JobSize(self.workers_per_job, cores, memory)
+        return scaling.JobSize(self._control.workers_per_job, cores, memory)
 
     def adapt(
         self,
@@ -165,11 +137,10 @@ class ClusterMixin(ClusterLifecycle):
         high = scaling.upper_bound(size, maximum, maximum_jobs, maximum_cores, maximum_memory)
         if low > high:
             raise ValueError(f"adapt() from {low} jobs to {high}: the minimum is above the maximum")
-        self.recovery.reset_failures()
-        kwargs.setdefault("Adaptive", Adaptive)
-        return super().adapt(
-            minimum=low * self.workers_per_job, maximum=high * self.workers_per_job, **kwargs
-        )
+        control, each = self._control, self._control.workers_per_job
+        control.replacements.abandoned = 0
+        kwargs.setdefault("Adaptive", functools.partial(Adaptive, control=control))
+        return super().adapt(minimum=low * each, maximum=high * each, **kwargs)
 
     def wait_for_workers(self, n_workers, timeout=None):
         """Wait until this many workers (processes, not jobs) are there, and report the progress.
@@ -193,4 +164,5 @@ class ClusterMixin(ClusterLifecycle):
         """
         if (number := validators.as_whole_number(n_workers)) is None or number < 1:
             raise ValueError(f"n_workers must be a whole number, 1 or more, not {n_workers!r}")
-        return self.sync(self.meter.while_awaited, self._waiting.wait, number, timeout)
+        wait = WorkerWait(self, self._control)
+        return self.sync(self._control.meter.while_awaited, wait.wait, number, timeout)

@@ -9,7 +9,8 @@ from dask.utils import parse_bytes
 from distributed import Scheduler
 
 from ..config import validators
-from ..resilience.tracking import JobTracker, count_running
+from ..resilience.tracking import JobTracker
+from ..resilience.worker_identity import count_running
 
 
 @dataclass(frozen=True)

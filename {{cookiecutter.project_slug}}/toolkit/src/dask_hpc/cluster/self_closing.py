@@ -11,7 +11,7 @@ class SelfClosingMixin:
 
     _ending: asyncio.Task | None = None
 
-    def end_itself(self) -> None:
+    def _end_itself(self) -> None:
         """Begin to close, in a task that closing does not cancel. To be called on the loop."""
         self._ending = asyncio.create_task(self._close())
 

@@ -13,10 +13,12 @@ from distributed.core import Status
 from .._output import progress
 from ..batch import describe
 from ..errors import JobsEndedError, WorkerStartTimeoutError
-from ..resilience.tracking import count_running
+from ..resilience.worker_identity import count_running
 
 if TYPE_CHECKING:
-    from .mixin import ClusterMixin
+    from distributed import SpecCluster
+
+    from .control import JobControl
 
 # Between two looks at the workers, and between two lines about them, seconds.
 WORKER_POLL_S = 0.02
@@ -28,7 +30,7 @@ QUIET_START_S = 2.0
 INFO_LAG_S = 5.0
 
 
-async def wait_until_listed(cluster: ClusterMixin) -> None:
+async def wait_until_listed(cluster: SpecCluster) -> None:
     """Wait until the cluster's ``scheduler_info`` lists the workers that have arrived.
 
     The scheduler informs the cluster by messages, which arrive a moment later. Whoever has waited
@@ -47,15 +49,17 @@ class WorkerWait:
 
     Parameters
     ----------
-    cluster : ClusterMixin
+    cluster : distributed.SpecCluster
+    control : JobControl
     """
 
-    def __init__(self, cluster: ClusterMixin):
+    def __init__(self, cluster: SpecCluster, control: JobControl):
         self._cluster = cluster
+        self._control = control
 
     async def wait(self, n_workers: int, timeout=None) -> None:
         """Wait as described in `ClusterMixin.wait_for_workers`."""
-        cluster = self._cluster
+        cluster, control = self._cluster, self._control
         limit = None if timeout is None else parse_timedelta(timeout, "s")
         begun = time.monotonic()
         next_status = begun + QUIET_START_S
@@ -68,19 +72,19 @@ class WorkerWait:
                         arrived,
                         n_workers,
                     )
-                cluster.raise_submit_error()
+                control.raise_submit_error()
                 if self.all_ended():
                     raise JobsEndedError(
                         f"All jobs are over, and {arrived} of {n_workers} workers are there: "
                         f"{self._describe_ended()}."
                     )
-                if cluster.recovery.abandoned and self.is_complete(n_workers):
+                if control.replacements.abandoned and self.is_complete(n_workers):
                     raise JobsEndedError(
                         f"{arrived} of {n_workers} workers are there, and no more come: "
                         f"{self._describe_ended()}."
                     )
                 if limit is not None and now - begun > limit:
-                    await cluster.watcher.poll()  # the reason of this moment
+                    await control.watcher.poll()  # the reason of this moment
                     raise WorkerStartTimeoutError(
                         self._describe_timeout(n_workers, limit), len(self.arrived()), n_workers
                     )
@@ -106,55 +110,58 @@ class WorkerWait:
 
     def all_ended(self) -> bool:
         """Return whether every requested job was submitted and is over, and none will follow."""
-        cluster, recovery = self._cluster, self._cluster.recovery
-        if cluster.watcher.active or recovery.scheduled:
+        control = self._control
+        if control.watcher.active or control.resubmitter.scheduled:
             return False
-        asked = {str(name) for name in cluster.worker_spec}
-        return bool(asked or recovery.abandoned) and asked <= cluster.submitted_names
+        asked = bool(control.pool.names or control.replacements.abandoned)
+        return asked and control.pool.are_submitted()
 
     def is_complete(self, n_workers: int) -> bool:
         """Return whether all workers of the remaining jobs are there, and they are too few."""
-        cluster = self._cluster
-        most = sum(cluster.kind(name).workers for name in cluster.worker_spec)
-        most += cluster.recovery.scheduled * cluster.kind().workers
-        return not cluster.adapting and 0 < most < n_workers and len(self.arrived()) >= most
+        pool = self._control.pool
+        most = self._planned() + self._control.resubmitter.scheduled * pool.kind().workers
+        return not pool.is_adapting and 0 < most < n_workers and len(self.arrived()) >= most
+
+    def _planned(self) -> int:
+        pool = self._control.pool
+        return sum(pool.kind(name).workers for name in pool.names)
 
     def describe_missing(self) -> str:
         """Describe the jobs whose workers have not all arrived."""
-        scheduler, tracker = self._cluster.scheduler, self._cluster.recovery.tracker
+        scheduler, tracker = self._cluster.scheduler, self._control.tracker
         complete = {
             job.job_id
             for job in tracker
             if count_running(scheduler, job.addresses) >= job.kind.workers
         }
-        known = self._cluster.watcher.jobs
+        known = self._control.watcher.jobs
         left = [
             status
             for job_id, status in known.items()
             if job_id not in complete and not status.state.ended
         ]
-        return describe.describe(self._cluster.batch, left)
+        return describe.describe(self._control.batch, left)
 
     def _describe_ended(self) -> str:
         # Jobs that we ended ourselves are no reason; those that ended otherwise may be one.
         ended = [
             status
-            for status in self._cluster.watcher.jobs.values()
+            for status in self._control.watcher.jobs.values()
             if status.state.ended and status.reason != "by us"
         ]
         if not ended:
             return ""
-        words = describe.describe_ends(self._cluster.batch, ended)
+        words = describe.describe_ends(self._control.batch, ended)
         # A cause says itself where the output is.
-        causes = self._cluster.diagnosis.causes or [self._cluster.log_hint()]
+        causes = self._control.diagnosis.causes or [self._control.output.hint()]
         return ". ".join(part.strip().rstrip(".") for part in [words, *causes] if part)
 
     def _describe_timeout(self, n_workers: int, limit: float) -> str:
         message = f"{len(self.arrived())} of {n_workers} workers came within {limit:g} s"
         if missing := self.describe_missing() or self._describe_ended():
             message += f": {missing}"
-        planned = sum(self._cluster.kind(name).workers for name in self._cluster.worker_spec)
-        if failure := self._cluster.watcher.failure:
+        planned = self._planned()
+        if failure := self._control.watcher.failure:
             message += f" (the jobs can't be asked about: {failure})"
         if planned < n_workers:
             message += f" (the cluster is scaled to {planned} workers only)"

@@ -1,40 +1,57 @@
-"""Tell a cluster when workers come and go."""
+"""Tell the tracker when workers come and go."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from distributed import SchedulerPlugin
 from distributed.core import Status
 
-from ..resilience.task_limits import WalltimeInterruptions
-
 if TYPE_CHECKING:
-    from .mixin import ClusterMixin
+    from ..resilience.node_health import NodeHealth
+    from ..resilience.task_limits import WalltimeInterruptions
+    from ..resilience.tracking import JobTracker
+
 # What a worker tells of its own end, beforehand.
 CLOSING = Status.closing_gracefully, Status.closing
 
 
 class WorkerEventsPlugin(SchedulerPlugin):
-    """Tells the cluster which workers come and go, and when its scheduler closes."""
+    """Passes on which workers come and go, which tasks end, and that the scheduler closes.
+
+    Parameters
+    ----------
+    tracker : JobTracker
+    health : NodeHealth
+    interruptions : WalltimeInterruptions
+    scheduler_closes : callable
+    """
 
     name = "dask-hpc"
 
-    def __init__(self, cluster: ClusterMixin, interruptions: WalltimeInterruptions):
-        self._cluster = cluster
-        self._recovery = cluster.recovery
+    def __init__(
+        self,
+        tracker: JobTracker,
+        health: NodeHealth,
+        interruptions: WalltimeInterruptions,
+        scheduler_closes: Callable[[], None],
+    ):
+        self._tracker = tracker
+        self._health = health
         self._interruptions = interruptions
+        self._scheduler_closes = scheduler_closes
 
     def add_worker(self, scheduler, worker):
-        self._recovery.on_worker_added(scheduler.workers[worker])
+        self._tracker.worker_added(scheduler.workers[worker])
 
     def transition(self, key, start, finish, *_, **kwargs):
         if finish in ("memory", "forgotten") and self._interruptions.counts:
             self._interruptions.counts.pop(key, None)  # it came through
-        if finish == "memory" and key in self._recovery.nodes.suspect_tasks:
-            self._recovery.nodes.task_succeeded(key)
+        if finish == "memory" and key in self._health.suspect_tasks:
+            self._health.task_succeeded(key)
         if start == "processing" and finish in ("memory", "erred"):
-            self._recovery.on_task_ended(kwargs.get("worker"))
+            self._tracker.task_ended(kwargs.get("worker"))
 
     def remove_worker(self, scheduler, worker, **_):
         events = [event for _, event in scheduler.get_events(worker)]
@@ -43,8 +60,8 @@ class WorkerEventsPlugin(SchedulerPlugin):
         told = {e["status"] for e in events if e.get("action") == "worker-status-change"}
         # One that leaves in order closes gracefully first.
         closing = next((s.name for s in CLOSING if s.name in told), "")
-        tasks = removals[-1]["processing-tasks"] if died else ()
-        self._recovery.on_worker_removed(worker, tasks, closing)
+        tasks = list(removals[-1]["processing-tasks"]) if died else []
+        self._tracker.worker_removed(worker, tasks, closing)
 
     async def before_close(self):
-        self._cluster.scheduler_closes()
+        self._scheduler_closes()

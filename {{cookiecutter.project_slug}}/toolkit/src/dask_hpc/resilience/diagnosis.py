@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._output import formatting, messages
+from .._output import formatting
 from ..batch import output_files
-from .tracking import TrackedJob
 
 if TYPE_CHECKING:
-    from ..cluster.mixin import ClusterMixin
+    from .._asyncio import Clock
+    from .._output.messages import Messages
+    from .interface import JobOutput, JobPool
+    from .tracked_job import TrackedJob
+    from .tracking import JobTracker
 
 # Of death-timeout, after which a worker without a scheduler gives up: when we speak of it.
 DEATH_TIMEOUT_FRACTION = 0.7
@@ -200,51 +201,63 @@ class Diagnosis:
 
     Parameters
     ----------
-    cluster : ClusterMixin
+    pool : JobPool
+    tracker : JobTracker
+    clock : Clock
+    messages : Messages
+    output : JobOutput
     death_timeout : float or None
         Seconds after which a worker that finds no scheduler gives up.
+
+    Attributes
+    ----------
+    causes : list of str
+        What was found, the last time that a job had no worker.
     """
 
-    def __init__(self, cluster: ClusterMixin, death_timeout: float | None):
-        self.causes: list[str] = []  # what was found, the last time that a job had no worker
-        self._cluster = cluster
+    def __init__(
+        self,
+        pool: JobPool,
+        tracker: JobTracker,
+        clock: Clock,
+        messages: Messages,
+        *,
+        output: JobOutput,
+        death_timeout: float | None,
+    ):
+        self.causes: list[str] = []
+        self._pool = pool
+        self._tracker = tracker
+        self._clock = clock
+        self._messages = messages
+        self._output = output
         self._patience = DEATH_TIMEOUT_FRACTION * (death_timeout or 60.0)
-        self._seen: set[str] = set()
 
     def tick(self) -> None:
         """Report jobs that have run for long without a worker. To be called now and then."""
-        late = [
-            (job, job.running_since)
-            for job in self._cluster.recovery.tracker
-            if job.first_worker_at is None
-            and job.running_since is not None
-            and time.monotonic() - job.running_since > self._patience
-            and job.job_id not in self._seen
-        ]
+        now = self._clock.monotonic()
+        late = []
+        for job in self._tracker:
+            begun = job.running_since
+            if job.first_worker_at is not None or begun is None or job.is_examined:
+                continue
+            if now - begun > self._patience:
+                job.is_examined = True
+                late.append((job, now - begun))
         if not late:
             return
-        self._seen.update(job.job_id for job, _ in late)
-        first, begun = late[0]
-        status = self._cluster.watcher.jobs.get(first.job_id)
-        ran = formatting.format_duration(time.monotonic() - begun)
+        first, ran = late[0]
         ids = formatting.format_job_ids([job.job_id for job, _ in late])
-        on = f" on {status.node}" if status and status.node else ""
-        run, them = ("runs", "it") if len(late) == 1 else ("run", "them")
-        found = self.examine(first)
-        words = f"{ids[0].upper()}{ids[1:]} {run}{on} since {ran}, and no worker of {them} has come"
-        messages.warning(f"{words}. {found}")
-
-    def _python(self) -> str:
-        """Return the workers' Python, if the shell on the node knows it by the same name."""
-        # dask-jobqueue keeps it only at the beginning of the command.
-        words = shlex.split(getattr(self._cluster._dummy_job, "_command_template", ""))
-        return words[0] if words and "$" not in words[0] else ""
+        on = f" on {first.node}" if first.node else ""
+        has = "has" if len(late) == 1 else "have"
+        words = f"{ids[0].upper()}{ids[1:]} {has} been running{on} for"
+        words = f"{words} {formatting.format_duration(ran)} without a worker."
+        self._messages.warning(f"{words} {self.examine(first)}")
 
     def examine(self, job: TrackedJob) -> str:
         """Return a line: what matters in a job's log, where it is, and what it means, if known."""
-        cluster = self._cluster
-        forms = cluster.log_patterns
-        paths = cluster.log_files(job.job_id)
+        output = self._output
+        forms, paths = output.patterns, output.files(job.job_id)
         text, path = "", ""
         for candidate in reversed(paths):  # errors are last
             if text := tail(candidate):
@@ -252,8 +265,8 @@ class Diagnosis:
                 break
         if text:
             line = f"Its log {path} ends with: {last_lines(text)}"
-            shebang = getattr(cluster._dummy_job, "shebang", None) or ""
-            if cause := likely_cause(text, cluster.scheduler_address, self._python(), shebang):
+            address = self._pool.scheduler.address
+            if cause := likely_cause(text, address, output.python, output.shebang):
                 line += f" - likely, {cause}"
         else:
             line = _without_text(job.job_id, forms, paths)

@@ -12,7 +12,7 @@ from distributed.comm.core import CommClosedError
 from distributed.core import Status
 from distributed.scheduler import Scheduler, TaskState, WorkerState, heartbeat_interval
 
-from .tracking import workers_named
+from .worker_identity import workers_named
 
 # Between two looks at what still runs, seconds.
 DRAIN_POLL_S = 0.2

@@ -1,9 +1,10 @@
 """Find nodes on which workers die while the batch system takes them for healthy."""
 
-import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+
+from .._asyncio import Clock
 
 # Deaths count for so long, and a bad node is left out for so long (seconds).
 MEMORY_S = 600.0
@@ -18,7 +19,7 @@ EXCLUDE_ONE_IN = 4
 class WorkerDeath:
     """The death of a worker that had tasks."""
 
-    moment: float  # time.monotonic
+    moment: float  # monotonic
     job_id: str
     tasks: set[str]  # that it had, and that have not come through elsewhere since
 
@@ -28,10 +29,17 @@ class NodeHealth:
 
     A node that is short of memory or has lost its fast network soon ends a job's workers. Then it
     is free, and a batch system that sees nothing wrong starts the next job there.
+
+    Parameters
+    ----------
+    clock : Clock
+    nodes_seen : collection of str
+        The nodes on which jobs have run; changes to it count.
     """
 
-    def __init__(self) -> None:
-        self._seen: set[str] = set()
+    def __init__(self, clock: Clock, nodes_seen: Collection[str]) -> None:
+        self._clock = clock
+        self._seen = nodes_seen
         self._deaths: dict[str, list[WorkerDeath]] = defaultdict(list)
         self._bad: dict[str, float] = {}  # since when, oldest first
         self.suspect_tasks: set[str] = set()  # tasks of those who died
@@ -39,17 +47,13 @@ class NodeHealth:
     @property
     def excluded(self) -> list[str]:
         """Nodes on which no further job should run."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         bad = [node for node, since in self._bad.items() if now - since < MEMORY_S]
         return sorted(bad[-max(1, len(self._seen) // EXCLUDE_ONE_IN) :])
 
-    def record_node(self, node: str) -> None:
-        """Note that a job runs there."""
-        self._seen.add(node)
-
     def record_death(self, node: str, job_id: str, tasks: Iterable[str]) -> None:
         """Note that a worker with tasks died there."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         self._deaths[node].append(WorkerDeath(now, job_id, set(tasks)))
         for deaths in self._deaths.values():
             deaths[:] = [death for death in deaths if now - death.moment < MEMORY_S]
@@ -86,7 +90,7 @@ class NodeHealth:
         """Keep further jobs off this node for a while."""
         self._deaths.pop(node, None)
         self._bad.pop(node, None)  # to the end
-        self._bad[node] = time.monotonic()
+        self._bad[node] = self._clock.monotonic()
 
     def reset(self) -> None:
         """Allow all nodes again, since the batch system takes no job without these."""

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from distributed.core import Status
-
-from ..errors import SubmitError
-from .tracking import RestartHistory, TrackedJob
+from .restart_policy import MAX_RESUBMIT_DELAY_S, RestartLimits, backoff
+from .tracked_job import RestartHistory, TrackedJob
 
 if TYPE_CHECKING:
-    from ..cluster.mixin import ClusterMixin
+    from .._asyncio import BackgroundTasks, Clock
+    from .._output.messages import Messages
+    from ..errors import SubmitError
+    from .interface import JobPool
 
-# Before a job is submitted again: doubled each time, so that a site in trouble is left alone.
-MIN_RESUBMIT_DELAY_S, MAX_RESUBMIT_DELAY_S = 1.0, 60.0
 # Between tries while the job that it replaces is still there.
 QUOTA_RETRY_S = 10.0
 
@@ -26,15 +23,35 @@ class Replacements:
 
     Parameters
     ----------
-    cluster : ClusterMixin
-    spawn : callable
-        Runs a coroutine in the background.
+    pool : JobPool
+    clock : Clock
+    messages : Messages
+    tasks : BackgroundTasks
+    limits : RestartLimits
+
+    Attributes
+    ----------
+    scheduled : int
+        Jobs whose delay is not over.
+    abandoned : int
+        Jobs that are not submitted again, since the last `scale` or `adapt`.
     """
 
-    def __init__(self, cluster: ClusterMixin, spawn: Callable[[Coroutine[Any, Any, object]], None]):
-        self._cluster = cluster
-        self._spawn = spawn
-        self.scheduled = 0  # jobs whose delay is not over
+    def __init__(
+        self,
+        pool: JobPool,
+        clock: Clock,
+        messages: Messages,
+        tasks: BackgroundTasks,
+        limits: RestartLimits,
+    ):
+        self.scheduled = 0
+        self.abandoned = 0
+        self._pool = pool
+        self._clock = clock
+        self._messages = messages
+        self._tasks = tasks
+        self._limits = limits
         self._inherited: dict[str, RestartHistory] = {}  # by name: jobs that are being submitted
         self._refusal: SubmitError | None = None  # the last one
 
@@ -54,61 +71,67 @@ class Replacements:
     def schedule(self, delay: float, histories: list[RestartHistory]) -> None:
         """Submit jobs with these histories after so many seconds, as far as they are wanted."""
         self.scheduled += len(histories)
-        self._spawn(self._submit(delay, histories))
+        self._tasks.spawn(self._submit(delay, histories))
 
-    def schedule_successor(self, job: TrackedJob, end: float) -> None:
-        """Submit another job in place of one that ends by then (`time.monotonic`)."""
-        job.history.predecessor_until = end + MAX_RESUBMIT_DELAY_S
-        self.schedule(0.0, [job.history])
+    def schedule_successor(self, job: TrackedJob, end: float) -> bool:
+        """Submit another job in place of one that was released and ends by then, if it is needed.
+
+        Parameters
+        ----------
+        job : TrackedJob
+        end : float
+            By the monotonic clock.
+
+        Returns
+        -------
+        bool
+            Whether another one is needed.
+        """
+        needed = len(self._pool.names) + self.scheduled < self._pool.target
+        if needed:
+            until = end + MAX_RESUBMIT_DELAY_S
+            self.schedule(0.0, [replace(job.history, predecessor_until=until)])
+        return needed
 
     async def _submit(self, delay: float, histories: list[RestartHistory]) -> None:
-        cluster = self._cluster
-        await asyncio.sleep(delay)
+        pool = self._pool
+        await self._clock.sleep(delay)
         self.scheduled -= len(histories)
-        if cluster.status is not Status.running:
+        if not pool.is_running:
             return
         mine = {}
         for history in histories:
-            if len(cluster.worker_spec) < cluster.target_jobs:
-                spec = cluster.new_worker_spec(history.kind)
-                mine.update(dict.fromkeys(spec, history))
-                cluster.worker_spec.update(spec)
+            if len(pool.names) < pool.target:
+                mine[pool.add(history.kind)] = history
         self._inherited.update(mine)
         try:
-            await cluster.submit_missing()
+            await pool.submit()
         finally:
             # Those that were taken have been noted by now.
             refused = [self._inherited.pop(name) for name in mine if name in self._inherited]
         # Two that return at once may be refused together, for one reason.
-        self._refusal = cluster.submit_errors.pop() or self._refusal
+        self._refusal = pool.pop_submit_error() or self._refusal
         if refused and self._refusal is not None:
-            self._handle_submit_errors(self._refusal, refused)
+            self._handle_refusal(self._refusal, refused)
 
-    def _handle_submit_errors(self, refusal: SubmitError, histories: list[RestartHistory]) -> None:
-        recovery = self._cluster.recovery
-        now, later = time.monotonic(), []
+    def _handle_refusal(self, refusal: SubmitError, histories: list[RestartHistory]) -> None:
+        most, now = self._limits.max_resubmits, self._clock.monotonic()
+        later = []
         for history in histories:
-            if now < history.predecessor_until:  # that one still counts for the site's limits
-                later.append(history)
-                continue
-            history.failures += 1
-            if history.failures <= recovery.max_resubmits:
+            if now >= history.predecessor_until:  # until then that one counts for the site's limits
+                history = replace(history, failures=history.failures + 1)
+            if history.failures <= most:
                 later.append(history)
         if len(later) < len(histories):
-            recovery.abandoned += len(histories) - len(later)
-            recovery.report(f"{refusal} It is not submitted again.")
+            self.abandoned += len(histories) - len(later)
+            self._messages.warning(f"{refusal} It is not submitted again.")
         if not later:
             return
         failures = max(history.failures for history in later)
         delay = backoff(failures) if failures else QUOTA_RETRY_S
-        count = f" ({failures} of {recovery.max_resubmits})" if failures else ""
+        count = f" ({failures} of {most})" if failures else ""
         line = f"{refusal} Next try in {delay:g} s{count}."
-        if failures or line not in recovery.reported:
-            recovery.report(line)
-        self._cluster.target_jobs += len(later)
+        if failures or line not in self._messages.recent:
+            self._messages.warning(line)
+        self._pool.target += len(later)
         self.schedule(delay, later)
-
-
-def backoff(failures: int) -> float:
-    """Return the seconds before a job is submitted again after so many failures in a row."""
-    return min(MIN_RESUBMIT_DELAY_S * 2.0 ** min(failures - 1, 10), MAX_RESUBMIT_DELAY_S)

@@ -5,25 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dask.config
 from dask.utils import parse_timedelta
 from distributed.comm.core import connect
-from distributed.core import Status
 from distributed.scheduler import heartbeat_interval
 
 from ..batch import JobState
-from ..batch import watcher as batch_watcher
+from ..batch.watcher import MIN_POLL_INTERVAL_S
 from .draining import remove_worker, unanswered
-from .tracking import JobTracker, TrackedJob, workers_named
 
 if TYPE_CHECKING:
     from distributed.scheduler import WorkerState
 
-    from ..cluster.mixin import ClusterMixin
+    from .._asyncio import BackgroundTasks, Clock
+    from .interface import JobPool
+    from .tracked_job import TrackedJob
+    from .tracking import JobTracker
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +30,7 @@ logger = logging.getLogger(__name__)
 MONITOR_TICK_S = 1.0
 # A connection may break and come back. A job that the batch system lists as running is lost after
 # so long without any worker, unless its nannies are there, which start workers again.
-LOST_AFTER_S = 15.0
+WORKERS_LOST_AFTER_S = 15.0
 # Where they have ended in order, a job has so long to end, too: its script may go on.
 ENDING_S = 60.0
 # A nanny is there if it answers within so many seconds, the last ones of those above.
@@ -43,142 +42,94 @@ TTL_MARGIN_S = 2.0
 
 
 class LostWorkerMonitor:
-    """Follows the workers of all jobs, and cancels jobs whose workers are lost.
+    """Removes workers that have fallen silent, and cancels jobs whose workers are lost.
 
     Parameters
     ----------
-    cluster : ClusterMixin
+    pool : JobPool
     tracker : JobTracker
-    spawn : callable
-        Runs a coroutine in the background.
+    clock : Clock
+    tasks : BackgroundTasks
     """
 
-    def __init__(
-        self,
-        cluster: ClusterMixin,
-        tracker: JobTracker,
-        spawn: Callable[[Coroutine[Any, Any, object]], None],
-    ):
-        self._cluster = cluster
+    def __init__(self, pool: JobPool, tracker: JobTracker, clock: Clock, tasks: BackgroundTasks):
+        self._pool = pool
         self._tracker = tracker
-        self._spawn = spawn
+        self._clock = clock
+        self._tasks = tasks
         self._checking = False
-        self._ticked: float | None = None  # when the last tick ended (time.monotonic)
-        self._resumed = 0.0  # when the event loop went on after a halt (time.time)
+        self._ticked: float | None = None  # when the last tick ended (monotonic)
+        self._resumed = 0.0  # when the event loop went on after a halt (since 1970)
+        tracker.on_worker_added.append(self._on_worker_added)
 
-    def on_worker_added(self, worker: WorkerState) -> None:
-        """Note that a worker has registered, or has told which job it belongs to."""
-        if (job := self._tracker.add_worker(worker)) is None:
-            self._ask_workers()
-            return
+    def _on_worker_added(self, job: TrackedJob, worker: WorkerState) -> None:
         if job.lost_reason:  # its nanny has started one again, in a job that is about to end
-            self._spawn(remove_worker(self._cluster.scheduler, worker.address, "job-lost"))
-            return
-        job.without_workers_since = None
-        job.worker_died = False
-        if job.first_worker_at is None:
-            job.first_worker_at = time.monotonic()
-        if job.running_since is None:
-            self._cluster.watcher.poll_soon()  # since when it runs
-
-    def on_worker_removed(self, address: str, closing: str) -> TrackedJob | None:
-        """Note that a worker is gone; return its job, if that is known."""
-        if (job := self._tracker.remove_worker(address)) is None:
-            return None
-        job.ended_in_order = closing == Status.closing_gracefully.name
-        if not job.addresses:
-            job.without_workers_since = time.monotonic()
-            self._cluster.watcher.poll_soon()
-        return job
+            self._tasks.spawn(remove_worker(self._pool.scheduler, worker.address, "job-lost"))
 
     async def tick(self) -> None:
         """Look for lost workers and jobs, which nobody reports; called every `MONITOR_TICK_S`."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if self._ticked is not None and now - self._ticked > 3 * MONITOR_TICK_S:
-            self._resumed = time.time()
+            self._resumed = self._clock.time()
         try:
             await self._remove_silent_workers(now)
         finally:
-            self._ticked = time.monotonic()
-        self._ask_workers()
-        self._tracker.settle()
-        lost = [job for job in self._tracker if self._seems_lost(job, now)]
-        asked = now - self._cluster.watcher.last_poll < batch_watcher.MIN_POLL_INTERVAL_S
+            self._ticked = self._clock.monotonic()
+        lost = [job for job in self._tracker if seems_lost(job, now)]
+        asked = now - self._pool.last_poll < MIN_POLL_INTERVAL_S
         if lost and not self._checking and not asked:
             self._checking = True
-            self._spawn(self._confirm_lost(lost))
+            self._tasks.spawn(self._confirm_lost(lost))
 
     async def _remove_silent_workers(self, now: float) -> None:
-        scheduler = self._cluster.scheduler
-        # distributed itself looks every worker-ttl only, so that up to twice as much may pass. Ours
-        # comes before: it would ask the silent node to restart its workers, and complain at close.
-        patience = math.inf
-        if ttl := getattr(scheduler, "worker_ttl", None):
-            patience = max(
-                ttl - TTL_MARGIN_S, ttl / 2, 10 * heartbeat_interval(len(scheduler.workers))
-            )
+        scheduler = self._pool.scheduler
+        patience = _patience(scheduler.worker_ttl, heartbeat_interval(len(scheduler.workers)))
         # The system breaks an idle connection to a node that it can't reach; but it begins to count
         # anew when something is sent, as Dask does to take tasks from a slow worker.
         broken = parse_timedelta(dask.config.get("distributed.comm.timeouts.tcp"), "s")
         for worker in list(scheduler.workers.values()):
             # What came while this process was stopped or busy has yet to be read.
-            silent = time.time() - max(worker.last_seen, self._resumed)
+            silent = self._clock.time() - max(worker.last_seen, self._resumed)
             if silent > broken and unanswered(scheduler, worker.address) > broken:
                 logger.info("The node of worker %s does not answer", worker.name)
                 await remove_worker(scheduler, worker.address, "unreachable", expected=False)
-            elif (
-                silent > patience and (job := self._tracker.by_address(worker.address)) is not None
-            ):
+                continue
+            job = self._tracker.by_address(worker.address)
+            if silent > patience and job is not None:
                 logger.info("Nothing was heard from worker %s for %.0f s", worker.name, silent)
                 # Its task may be the reason, so that death counts: it is not to kill them all.
                 await remove_worker(scheduler, worker.address, "silent", expected=False)
                 job.unresponsive = True
-                if not job.addresses:
-                    job.without_workers_since = now - LOST_AFTER_S  # the wait is over already
-
-    @staticmethod
-    def _seems_lost(job: TrackedJob, now: float) -> bool:
-        """Return whether a job has been without workers for so long that it has to be checked."""
-        if job.without_workers_since is None:
-            return False
-        soon = max(LOST_AFTER_S - NANNY_TIMEOUT_S, LOST_AFTER_S / 2)
-        wait = ENDING_S if job.ended_in_order else soon
-        return now - max(job.without_workers_since, job.nannies_asked_at) >= wait
+                if not job.addresses:  # the wait is over already
+                    job.without_workers_since = now - WORKERS_LOST_AFTER_S
 
     async def _confirm_lost(self, jobs: list[TrackedJob]) -> None:
         """Cancel jobs without workers that the batch system, asked again, reports as running."""
-        cluster, watcher = self._cluster, self._cluster.watcher
+        pool = self._pool
         try:
             restarting = await asyncio.gather(*map(self._is_restarting, jobs))
             jobs = [job for job, again in zip(jobs, restarting, strict=True) if not again]
-            if not jobs or not await poll_now(watcher):
+            if not jobs or not await pool.poll():
                 return
+            now = self._clock.monotonic()
             for job in jobs:
-                if job.name not in cluster.worker_spec or job.without_workers_since is None:
-                    continue  # its workers have left in order, or one is back
-                status = watcher.jobs.get(job.job_id)
-                # Otherwise it is over, which comes as an event, or is back in the queue.
-                if status is not None and status.state is JobState.RUNNING and not job.lost_reason:
+                # Otherwise its workers have left in order, or one is back; or it is over, which
+                # comes as an event, or is back in the queue.
+                bereft = pool.is_wanted(job.name) and job.without_workers_since is not None
+                if bereft and job.state is JobState.RUNNING and not job.lost_reason:
                     job.lost_reason = "nothing is heard from {its} workers any more"
-                    if (
-                        not job.unresponsive
-                        and time.monotonic() - job.without_workers_since >= CLIENT_RESTART_GRACE_S
-                    ):
+                    if not job.unresponsive and _restarts_in_vain(job, now):
                         job.lost_reason = "{its} workers did not start again"
             lost = [job.job_id for job in jobs if job.lost_reason]
         finally:
             self._checking = False
         if lost:
-            await cluster.canceller.cancel(*lost)
+            await pool.cancel(lost)
 
     async def _is_restarting(self, job: TrackedJob) -> bool:
         """Return whether a nanny of the job is there, which starts its worker anew."""
-        now = time.monotonic()
-        if (
-            job.unresponsive
-            or job.without_workers_since is None
-            or now - job.without_workers_since >= CLIENT_RESTART_GRACE_S
-        ):
+        now = self._clock.monotonic()
+        if job.unresponsive or job.without_workers_since is None or _restarts_in_vain(job, now):
             return False
         # Distributed's handshake is the process's answer: the kernel alone, which goes on to take
         # connections for a process that is stopped, does not give it.
@@ -190,26 +141,34 @@ class LostWorkerMonitor:
     async def _answers(self, address: str) -> bool:
         try:
             async with asyncio.timeout(NANNY_TIMEOUT_S):
-                arguments = self._cluster.scheduler.connection_args
+                arguments = self._pool.scheduler.connection_args
                 comm = await connect(address, timeout=NANNY_TIMEOUT_S, **arguments)
         except OSError:
             return False
         comm.abort()
         return True
 
-    def _ask_workers(self) -> None:
-        """Ask workers which job they belong to, where their names do not tell."""
-        for address in self._tracker.workers_to_ask():
-            self._spawn(self._ask_worker(address))
 
-    async def _ask_worker(self, address: str) -> None:
-        if await self._tracker.ask(address):
-            for worker in workers_named(self._cluster.scheduler, [address]):
-                self.on_worker_added(worker)
+def _patience(worker_ttl: float | None, heartbeat: float) -> float:
+    """Return the seconds after which a silent worker is removed.
+
+    distributed itself looks every worker-ttl only, so that up to twice as much may pass. Ours
+    comes before: it would ask the silent node to restart its workers, and complain at close.
+    """
+    if not worker_ttl:
+        return math.inf
+    return max(worker_ttl - TTL_MARGIN_S, worker_ttl / 2, 10 * heartbeat)
 
 
-async def poll_now(watcher: batch_watcher.JobWatcher) -> bool:
-    """Ask the batch system about the jobs now; return whether it has answered."""
-    before = time.monotonic()
-    await watcher.poll()
-    return bool(watcher.last_poll >= before)
+def seems_lost(job: TrackedJob, now: float) -> bool:
+    """Return whether a job has been without workers for so long that it has to be checked."""
+    if job.without_workers_since is None:
+        return False
+    soon = max(WORKERS_LOST_AFTER_S - NANNY_TIMEOUT_S, WORKERS_LOST_AFTER_S / 2)
+    wait = ENDING_S if job.ended_in_order else soon
+    return now - max(job.without_workers_since, job.nannies_asked_at) >= wait
+
+
+def _restarts_in_vain(job: TrackedJob, now: float) -> bool:
+    since = job.without_workers_since
+    return since is not None and now - since >= CLIENT_RESTART_GRACE_S

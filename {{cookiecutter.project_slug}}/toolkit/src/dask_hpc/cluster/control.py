@@ -1,0 +1,238 @@
+"""Wire together all that looks after the jobs of one cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from dask.utils import format_bytes, parse_bytes
+from tornado.ioloop import PeriodicCallback
+
+from .._asyncio import BackgroundTasks, Clock
+from .._output.messages import Messages
+from ..accounting import UsageMeter, UsageTotals, cores_held
+from ..batch.canceller import BatchedCanceller
+from ..batch.watcher import JobWatcher
+from ..resilience.diagnosis import Diagnosis
+from ..resilience.draining import retire
+from ..resilience.node_eviction import NodeEvictor
+from ..resilience.node_health import NodeHealth
+from ..resilience.restart_policy import RestartLimits
+from ..resilience.resubmission import Resubmitter
+from ..resilience.task_limits import WalltimeInterruptions
+from ..resilience.tracked_job import TrackedJob
+from ..resilience.tracking import JobTracker
+from ..resilience.waiting_tasks import WaitingTasks
+from ..resilience.walltime import WalltimeManager
+from ..resilience.worker_loss import MONITOR_TICK_S, LostWorkerMonitor
+from ..watchdog.client import WatchdogClient
+from . import registration
+from .job_output import ClusterJobOutput
+from .pool import ClusterJobPool
+from .worker_events import WorkerEventsPlugin
+
+if TYPE_CHECKING:
+    from .job_settings import JobSettings
+    from .lifecycle import ClusterLifecycle
+
+
+class JobControl:
+    """The policies of one cluster, and what they share.
+
+    Parameters
+    ----------
+    cluster : ClusterLifecycle
+    settings : JobSettings
+    max_resubmits : int
+        How many times in a row a job is submitted again.
+    idle_timeout : float or None
+        Seconds; see `UsageMeter`.
+    correct_state, any_job : callable
+        See `ClusterJobPool`.
+    end_itself : callable
+        Begins to close the cluster.
+    """
+
+    def __init__(
+        self,
+        cluster: ClusterLifecycle,
+        settings: JobSettings,
+        max_resubmits: int,
+        idle_timeout: float | None,
+        *,
+        correct_state: Callable[[], Any],
+        any_job: Callable[[], Any],
+        end_itself: Callable[[], None],
+    ):
+        self.batch = batch = cluster.batch
+        arguments = settings.arguments
+        self.workers_per_job: int = arguments["processes"]
+        self.messages = messages = Messages()
+        self.tasks = tasks = BackgroundTasks("Looking after jobs")
+        clock = Clock()
+        self.watcher = JobWatcher(batch)
+        self.canceller = BatchedCanceller(batch, self.watcher)
+        self.output = ClusterJobOutput(batch, any_job)
+        self.pool = pool = ClusterJobPool(
+            cluster, self.watcher, self.canceller, correct_state, any_job
+        )
+        self.tracker = tracker = JobTracker(pool, clock, tasks)
+        usage = UsageTotals(arguments["cores"])
+        self.meter = UsageMeter(pool, self.watcher, usage, idle_timeout, end_itself)
+        log_directory = arguments.get("log_directory") if batch.log_key else None
+        self.watchdog = WatchdogClient(
+            lambda: registration.describe(
+                batch, any_job(), pool.name, log_directory, self.output.patterns
+            ),
+            messages.warning,
+        )
+        memory = describe_memory(arguments["memory"], self.workers_per_job)
+        self.limits = limits = RestartLimits(max_resubmits, memory)
+        self.health = NodeHealth(clock, tracker.nodes_seen)
+        self.evictor = NodeEvictor(pool, tracker, tasks, limits=limits, health=self.health)
+        self.diagnosis = Diagnosis(
+            pool,
+            tracker,
+            clock,
+            messages,
+            output=self.output,
+            death_timeout=settings.death_timeout,
+        )
+        self.resubmitter = Resubmitter(
+            pool,
+            tracker,
+            clock,
+            messages,
+            tasks,
+            limits=limits,
+            health=self.health,
+            examine=self.diagnosis.examine,
+        )
+        self.replacements = self.resubmitter.replacements
+        self.lost_workers = LostWorkerMonitor(pool, tracker, clock, tasks)
+        self.walltime = WalltimeManager(
+            pool,
+            tracker,
+            clock,
+            messages,
+            tasks,
+            replacements=self.replacements,
+            walltime=settings.walltime,
+        )
+        self._waiting_tasks = WaitingTasks(pool, tracker, messages, self.resubmitter)
+        self._ticks: list[PeriodicCallback] = []
+        self.watcher.has_workers = tracker.has_live_worker
+        self.watcher.subscribe(
+            lambda event: self.watchdog.set_job_state(event.job, event.state.ended)
+        )
+        self.watcher.subscribe(tracker.job_changed)
+        # The batch system may be asked only later, or never, whether a job has begun.
+        tracker.on_worker_added.append(self._note_running)
+
+    def complete(self, job: Any) -> None:
+        """Learn from one of dask-jobqueue's jobs what the arguments do not tell.
+
+        Parameters
+        ----------
+        job : dask_jobqueue.core.Job
+        """
+        if held := cores_held(self.batch, job.job_script()):
+            self.meter.usage.cores = held
+        # HTCondor's jobs may be on another computer, which its commands have to be told.
+        command = registration.cancel_command(self.batch, job)
+        self.canceller.own = self.watcher.own = command
+
+    def start(self, scheduler_closes: Callable[[], None]) -> None:
+        """Begin to look after the jobs, as the scheduler is there. To be called on its loop."""
+        self.meter.start()
+        if self._ticks:
+            return
+        scheduler = self.pool.scheduler
+        self.walltime.interruptions = WalltimeInterruptions(scheduler)
+        plugin = WorkerEventsPlugin(
+            self.tracker, self.health, self.walltime.interruptions, scheduler_closes
+        )
+        scheduler.add_plugin(plugin, name=plugin.name, idempotent=True)
+        parts = (
+            self.walltime.tick,
+            self.lost_workers.tick,
+            self.tracker.tick,
+            self._waiting_tasks.tick,
+            self.diagnosis.tick,
+            self._report_submit_error,
+        )
+        self._ticks = [PeriodicCallback(tick, MONITOR_TICK_S * 1000) for tick in parts]
+        for callback in self._ticks:
+            callback.start()
+
+    def stop(self) -> None:
+        """React to nothing any more, since the cluster is closing."""
+        for callback in self._ticks:
+            callback.stop()
+        self.resubmitter.close()
+        self.tasks.close()
+
+    def note_submitted(self, name: str, job_id: str) -> None:
+        """Note that the batch system has taken a job."""
+        self.pool.note_submitted(name)
+        history = self.replacements.take_history(name)
+        self.tracker.job_submitted(name, job_id, self.pool.kind(name), history)
+        self.watcher.add(job_id)
+
+    def raise_submit_error(self) -> None:
+        """Raise the refusal of a job, unless there was none or the user has been told."""
+        if not self.replacements.is_submitting:
+            self.pool.submit_errors.raise_unreported()
+
+    def scale(self, target: int, asked: bool) -> None:
+        """Ask for so many jobs.
+
+        Parameters
+        ----------
+        target : int
+        asked : bool
+            Whether the user asks for jobs, and not for none.
+        """
+        if asked:
+            self.raise_submit_error()
+            self.replacements.abandoned = 0
+            self.pool.submit_errors.clear()
+        self.pool.target = target
+        self.pool.scale(target, self.tracker)
+
+    def scale_adaptively(self, target: int) -> None:
+        """Ask for this many jobs, in addition to those that are about to be submitted again."""
+        self.pool.submit_errors.clear()
+        self.pool.target = target + self.resubmitter.scheduled
+        self.pool.scale(target, self.tracker)
+
+    def release_unwanted(self) -> None:
+        """End the jobs that are not wanted any more, once others have their results."""
+        for name in self.pool.unwanted():
+            self.pool.release(name)
+            self.tasks.spawn(self._retire(name))
+
+    async def _retire(self, name: str) -> None:
+        try:
+            if (job := self.tracker.by_name(name)) is not None:
+                await retire(self.pool.scheduler, job.addresses)
+        finally:
+            await self.pool.finish(name)
+
+    def _note_running(self, job: TrackedJob, _: object) -> None:
+        if self.tracker.by_id(job.job_id) is not None:
+            self.meter.usage.began(job.job_id)
+
+    def _report_submit_error(self) -> None:
+        if self.pool.is_adapting:
+            self.pool.submit_errors.leave_to_adapt()
+        elif error := self.pool.submit_errors.overdue():
+            self.messages.warning(str(error))
+
+
+def describe_memory(memory: str, workers: int) -> str:
+    """Describe the memory that a worker, and its job, may use."""
+    if workers == 1:
+        return f"all of its job's {memory}"
+    share = format_bytes(parse_bytes(memory) // workers)
+    return f"{share} of its job's {memory}, shared by {workers}"

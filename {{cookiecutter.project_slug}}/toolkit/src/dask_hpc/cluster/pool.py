@@ -1,0 +1,229 @@
+"""The jobs of a cluster, as the policies of `resilience` see them.
+
+This is the one place that knows how SpecCluster keeps its jobs: `worker_spec` has those that are
+wanted, `workers` those that were submitted, and `_correct_state` makes the second like the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from distributed.core import Status
+
+from ..batch import BatchSystem, JobStatus
+from ..resilience.tracked_job import JobKind
+from . import scaling
+from .job_kinds import JobKinds
+from .submit_errors import SubmitErrors
+
+if TYPE_CHECKING:
+    from distributed import Scheduler
+
+    from ..batch.canceller import BatchedCanceller
+    from ..batch.watcher import JobWatcher
+    from ..errors import SubmitError
+    from ..resilience.tracking import JobTracker
+    from .lifecycle import ClusterLifecycle
+
+
+class ClusterJobPool:
+    """Implements `resilience.interface.JobPool` for a `SpecCluster` whose workers are batch jobs.
+
+    Parameters
+    ----------
+    cluster : ClusterLifecycle
+    watcher : JobWatcher
+    canceller : BatchedCanceller
+    correct_state : callable
+        SpecCluster's own: starts a round of submissions and returns an awaitable.
+    any_job : callable
+        Returns one of dask-jobqueue's jobs, of the kind that is submitted next.
+
+    Attributes
+    ----------
+    batch : BatchSystem
+    name : str
+        The name of the cluster's class.
+    target : int
+        Number of jobs that the user, or `adapt`, asked for, less those that were abandoned.
+    submit_errors : SubmitErrors
+    """
+
+    def __init__(
+        self,
+        cluster: ClusterLifecycle,
+        watcher: JobWatcher,
+        canceller: BatchedCanceller,
+        correct_state: Callable[[], asyncio.Future[None]],
+        any_job: Callable[[], Any],
+    ):
+        self.batch: BatchSystem = cluster.batch
+        self.name = type(cluster).__name__
+        self.target = 0
+        self.submit_errors = SubmitErrors()
+        self._cluster = cluster
+        self._watcher = watcher
+        self._canceller = canceller
+        self._correct_state = correct_state
+        self._any_job = any_job
+        self._kinds = JobKinds()
+        self._submitted: set[str] = set()
+        self._leaving: dict[str, Any] = {}  # dask-jobqueue's jobs, by name
+
+    # --- what is there ----------------------------------------------------------------------------
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """Dask's scheduler; None until it starts."""
+        return self._cluster.scheduler
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the cluster has started and is not closing."""
+        return self._cluster.status is Status.running
+
+    @property
+    def is_adapting(self) -> bool:
+        """Whether `adapt` decides on the number of jobs."""
+        return self._cluster.adapting
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all jobs that are wanted, oldest first."""
+        return list(self._cluster.worker_spec)
+
+    def is_wanted(self, name: str) -> bool:
+        """Return whether this job is among them."""
+        return name in self._cluster.worker_spec
+
+    def are_submitted(self) -> bool:
+        """Return whether all jobs that are wanted have been submitted."""
+        return self._submitted.issuperset(self._cluster.worker_spec)
+
+    def kind(self, name: str | None = None) -> JobKind:
+        """Return what is known of jobs like the one of this name, or like those submitted next."""
+        cluster = self._cluster
+        if name is not None and (known := self._kinds.of_job(name)) is not None:
+            return known
+        spec = cluster.new_spec if name is None else cluster.worker_spec.get(name, cluster.new_spec)
+        return self._kinds.of_spec(spec)
+
+    def can_exclude(self, nodes: Sequence[str]) -> bool:
+        """Return whether jobs can be submitted so that they do not run on these nodes."""
+        directives = self._any_job().job_extra_directives
+        return bool(nodes) and bool(self.batch.exclude_args(nodes, directives))
+
+    # --- what the batch system says ---------------------------------------------------------------
+
+    def status(self, job_id: str) -> JobStatus | None:
+        """Return what the batch system said last of a job."""
+        return self._watcher.status(job_id)
+
+    @property
+    def last_poll(self) -> float:
+        """When it said so (`time.monotonic`)."""
+        return self._watcher.last_poll
+
+    def poll_soon(self) -> None:
+        """Have the batch system asked soon, since something has happened to our jobs."""
+        self._watcher.poll_soon()
+
+    async def poll(self) -> bool:
+        """Ask the batch system now; return whether it has answered."""
+        before = time.monotonic()
+        await self._watcher.poll()
+        return self._watcher.last_poll >= before
+
+    async def cancel(self, job_ids: Sequence[str]) -> None:
+        """Cancel jobs; return when the batch system was told."""
+        await self._canceller.cancel(*job_ids)
+
+    # --- what is wanted ---------------------------------------------------------------------------
+
+    def scale(self, target: int, tracker: JobTracker) -> None:
+        """Want so many jobs, and begin to submit what is missing."""
+        surplus = len(self.names) - target
+        for name in scaling.choose_jobs_to_drop(self.names, surplus, tracker, self.scheduler):
+            self._cluster.worker_spec.pop(name, None)
+        if self._cluster.status not in (Status.closing, Status.closed):
+            while len(self._cluster.worker_spec) < target:
+                self.add()
+        loop = self._cluster.loop
+        assert loop is not None  # it starts with the cluster
+        loop.add_callback(self._correct_state)
+
+    def add(self, kind: JobKind | None = None) -> str:
+        """Want one more job, and return its name; `submit` submits it."""
+        [(name, spec)] = self._cluster.new_worker_spec().items()
+        kind = kind or self._kinds.of_spec(spec)
+        self._kinds.add_job(name, kind)
+        self._cluster.worker_spec[name] = kind.spec
+        return name
+
+    async def submit(self) -> None:
+        """Submit the jobs that are wanted and not submitted yet, in one round for all."""
+        # Shielded: others wait for the same round, and its submissions have to be noted.
+        await asyncio.shield(self._correct_state())
+
+    def note_submitted(self, name: str) -> None:
+        """Note that the batch system has taken a job."""
+        self._submitted.add(name)
+
+    def note_refused(self, refusal: SubmitError, scheduled: int) -> None:
+        """Forget the jobs whose submission has failed; the next round tries others.
+
+        Parameters
+        ----------
+        refusal : SubmitError
+        scheduled : int
+            Jobs that are about to be submitted again.
+        """
+        workers = self._cluster.workers
+        for name in [name for name, job in workers.items() if job.status == Status.failed]:
+            del workers[name]
+            self._cluster.worker_spec.pop(name, None)
+            self._kinds.forget(name)
+        self.target = min(self.target, len(self.names) + scheduled)
+        self.submit_errors.record(refusal)
+
+    def pop_submit_error(self) -> SubmitError | None:
+        """Return the refusal that nobody has been told yet; the caller is to tell it."""
+        return self.submit_errors.pop()
+
+    # --- what is wanted no longer -----------------------------------------------------------------
+
+    def unwanted(self) -> Iterator[str]:
+        """Yield the names of jobs that were submitted, and are not wanted any more."""
+        yield from set(self._cluster.workers) - set(self._cluster.worker_spec)
+
+    def release(self, name: str) -> None:
+        """Want a job no longer, while its workers leave; `finish` ends it."""
+        self._leaving[name] = self._take(name)
+
+    async def finish(self, name: str) -> None:
+        """End a job that was released."""
+        await self._close_job(self._leaving.get(name))
+        self._leaving.pop(name, None)
+
+    async def finish_all(self) -> None:
+        """End all jobs that were released."""
+        for name in list(self._leaving):
+            await self.finish(name)
+
+    async def remove(self, name: str) -> None:
+        """Forget a job that is over."""
+        await self._close_job(self._take(name))
+
+    def _take(self, name: str) -> Any:
+        self._cluster.worker_spec.pop(name, None)
+        self._kinds.forget(name)
+        self._submitted.discard(name)
+        return self._cluster.workers.pop(name, None)
+
+    @staticmethod
+    async def _close_job(job: Any) -> None:
+        if job is not None:
+            await job.close()
