@@ -15,7 +15,8 @@ from dask_hpc.bench.backends.cluster import ClusterBackend
 from dask_hpc.bench.backends.local import LocalBackend
 from dask_hpc.bench.process_time import process_start
 from dask_hpc.bench.workloads import sleep_task
-from dask_hpc.errors import SubmitError, WorkerStartTimeoutError
+from dask_hpc.dask_errors import WorkerStartTimeoutError
+from dask_hpc.errors import SubmitError
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from dask_hpc.bench import record, runner
 from dask_hpc.bench.plan import Plan
 from dask_hpc.bench.validation import MeasurementError, check
 from dask_hpc.bench.workloads import WORKLOADS
-from dask_hpc.errors import WorkerStartTimeoutError
+from dask_hpc.dask_errors import WorkerStartTimeoutError
 
 SECONDS = 0.05
 

@@ -206,7 +206,7 @@ def test_timeout_says_how_many_came_and_what_each_job_waits_for(lab, cluster):
     with pytest.raises(TimeoutError) as error:
         cluster.wait_for_workers(6, timeout=0.1)
     assert isinstance(error.value, dask_hpc.WorkerStartTimeoutError)
-    assert (error.value.arrived, error.value.wanted) == (0, 6)
+    assert (error.value.available_workers, error.value.expected_workers) == (0, 6)
     assert str(error.value) == (
         "0 of 6 workers came within 0.1 s: job 100 pending: your limit of running jobs is reached; "
         "it starts when another of your jobs ends (QOSMaxJobsPerUserLimit); "

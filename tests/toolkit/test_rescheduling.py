@@ -10,7 +10,7 @@ from distributed import Client, Scheduler, Worker
 from distributed.core import Status
 
 from dask_hpc._compat.unrunnable_tasks import restart_unrunnable
-from dask_hpc.errors import TaskExceedsWalltimeError
+from dask_hpc.dask_errors import TaskExceedsWalltimeError
 from dask_hpc.resilience.draining import drain, retire
 from dask_hpc.resilience.rescheduling import reschedule_off
 from dask_hpc.resilience.task_limits import WalltimeInterruptions

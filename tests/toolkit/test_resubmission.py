@@ -10,8 +10,7 @@ import pytest
 from dask.distributed import Client
 
 import dask_hpc
-from dask_hpc.batch import JobState
-from dask_hpc.resilience import restart_policy, worker_loss
+from dask_hpc.resilience import worker_loss
 
 from . import conftest
 from .conftest import reported
@@ -363,13 +362,3 @@ def asynchronous(function):
         return function()
 
     return run
-
-
-def test_states_that_say_nothing_new_are_those_of_the_vocabulary():
-    assert set(JobState) > restart_policy.INFRASTRUCTURE_FAILURES
-    assert set(JobState) > restart_policy.EXPECTED_ENDS
-
-
-def test_the_pause_before_a_job_is_submitted_again_has_a_bound():
-    pauses = [restart_policy.backoff(failures) for failures in (1, 2, 3, 7, 2000)]
-    assert pauses == [1.0, 2.0, 4.0, 60.0, 60.0]

@@ -9,20 +9,22 @@ from .cluster.classes import (
     SGECluster,
     SLURMCluster,
 )
+from .dask_errors import JobsEndedError, TaskExceedsWalltimeError, WorkerStartTimeoutError
 from .errors import (
+    ArgumentError,
     ClusterClosedError,
     ConfigError,
     ConfigWarning,
     DaskHPCError,
-    JobsEndedError,
+    NoJobIdError,
+    SubmitCommandError,
     SubmitError,
-    TaskExceedsWalltimeError,
-    WorkerStartTimeoutError,
 )
 
 __version__: str
 
 __all__ = [
+    "ArgumentError",
     "ClusterClosedError",
     "ConfigError",
     "ConfigWarning",
@@ -30,10 +32,12 @@ __all__ = [
     "HTCondorCluster",
     "JobsEndedError",
     "LSFCluster",
+    "NoJobIdError",
     "OARCluster",
     "PBSCluster",
     "SGECluster",
     "SLURMCluster",
+    "SubmitCommandError",
     "SubmitError",
     "TaskExceedsWalltimeError",
     "WorkerStartTimeoutError",

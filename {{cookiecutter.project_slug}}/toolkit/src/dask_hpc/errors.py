@@ -2,6 +2,10 @@
 
 Each message is a single line: what is wrong, where, and what to do. The command line shows only
 that line; in a notebook it is the last line of the traceback.
+
+Where distributed, dask-jobqueue or Python raises an error of its own in the same place, ours is a
+subclass of it, so that code which catches theirs catches ours. Those that are subclasses of
+distributed's are in `dask_errors`, since this module is also for a Dask that can't be imported.
 """
 
 
@@ -25,32 +29,21 @@ class ConfigWarning(UserWarning):
     """
 
 
-class SubmitError(DaskHPCError):
-    """The batch system refused a job, or its command is missing."""
+class ArgumentError(ConfigError, TypeError):
+    """A cluster was given an argument that it does not have. A TypeError, as Python raises."""
 
 
-class ClusterClosedError(DaskHPCError):
+class SubmitError(DaskHPCError, RuntimeError):
+    """The batch system refused a job. A RuntimeError, as dask-jobqueue raises."""
+
+
+class SubmitCommandError(SubmitError, OSError):
+    """The batch system's submit command is missing, or can't be run."""
+
+
+class NoJobIdError(SubmitError, ValueError):
+    """The submit command printed no job id. A ValueError, as dask-jobqueue raises."""
+
+
+class ClusterClosedError(DaskHPCError, RuntimeError):
     """The cluster is closed; create a new one."""
-
-
-class JobsEndedError(DaskHPCError):
-    """All jobs ended before the requested workers arrived: waiting longer does not help."""
-
-
-class WorkerStartTimeoutError(DaskHPCError, TimeoutError):
-    """The requested workers did not arrive in time.
-
-    Attributes
-    ----------
-    arrived, wanted : int
-        Numbers of workers (processes) that had arrived at the end, and that were requested.
-    """
-
-    def __init__(self, message: str, arrived: int = 0, wanted: int = 0) -> None:
-        super().__init__(message)
-        self.arrived = arrived
-        self.wanted = wanted
-
-
-class TaskExceedsWalltimeError(DaskHPCError):
-    """A task was stopped again and again by the end of the job that it ran in."""

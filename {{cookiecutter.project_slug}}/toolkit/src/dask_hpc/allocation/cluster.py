@@ -36,7 +36,7 @@ from ..cluster.start_errors import StartErrorsMixin
 from ..cluster.wait import wait_until_listed
 from ..config import resolve, validators
 from ..config.worker_start import add_worker_start
-from ..errors import JobsEndedError, WorkerStartTimeoutError
+from ..dask_errors import JobsEndedError, WorkerStartTimeoutError
 from ..resilience.draining import remove_worker
 from .arguments import check_allocation_size, scheduler_options, workers_network
 from .environment import nodes, profile
@@ -173,22 +173,22 @@ class AllocationCluster(
         while (arrived := self._arrived()) < n_workers:
             most = len(self._nodes) * self._dummy_job.worker_processes
             if self._failure is not None:
-                raise JobsEndedError(self._failure)
+                raise JobsEndedError(self._failure, arrived, n_workers, limit)
             if self.status not in (Status.created, Status.starting, Status.running):
                 line = f"The cluster was closed while {n_workers} workers were awaited"
-                raise WorkerStartTimeoutError(line, arrived, n_workers)
+                raise WorkerStartTimeoutError(line, arrived, n_workers, limit)
             if most < n_workers:
                 has = f"this job has {format_count(len(self._nodes), 'node')} for {most}"
-                raise WorkerStartTimeoutError(
-                    f"{n_workers} workers can't come: {has}. `dask hpc run --jobs` asks for nodes.",
-                    arrived,
-                    n_workers,
+                line = (
+                    f"{n_workers} workers can't come: {has}. Ask for more: `dask hpc run --nodes`."
                 )
+                raise WorkerStartTimeoutError(line, arrived, n_workers, limit)
             if deadline is not None and time.monotonic() > deadline:
                 line = f"{arrived} of {n_workers} workers came within {limit:g} s"
                 if len(self.plan) < n_workers:
                     line += f" (the cluster is scaled to {len(self.plan)} workers only)"
-                raise WorkerStartTimeoutError(f"{line}.{self._log_hint()}", arrived, n_workers)
+                line = f"{line}.{self._log_hint()}"
+                raise WorkerStartTimeoutError(line, arrived, n_workers, limit)
             await asyncio.sleep(0.02)
         await wait_until_listed(self)
 

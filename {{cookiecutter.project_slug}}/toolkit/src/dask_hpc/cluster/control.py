@@ -51,6 +51,7 @@ class JobControl:
         See `ClusterJobPool`.
     end_itself : callable
         Begins to close the cluster.
+    clock : Clock, optional
     """
 
     def __init__(
@@ -63,13 +64,14 @@ class JobControl:
         correct_state: Callable[[], Any],
         any_job: Callable[[], Any],
         end_itself: Callable[[], None],
+        clock: Clock | None = None,
     ):
         self.batch = batch = cluster.batch
         arguments = settings.arguments
         self.workers_per_job: int = arguments["processes"]
         self.messages = messages = Messages()
         self.tasks = tasks = BackgroundTasks("Looking after jobs")
-        clock = Clock()
+        clock = clock or Clock()
         self.watcher = JobWatcher(batch)
         self.canceller = BatchedCanceller(batch, self.watcher)
         self.output = ClusterJobOutput(batch, any_job)
@@ -169,7 +171,6 @@ class JobControl:
         """React to nothing any more, since the cluster is closing."""
         for callback in self._ticks:
             callback.stop()
-        self.resubmitter.close()
         self.tasks.close()
 
     def note_submitted(self, name: str, job_id: str) -> None:

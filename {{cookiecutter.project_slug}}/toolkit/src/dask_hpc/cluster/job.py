@@ -15,8 +15,9 @@ from distributed.deploy.spec import ProcessInterface
 from ..batch import commands
 from ..config.memory_limit import worker_memory_limit
 from ..config.profiles import FromSettings
+from ..errors import NoJobIdError
 from .job_script import WaitsForWorker
-from .submit_errors import NoJobIdError, submit_error
+from .submit_errors import submit_error
 
 if TYPE_CHECKING:
     from ..config.profiles import Settings

@@ -12,7 +12,8 @@ from distributed.core import Status
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import messages
 from ..config import resolve, validators
-from ..errors import ConfigError, StartError, WorkerStartTimeoutError
+from ..dask_errors import WorkerStartTimeoutError
+from ..errors import ArgumentError, ConfigError, StartError
 from . import main_guard
 from .start_errors import StartErrorsMixin, innermost, quiet, text
 
@@ -46,7 +47,7 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
                 _check_names(arguments.get("worker_kwargs", {}), distributed.Nanny)
                 kwargs["worker_class"] = Nanny
         super().__init__(*args, **kwargs)
-        self._most = max(1, len(self.worker_spec))
+        self.workers_per_job = max(1, len(self.worker_spec))
 
     async def _correct_state_internal(self):
         with quiet("distributed.nanny"):
@@ -63,11 +64,10 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
     def scale(self, n=0, jobs=None, memory=None, cores=None):
         """Scale as a batch cluster does. The only job is this computer, with all its workers."""
         if jobs is not None:
-            n = self._most if jobs else 0
+            n = self.workers_per_job if jobs else 0
             if (validators.as_number(jobs) or 0) > 1:
-                messages.info(
-                    f"This computer counts as one job of {self._most} workers, not {jobs}."
-                )
+                one = f"one job of {self.workers_per_job} workers"
+                messages.info(f"This computer counts as {one}, not {jobs}.")
         return super().scale(n, memory=memory, cores=cores)
 
     def wait_for_workers(self, n_workers, timeout=None):
@@ -96,6 +96,7 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
                 f"(the cluster is scaled to {len(self.worker_spec)} workers).",
                 arrived,
                 n_workers,
+                timeout,
             ) from None
 
 
@@ -111,7 +112,7 @@ def _check_names(given: dict, worker_class: type) -> None:
     for name in given.keys() - known:
         close = difflib.get_close_matches(name, known, n=1)
         meant = f"; did you mean {close[0]}?" if close else "."
-        raise ConfigError(f"LocalCluster({name}=...): there is no such argument{meant}")
+        raise ArgumentError(f"LocalCluster({name}=...): there is no such argument{meant}")
 
 
 def _check_values(given: dict) -> None:

@@ -6,27 +6,23 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 from ..batch import BatchSystem, commands
-from ..errors import SubmitError
+from ..errors import NoJobIdError, SubmitCommandError, SubmitError
 
 # A refusal is an exception at wait_for_workers and the next scale; after so long, also a line.
 REPORT_AFTER_S = 3.0
 
 
-class NoJobIdError(ValueError):
-    """A submit command ended well, but printed no job id."""
-
-
 def submit_error(batch_system: BatchSystem, error: Exception) -> SubmitError:
     """Describe a failed submission in one line: the batch system's own words, what to change."""
     if isinstance(error, commands.CommandError) and error.missing:
-        return SubmitError(
+        return SubmitCommandError(
             f"{error.command} was not found: jobs can be submitted only where "
             f"{batch_system.label}'s commands are, usually the cluster's login node."
         )
     if isinstance(error, commands.CommandError) and isinstance(error.__cause__, OSError):
-        return SubmitError(f"{error.command} can't be run: {error.__cause__.strerror}.")
+        return SubmitCommandError(f"{error.command} can't be run: {error.__cause__.strerror}.")
     if isinstance(error, NoJobIdError):
-        return SubmitError(
+        return NoJobIdError(
             f"{error}. If {batch_system.label} took the job, nothing here cancels it: "
             f"`{batch_system.jobs_command_hint}` shows it."
         )

@@ -12,7 +12,7 @@ from distributed.core import Status
 
 from .._output import progress
 from ..batch import describe
-from ..errors import JobsEndedError, WorkerStartTimeoutError
+from ..dask_errors import JobsEndedError, WorkerStartTimeoutError
 from ..resilience.worker_identity import count_running
 
 if TYPE_CHECKING:
@@ -67,27 +67,15 @@ class WorkerWait:
             while (arrived := len(self.arrived())) < n_workers:
                 now = time.monotonic()
                 if cluster.status not in (Status.created, Status.starting, Status.running):
-                    raise WorkerStartTimeoutError(
-                        f"The cluster was closed while {n_workers} workers were awaited",
-                        arrived,
-                        n_workers,
-                    )
+                    closed = f"The cluster was closed while {n_workers} workers were awaited"
+                    raise WorkerStartTimeoutError(closed, arrived, n_workers, limit)
                 control.raise_submit_error()
-                if self.all_ended():
-                    raise JobsEndedError(
-                        f"All jobs are over, and {arrived} of {n_workers} workers are there: "
-                        f"{self._describe_ended()}."
-                    )
-                if control.replacements.abandoned and self.is_complete(n_workers):
-                    raise JobsEndedError(
-                        f"{arrived} of {n_workers} workers are there, and no more come: "
-                        f"{self._describe_ended()}."
-                    )
+                if ended := self._describe_end(arrived, n_workers):
+                    raise JobsEndedError(ended, arrived, n_workers, limit)
                 if limit is not None and now - begun > limit:
                     await control.watcher.poll()  # the reason of this moment
-                    raise WorkerStartTimeoutError(
-                        self._describe_timeout(n_workers, limit), len(self.arrived()), n_workers
-                    )
+                    arrived, late = len(self.arrived()), self._describe_timeout(n_workers, limit)
+                    raise WorkerStartTimeoutError(late, arrived, n_workers, limit)
                 if now > next_status:
                     next_status = now + STATUS_INTERVAL_S
                     line.status(self.describe(n_workers))
@@ -141,6 +129,16 @@ class WorkerWait:
             if job_id not in complete and not status.state.ended
         ]
         return describe.describe(self._control.batch, left)
+
+    def _describe_end(self, arrived: int, n_workers: int) -> str:
+        """Return why waiting longer does not help; empty if it may."""
+        if self.all_ended():
+            line = f"All jobs are over, and {arrived} of {n_workers} workers are there"
+        elif self._control.replacements.abandoned and self.is_complete(n_workers):
+            line = f"{arrived} of {n_workers} workers are there, and no more come"
+        else:
+            return ""
+        return f"{line}: {self._describe_ended()}."
 
     def _describe_ended(self) -> str:
         # Jobs that we ended ourselves are no reason; those that ended otherwise may be one.

@@ -6,7 +6,7 @@ from typing import Any
 
 from .._compat.jobqueue_import import dask_jobqueue
 from ..batch import BatchSystem
-from ..errors import ConfigError
+from ..errors import ArgumentError
 from . import warnings
 from .keys import BATCH_OPTION_ALIASES, RENAMED
 
@@ -58,10 +58,10 @@ def normalize_names(
             if value is not None and not found.get(new):
                 found[new] = value
         elif name in REMOVED_ARGUMENTS:
-            raise ConfigError(f"{cluster_class.__name__}({name}=...): {REMOVED_ARGUMENTS[name]}.")
+            raise ArgumentError(f"{cluster_class.__name__}({name}=...): {REMOVED_ARGUMENTS[name]}.")
         elif name not in known:
             meant = _suggest(batch, name, known - set(renamed)) or "."
-            raise ConfigError(
+            raise ArgumentError(
                 f"{cluster_class.__name__}({name}=...): there is no such argument{meant}"
             )
     return found

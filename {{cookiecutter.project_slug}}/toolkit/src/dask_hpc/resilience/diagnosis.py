@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -196,6 +197,7 @@ def last_lines(text: str, number: int = SHOWN_LINES) -> str:
     return " | ".join(line[:MAX_LINE_CHARS] for line in lines[-number:])
 
 
+@dataclass(eq=False)
 class Diagnosis:
     """Examines jobs that run although none of their workers comes.
 
@@ -215,29 +217,22 @@ class Diagnosis:
         What was found, the last time that a job had no worker.
     """
 
-    def __init__(
-        self,
-        pool: JobPool,
-        tracker: JobTracker,
-        clock: Clock,
-        messages: Messages,
-        *,
-        output: JobOutput,
-        death_timeout: float | None,
-    ):
-        self.causes: list[str] = []
-        self._pool = pool
-        self._tracker = tracker
-        self._clock = clock
-        self._messages = messages
-        self._output = output
-        self._patience = DEATH_TIMEOUT_FRACTION * (death_timeout or 60.0)
+    pool: JobPool
+    tracker: JobTracker
+    clock: Clock
+    messages: Messages
+    output: JobOutput
+    death_timeout: float | None
+    causes: list[str] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self._patience = DEATH_TIMEOUT_FRACTION * (self.death_timeout or 60.0)
 
     def tick(self) -> None:
         """Report jobs that have run for long without a worker. To be called now and then."""
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         late = []
-        for job in self._tracker:
+        for job in self.tracker:
             begun = job.running_since
             if job.first_worker_at is not None or begun is None or job.is_examined:
                 continue
@@ -252,11 +247,11 @@ class Diagnosis:
         has = "has" if len(late) == 1 else "have"
         words = f"{ids[0].upper()}{ids[1:]} {has} been running{on} for"
         words = f"{words} {formatting.format_duration(ran)} without a worker."
-        self._messages.warning(f"{words} {self.examine(first)}")
+        self.messages.warning(f"{words} {self.examine(first)}")
 
     def examine(self, job: TrackedJob) -> str:
         """Return a line: what matters in a job's log, where it is, and what it means, if known."""
-        output = self._output
+        output = self.output
         forms, paths = output.patterns, output.files(job.job_id)
         text, path = "", ""
         for candidate in reversed(paths):  # errors are last
@@ -265,7 +260,7 @@ class Diagnosis:
                 break
         if text:
             line = f"Its log {path} ends with: {last_lines(text)}"
-            address = self._pool.scheduler.address
+            address = self.pool.scheduler.address
             if cause := likely_cause(text, address, output.python, output.shebang):
                 line += f" - likely, {cause}"
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..batch import JobState, JobStatus
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 EVICTION_DRAIN_S = 20.0
 
 
+@dataclass(eq=False)
 class NodeEvictor:
     """Takes jobs away from nodes on which workers die, and keeps further ones from there.
 
@@ -38,72 +40,65 @@ class NodeEvictor:
     health : NodeHealth
     """
 
-    def __init__(
-        self,
-        pool: JobPool,
-        tracker: JobTracker,
-        tasks: BackgroundTasks,
-        *,
-        limits: RestartLimits,
-        health: NodeHealth,
-    ):
-        self._pool = pool
-        self._tracker = tracker
-        self._tasks = tasks
-        self._limits = limits
-        self._health = health
-        tracker.on_worker_died.append(self._on_worker_died)
-        tracker.on_job_ended.append(self._on_job_ended)
+    pool: JobPool
+    tracker: JobTracker
+    tasks: BackgroundTasks
+    limits: RestartLimits
+    health: NodeHealth
+
+    def __post_init__(self) -> None:
+        self.tracker.on_worker_died.append(self._on_worker_died)
+        self.tracker.on_job_ended.append(self._on_job_ended)
 
     def _on_worker_died(self, job: TrackedJob, tasks: list[str]) -> None:
         """Send a dead worker's tasks to other nodes; evict its node if workers die only there."""
         if job.ended_in_order:
-            reset_suspicion(self._pool.scheduler, tasks)
+            reset_suspicion(self.pool.scheduler, tasks)
             return
         # If one of them is what killed it, it shows elsewhere; if not, it is safe there. Dask gives
         # a task up after so many deaths, and the workers of one node may die again and again.
         node = job.node
-        beside = [j for j in self._tracker if j is job or (node and j.node == node)]
-        reschedule_off(self._pool.scheduler, tasks, {a for j in beside for a in j.addresses})
+        beside = [j for j in self.tracker if j is job or (node and j.node == node)]
+        reschedule_off(self.pool.scheduler, tasks, {a for j in beside for a in j.addresses})
         # Where it is the only node, there is nothing to compare it with.
         if node and self.has_workers_elsewhere(node):
-            self._health.record_death(node, job.job_id, tasks)
-            if self._health.is_unhealthy(node) and self._pool.can_exclude([node]):
-                self._tasks.spawn(self._evict(node))
+            self.health.record_death(node, job.job_id, tasks)
+            if self.health.is_unhealthy(node) and self.pool.can_exclude([node]):
+                self.tasks.spawn(self._evict(node))
 
     def _on_job_ended(self, job: TrackedJob, status: JobStatus) -> None:
         """Hold the end of a job against its node, or not."""
         if status.state in ENDS_NOT_BLAMING_NODE and not job.lost_reason:
-            self._health.clear_deaths(job.job_id)
+            self.health.clear_deaths(job.job_id)
         elif self._node_failed(job, status.state) and self.has_workers_elsewhere(status.node):
-            self._health.exclude(status.node)
+            self.health.exclude(status.node)
 
     def has_workers_elsewhere(self, node: str) -> bool:
         """Return whether workers are on nodes other than this one, if that one is known."""
         return bool(node) and any(
-            job.addresses and job.node not in ("", node) for job in self._tracker
+            job.addresses and job.node not in ("", node) for job in self.tracker
         )
 
     def _node_failed(self, job: TrackedJob, state: JobState) -> bool:
         """Return whether a job's workers were lost, or never came although others did."""
         if job.lost_reason or job.unresponsive:
             return True
-        if job.first_worker_at is None and self._tracker.any_worker_came:
+        if job.first_worker_at is None and self.tracker.any_worker_came:
             return True
         # They ended in order, with work to do: they did not reach the scheduler any more.
         return job.worker_died and state is JobState.DONE
 
     async def _evict(self, node: str) -> None:
         """Submit the jobs of a node again, for other nodes: workers die there and nowhere else."""
-        pool = self._pool
+        pool = self.pool
         # The batch system may know why; or this was said already, by another death.
-        if not await pool.poll() or not self._health.is_unhealthy(node):
+        if not await pool.poll() or not self.health.is_unhealthy(node):
             return
-        self._health.exclude(node)
+        self.health.exclude(node)
         lost = []
-        for job in self._tracker:
+        for job in self.tracker:
             there = (job.state, job.node) == (JobState.RUNNING, node)
-            returns = job.history.failures < self._limits.max_resubmits
+            returns = job.history.failures < self.limits.max_resubmits
             if there and returns and pool.is_wanted(job.name) and not job.lost_reason:
                 job.lost_reason = f"{{its}} workers die on {node}, and nowhere else"
                 lost.append(job)

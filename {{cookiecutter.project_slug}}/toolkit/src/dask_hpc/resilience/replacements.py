@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .restart_policy import MAX_RESUBMIT_DELAY_S, RestartLimits, backoff
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 QUOTA_RETRY_S = 10.0
 
 
+@dataclass(eq=False)
 class Replacements:
     """The jobs that are about to be submitted in place of others.
 
@@ -37,23 +38,16 @@ class Replacements:
         Jobs that are not submitted again, since the last `scale` or `adapt`.
     """
 
-    def __init__(
-        self,
-        pool: JobPool,
-        clock: Clock,
-        messages: Messages,
-        tasks: BackgroundTasks,
-        limits: RestartLimits,
-    ):
-        self.scheduled = 0
-        self.abandoned = 0
-        self._pool = pool
-        self._clock = clock
-        self._messages = messages
-        self._tasks = tasks
-        self._limits = limits
-        self._inherited: dict[str, RestartHistory] = {}  # by name: jobs that are being submitted
-        self._refusal: SubmitError | None = None  # the last one
+    pool: JobPool
+    clock: Clock
+    messages: Messages
+    tasks: BackgroundTasks
+    limits: RestartLimits
+    scheduled = 0
+    abandoned = 0
+    _refusal: SubmitError | None = field(default=None, init=False)  # the last one
+    # By name: jobs that are being submitted.
+    _inherited: dict[str, RestartHistory] = field(default_factory=dict, init=False)
 
     @property
     def is_submitting(self) -> bool:
@@ -64,14 +58,10 @@ class Replacements:
         """Return what a job that was submitted just now inherits; None if it replaces no other."""
         return self._inherited.pop(name, None)
 
-    def clear(self) -> None:
-        """Forget those that are scheduled, since the cluster is closing."""
-        self.scheduled = 0
-
     def schedule(self, delay: float, histories: list[RestartHistory]) -> None:
         """Submit jobs with these histories after so many seconds, as far as they are wanted."""
         self.scheduled += len(histories)
-        self._tasks.spawn(self._submit(delay, histories))
+        self.tasks.spawn(self._submit(delay, histories))
 
     def schedule_successor(self, job: TrackedJob, end: float) -> bool:
         """Submit another job in place of one that was released and ends by then, if it is needed.
@@ -87,15 +77,15 @@ class Replacements:
         bool
             Whether another one is needed.
         """
-        needed = len(self._pool.names) + self.scheduled < self._pool.target
+        needed = len(self.pool.names) + self.scheduled < self.pool.target
         if needed:
             until = end + MAX_RESUBMIT_DELAY_S
             self.schedule(0.0, [replace(job.history, predecessor_until=until)])
         return needed
 
     async def _submit(self, delay: float, histories: list[RestartHistory]) -> None:
-        pool = self._pool
-        await self._clock.sleep(delay)
+        pool = self.pool
+        await self.clock.sleep(delay)
         self.scheduled -= len(histories)
         if not pool.is_running:
             return
@@ -115,7 +105,7 @@ class Replacements:
             self._handle_refusal(self._refusal, refused)
 
     def _handle_refusal(self, refusal: SubmitError, histories: list[RestartHistory]) -> None:
-        most, now = self._limits.max_resubmits, self._clock.monotonic()
+        most, now = self.limits.max_resubmits, self.clock.monotonic()
         later = []
         for history in histories:
             if now >= history.predecessor_until:  # until then that one counts for the site's limits
@@ -124,14 +114,14 @@ class Replacements:
                 later.append(history)
         if len(later) < len(histories):
             self.abandoned += len(histories) - len(later)
-            self._messages.warning(f"{refusal} It is not submitted again.")
+            self.messages.warning(f"{refusal} It is not submitted again.")
         if not later:
             return
         failures = max(history.failures for history in later)
         delay = backoff(failures) if failures else QUOTA_RETRY_S
         count = f" ({failures} of {most})" if failures else ""
         line = f"{refusal} Next try in {delay:g} s{count}."
-        if failures or line not in self._messages.recent:
-            self._messages.warning(line)
-        self._pool.target += len(later)
+        if failures or line not in self.messages.recent:
+            self.messages.warning(line)
+        self.pool.target += len(later)
         self.schedule(delay, later)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .._output import formatting
@@ -28,6 +29,7 @@ COALESCE_S = 0.3
 _Ended = tuple["TrackedJob", JobStatus]
 
 
+@dataclass(eq=False)
 class Resubmitter:
     """Notices when jobs of a cluster end, and submits others in their place.
 
@@ -55,70 +57,52 @@ class Resubmitter:
         The jobs that are about to be submitted in place of others.
     """
 
-    def __init__(
-        self,
-        pool: JobPool,
-        tracker: JobTracker,
-        clock: Clock,
-        messages: Messages,
-        tasks: BackgroundTasks,
-        *,
-        limits: RestartLimits,
-        health: NodeHealth,
-        examine: Callable[[TrackedJob], str],
-    ):
-        self.replacements = Replacements(pool, clock, messages, tasks, limits)
-        self._pool = pool
-        self._tracker = tracker
-        self._clock = clock
-        self._messages = messages
-        self._tasks = tasks
-        self._limits = limits
-        self._health = health
-        self._examine = examine
-        self._ended: list[_Ended] = []
-        self._closed = False
-        tracker.on_job_ended.append(self._on_job_ended)
+    pool: JobPool
+    tracker: JobTracker
+    clock: Clock
+    messages: Messages
+    tasks: BackgroundTasks
+    limits: RestartLimits
+    health: NodeHealth
+    examine: Callable[[TrackedJob], str]
+    _ended: list[_Ended] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self.replacements = Replacements(
+            self.pool, self.clock, self.messages, self.tasks, self.limits
+        )
+        self.tracker.on_job_ended.append(self._on_job_ended)
 
     @property
     def scheduled(self) -> int:
         """Jobs that are about to be submitted again."""
         return len(self._ended) + self.replacements.scheduled
 
-    def close(self) -> None:
-        """Stop reporting and submitting, since the cluster is closing."""
-        self._closed = True
-        self._ended.clear()
-        self.replacements.clear()
-
     def _on_job_ended(self, job: TrackedJob, status: JobStatus) -> None:
-        if self._closed:
-            self._tracker.forget(job)
-            return
         self._ended.append((job, status))
         if len(self._ended) == 1:
-            self._tasks.spawn(self._follow())
+            self.tasks.spawn(self._follow())
 
     async def _follow(self) -> None:
         """Draw the conclusions from jobs that have ended together."""
-        await self._clock.sleep(COALESCE_S)
+        await self.clock.sleep(COALESCE_S)
         ended, self._ended = self._ended, []
-        if not self._pool.is_running:
+        if not self.pool.is_running:
             return
         groups: dict[tuple[Resubmit | Abandon, str], list[_Ended]] = {}
         for job, status in ended:
-            wanted = self._pool.is_wanted(job.name)
+            wanted = self.pool.is_wanted(job.name)
             await self._remove(job)
             if not wanted:
                 continue
-            excluded = self._health.excluded
+            excluded = self.health.excluded
             decision = decide(
                 job,
                 status,
-                self._limits,
-                now=self._clock.monotonic(),
-                any_worker_came=self._tracker.any_worker_came,
-                excluded=excluded if self._pool.can_exclude(excluded) else (),
+                self.limits,
+                now=self.clock.monotonic(),
+                any_worker_came=self.tracker.any_worker_came,
+                excluded=excluded if self.pool.can_exclude(excluded) else (),
             )
             if isinstance(decision, Resubmit):
                 job.history = decision.history
@@ -128,16 +112,16 @@ class Resubmitter:
 
     async def _remove(self, job: TrackedJob) -> None:
         """Remove every trace of an ended job from the cluster and its scheduler."""
-        await self._pool.remove(job.name)
+        await self.pool.remove(job.name)
         for address in list(job.addresses):
-            await remove_worker(self._pool.scheduler, address, "job-ended")
-        self._tracker.forget(job)
+            await remove_worker(self.pool.scheduler, address, "job-ended")
+        self.tracker.forget(job)
 
     def _apply(self, decision: Resubmit | Abandon, group: list[_Ended]) -> None:
         self._report(decision, group)
         if isinstance(decision, Abandon):
             self.replacements.abandoned += len(group)
-            self._pool.target -= len(group)
+            self.pool.target -= len(group)
         else:
             self.replacements.schedule(decision.delay_s, [job.history for job, _ in group])
 
@@ -149,10 +133,10 @@ class Resubmitter:
             its, it = ("its", "it was") if len(group) == 1 else ("their", "they were")
             what = f"{names}: {job.lost_reason.format(its=its)}, so {it} cancelled"
         else:
-            what = describe.describe_ends(self._pool.batch, statuses)
-        found = self._examine(job) if decision.examine else ""
+            what = describe.describe_ends(self.pool.batch, statuses)
+        found = self.examine(job) if decision.examine else ""
         words = decision.message
         parts = [what, words, found] if isinstance(decision, Abandon) else [what, found, words]
         line = " ".join(f"{part.strip().rstrip('.')}." for part in parts if part.strip())
         line = f"{line[0].upper()}{line[1:]}"
-        self._messages.warning(line) if words else logger.info("%s", line)
+        self.messages.warning(line) if words else logger.info("%s", line)

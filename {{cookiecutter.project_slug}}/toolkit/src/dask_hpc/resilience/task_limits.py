@@ -9,7 +9,7 @@ from distributed.protocol.pickle import dumps
 from distributed.scheduler import Scheduler, TaskState
 
 from .._output import messages
-from ..errors import TaskExceedsWalltimeError
+from ..dask_errors import TaskExceedsWalltimeError
 
 # A task is stopped by its job's end so often, then it fails.
 MAX_INTERRUPTIONS = 3
@@ -57,7 +57,8 @@ class WalltimeInterruptions:
                 "shorter tasks."
             )
             messages.warning(line)
-            self._fail(task, TaskExceedsWalltimeError(line))
+            error = TaskExceedsWalltimeError(line, task.key, None, MAX_INTERRUPTIONS)
+            self._fail(task, error)
 
     def _fail(self, task: TaskState, error: Exception) -> None:
         del self.counts[task.key]  # `Client.retry` is a new beginning

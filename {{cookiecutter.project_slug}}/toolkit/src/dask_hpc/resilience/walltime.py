@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .._output import formatting
@@ -31,6 +32,7 @@ MIN_TRANSFER_S = 1.0
 MAX_NAMED_ACTORS = 3
 
 
+@dataclass(eq=False)
 class WalltimeManager:
     """Knows when each job of a cluster ends, and has its workers leave before.
 
@@ -54,57 +56,45 @@ class WalltimeManager:
         To be set when the cluster's scheduler has started.
     """
 
-    interruptions: WalltimeInterruptions
-
-    def __init__(
-        self,
-        pool: JobPool,
-        tracker: JobTracker,
-        clock: Clock,
-        messages: Messages,
-        tasks: BackgroundTasks,
-        *,
-        replacements: Replacements,
-        walltime: float | None,
-    ):
-        self._pool = pool
-        self._tracker = tracker
-        self._clock = clock
-        self._messages = messages
-        self._tasks = tasks
-        self._replacements = replacements
-        self._walltime = walltime
+    pool: JobPool
+    tracker: JobTracker
+    clock: Clock
+    messages: Messages
+    tasks: BackgroundTasks
+    replacements: Replacements
+    walltime: float | None
+    interruptions: WalltimeInterruptions = field(init=False)
 
     def tick(self) -> None:
         """Begin to leave the jobs whose time has come. To be called now and then."""
-        for job in self._tracker:
-            if job.is_draining or not self._pool.is_wanted(job.name):
+        for job in self.tracker:
+            if job.is_draining or not self.pool.is_wanted(job.name):
                 continue  # it is let go already
             begun, end = job.running_since, self._end(job)
             if begun is None or end is None:
                 continue
-            if self._clock.monotonic() >= end - lead_time(job.number, begun, end):
+            if self.clock.monotonic() >= end - lead_time(job.number, begun, end):
                 job.is_draining = True
-                self._tasks.spawn(self._drain_job(job, begun, end))
+                self.tasks.spawn(self._drain_job(job, begun, end))
 
     def _end(self, job: TrackedJob) -> float | None:
         """Return when a job ends; None if it does not run, or has no end."""
-        status = self._pool.status(job.job_id)
+        status = self.pool.status(job.job_id)
         if job.running_since is None or status is None or status.state is not JobState.RUNNING:
             return None
         if status.left is not None:
             # Its own word may change: a site's staff shortens or prolongs a job.
-            return self._pool.last_poll + status.left
-        if self._walltime is None or self._walltime == float("inf"):
+            return self.pool.last_poll + status.left
+        if self.walltime is None or self.walltime == float("inf"):
             return None
-        return job.running_since + self._walltime
+        return job.running_since + self.walltime
 
     async def _drain_job(self, job: TrackedJob, begun: float, end: float) -> None:
-        scheduler = self._pool.scheduler
-        self._pool.release(job.name)
-        again = self._replacements.schedule_successor(job, end)
-        left = formatting.format_duration(max(0.0, end - self._clock.monotonic()))
-        self._messages.info(
+        scheduler = self.pool.scheduler
+        self.pool.release(job.name)
+        again = self.replacements.schedule_successor(job, end)
+        left = formatting.format_duration(max(0.0, end - self.clock.monotonic()))
+        self.messages.info(
             f"Job {job.job_id} ends in {left}, so its workers leave"
             + ("; another one is submitted." if again else ".")
         )
@@ -115,9 +105,9 @@ class WalltimeManager:
                 whole = formatting.format_duration(end - begun)
                 self.interruptions.stopped(running, f"a job runs for {whole}")
             if lost := await retire(scheduler, job.addresses, end - MIN_TRANSFER_S):
-                self._messages.warning(f"Job {job.job_id} ends{describe_lost(scheduler, lost)}")
+                self.messages.warning(f"Job {job.job_id} ends{describe_lost(scheduler, lost)}")
         finally:
-            await self._pool.finish(job.name)
+            await self.pool.finish(job.name)
 
 
 def drain_time(begun: float, end: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import dask.config
@@ -41,6 +42,7 @@ CLIENT_RESTART_GRACE_S = 600.0
 TTL_MARGIN_S = 2.0
 
 
+@dataclass(eq=False)
 class LostWorkerMonitor:
     """Removes workers that have fallen silent, and cancels jobs whose workers are lost.
 
@@ -52,49 +54,50 @@ class LostWorkerMonitor:
     tasks : BackgroundTasks
     """
 
-    def __init__(self, pool: JobPool, tracker: JobTracker, clock: Clock, tasks: BackgroundTasks):
-        self._pool = pool
-        self._tracker = tracker
-        self._clock = clock
-        self._tasks = tasks
-        self._checking = False
-        self._ticked: float | None = None  # when the last tick ended (monotonic)
-        self._resumed = 0.0  # when the event loop went on after a halt (since 1970)
-        tracker.on_worker_added.append(self._on_worker_added)
+    pool: JobPool
+    tracker: JobTracker
+    clock: Clock
+    tasks: BackgroundTasks
+    _checking = False
+    _ticked = math.inf  # when the last tick ended (monotonic)
+    _resumed = 0.0  # when the event loop went on after a halt (since 1970)
+
+    def __post_init__(self) -> None:
+        self.tracker.on_worker_added.append(self._on_worker_added)
 
     def _on_worker_added(self, job: TrackedJob, worker: WorkerState) -> None:
         if job.lost_reason:  # its nanny has started one again, in a job that is about to end
-            self._tasks.spawn(remove_worker(self._pool.scheduler, worker.address, "job-lost"))
+            self.tasks.spawn(remove_worker(self.pool.scheduler, worker.address, "job-lost"))
 
     async def tick(self) -> None:
         """Look for lost workers and jobs, which nobody reports; called every `MONITOR_TICK_S`."""
-        now = self._clock.monotonic()
-        if self._ticked is not None and now - self._ticked > 3 * MONITOR_TICK_S:
-            self._resumed = self._clock.time()
+        now = self.clock.monotonic()
+        if now - self._ticked > 3 * MONITOR_TICK_S:
+            self._resumed = self.clock.time()
         try:
             await self._remove_silent_workers(now)
         finally:
-            self._ticked = self._clock.monotonic()
-        lost = [job for job in self._tracker if seems_lost(job, now)]
-        asked = now - self._pool.last_poll < MIN_POLL_INTERVAL_S
+            self._ticked = self.clock.monotonic()
+        lost = [job for job in self.tracker if seems_lost(job, now)]
+        asked = now - self.pool.last_poll < MIN_POLL_INTERVAL_S
         if lost and not self._checking and not asked:
             self._checking = True
-            self._tasks.spawn(self._confirm_lost(lost))
+            self.tasks.spawn(self._confirm_lost(lost))
 
     async def _remove_silent_workers(self, now: float) -> None:
-        scheduler = self._pool.scheduler
+        scheduler = self.pool.scheduler
         patience = _patience(scheduler.worker_ttl, heartbeat_interval(len(scheduler.workers)))
         # The system breaks an idle connection to a node that it can't reach; but it begins to count
         # anew when something is sent, as Dask does to take tasks from a slow worker.
         broken = parse_timedelta(dask.config.get("distributed.comm.timeouts.tcp"), "s")
         for worker in list(scheduler.workers.values()):
             # What came while this process was stopped or busy has yet to be read.
-            silent = self._clock.time() - max(worker.last_seen, self._resumed)
+            silent = self.clock.time() - max(worker.last_seen, self._resumed)
             if silent > broken and unanswered(scheduler, worker.address) > broken:
                 logger.info("The node of worker %s does not answer", worker.name)
                 await remove_worker(scheduler, worker.address, "unreachable", expected=False)
                 continue
-            job = self._tracker.by_address(worker.address)
+            job = self.tracker.by_address(worker.address)
             if silent > patience and job is not None:
                 logger.info("Nothing was heard from worker %s for %.0f s", worker.name, silent)
                 # Its task may be the reason, so that death counts: it is not to kill them all.
@@ -105,13 +108,13 @@ class LostWorkerMonitor:
 
     async def _confirm_lost(self, jobs: list[TrackedJob]) -> None:
         """Cancel jobs without workers that the batch system, asked again, reports as running."""
-        pool = self._pool
+        pool = self.pool
         try:
             restarting = await asyncio.gather(*map(self._is_restarting, jobs))
             jobs = [job for job, again in zip(jobs, restarting, strict=True) if not again]
             if not jobs or not await pool.poll():
                 return
-            now = self._clock.monotonic()
+            now = self.clock.monotonic()
             for job in jobs:
                 # Otherwise its workers have left in order, or one is back; or it is over, which
                 # comes as an event, or is back in the queue.
@@ -128,7 +131,7 @@ class LostWorkerMonitor:
 
     async def _is_restarting(self, job: TrackedJob) -> bool:
         """Return whether a nanny of the job is there, which starts its worker anew."""
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         if job.unresponsive or job.without_workers_since is None or _restarts_in_vain(job, now):
             return False
         # Distributed's handshake is the process's answer: the kernel alone, which goes on to take
@@ -141,7 +144,7 @@ class LostWorkerMonitor:
     async def _answers(self, address: str) -> bool:
         try:
             async with asyncio.timeout(NANNY_TIMEOUT_S):
-                arguments = self._pool.scheduler.connection_args
+                arguments = self.pool.scheduler.connection_args
                 comm = await connect(address, timeout=NANNY_TIMEOUT_S, **arguments)
         except OSError:
             return False

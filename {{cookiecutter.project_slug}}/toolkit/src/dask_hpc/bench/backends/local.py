@@ -28,7 +28,7 @@ class LocalBackend(DaskBackend):
             silence_logs=logging.ERROR,
         )
         _spare_children_ctrl_c(cluster)
-        cluster._most = shape.jobs
+        cluster.workers_per_job = shape.jobs
         return cluster
 
 
