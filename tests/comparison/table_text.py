@@ -270,9 +270,7 @@ ROWS = [
             + ("" if r["idle"]["said"] else "without a word ")
             + f"after {r['idle']['seconds']:.0f} s; `cluster.status` stays `{r['idle']['status']}`"
         ),
-        lambda r: (
-            "the cluster closes, says so, and reports the core-hours used and how many were idle"
-        ),
+        lambda r: "the cluster closes, says so, and reports the core-hours used",
         "whoever forgets a cluster learns what it cost",
     ),
     Row(

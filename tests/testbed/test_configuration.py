@@ -227,25 +227,21 @@ def test_an_idle_cluster_gives_its_jobs_back_and_the_client_is_told(lab):
     ]
     first, second = (line for line in done.stderr.splitlines() if " of 2 workers" not in line)
     assert first == "SLURMCluster is closed, since it had nothing to do for 5.00 s (idle-timeout)."
-    assert re.fullmatch(
-        r"SLURMCluster closed: 2 jobs, \d\.\d core-minutes, of which \d\.\d \(\d+%\) idle\.", second
-    )
+    assert re.fullmatch(r"SLURMCluster closed: 2 jobs, \d\.\d core-minutes\.", second)
 
 
 @pytest.mark.full
-def test_core_hours_and_idle_ones_are_those_of_a_known_pattern(lab):
+def test_core_hours_are_those_of_the_accounting(lab):
     printed = lab.python(
         script(
             """
-            with SLURMCluster(cores=4, processes=2) as cluster, Client(cluster) as client:
+            with SLURMCluster(cores=4, processes=2) as cluster:
                 cluster.scale(jobs=1)
                 cluster.wait_for_workers(2, timeout=120)
-                for threads in (4, 1, 2):  # 10 s of each
-                    client.gather(client.map(time.sleep, [10] * threads, pure=False))
-                time.sleep(10)
+                time.sleep(20)
                 job = cluster.job_ids[0]
             used = cluster.usage
-            print(used.core_seconds, used.core_seconds - used.idle_core_seconds)
+            print(used.core_seconds)
             time.sleep(3)
             show = f"sacct -n -X -P -j {job} -o ElapsedRaw,AllocCPUS"
             print(subprocess.getoutput(show).replace("|", " "))
@@ -254,7 +250,6 @@ def test_core_hours_and_idle_ones_are_those_of_a_known_pattern(lab):
         timeout=300,
     )
     print(printed)
-    used, busy, seconds, cores = map(float, printed.split())
+    used, seconds, cores = map(float, printed.split())
     assert cores == 4
     assert used == pytest.approx(cores * seconds, abs=cores * 3)
-    assert busy == pytest.approx(70, rel=0.2)

@@ -1,8 +1,6 @@
-"""Measure what a cluster costs, and how long it has had nothing to do.
+"""Add up what a cluster costs, and notice that it has had nothing to do.
 
-Core-hours are the jobs' running time by the batch system's own clock, times their cores. How much
-of that was idle is sampled about once a second: a core is busy while its worker has a task for it.
-The time that a job needs until its workers have come counts as idle, too.
+Core-hours are the jobs' running time by the batch system's own clock, times their cores.
 """
 
 from __future__ import annotations
@@ -15,15 +13,12 @@ from typing import Any, Protocol
 
 import distributed
 from dask.utils import format_time
-from tornado.ioloop import PeriodicCallback
 
-from ._output import messages
+from ._output import formatting, messages
 from .batch import BatchSystem, JobState
 from .batch.watcher import JobEvent, JobWatcher
 
-# Between two samples, half of it more or less: work has rhythms of its own, of which regular
-# samples might see the same moment again and again.
-SAMPLE_S = 1.0
+IDLE_POLL_S = 1.0
 
 
 def cores_held(batch: BatchSystem, script: str) -> int | None:
@@ -55,8 +50,6 @@ class UsageTotals:
         self._clock = clock
         self._started: dict[str, float] = {}  # jobs that run
         self._ended = 0.0  # seconds of those that are over
-        self._busy = 0.0
-        self._last = clock()
 
     def began(self, job: str, elapsed: float | None = None) -> None:
         """Note that a job has been running for so many seconds; the first report counts."""
@@ -73,29 +66,17 @@ class UsageTotals:
         if (start := self._started.pop(job, None)) is not None:
             self._ended += max(0.0, now - start)
 
-    def sample(self, busy_cores: int) -> None:
-        """Note that so many cores have had something to do since the last sample."""
-        now = self._clock()
-        self._busy += busy_cores * max(0.0, now - self._last)
-        self._last = now
-
     @property
     def core_seconds(self) -> float:
         now = self._clock()
         running = sum(max(0.0, now - start) for start in self._started.values())
         return self.cores * (self._ended + running)
 
-    @property
-    def idle_core_seconds(self) -> float:
-        return max(0.0, self.core_seconds - self._busy)
-
     def __str__(self) -> str:
-        used, idle = self.core_seconds, self.idle_core_seconds
         # A short test would be 0.0 core-hours.
+        used = self.core_seconds
         unit, name = (3600, "core-hours") if used >= 360 else (60, "core-minutes")
-        jobs = "1 job" if self.jobs == 1 else f"{self.jobs} jobs"
-        share = f" ({idle / used:.0%})" if used else ""
-        return f"{jobs}, {used / unit:.1f} {name}, of which {idle / unit:.1f}{share} idle"
+        return f"{formatting.format_count(self.jobs, 'job')}, {used / unit:.1f} {name}"
 
 
 class IdleTimer:
@@ -149,7 +130,7 @@ class MeteredCluster(Protocol):
 
 
 class UsageMeter:
-    """Samples a cluster on its event loop, and closes it when it has been idle for too long.
+    """Counts a cluster's core-hours, and closes it when it has been idle for too long.
 
     Parameters
     ----------
@@ -185,20 +166,8 @@ class UsageMeter:
         self._watcher = watcher
         self._end = end
         self._idleness = IdleTimer()
-        self._samples = PeriodicCallback(self._tick, SAMPLE_S * 1000, jitter=1.0)
         self._reported = False
         watcher.subscribe(self._on_event)
-
-    def start(self) -> None:
-        """Begin to sample. To be called on the event loop."""
-        if not self._samples.is_running():
-            self._samples.start()
-
-    def stop(self) -> None:
-        """Sample once more, and then stop."""
-        if self._samples.is_running():
-            self._sample()
-            self._samples.stop()
 
     def report_usage(self) -> None:
         """Report what was used, once, if there was any job."""
@@ -222,16 +191,9 @@ class UsageMeter:
         elif event.state.ended:
             self.usage.ended(event.job, elapsed)
 
-    def _sample(self) -> None:
-        scheduler = self._cluster.scheduler
-        workers = list(scheduler.workers.values()) if scheduler is not None else []
-        self.usage.sample(sum(min(len(w.processing), w.nthreads) for w in workers))
-
-    def _tick(self) -> None:
-        if not self._cluster.is_running:
-            return
-        self._sample()
-        if self.limit is None or self.closed_because:
+    def tick(self) -> None:
+        """Close the cluster if its time is over; called every `IDLE_POLL_S`."""
+        if self.limit is None or self.closed_because or not self._cluster.is_running:
             return
         awaited = bool(self.awaited)
         if self._idleness.seconds(self._cluster.scheduler, awaited=awaited) >= self.limit:

@@ -146,7 +146,6 @@ class JobControl:
 
     def start(self, scheduler_closes: Callable[[], None]) -> None:
         """Begin to look after the jobs, as the scheduler is there. To be called on its loop."""
-        self.meter.start()
         if self._ticks:
             return
         scheduler = self.pool.scheduler
@@ -161,6 +160,7 @@ class JobControl:
             self.tracker.tick,
             self._waiting_tasks.tick,
             self.diagnosis.tick,
+            self.meter.tick,
             self._report_submit_error,
         )
         self._ticks = [PeriodicCallback(tick, MONITOR_TICK_S * 1000) for tick in parts]

@@ -156,7 +156,6 @@ class ClusterLifecycle(
             await control.canceller.cancel(*control.watcher.active)
             await control.tasks.wait()
             await control.pool.finish_all()
-        control.meter.stop()
         self._remove_keys()
         try:
             await close()
