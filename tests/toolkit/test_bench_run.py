@@ -180,7 +180,7 @@ def test_tasks_shorter_than_they_can_be_are_refused():
 def test_a_failed_start_is_a_row_too_and_ends_the_run(tmp_path):
     class Queueing(Pool):
         def start(self, slots):
-            raise WorkerStartTimeoutError("0 of 4 workers came within 1 s: job 7 pending", 0, 4)
+            raise WorkerStartTimeoutError("0 of 4 workers came within 1 s: job 7 pending", 0, 4, 1)
 
     backend = Queueing()
     with pytest.raises(WorkerStartTimeoutError):

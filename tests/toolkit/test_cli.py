@@ -33,7 +33,7 @@ def test_dask_itself_has_the_command():
     [
         (dask_hpc.ConfigError("it is\nwrong"), "Error: it is wrong", 1),
         (dask_hpc.SubmitError("no"), "Error: no", 1),
-        (dask_hpc.WorkerStartTimeoutError("late", 1, 2), "Error: late", 1),
+        (dask_hpc.WorkerStartTimeoutError("late", 1, 2, 3), "Error: late", 1),
         (PermissionError(13, "Permission denied", "/x"), "Error: /x: Permission denied", 1),
         (KeyboardInterrupt(), "Interrupted.", 130),
     ],

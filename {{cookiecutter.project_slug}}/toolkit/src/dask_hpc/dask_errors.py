@@ -37,6 +37,13 @@ class WorkerStartTimeoutError(_OneLineError, exceptions.WorkerStartTimeoutError)
         Seconds.
     """
 
+    def __init__(
+        self, message: str, available_workers: int, expected_workers: int, timeout: float | None
+    ) -> None:
+        super().__init__(message, available_workers, expected_workers, timeout)
+        # As a TimeoutError it is an OSError, which takes three arguments for a file's.
+        self.errno = self.strerror = self.filename = None
+
     def __reduce__(self) -> tuple[Any, ...]:
         numbers = self.available_workers, self.expected_workers, self.timeout
         return type(self), (self.message, *numbers)
