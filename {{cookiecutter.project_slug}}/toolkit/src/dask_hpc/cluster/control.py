@@ -15,7 +15,6 @@ from ..batch.canceller import BatchedCanceller
 from ..batch.watcher import JobWatcher
 from ..resilience.diagnosis import Diagnosis
 from ..resilience.draining import retire
-from ..resilience.node_eviction import NodeEvictor
 from ..resilience.node_health import NodeHealth
 from ..resilience.restart_policy import RestartLimits
 from ..resilience.resubmission import Resubmitter
@@ -90,8 +89,7 @@ class JobControl:
         )
         memory = describe_memory(arguments["memory"], self.workers_per_job)
         self.limits = limits = RestartLimits(max_resubmits, memory)
-        self.health = NodeHealth(clock, tracker.nodes_seen)
-        self.evictor = NodeEvictor(pool, tracker, tasks, limits=limits, health=self.health)
+        self.health = NodeHealth(tracker, clock)
         self.diagnosis = Diagnosis(
             pool,
             tracker,
@@ -150,9 +148,7 @@ class JobControl:
             return
         scheduler = self.pool.scheduler
         self.walltime.interruptions = WalltimeInterruptions(scheduler)
-        plugin = WorkerEventsPlugin(
-            self.tracker, self.health, self.walltime.interruptions, scheduler_closes
-        )
+        plugin = WorkerEventsPlugin(self.tracker, self.walltime.interruptions, scheduler_closes)
         scheduler.add_plugin(plugin, name=plugin.name, idempotent=True)
         parts = (
             self.walltime.tick,

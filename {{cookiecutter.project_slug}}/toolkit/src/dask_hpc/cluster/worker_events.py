@@ -9,7 +9,6 @@ from distributed import SchedulerPlugin
 from distributed.core import Status
 
 if TYPE_CHECKING:
-    from ..resilience.node_health import NodeHealth
     from ..resilience.task_limits import WalltimeInterruptions
     from ..resilience.tracking import JobTracker
 
@@ -23,7 +22,6 @@ class WorkerEventsPlugin(SchedulerPlugin):
     Parameters
     ----------
     tracker : JobTracker
-    health : NodeHealth
     interruptions : WalltimeInterruptions
     scheduler_closes : callable
     """
@@ -33,12 +31,10 @@ class WorkerEventsPlugin(SchedulerPlugin):
     def __init__(
         self,
         tracker: JobTracker,
-        health: NodeHealth,
         interruptions: WalltimeInterruptions,
         scheduler_closes: Callable[[], None],
     ):
         self._tracker = tracker
-        self._health = health
         self._interruptions = interruptions
         self._scheduler_closes = scheduler_closes
 
@@ -48,8 +44,6 @@ class WorkerEventsPlugin(SchedulerPlugin):
     def transition(self, key, start, finish, *_, **kwargs):
         if finish in ("memory", "forgotten") and self._interruptions.counts:
             self._interruptions.counts.pop(key, None)  # it came through
-        if finish == "memory" and key in self._health.suspect_tasks:
-            self._health.task_succeeded(key)
         if start == "processing" and finish in ("memory", "erred"):
             self._tracker.task_ended(kwargs.get("worker"))
 

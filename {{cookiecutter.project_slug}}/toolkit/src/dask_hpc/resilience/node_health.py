@@ -1,97 +1,72 @@
-"""Find nodes on which workers die while the batch system takes them for healthy."""
+"""Keep further jobs off nodes on which jobs were lost."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from __future__ import annotations
 
-from .._asyncio import Clock
+from typing import TYPE_CHECKING
 
-# Deaths count for so long, and a bad node is left out for so long (seconds).
-MEMORY_S = 600.0
-# Workers of a node that die within so many seconds, one after another, die of one thing.
-BURST_S = 1.5
+from ..batch import JobState, JobStatus
+from .restart_policy import ENDS_NOT_BLAMING_NODE
+
+if TYPE_CHECKING:
+    from .._asyncio import Clock
+    from .tracked_job import TrackedJob
+    from .tracking import JobTracker
+
+# A bad node is left out for so long (seconds).
+EXCLUDED_S = 600.0
 # Of the nodes that were seen, at most one in so many is left out, and always the last bad one: jobs
 # have to find a place.
 EXCLUDE_ONE_IN = 4
 
 
-@dataclass
-class WorkerDeath:
-    """The death of a worker that had tasks."""
-
-    moment: float  # monotonic
-    job_id: str
-    tasks: set[str]  # that it had, and that have not come through elsewhere since
-
-
 class NodeHealth:
-    """Knows which nodes are bad for jobs, so that further jobs had better run elsewhere.
+    """Knows the nodes on which jobs were lost, or no worker came although others did.
 
-    A node that is short of memory or has lost its fast network soon ends a job's workers. Then it
-    is free, and a batch system that sees nothing wrong starts the next job there.
+    A node that has lost its fast network soon ends a job's workers. Then it is free, and a batch
+    system that sees nothing wrong starts the next job there.
 
     Parameters
     ----------
+    tracker : JobTracker
     clock : Clock
-    nodes_seen : collection of str
-        The nodes on which jobs have run; changes to it count.
     """
 
-    def __init__(self, clock: Clock, nodes_seen: Collection[str]) -> None:
+    def __init__(self, tracker: JobTracker, clock: Clock) -> None:
+        self._tracker = tracker
         self._clock = clock
-        self._seen = nodes_seen
-        self._deaths: dict[str, list[WorkerDeath]] = defaultdict(list)
         self._bad: dict[str, float] = {}  # since when, oldest first
-        self.suspect_tasks: set[str] = set()  # tasks of those who died
+        tracker.on_job_ended.append(self._on_job_ended)
 
     @property
     def excluded(self) -> list[str]:
         """Nodes on which no further job should run."""
         now = self._clock.monotonic()
-        bad = [node for node, since in self._bad.items() if now - since < MEMORY_S]
-        return sorted(bad[-max(1, len(self._seen) // EXCLUDE_ONE_IN) :])
-
-    def record_death(self, node: str, job_id: str, tasks: Iterable[str]) -> None:
-        """Note that a worker with tasks died there."""
-        now = self._clock.monotonic()
-        self._deaths[node].append(WorkerDeath(now, job_id, set(tasks)))
-        for deaths in self._deaths.values():
-            deaths[:] = [death for death in deaths if now - death.moment < MEMORY_S]
-        everywhere = (death.tasks for deaths in self._deaths.values() for death in deaths)
-        self.suspect_tasks = set().union(*everywhere)
-
-    def task_succeeded(self, task: str) -> None:
-        """Clear a task that a dead worker had: it has a result now, so it was not the reason."""
-        self.suspect_tasks.discard(task)
-        for deaths in self._deaths.values():
-            for death in deaths:
-                death.tasks.discard(task)
-
-    def is_unhealthy(self, node: str) -> bool:
-        """Return whether workers die repeatedly there, nowhere else, and not of their tasks."""
-        if any(deaths for other, deaths in self._deaths.items() if other != node):
-            return False
-        moments: list[list[WorkerDeath]] = []
-        for death in self._deaths[node]:
-            if moments and death.moment - moments[-1][-1].moment < BURST_S:
-                moments[-1].append(death)
-            else:
-                moments.append([death])
-        # The tasks of the last one are about to show elsewhere what they do.
-        explained = [death for moment in moments[:-1] for death in moment if death.tasks]
-        return len(moments) > 1 and not explained
-
-    def clear_deaths(self, job_id: str) -> None:
-        """Clear the node of a job whose end explains why its workers died."""
-        for deaths in self._deaths.values():
-            deaths[:] = [death for death in deaths if death.job_id != job_id]
+        bad = [node for node, since in self._bad.items() if now - since < EXCLUDED_S]
+        return sorted(bad[-max(1, len(self._tracker.nodes_seen) // EXCLUDE_ONE_IN) :])
 
     def exclude(self, node: str) -> None:
         """Keep further jobs off this node for a while."""
-        self._deaths.pop(node, None)
         self._bad.pop(node, None)  # to the end
         self._bad[node] = self._clock.monotonic()
 
     def reset(self) -> None:
         """Allow all nodes again, since the batch system takes no job without these."""
         self._bad.clear()
+
+    def _on_job_ended(self, job: TrackedJob, status: JobStatus) -> None:
+        """Hold the end of a job against its node, or not."""
+        if status.state in ENDS_NOT_BLAMING_NODE and not job.lost_reason:
+            return
+        # Where it is the only node, there is nothing to compare it with.
+        elsewhere = any(j.addresses and j.node not in ("", status.node) for j in self._tracker)
+        if status.node and elsewhere and self._failed(job, status.state):
+            self.exclude(status.node)
+
+    def _failed(self, job: TrackedJob, state: JobState) -> bool:
+        """Return whether a job's workers were lost, or never came although others did."""
+        if job.lost_reason or job.unresponsive:
+            return True
+        if job.first_worker_at is None and self._tracker.any_worker_came:
+            return True
+        # They ended in order, with work to do: they did not reach the scheduler any more.
+        return job.worker_died and state is JobState.DONE

@@ -11,6 +11,7 @@ from .._output import formatting
 from ..batch import JobStatus, describe
 from .draining import remove_worker
 from .replacements import Replacements
+from .rescheduling import reset_suspicion
 from .restart_policy import Abandon, RestartLimits, Resubmit, decide
 
 if TYPE_CHECKING:
@@ -72,11 +73,16 @@ class Resubmitter:
             self.pool, self.clock, self.messages, self.tasks, self.limits
         )
         self.tracker.on_job_ended.append(self._on_job_ended)
+        self.tracker.on_worker_died.append(self._on_worker_died)
 
     @property
     def scheduled(self) -> int:
         """Jobs that are about to be submitted again."""
         return len(self._ended) + self.replacements.scheduled
+
+    def _on_worker_died(self, job: TrackedJob, tasks: list[str]) -> None:
+        if job.ended_in_order:
+            reset_suspicion(self.pool.scheduler, tasks)
 
     def _on_job_ended(self, job: TrackedJob, status: JobStatus) -> None:
         self._ended.append((job, status))
