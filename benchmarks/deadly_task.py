@@ -1,0 +1,67 @@
+"""Submit a task that ends each worker it runs on, among others: do the others get their results?
+
+    python benchmarks/deadly_task.py [--times 3] [--against CHECKOUT]
+
+Each round has two jobs of two workers on the testbed, and 32 tasks of three seconds beside the
+deadly one. Prints how many of the 32 were given up with it (`KilledWorker`), and the seconds until
+all were done. With --against, another checkout's toolkit takes turns with this one's.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+TASKS, TASK_S = 32, 3.0
+
+
+def inside() -> None:
+    """Run one round and print it as a JSON line; runs on the login node."""
+    from distributed import Client, KilledWorker, wait
+
+    from dask_hpc import SLURMCluster
+
+    with (
+        SLURMCluster(cores=4, processes=2, memory="1 GiB") as cluster,
+        Client(cluster) as client,
+    ):
+        cluster.scale(jobs=2)
+        cluster.wait_for_workers(4, timeout=120)
+        begun = time.monotonic()
+        others = client.map(lambda i: time.sleep(TASK_S) or i, range(TASKS), pure=False)
+        deadly = client.submit(os._exit, 1, priority=1)
+        wait([*others, deadly], timeout=300)
+        lost = sum(isinstance(future.exception(), KilledWorker) for future in others)
+        seconds = round(time.monotonic() - begun, 1)
+    print(json.dumps({"lost": lost, "seconds": seconds, "deadly": deadly.status}), flush=True)
+
+
+def main() -> int:
+    """Run the rounds in turns, and print one line each."""
+    from on_testbed import install, options, project, records
+
+    parser = options(__doc__)
+    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--against", type=Path)
+    chosen = parser.parse_args()
+    rounds = []
+    with project("deadly", chosen.home) as lab:
+        sides = {"this": lab}
+        if chosen.against:
+            sides["other"] = install(lab.testbed, chosen.against, "other-lab")
+        for _ in range(chosen.times):
+            for side, where in sides.items():
+                [found] = records(where.python(Path(__file__), "inside", timeout=600))
+                print(json.dumps({"side": side, **found}), flush=True)
+                rounds.append({"side": side, **found})
+    if chosen.json:
+        chosen.json.write_text(json.dumps(rounds, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["inside"]:
+        inside()
+    else:
+        sys.exit(main())
