@@ -1,4 +1,4 @@
-"""Submit a task that ends each worker it runs on, among others: do the others get their results?
+"""Submit a task that ends each worker it runs on, and see whether others get their results.
 
     python benchmarks/deadly_task.py [--times 3] [--against CHECKOUT]
 

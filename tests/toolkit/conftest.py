@@ -5,7 +5,6 @@ Tests of real Slurm are elsewhere, on a testbed.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -99,24 +98,6 @@ def until(condition, seconds=20):
     while not condition():
         assert time.monotonic() < end, "it never came to be"
         time.sleep(0.02)
-
-
-class FakeClock:
-    """A clock that a test sets; who sleeps by it wakes when the test has moved it so far."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        end = self.now + seconds
-        while self.now < end:
-            await asyncio.sleep(0)
 
 
 def reported(cluster):

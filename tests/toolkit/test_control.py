@@ -12,7 +12,7 @@ from dask_hpc import batch
 from dask_hpc.batch import JobState
 from dask_hpc.cluster.control import JobControl
 
-from .conftest import FakeClock
+from .fakes import FakeClock
 
 JOB = SimpleNamespace(job_extra_directives=[], job_name="dask-worker", job_header="")
 

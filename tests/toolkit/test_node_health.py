@@ -13,7 +13,8 @@ from dask_hpc.batch import BATCH_SYSTEMS
 from dask_hpc.resilience import node_health, worker_loss
 from dask_hpc.resilience.node_health import NodeHealth
 
-from .conftest import FakeClock, reported, until
+from .conftest import reported, until
+from .fakes import FakeClock
 
 
 @pytest.fixture

@@ -1,0 +1,460 @@
+"""What the policies of `resilience` do as time passes, without a cluster: the clock is set."""
+
+import asyncio
+import functools
+import itertools
+
+import pytest
+
+from dask_hpc.errors import SubmitError
+from dask_hpc.resilience.diagnosis import Diagnosis
+from dask_hpc.resilience.node_health import NodeHealth
+from dask_hpc.resilience.restart_policy import RestartLimits
+from dask_hpc.resilience.resubmission import Resubmitter
+from dask_hpc.resilience.tracked_job import RestartHistory
+from dask_hpc.resilience.walltime import WalltimeManager, drain_time, lead_time
+from dask_hpc.resilience.worker_loss import (
+    CLIENT_RESTART_GRACE_S,
+    ENDING_S,
+    WORKERS_LOST_AFTER_S,
+    LostWorkerMonitor,
+    seems_lost,
+)
+
+from .fakes import World
+
+
+def on_loop(test):
+    """Run a test on an event loop."""
+
+    @functools.wraps(test)
+    def run(**arguments):
+        asyncio.run(test(**arguments))
+
+    return run
+
+
+class Restarts(World):
+    """A world with what submits jobs again."""
+
+    def __init__(self, jobs, max_resubmits=5, examined=""):
+        super().__init__(jobs)
+        self.health = NodeHealth(self.tracker, self.clock)
+        self.resubmitter = Resubmitter(
+            self.pool,
+            self.tracker,
+            self.clock,
+            self.messages,
+            self.tasks,
+            limits=RestartLimits(max_resubmits, "1 GiB"),
+            health=self.health,
+            examine=lambda job: examined,
+        )
+        self.replacements = self.resubmitter.replacements
+        self.tracker.any_worker_came = True
+        self._next = 100 + jobs
+        self.pool.on_submitted = self._take
+
+    def _take(self, name):
+        self.submitted(name, str(self._next), self.replacements.take_history(name))
+        self._next += 1
+
+
+# --- resubmission -----------------------------------------------------------------------------
+
+
+@on_loop
+async def test_failed_job_is_replaced_after_the_delay():
+    world = Restarts(2)
+    world.worker(0)
+    world.event(0, "failed", "NonZeroExitCode")
+    await world.clock.advance(0.4)
+    assert world.pool.names == ["job-1"]
+    assert world.resubmitter.scheduled == 1
+    assert world.said[0].endswith("It is submitted again in 1 s (1 of 5).")
+    await world.clock.advance(1.1)
+    assert world.pool.names == ["job-1", "job-2"]  # never a name twice
+    assert world.resubmitter.scheduled == 0
+    assert world.job(2).history.failures == 1
+
+
+@on_loop
+async def test_jobs_that_end_together_are_one_line():
+    world = Restarts(3)
+    for number in range(3):
+        world.event(number, "node-fail", "NodeDown")
+    await world.clock.advance(2)
+    assert len(world.said) == 1
+    assert world.said[0].startswith("Jobs 100, 101, 102 ended")
+    assert world.pool.submissions[-1] == ["job-3", "job-4", "job-5"]
+
+
+@on_loop
+async def test_our_own_cancellation_is_not_followed():
+    world = Restarts(1)
+    world.event(0, "cancelled", "by us")
+    await world.clock.advance(5)
+    assert not world.said
+    assert world.tracker.by_name("job-0") is None
+    assert len(world.pool.submissions) == 1
+
+
+@on_loop
+async def test_somebody_elses_cancellation_makes_the_cluster_smaller():
+    world = Restarts(2)
+    world.event(0, "cancelled")
+    await world.clock.advance(5)
+    assert world.pool.target == 1
+    assert world.replacements.abandoned == 1
+    assert "Cancelled by somebody else" in world.said[0]
+
+
+@on_loop
+async def test_unwanted_job_is_not_replaced():
+    world = Restarts(1)
+    world.pool.jobs.clear()
+    world.event(0, "failed")
+    await world.clock.advance(5)
+    assert not world.said
+
+
+@on_loop
+async def test_closing_cluster_submits_nothing():
+    world = Restarts(1)
+    world.event(0, "failed")
+    await world.clock.advance(0.4)
+    world.pool.is_running = False
+    await world.clock.advance(5)
+    assert len(world.pool.submissions) == 1
+
+
+@on_loop
+async def test_scaling_down_meanwhile_needs_no_replacement():
+    world = Restarts(1)
+    world.event(0, "failed")
+    await world.clock.advance(0.4)
+    world.pool.target = 0
+    await world.clock.advance(5)
+    assert world.pool.names == []
+
+
+@on_loop
+async def test_why_no_worker_came_is_in_the_line():
+    world = Restarts(1, examined="Its log ends with: No module named 'lab'")
+    world.event(0, "failed")
+    await world.clock.advance(0.4)
+    assert "No module named 'lab'. It is submitted again" in world.said[0]
+
+
+@on_loop
+async def test_refused_replacement_is_tried_again_and_given_up():
+    world = Restarts(1, max_resubmits=2)
+    world.worker(0)
+    world.event(0, "failed")
+    world.pool.refusal = SubmitError("Slurm did not take the job: no.")
+    await world.clock.advance(2)
+    assert world.said[1] == "Slurm did not take the job: no. Next try in 2 s (2 of 2)."
+    await world.clock.advance(3)
+    assert world.said[2] == "Slurm did not take the job: no. It is not submitted again."
+    assert world.replacements.abandoned == 1
+    assert world.pool.target == 0
+
+
+@on_loop
+async def test_refusal_while_the_old_job_counts_is_no_failure():
+    world = Restarts(1, max_resubmits=0)
+    world.pool.refusal = SubmitError("Slurm did not take the job: QOSMaxSubmitJobPerUserLimit.")
+    world.pool.release("job-0")
+    assert world.replacements.schedule_successor(world.job(), world.clock.now + 30)
+    await world.clock.advance(15)
+    line = "Slurm did not take the job: QOSMaxSubmitJobPerUserLimit. Next try in 10 s."
+    assert world.said == [line]  # once, although it was refused twice
+    world.pool.refusal = None
+    await world.clock.advance(10)
+    assert len(world.pool.names) == 1
+
+
+@on_loop
+async def test_successor_only_if_one_is_needed():
+    world = Restarts(2)
+    world.pool.target = 1
+    world.pool.release("job-0")
+    assert not world.replacements.schedule_successor(world.job(), world.clock.now)
+
+
+@on_loop
+async def test_two_at_once_keep_their_histories():
+    world = Restarts(0)
+    world.pool.target = 2
+    world.replacements.schedule(1.0, [RestartHistory(failures=1)])
+    world.replacements.schedule(1.0, [RestartHistory(failures=2)])
+    await world.clock.advance(2)
+    assert sorted(job.history.failures for job in world.tracker) == [1, 2]
+
+
+# --- nodes ------------------------------------------------------------------------------------
+
+
+@on_loop
+async def test_next_job_avoids_the_node_of_a_lost_one():
+    world = Restarts(2)
+    for number, node in enumerate(("bad", "good")):
+        world.event(number, "running", node=node)
+        world.worker(number)
+    world.job().lost_reason = "nothing is heard from {its} workers any more"
+    world.event(0, "cancelled", "by us", node="bad")
+    await world.clock.advance(0.4)
+    assert world.health.excluded == ["bad"]
+    assert world.said[0] == (
+        "Job 100: nothing is heard from its workers any more, so it was cancelled. "
+        "It is submitted again in 1 s (1 of 5), not on bad."
+    )
+    await world.clock.advance(601)
+    assert world.health.excluded == []
+
+
+@on_loop
+async def test_only_node_is_not_blamed():
+    world = Restarts(2)
+    for number in range(2):
+        world.event(number, "running", node="only")
+        world.worker(number)
+    world.job().lost_reason = "nothing is heard from {its} workers any more"
+    world.event(0, "cancelled", "by us", node="only")
+    assert world.health.excluded == []
+
+
+@pytest.mark.parametrize("state", ["node-fail", "preempted", "timeout", "cancelled"])
+def test_ends_that_the_batch_system_explains_blame_no_node(state):
+    async def live():
+        world = Restarts(2)
+        for number, node in enumerate(("bad", "good")):
+            world.event(number, "running", node=node)
+        world.worker(1)
+        world.event(0, state, node="bad")
+        return world.health.excluded
+
+    assert asyncio.run(live()) == []
+
+
+# --- lost workers -----------------------------------------------------------------------------
+
+
+class Losses(World):
+    """A world with one running job, its worker, and what notices that it is lost."""
+
+    def __init__(self):
+        super().__init__(1)
+        self.monitor = LostWorkerMonitor(self.pool, self.tracker, self.clock, self.tasks)
+        self.event(0, "running")
+        self.first = self.worker(0)
+
+    async def pass_time(self, seconds):
+        """Let the monitor look once a second, as the cluster does."""
+        for _ in range(int(seconds)):
+            await self.clock.advance(1)
+            await self.monitor.tick()
+        await self.clock.advance(0.1)
+
+
+@on_loop
+async def test_job_without_workers_is_cancelled():
+    world = Losses()
+    world.gone(world.first)
+    await world.pass_time(WORKERS_LOST_AFTER_S)
+    assert set(world.pool.cancelled) == {"100"}
+    assert world.job().lost_reason == "nothing is heard from {its} workers any more"
+
+
+@on_loop
+async def test_job_whose_worker_is_back_in_time_stays():
+    world = Losses()
+    world.gone(world.first)
+    await world.pass_time(5)
+    world.worker(0)
+    await world.pass_time(60)
+    assert world.pool.cancelled == []
+
+
+@on_loop
+async def test_job_that_is_back_in_the_queue_stays():
+    world = Losses()
+    world.gone(world.first)
+    world.event(0, "pending", "BeginTime")
+    await world.pass_time(60)
+    assert world.pool.cancelled == []
+
+
+@on_loop
+async def test_no_job_is_cancelled_while_the_batch_system_is_silent():
+    world = Losses()
+    world.gone(world.first)
+    world.pool.answers = False
+    await world.pass_time(60)
+    assert world.pool.cancelled == []
+    world.pool.answers = True
+    await world.pass_time(2)
+    assert set(world.pool.cancelled) == {"100"}
+
+
+@on_loop
+async def test_job_whose_workers_left_in_order_has_longer_to_end():
+    world = Losses()
+    world.gone(world.first, closing="closing_gracefully")
+    await world.pass_time(ENDING_S - 5)
+    assert world.pool.cancelled == []
+    await world.pass_time(10)
+    assert set(world.pool.cancelled) == {"100"}
+
+
+@on_loop
+async def test_nannies_that_answer_have_ten_minutes():
+    world = Losses()
+
+    async def answers(address):
+        return True
+
+    world.monitor._answers = answers
+    world.job().nannies.add("tcp://10.0.0.2:9000")
+    world.gone(world.first)
+    await world.pass_time(CLIENT_RESTART_GRACE_S - 20)
+    assert world.pool.cancelled == []
+    await world.pass_time(40)
+    assert set(world.pool.cancelled) == {"100"}
+    assert world.job().lost_reason == "{its} workers did not start again"
+
+
+@pytest.mark.parametrize(
+    ("known", "now", "lost"),
+    [
+        ({}, 9999, False),
+        ({"without_workers_since": 100.0}, 111, False),
+        ({"without_workers_since": 100.0}, 112, True),
+        ({"without_workers_since": 100.0, "ended_in_order": True}, 159, False),
+        ({"without_workers_since": 100.0, "ended_in_order": True}, 160, True),
+        ({"without_workers_since": 100.0, "nannies_asked_at": 110.0}, 121, False),
+        ({"without_workers_since": 100.0, "nannies_asked_at": 110.0}, 122, True),
+    ],
+)
+def test_seems_lost(known, now, lost):
+    async def live():
+        job = World(1).job()
+        for name, value in known.items():
+            setattr(job, name, value)
+        return seems_lost(job, now)
+
+    assert asyncio.run(live()) is lost
+
+
+# --- walltime ---------------------------------------------------------------------------------
+
+
+class Ends(Restarts):
+    """A world in which jobs are left before their walltime is over."""
+
+    def __init__(self, walltime=600.0):
+        super().__init__(1)
+        self.manager = WalltimeManager(
+            self.pool,
+            self.tracker,
+            self.clock,
+            self.messages,
+            self.tasks,
+            replacements=self.replacements,
+            walltime=walltime,
+        )
+        self.left = []
+
+    async def drained_at(self, limit):
+        """Return the seconds after which the job is released, or None."""
+        begun = self.clock.now
+        while self.clock.now - begun < limit:
+            self.manager.tick()
+            await asyncio.sleep(0)
+            if self.pool.released:
+                return round(self.clock.now - begun)
+            self.clock.now += 1
+        return None
+
+
+@pytest.mark.parametrize(
+    ("walltime", "left", "seconds"),
+    [
+        (600.0, None, 540),  # a tenth before its end
+        (600.0, 300.0, 270),  # the batch system's own word counts more
+        (None, None, None),
+        (float("inf"), None, None),
+        (None, 100.0, 90),
+    ],
+)
+def test_job_is_drained_before_its_end(walltime, left, seconds):
+    async def live():
+        world = Ends(walltime)
+        world.event(0, "running", left=left)
+        return await world.drained_at(2000)
+
+    assert asyncio.run(live()) == seconds
+
+
+@on_loop
+async def test_job_that_waits_in_the_queue_has_no_end():
+    world = Ends()
+    world.event(0, "pending")
+    assert await world.drained_at(2000) is None
+
+
+@pytest.mark.parametrize(("runs", "seconds"), [(30, 10), (600, 60), (36_000, 300), (100, 10)])
+def test_drain_time_is_a_tenth_within_bounds(runs, seconds):
+    assert drain_time(0, runs) == seconds
+
+
+def test_jobs_that_began_together_leave_one_after_another():
+    leads = sorted(lead_time(number, 0, 600) for number in range(10))
+    assert leads[0] == 60
+    assert leads[-1] < 120
+    assert min(b - a for a, b in itertools.pairwise(leads)) > 2
+
+
+# --- diagnosis --------------------------------------------------------------------------------
+
+
+class Output:
+    """Of jobs that print nothing."""
+
+    patterns = ("/logs/dask-worker-{job}.err",)
+    python = shebang = ""
+
+    def files(self, job_id):
+        return []
+
+
+@on_loop
+async def test_job_without_a_worker_is_reported_once():
+    world = World(2)
+    diagnosis = Diagnosis(
+        world.pool, world.tracker, world.clock, world.messages, output=Output(), death_timeout=60
+    )
+    for number in range(2):
+        world.event(number, "running", node="node7")
+    world.clock.now += 41
+    diagnosis.tick()
+    assert not world.said
+    world.clock.now += 2
+    diagnosis.tick()
+    diagnosis.tick()
+    [line] = world.said
+    assert line.startswith("Jobs 100, 101 have been running on node7 for 43 s without a worker. ")
+    assert "/logs/dask-worker-100.err, but there is no such file" in line
+
+
+@on_loop
+async def test_job_with_a_worker_is_not_reported():
+    world = World(1)
+    diagnosis = Diagnosis(
+        world.pool, world.tracker, world.clock, world.messages, output=Output(), death_timeout=60
+    )
+    world.event(0, "running")
+    world.worker(0)
+    world.clock.now += 600
+    diagnosis.tick()
+    assert not world.said
