@@ -1,10 +1,10 @@
 """Submit a task that ends each worker it runs on, and see whether others get their results.
 
-    python benchmarks/deadly_task.py [--times 3] [--against CHECKOUT]
+    python benchmarks/deadly_task.py [--times 3] [--tasks 32] [--against CHECKOUT]
 
-Each round has two jobs of two workers on the testbed, and 32 tasks of three seconds beside the
-deadly one. Prints how many of the 32 were given up with it (`KilledWorker`), and the seconds until
-all were done. With --against, another checkout's toolkit takes turns with this one's.
+Each round has two jobs of two workers on the testbed, of two threads each, and tasks of three
+seconds beside the deadly one. Prints how many of them were given up with it (`KilledWorker`), and
+the seconds until all were done. With --against, another checkout's toolkit takes turns.
 """
 
 import json
@@ -13,10 +13,10 @@ import sys
 import time
 from pathlib import Path
 
-TASKS, TASK_S = 32, 3.0
+TASK_S = 3.0
 
 
-def inside() -> None:
+def inside(tasks: int) -> None:
     """Run one round and print it as a JSON line; runs on the login node."""
     from distributed import Client, KilledWorker, wait
 
@@ -29,7 +29,7 @@ def inside() -> None:
         cluster.scale(jobs=2)
         cluster.wait_for_workers(4, timeout=120)
         begun = time.monotonic()
-        others = client.map(lambda i: time.sleep(TASK_S) or i, range(TASKS), pure=False)
+        others = client.map(lambda i: time.sleep(TASK_S) or i, range(tasks), pure=False)
         deadly = client.submit(os._exit, 1, priority=1)
         wait([*others, deadly], timeout=300)
         lost = sum(isinstance(future.exception(), KilledWorker) for future in others)
@@ -43,6 +43,7 @@ def main() -> int:
 
     parser = options(__doc__)
     parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--tasks", type=int, default=32)
     parser.add_argument("--against", type=Path)
     chosen = parser.parse_args()
     rounds = []
@@ -52,7 +53,7 @@ def main() -> int:
             sides["other"] = install(lab.testbed, chosen.against, "other-lab")
         for _ in range(chosen.times):
             for side, where in sides.items():
-                [found] = records(where.python(Path(__file__), "inside", timeout=600))
+                [found] = records(where.python(Path(__file__), "inside", chosen.tasks, timeout=600))
                 print(json.dumps({"side": side, **found}), flush=True)
                 rounds.append({"side": side, **found})
     if chosen.json:
@@ -61,7 +62,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["inside"]:
-        inside()
+    if sys.argv[1:2] == ["inside"]:
+        inside(int(sys.argv[2]))
     else:
         sys.exit(main())

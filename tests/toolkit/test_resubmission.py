@@ -66,33 +66,6 @@ def test_tasks_of_a_job_that_died_run_again_and_the_results_are_right(lab, clust
     assert not [name for name in reported(cluster) if "101" in name]
 
 
-def test_a_job_in_anothers_place_has_a_new_name(lab, held):
-    before = set(held.worker_spec)
-    lab.state("100", "NODE_FAIL", "NodeDown", "node1")
-    until(lambda: len(held.job_ids) == 2 and "102" in held.job_ids)
-    [new] = set(held.worker_spec) - before
-    assert new not in before
-    assert len(held.plan) == 4
-
-
-def test_a_job_that_somebody_cancelled_is_not_submitted_again(lab, held):
-    lab.state("100", "CANCELLED", "None", "node1")
-    until(lambda: reported(held))
-    assert "Cancelled by somebody else, so it is not submitted again." in reported(held)[0]
-    time.sleep(2)
-    assert submissions(lab) == 2
-    assert held.job_ids == ["101"]
-    assert len(held.worker_spec) == 1
-
-
-def test_jobs_cancelled_together_are_told_in_one_line(lab, held):
-    for job in ("100", "101"):
-        lab.state(job, "CANCELLED", "None", "node1")
-    until(lambda: reported(held))
-    assert len(reported(held)) == 1
-    assert reported(held)[0].startswith("Jobs 100, 101 ended on node1, cancelled")
-
-
 def test_scaling_by_hand_asks_again_for_what_was_cancelled(lab, held):
     lab.state("100", "CANCELLED", "None", "node1")
     until(lambda: held._control.replacements.abandoned == 1)
@@ -115,36 +88,6 @@ def test_out_of_memory_is_submitted_again_once_with_the_advice(lab, held):
     assert submissions(lab) == 3
 
 
-def test_a_job_that_fails_again_and_again_is_given_up(lab):
-    lab.hold()
-    with dask.config.set({"dask-hpc.max-resubmits": 2}), dask_hpc.SLURMCluster() as cluster:
-        cluster._control.tracker.any_worker_came = True
-        cluster.scale(jobs=1)
-        for job in ("100", "101", "102"):
-            until(lambda job=job: cluster.job_ids == [job])
-            lab.state(job, "FAILED", "NonZeroExitCode", "node1")
-        until(lambda: len(reported(cluster)) == 3)
-        first, second, third = reported(cluster)
-        assert first.endswith("It is submitted again in 1 s (1 of 2).")
-        assert second.endswith("It is submitted again in 2 s (2 of 2).")
-        assert third.endswith("It is not submitted again after 2 times in a row.")
-        with pytest.raises(dask_hpc.JobsEndedError, match="All jobs are over"):
-            cluster.wait_for_workers(1, timeout=90)
-    assert submissions(lab) == 3
-
-
-def test_with_resubmit_0_nothing_is_submitted_again(lab):
-    lab.hold()
-    with dask.config.set({"dask-hpc.max-resubmits": 0}), dask_hpc.SLURMCluster() as cluster:
-        cluster.scale(jobs=1)
-        until(lambda: cluster.job_ids)
-        lab.state("100", "NODE_FAIL", "NodeDown", "node1")
-        until(lambda: reported(cluster))
-        assert reported(cluster)[0].endswith("It is not submitted again.")
-        time.sleep(2)
-    assert submissions(lab) == 1
-
-
 @pytest.mark.parametrize("value", [-1, "often", 1.5, True])
 def test_a_resubmit_that_is_no_number_is_refused(lab, value):
     with dask.config.set({"dask-hpc.max-resubmits": value}):
@@ -158,28 +101,6 @@ def test_what_keeps_every_job_from_working_is_not_tried_again(lab):
         with pytest.raises(dask_hpc.JobsEndedError):
             cluster.wait_for_workers(1, timeout=90)
     assert submissions(lab) == 2
-
-
-def test_a_refusal_in_the_place_of_an_ended_job_is_told_and_tried_again(lab, held):
-    lab.says("sbatch", "sbatch: error: Unable to contact slurm controller (connect failure)")
-    lab.state("100", "NODE_FAIL", "NodeDown", "node1")
-    until(lambda: len(reported(held)) == 2)
-    assert reported(held)[1].startswith("Slurm did not take the job: Unable to contact")
-    assert reported(held)[1].endswith("Next try in 2 s (2 of 5).")
-    lab.says("sbatch", None)
-    until(lambda: len(held.job_ids) == 2)
-
-
-def test_a_job_put_back_into_the_queue_by_slurm_is_left_to_it(lab, cluster):
-    cluster.scale(jobs=1)
-    cluster.wait_for_workers(2, timeout=90)
-    lab.hold()
-    lab.state("100", "PENDING", "BeginTime")
-    os.killpg(int((lab.folder / "100.pid").read_text()), signal.SIGKILL)
-    until(lambda: not cluster.scheduler.workers)
-    time.sleep(2)
-    assert cluster.job_ids == ["100"]
-    assert reported(cluster) == []
 
 
 def test_a_job_whose_workers_are_lost_is_given_up_although_slurm_takes_it_for_running(
@@ -231,18 +152,6 @@ def test_what_we_end_ourselves_is_not_told(lab, held):
     until(lambda: not held.job_ids)
     time.sleep(1)
     assert reported(held) == []
-
-
-def test_closing_while_a_job_is_about_to_be_submitted_again_submits_none(lab, cluster):
-    lab.hold()
-    cluster._control.tracker.any_worker_came = True
-    cluster.scale(jobs=1)
-    until(lambda: cluster.job_ids)
-    lab.state("100", "NODE_FAIL", "NodeDown", "node1")
-    until(lambda: reported(cluster))
-    cluster.close()
-    time.sleep(1.5)
-    assert submissions(lab) == 1
 
 
 # --- results, when jobs go ------------------------------------------------------------------------

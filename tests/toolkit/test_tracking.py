@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import time
 from types import SimpleNamespace
 
@@ -262,30 +261,6 @@ def test_a_task_is_not_blamed_for_workers_that_end_in_order_with_the_only_copy_o
             assert long.status == "pending"
 
 
-def test_workers_that_end_in_order_before_they_did_anything_are_replaced_more_and_more_slowly(
-    lab, cluster_of
-):
-    cluster = cluster_of("--lifetime", "1s")
-    cluster.scale(jobs=1)
-    until(lambda: len(reported(cluster)) == 3)
-    assert [line.partition(". ")[2] for line in reported(cluster)] == [
-        "Another one is submitted.",
-        "Another one is submitted in 2 s.",
-        "Another one is submitted in 4 s.",
-    ]
-    assert cluster._control.replacements.abandoned == 0
-
-
-def test_jobs_that_end_without_a_worker_are_given_up_although_they_say_that_all_is_well(lab):
-    with dask_hpc.SLURMCluster(job_script_prologue=["exit 0"]) as cluster:
-        cluster._control.tracker.any_worker_came = True  # as if others had come before
-        object.__setattr__(cluster._control.limits, "max_resubmits", 1)
-        cluster.scale(jobs=1)
-        with pytest.raises(dask_hpc.JobsEndedError):
-            cluster.wait_for_workers(1, timeout=60)
-    assert submissions(lab) == 2
-
-
 # --- nannies --------------------------------------------------------------------------------------
 
 
@@ -310,44 +285,6 @@ def worker_under_a_nanny(client):
     until(lambda: [s for s, _ in client.run(state, nanny=True).values()] == ["running"])
     [(_, pid)] = client.run(state, nanny=True).values()
     return pid
-
-
-@pytest.mark.parametrize("how", ["killed", "restart"])
-def test_a_job_whose_nanny_starts_its_worker_slowly_is_left_alone(
-    lab, cluster_of, monkeypatch, slow, how
-):
-    monkeypatch.setattr(worker_loss, "WORKERS_LOST_AFTER_S", 1.0)
-    cluster = cluster_of(slow.preload, nanny=True)
-    cluster.scale(jobs=1)
-    cluster.wait_for_workers(1, timeout=60)
-    slow.now()
-    with Client(cluster) as client:
-        if how == "restart":
-            client.restart(timeout=60)
-        else:
-            os.kill(worker_under_a_nanny(client), signal.SIGKILL)
-            until(lambda: not cluster.scheduler.workers)
-        cluster.wait_for_workers(1, timeout=60)
-        assert client.submit(abs, -1).result(timeout=30) == 1
-    assert cluster.job_ids == ["100"]
-    assert reported(cluster) == []
-
-
-def test_a_nanny_whose_worker_never_comes_back_loses_its_job_in_the_end(
-    lab, cluster_of, monkeypatch, slow
-):
-    monkeypatch.setattr(worker_loss, "WORKERS_LOST_AFTER_S", 0.5)
-    monkeypatch.setattr(worker_loss, "CLIENT_RESTART_GRACE_S", 2.0)
-    cluster = cluster_of(slow.preload, nanny=True)
-    cluster.scale(jobs=1)
-    cluster.wait_for_workers(1, timeout=60)
-    slow.now()
-    with Client(cluster) as client:
-        os.kill(worker_under_a_nanny(client), signal.SIGKILL)
-        until(lambda: reported(cluster), 20)
-    assert reported(cluster)[0].startswith(
-        "Job 100: its workers did not start again, so it was cancelled."
-    )
 
 
 # --- the scheduler ends ---------------------------------------------------------------------------

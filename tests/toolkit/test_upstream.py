@@ -23,7 +23,7 @@ from distributed.deploy import Cluster
 
 import dask_hpc
 from dask_hpc._compat.jobqueue_import import dask_jobqueue
-from dask_hpc._compat.unrunnable_tasks import BARRIER, restart_unrunnable
+from dask_hpc._compat.unrunnable_tasks import restart_unrunnable
 from dask_hpc.config import files, profiles
 from dask_hpc.resilience.draining import unanswered
 
@@ -167,13 +167,6 @@ def test_the_removal_of_a_worker_is_an_event_that_says_what_it_ran_and_whether_i
 
     asyncio.run(removed(expected=True))
     asyncio.run(removed(expected=False))
-
-
-def test_all_outputs_of_a_shuffle_wait_for_a_barrier_whose_key_begins_so():
-    # rescheduling.reschedule_off leaves them alone.
-    from distributed.shuffle._core import barrier_key
-
-    assert barrier_key("x").startswith(BARRIER)
 
 
 def test_a_task_that_may_run_on_others_is_forgotten_where_its_worker_is_gone():

@@ -2,35 +2,7 @@
 
 import time
 
-from distributed.scheduler import Scheduler, TaskState
-
-# How the keys of tasks begin on which all outputs of a P2P shuffle or rechunk wait.
-BARRIER = "shuffle-barrier-"
-
-
-class PreferredWorker(set[str]):
-    """The address of the worker that the toolkit, and not the user, sends a task to.
-
-    Parameters
-    ----------
-    address : str
-    away : set of str
-        Addresses of workers that it must not run on, since it was on one of them when that died.
-    """
-
-    def __init__(self, address: str, away: set[str]):
-        super().__init__([address])
-        self.away = away
-
-
-def is_placed_by_others(task: TaskState) -> bool:
-    if task.worker_restrictions and not isinstance(task.worker_restrictions, PreferredWorker):
-        return True
-    if task.host_restrictions or task.resource_restrictions:
-        return True
-    # distributed takes an actor for one of the worker's that it was to start on, whatever we do;
-    # and from the workers that a barrier may run on it makes those of the shuffle.
-    return task.actor or any(str(t.key).startswith(BARRIER) for t in (task, *task.dependencies))
+from distributed import Scheduler
 
 
 def restart_unrunnable(scheduler: Scheduler) -> None:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from .._output import formatting
 from ..batch import JobStatus, describe
-from .draining import remove_worker
+from .draining import remove_worker, reset_suspicion
 from .replacements import Replacements
-from .rescheduling import reset_suspicion
 from .restart_policy import Abandon, RestartLimits, Resubmit, decide
 
 if TYPE_CHECKING:

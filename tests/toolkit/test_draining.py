@@ -1,7 +1,6 @@
 """Where tasks run after a worker died or while one leaves, and that none waits in vain."""
 
 import asyncio
-import collections
 import time
 from contextlib import asynccontextmanager
 
@@ -12,7 +11,6 @@ from distributed.core import Status
 from dask_hpc._compat.unrunnable_tasks import restart_unrunnable
 from dask_hpc.dask_errors import TaskExceedsWalltimeError
 from dask_hpc.resilience.draining import drain, retire
-from dask_hpc.resilience.rescheduling import reschedule_off
 from dask_hpc.resilience.task_limits import WalltimeInterruptions
 
 GONE = "tcp://127.0.0.1:9"
@@ -43,46 +41,6 @@ def run(test):
     asyncio.run(asyncio.wait_for(test(), 60))
 
 
-def test_a_task_that_has_been_sent_elsewhere_is_not_sent_back():
-    async def test():
-        async with workers("a", "b", "c", "d") as (scheduler, client, _):
-            first, second, *_ = sorted(scheduler.workers)
-            future = client.submit(time.sleep, 3)
-            await until(lambda: future.key in scheduler.tasks)
-            task = scheduler.tasks[future.key]
-            await until(lambda: task.processing_on)
-            for address in (first, second):
-                reschedule_off(scheduler, [future.key], {address})
-            assert task.processing_on.address not in (first, second)
-            assert task.worker_restrictions.isdisjoint({first, second})
-
-    run(test)
-
-
-def test_tasks_of_a_worker_that_died_do_not_stay_together():
-    async def test():
-        async with workers("a", "b", "c", "d", "e") as (scheduler, client, started):
-            # All but one of the others have much to do: Dask would send them all to that one.
-            busy = [w.address for w in started[1:4]]
-            queues = client.map(time.sleep, [2] * 30, workers=busy, pure=False)
-            futures = client.map(time.sleep, [2] * 4, workers=["a"], pure=False)
-            await until(lambda: len(scheduler.tasks) == 34)
-            tasks = [scheduler.tasks[future.key] for future in futures]
-            for task in tasks:  # nobody says any more where they are to run
-                task.worker_restrictions = None
-            reschedule_off(scheduler, [task.key for task in tasks], {started[0].address})
-            places = {task.processing_on.address for task in tasks}
-            assert places == {worker.address for worker in started[1:]}
-            # And once more, where there are fewer workers than tasks: as evenly as possible.
-            away = {worker.address for worker in started[:3]}
-            reschedule_off(scheduler, [task.key for task in tasks], away)
-            counts = collections.Counter(task.processing_on.address for task in tasks)
-            assert counts == {worker.address: 2 for worker in started[3:]}
-            await client.cancel(queues)
-
-    run(test)
-
-
 def test_tasks_that_need_what_no_worker_has_do_not_keep_others_from_starting():
     async def test():
         async with workers() as (scheduler, client, started):
@@ -104,8 +62,7 @@ class Counter:
         return 7
 
 
-@pytest.mark.parametrize("how", ["sent elsewhere", "drained"])
-def test_a_worker_whose_actor_waits_can_still_be_retired(how):
+def test_a_worker_whose_actor_waits_can_still_be_retired():
     async def test():
         async with workers("a", "b") as (scheduler, client, started):
             busy = [client.submit(time.sleep, 1, workers=[w.address], pure=False) for w in started]
@@ -114,31 +71,13 @@ def test_a_worker_whose_actor_waits_can_still_be_retired(how):
             await until(lambda: future.key in scheduler.tasks)
             await until(lambda: scheduler.tasks[future.key].processing_on)
             worker = scheduler.tasks[future.key].processing_on
-            if how == "drained":
-                await drain(scheduler, [worker.address], time.monotonic() + 10)
-            else:
-                reschedule_off(scheduler, [future.key], {worker.address})
+            await drain(scheduler, [worker.address], time.monotonic() + 10)
             actor = await future
             assert await actor.value() == 7
             await client.gather(busy)
             [holder] = [w.address for w in scheduler.workers.values() if w.actors]
-            assert (holder == worker.address) is (how == "sent elsewhere")
+            assert holder != worker.address
             assert await retire(scheduler, {*scheduler.workers} - {holder}) == []
-
-    run(test)
-
-
-def test_a_shuffle_says_itself_where_its_tasks_run():
-    async def test():
-        async with workers("a", "b") as (scheduler, client, _):
-            barrier = client.submit(time.sleep, 2, key="shuffle-barrier-x")
-            output = client.submit(str, barrier)
-            plain = client.submit(time.sleep, 2)
-            tasks = [barrier.key, output.key, plain.key]
-            await until(lambda: all(key in scheduler.tasks for key in tasks))
-            reschedule_off(scheduler, tasks, {min(scheduler.workers)})
-            restricted = [bool(scheduler.tasks[key].worker_restrictions) for key in tasks]
-            assert restricted == [False, False, True]
 
     run(test)
 
