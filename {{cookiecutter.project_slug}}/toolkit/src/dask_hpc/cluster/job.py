@@ -19,7 +19,7 @@ from .job_script import WaitsForWorker
 from .submit_errors import NoJobIdError, submit_error
 
 if TYPE_CHECKING:
-    from ..config.profiles import Settings
+    from ..config.profiles import Section
     from ..resilience.node_health import NodeHealth
     from .mixin import ClusterMixin
 
@@ -129,7 +129,7 @@ def job_class_for(
     cluster: ClusterMixin,
     job_cls: type[Any],
     memory_limit: str | None = None,
-    settings: Settings | None = None,
+    settings: Section | None = None,
 ) -> type[Any]:
     """Return the job class of this one cluster, with its old name, for dask-jobqueue's messages."""
     body: dict[str, Any] = {

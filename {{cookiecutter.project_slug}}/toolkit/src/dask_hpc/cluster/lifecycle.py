@@ -85,9 +85,9 @@ class ClusterLifecycle(
         self.target_jobs = 0
         self._names = itertools.count()
         self._kinds = JobKinds()
-        self.workers_per_job: int = kwargs["processes"]
-        self._memory = kwargs["memory"]
-        self._log_directory = kwargs.get("log_directory") if self.batch.log_key else None
+        self.workers_per_job = settings.processes
+        self._memory = settings.memory
+        self._log_directory = settings.log_directory if self.batch.log_key else None
         self._folder = os.getcwd()  # noqa: PTH109 - a str; jobs are submitted from here
         self._section = f"jobqueue.{kwargs['config_name']}"
         self.recovery = Resubmitter(self, config_options.max_resubmits())
@@ -99,10 +99,10 @@ class ClusterLifecycle(
         job_cls = job_class_for(
             self, job_cls or type(self).job_cls, settings.memory_limit, settings.section
         )
-        self.meter.usage.cores = kwargs["cores"]
+        self.meter.usage.cores = settings.cores
         self.meter.limit = config_options.idle_timeout(idle_timeout)
         super().__init__(n_workers=n_workers, job_cls=job_cls, **kwargs)
-        self.meter.usage.cores = cores_held(self.batch, self.job_script()) or kwargs["cores"]
+        self.meter.usage.cores = cores_held(self.batch, self.job_script()) or settings.cores
         # HTCondor's jobs may be on another computer, which its commands have to be told.
         command = registration.cancel_command(self.batch, self._dummy_job)
         self.canceller.own = self.watcher.own = command

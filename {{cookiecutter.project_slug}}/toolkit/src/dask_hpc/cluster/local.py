@@ -11,7 +11,8 @@ from distributed.core import Status
 
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import messages
-from ..config import resolve, validators
+from ..config import fields, validators
+from ..config.resolve import default_processes
 from ..errors import ConfigError, StartError, WorkerStartTimeoutError
 from . import main_guard
 from .start_errors import StartErrorsMixin, innermost, quiet, text
@@ -116,11 +117,7 @@ def _check_names(given: dict, worker_class: type) -> None:
 
 def _check_values(given: dict) -> None:
     """Refuse values that are not numbers or amounts, on which LocalCluster would fail later."""
-    checks = {
-        "cores": validators.check_count,
-        "processes": validators.check_count,
-        "memory": validators.check_memory_amount,
-    }
+    checks = {name: fields.FIELDS[name].problem for name in ("cores", "processes", "memory")}
     checks |= dict.fromkeys(("n_workers", "threads_per_worker"), validators.check_non_negative_int)
     for name, check in checks.items():
         value = given.get(name)
@@ -128,9 +125,6 @@ def _check_values(given: dict) -> None:
             continue
         if line := check(value):
             raise ConfigError(f"argument {name}: {line}.")
-    for name in ("n_workers", "threads_per_worker"):
-        if given.get(name) is not None:
-            given[name] = validators.as_whole_number(given[name])
 
 
 def local_arguments(kwargs: dict) -> dict:
@@ -149,13 +143,14 @@ def local_arguments(kwargs: dict) -> dict:
     dashboard = (kwargs.pop("scheduler_options", None) or {}).get("dashboard_address")
     if dashboard is not None:
         kwargs.setdefault("dashboard_address", dashboard)
-    for name in (resolve.batch_arguments() | BATCH_ARGUMENTS) - SHARED_ARGUMENTS:
+    keys = {fields.argument_of(key) for key in (*fields.FIELDS, *fields.RENAMED)}
+    for name in (keys | BATCH_ARGUMENTS) - SHARED_ARGUMENTS:
         kwargs.pop(name, None)
     if (found := validators.as_whole_number(processes)) is not None:
         processes = found
     if cores is not None:
         cores = cores if (whole := validators.as_whole_number(cores)) is None else whole
-        processes = processes or resolve.default_processes(cores)
+        processes = processes or default_processes(cores)
         kwargs.setdefault("threads_per_worker", max(1, cores // processes))
     if processes is not None:
         kwargs.setdefault("n_workers", processes)

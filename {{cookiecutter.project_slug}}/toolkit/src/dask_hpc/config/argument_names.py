@@ -7,8 +7,7 @@ from typing import Any
 from .._compat.jobqueue_import import dask_jobqueue
 from ..batch import BatchSystem
 from ..errors import ConfigError
-from . import warnings
-from .keys import BATCH_OPTION_ALIASES, RENAMED
+from . import fields, warnings
 
 # What dask-jobqueue once took, and now takes in another place or form.
 REMOVED_ARGUMENTS = {
@@ -47,9 +46,10 @@ def normalize_names(
         There is no such argument. The message names the one that was probably meant.
     """
     known = _parameters(cluster_class) | _parameters(job_class or cluster_class.job_cls)
-    renamed = {old.replace("-", "_"): new.replace("-", "_") for old, new in RENAMED.items()}
-    if batch.account_key == "account":
-        renamed["project"] = "account"
+    renamed = {
+        fields.argument_of(old): fields.argument_of(new)
+        for old, new in fields.renamed(batch).items()
+    }
     found = dict(kwargs)
     for name in kwargs:
         if name in renamed:
@@ -73,7 +73,7 @@ def _suggest(batch: BatchSystem, name: str, known: set[str]) -> str:
     if name == "account" and batch.account_key:
         return f"; it is called {batch.account_key}."
     plain = name.replace("-", "_").lower()
-    theirs = BATCH_OPTION_ALIASES.get(plain.replace("_", "-"), "").replace("-", "_")
+    theirs = fields.argument_of(fields.BATCH_OPTION_ALIASES.get(plain.replace("_", "-"), ""))
     if theirs in known:
         return f"; it is called {theirs}."
     close = [plain] if plain in known else difflib.get_close_matches(plain, known, n=1)

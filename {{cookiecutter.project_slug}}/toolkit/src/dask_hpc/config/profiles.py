@@ -19,11 +19,10 @@ import dask.config
 from .._compat.jobqueue_import import Job
 from ..batch import BatchSystem
 from ..errors import ConfigError
-from .files import jobqueue_defaults
-from .keys import NO_KEYS, RENAMED, is_blank
+from . import fields
+from .files import NO_KEYS, jobqueue_defaults
 
-# A job can't be without; null in a profile counts as left out.
-NEVER_NULL = {"cores", "memory", "shebang", "worker-command"}
+NEVER_NULL = {key for key, field in fields.FIELDS.items() if field.never_null}
 
 # What the names of sections begin with that are there for a moment only.
 _PRIVATE = "dask-hpc-"
@@ -43,7 +42,7 @@ def names() -> list[str]:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Section:
     """What ``jobqueue.yaml`` says about one kind of job; read anew each time, as by dask-jobqueue.
 
     Attributes
@@ -63,16 +62,16 @@ class Settings:
         """Return the values of all keys, by key."""
         return merged(self.batch, self.name, self.nulls)
 
-    def get(self, argument: str) -> Any:
-        """Return the value for an argument of this name that is not given."""
-        key = {"job_name": "name"}.get(argument, argument.replace("_", "-"))
-        return self.all().get(key)
+    def holder(self, key: str) -> str:
+        """Return the section that has a key: the profile, else the batch system's."""
+        assert self.batch.section is not None  # or there would be no such jobs
+        return self.name if key in _section(self.batch, self.name) else self.batch.section
 
 
 class FromSettings(Job):
-    """Mixed into dask-jobqueue's Job classes: what is not an argument comes from `Settings`."""
+    """Mixed into dask-jobqueue's Job classes: what is not an argument comes from a `Section`."""
 
-    _settings: Settings | None = None
+    _settings: Section | None = None
 
     def __init__(self, *args: Any, config_name: str | None = None, **kwargs: Any) -> None:
         if self._settings is None:
@@ -132,16 +131,11 @@ def _section(batch: BatchSystem, name: str) -> dict[str, Any]:
     if keys is not None and not isinstance(keys, dict):
         raise ConfigError(f"jobqueue.{name} in jobqueue.yaml {NO_KEYS}.")
     found = {str(key).replace("_", "-"): value for key, value in (keys or {}).items()}
-    for old, new in renamed(batch).items():
+    for old, new in fields.renamed(batch).items():
         value = found.pop(old, None)
         if value and not found.get(new):
             found[new] = value
-    return {key: None if is_blank(key, value) else value for key, value in found.items()}
-
-
-def renamed(batch: BatchSystem) -> dict[str, str]:
-    """Return dask-jobqueue's old names of keys, and the new ones."""
-    return RENAMED | ({"project": "account"} if batch.account_key == "account" else {})
+    return {key: None if fields.is_blank(key, value) else value for key, value in found.items()}
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 import dask.config
 
 from . import files as config_files
-from . import keys as config_keys
+from . import sources
 
 # More keys than that are not listed.
 MAX_NAMED = 8
@@ -50,7 +50,7 @@ def _variables(counts: Callable[[str, str], bool]) -> dict[Path, str]:
         for (section, key), there in _keys(content).items() if config_files.is_labs(path) else ():
             if not counts(section, key):
                 continue
-            name = config_files.variable(section, key)
+            name = sources.variable("jobqueue", section, key)
             here = dask.config.get(f"jobqueue.{section}.{key}", None)
             if name and here != there:
                 found[Path(name)] = (
@@ -88,7 +88,7 @@ def _hidden() -> Iterator[tuple[Path, Path, dict[tuple[str, str], tuple[Any, Any
 
 def _keys(content: dict[str, Any]) -> dict[tuple[str, str], Any]:
     found: dict[tuple[str, str], Any] = {}
-    for section, keys in config_keys.sections(content):
+    for section, keys in config_files.sections(content):
         found |= {(section, key): value for key, value in keys.items()}
     return found
 

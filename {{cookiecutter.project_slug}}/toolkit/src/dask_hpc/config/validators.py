@@ -5,6 +5,7 @@ template's pre_gen hook says the same of the answers that it is given; ``tests/a
 table that both are held to.
 """
 
+import datetime
 import difflib
 import inspect
 import math
@@ -13,7 +14,7 @@ import operator
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dask.utils import format_bytes, parse_bytes, parse_timedelta
@@ -32,12 +33,6 @@ INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,14}")
 MAX_FILE_NAME_BYTES = 255
 # Not `fork`: it would copy a nanny while its threads are at work.
 START_METHODS = ("forkserver", "spawn")
-# Keys that hold lines of shell; every other key's value is a part of one line of the job script.
-SHELL_LINES = {"job-script-prologue", "env-extra"}
-# Keys that hold one text; as a list it would stand in the job script with its brackets.
-ONE_TEXT = {"queue", "account", "project", "name", "job-name", "python", "shebang", "job-mem"}
-# Keys that hold a list of texts.
-TEXTS = SHELL_LINES | {"worker-extra-args", "job-extra-directives", "job-directives-skip"}
 
 
 def as_number(value: Any) -> float | int | None:
@@ -146,7 +141,7 @@ def check_duration(value: Any) -> str:
     if as_number(value) == 0:
         return ""
     try:
-        if isinstance(value, str) and parse_timedelta(value, False) >= 0:
+        if isinstance(value, str | datetime.timedelta) and parse_timedelta(value, False) >= 0:
             return ""
     except (ValueError, TypeError, LookupError):
         pass
@@ -219,25 +214,47 @@ def _parameters(cls: type) -> Iterator[str]:
         yield from inspect.signature(vars(cls)["__init__"]).parameters
 
 
-def check_single_line(key: str, value: Any) -> str:
+def check_text(value: Any) -> str:
+    """Return why this is not one text; a list would stand in the job script with its brackets."""
+    if isinstance(value, list | tuple | set | dict):
+        return f"{value!r} is more than one text" if value else ""
+    # YAML makes numbers, truth values, and dates of text that looks like one.
+    if isinstance(value, str | int | numbers.Number | datetime.date | os.PathLike):
+        return ""
+    return f"must be text, not {value!r}"
+
+
+def check_texts(value: Any, items: tuple[type, ...] = (str,)) -> str:
+    """Return why this is not a list of texts; dask-jobqueue takes a text for a list of letters."""
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+        return f"must be a list, not {value!r}"
+    for item in value:
+        if not isinstance(item, items) or isinstance(item, bool):
+            return f"{item!r} is no text; put it in quotes"
+    return ""
+
+
+def check_words(value: Any) -> str:
+    """Return why this is not a list of options; an option's value may be a number."""
+    return check_texts(value, (str, numbers.Real))
+
+
+def check_directives(value: Any) -> str:
+    """Return why no batch system takes these directives, whether in a list or in a mapping."""
+    return check_texts(value) if isinstance(value, list | tuple) else ""
+
+
+def check_bytes(value: Any) -> str:
+    """Return what is wrong with a number of bytes."""
+    found = as_whole_number(value)
+    return "" if found and found > 0 else f"must be a number of bytes, not {value!r}"
+
+
+def check_single_line(value: Any) -> str:
     """Return why this value can't be in a line of a job script.
 
-    A line break in it would begin another line, which the shell on the compute node would run; a
-    list or mapping in the place of a text would be written there with its brackets.
+    A line break in it would begin another line, which the shell on the compute node would run.
     """
-    if key in ONE_TEXT and value and isinstance(value, list | tuple | set | dict):
-        return f"{value!r} is more than one text"
-    if key in TEXTS and isinstance(value, list | tuple):
-        for item in value:
-            # An option's value may be a number.
-            if not isinstance(item, str) and (
-                key != "worker-extra-args" or as_number(item) is None
-            ):
-                return f"{item!r} is no text; put it in quotes"
-    if key == "job-cpu" and value is not None and (line := check_count(value)):
-        return line
-    if key in SHELL_LINES:
-        return ""
     for text in _texts(value):
         if any(map(_breaks_a_line, text)):
             return f"{text!r} has a line break or control character; write it as one plain line"

@@ -11,9 +11,8 @@ import dask.config
 
 from .. import batch
 from ..errors import ConfigWarning
+from . import fields, lint, shadowed
 from . import files as config_files
-from . import keys as config_keys
-from . import lint, shadowed
 
 PACKAGE = str(Path(__file__).parents[1])
 _said: set[str] = set()
@@ -43,23 +42,10 @@ def warn_about_keys(
         warn(line)
 
 
-def warn_about_values(
-    files: list[tuple[Path, dict[str, Any]]],
-    sections: Collection[str],
-    arguments: Collection[str] = (),
-) -> None:
-    """Warn of files that hide others, and of doubtful values, if they are in force.
-
-    An argument may override them, or `dask.config.set`, or an environment variable.
-    """
+def warn_about_hidden_keys(sections: Collection[str], arguments: Collection[str]) -> None:
+    """Warn of files and variables that hide the lab's keys, if no argument takes precedence."""
     for line in shadowed.describe_all(sections, arguments).values():
         warn(line)
-    for path, section, key, line in lint.lint_values(files, sections):
-        name = f"jobqueue.{section}.{key}"
-        written = dask.config.merge(*(content for _, content in files))
-        in_force = dask.config.get(name, None) == dask.config.get(name, None, config=written)
-        if in_force and key.replace("-", "_") not in arguments:
-            warn(f"{path}: {name}: {line}")
 
 
 def warn_about_old_names(renamed: Mapping[str, str], sections: Collection[str]) -> None:
@@ -70,7 +56,7 @@ def warn_about_old_names(renamed: Mapping[str, str], sections: Collection[str]) 
     in_files = {
         (section, key)
         for _, content in source_files()
-        for section, keys in config_keys.sections(content)
+        for section, keys in config_files.sections(content)
         for key in keys
     }
     for section in sections:
@@ -82,7 +68,7 @@ def warn_about_old_names(renamed: Mapping[str, str], sections: Collection[str]) 
 
 def warn_about_no_configuration() -> None:
     """Warn if there is a batch system, and no file says that this computer is to be used."""
-    if "batch-system" in (dask.config.get(config_files.SECTION, None) or {}):
+    if "batch-system" in (dask.config.get(fields.SECTION, None) or {}):
         return
     commands = {system.submit for system in batch.BATCH_SYSTEMS.values()}
     if found := sorted(filter(shutil.which, commands - {""})):

@@ -3,10 +3,10 @@
 import contextlib
 import os
 import subprocess
-
-import dask.config
+from functools import cached_property
 
 from ...config import options
+from ...config.resolve import JobSettings, resolve
 from ..plan import JobLayout
 from ._dask import JOB_CORES, BackendError, DaskBackend
 
@@ -36,7 +36,7 @@ class ClusterBackend(DaskBackend):
             The queue has fewer CPUs, or there is no such queue. Where the batch system does not
             answer, nothing is raised: submitting will show it.
         """
-        queue = self._setting(self.batch_system.queue_key)
+        queue = self._queue
         command = self.batch_system.capacity_command(queue)
         if not command:
             return
@@ -67,14 +67,15 @@ class ClusterBackend(DaskBackend):
     def make_cluster(self, shape: JobLayout):
         from ... import get_cluster
 
+        keys = self._job_settings.section.all()
         return get_cluster(
             cores=shape.threads,
             processes=1,
             # A nanny is a second process for each worker, and pays off in runs that last.
             nanny=False,
-            worker_extra_args=[*(self._setting("worker-extra-args") or []), "--no-dashboard"],
+            worker_extra_args=[*keys["worker-extra-args"], "--no-dashboard"],
             scheduler_options={
-                **(self._setting("scheduler-options") or {}),
+                **keys["scheduler-options"],
                 "dashboard_address": ":0",
                 "dashboard": False,
             },
@@ -116,7 +117,7 @@ class ClusterBackend(DaskBackend):
             **super().describe(),
             "nanny": False,
             "batch_system": self.batch_system.name,
-            "queue": self._setting(self.batch_system.queue_key),
+            "queue": self._queue,
             "job_script": self.cluster.job_script(),
             "job_ids": list(self.cluster.job_ids),
             "nodes": sorted({e.node for e in self.cluster.watcher.events if e.node}),
@@ -127,7 +128,11 @@ class ClusterBackend(DaskBackend):
         self.batch_settings()  # no child process without an end
         super().close()
 
-    def _setting(self, key: str | None):
-        if key is None:
-            return None
-        return dask.config.get(f"jobqueue.{self.batch_system.section}.{key}", None)
+    @cached_property
+    def _job_settings(self) -> JobSettings:
+        return resolve(self.batch_system, {"cores": self.job_cores, "processes": 1})
+
+    @property
+    def _queue(self) -> str | None:
+        key = self.batch_system.queue_key
+        return None if key is None else self._job_settings.get(key)
