@@ -1,7 +1,7 @@
 """Sphinx's configuration for the documentation: `make docs` builds it into build/docs."""
 
 import dask_hpc
-from dask_hpc.config import schema
+from docs import keys
 
 project = "dask-hpc-starter"
 author = "the dask-hpc-starter developers"
@@ -55,7 +55,7 @@ def _tables_of_keys(_app, page, source):
     """Put the tables of configuration keys into the page that has their places."""
     if page == "reference/configuration":
         for section in ("dask-hpc", "jobqueue"):
-            table = "\n".join(schema.table(section))
+            table = "\n".join(keys.table(section))
             source[0] = source[0].replace(f"% keys of {section}\n", f"{table}\n")
 
 

@@ -6,7 +6,8 @@ import pytest
 
 import dask_hpc
 from dask_hpc import batch as batch_systems
-from dask_hpc.config import fields, schema
+from dask_hpc.config import fields
+from docs import keys
 
 from .conftest import REPOSITORY
 
@@ -56,7 +57,7 @@ def test_the_page_on_the_configuration_has_the_places_of_both_tables():
     page = (REPOSITORY / "docs/reference/configuration.md").read_text()
     for section, table in {"dask-hpc": fields.OWN_FIELDS, "jobqueue": fields.FIELDS}.items():
         assert f"\n% keys of {section}\n" in page  # docs/conf.py fills them in
-        rows = [re.match(r"\| `([\w-]+)` \|", line) for line in schema.table(section)]
+        rows = [re.match(r"\| `([\w-]+)` \|", line) for line in keys.table(section)]
         assert [row[1] for row in rows if row] == list(table)
 
 

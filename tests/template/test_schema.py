@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dask_hpc import batch
-from dask_hpc.config import fields, files, schema
+from dask_hpc.config import fields, files
+from docs import keys
 
 from .conftest import run
 from .test_render import BATCH_SYSTEMS
@@ -20,14 +21,14 @@ def is_valid(path) -> bool:
     from check_jsonschema import main
 
     with pytest.raises(SystemExit) as end:
-        main(["--schemafile", str(schema.FILE), str(path)], prog_name="check-jsonschema")
+        main(["--schemafile", str(keys.FILE), str(path)], prog_name="check-jsonschema")
     return end.value.code == 0
 
 
 def test_the_file_is_what_the_table_says():
-    """Otherwise: python -m dask_hpc.config.schema."""
-    assert schema.FILE.read_text() == schema.text()
-    run([sys.executable, "-m", "check_jsonschema", "--check-metaschema", schema.FILE])
+    """Otherwise: python -m docs.keys."""
+    assert keys.FILE.read_text() == keys.text()
+    run([sys.executable, "-m", "check_jsonschema", "--check-metaschema", keys.FILE])
 
 
 def test_the_table_has_dask_jobqueues_keys_and_no_others():
@@ -40,7 +41,7 @@ def test_each_batch_systems_file_is_valid_and_names_the_schema(rendered, batch_s
     path = rendered(batch_system) / "config/jobqueue.yaml"
     first = path.read_text().splitlines()[0]
     there = (path.parent / first.removeprefix("# yaml-language-server: $schema=")).resolve()
-    assert there.read_text() == schema.text()
+    assert there.read_text() == keys.text()
     assert is_valid(path)
 
 
@@ -97,7 +98,7 @@ def test_a_mistake_in_our_own_section_is_not_valid(tmp_path, change):
 
 
 def test_editors_show_each_keys_line_and_propose_the_batch_systems_keys():
-    found = json.loads(schema.text())
+    found = json.loads(keys.text())
     for key, field in fields.FIELDS.items():
         assert found["definitions"]["jobqueue"][key]["description"] == field.doc
     for name in BATCH_SYSTEMS:

@@ -1,8 +1,8 @@
 """The keys of ``jobqueue.yaml`` for others: a JSON Schema for editors, and tables for the docs.
 
-``python -m dask_hpc.config.schema`` writes the schema into ``jobqueue.schema.json`` beside this
-module, which the first line of a project's ``jobqueue.yaml`` names. It can't be in ``config/``,
-since Dask takes each JSON file in its folders for configuration.
+``python -m docs.keys`` writes the schema into the toolkit's ``jobqueue.schema.json``, which the
+first line of a project's ``jobqueue.yaml`` names. It can't be in the project's ``config/``, since
+Dask takes each JSON file in its folders for configuration.
 """
 
 import json
@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..batch import BATCH_SYSTEMS
-from .fields import FIELDS, OWN_FIELDS, SECTION, Field
-from .files import jobqueue_defaults
+import dask_hpc
+from dask_hpc.batch import BATCH_SYSTEMS
+from dask_hpc.config.fields import FIELDS, OWN_FIELDS, SECTION, Field
+from dask_hpc.config.files import jobqueue_defaults
 
-FILE = Path(__file__).with_name("jobqueue.schema.json")
+FILE = Path(dask_hpc.__file__).with_name("config") / "jobqueue.schema.json"
 _DIRECTIVES = "job-extra-directives"
 _LIST = {"$ref": f"#/definitions/jobqueue/{_DIRECTIVES}"}
 _MAPPING = {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number"]}}
