@@ -113,6 +113,26 @@ def test_of_two_spellings_dask_takes_the_first_and_so_it_is_said(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        (
+            "idle-timeout: 30:00",
+            'idle-timeout: must be a time with its unit, like "30 minutes", not',
+        ),
+        (
+            "max-resubmits: 010",
+            "max-resubmits: 010 is the number 8 to YAML, since it begins with 0",
+        ),
+        ("batch-system: no", "batch-system: no batch system is called 'no'; known: slurm, pbs"),
+        ("worker-dashboards: 'no'", "worker-dashboards: must be true or false, not 'no'"),
+    ],
+)
+def test_our_own_section_is_looked_at_as_it_is_typed(tmp_path, written, line):
+    [only] = said(tmp_path, f"dask-hpc:\n  {written}\n")
+    assert only.startswith(f"2: dask-hpc.{line}")
+
+
 def test_sections_that_do_not_matter_are_passed_over(tmp_path):
     text = section("account: 00123")
     assert said(tmp_path, text, only={"pbs"}) == []

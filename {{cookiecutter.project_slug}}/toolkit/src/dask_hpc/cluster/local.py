@@ -1,6 +1,5 @@
 """Use this computer as a cluster, for labs or laptops without a batch system."""
 
-import difflib
 import inspect
 from collections.abc import Mapping
 from typing import ClassVar
@@ -11,7 +10,7 @@ from distributed.core import Status
 
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import messages
-from ..config import fields, validators
+from ..config import argument_names, fields, validators
 from ..config.resolve import default_processes
 from ..errors import ConfigError, StartError, WorkerStartTimeoutError
 from . import main_guard
@@ -103,16 +102,9 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
 def _check_names(given: dict, worker_class: type) -> None:
     """Refuse arguments that are neither the cluster's nor the workers'."""
     classes = {distributed.LocalCluster, *worker_class.__mro__, *distributed.Worker.__mro__}
-    known = {
-        name
-        for cls in classes - {object}
-        if "__init__" in vars(cls)
-        for name in inspect.signature(vars(cls)["__init__"]).parameters
-    }
+    known = validators.parameters(*classes)
     for name in given.keys() - known:
-        close = difflib.get_close_matches(name, known, n=1)
-        meant = f"; did you mean {close[0]}?" if close else "."
-        raise ConfigError(f"LocalCluster({name}=...): there is no such argument{meant}")
+        raise argument_names.unknown("LocalCluster", name, fields.suggest(name, known))
 
 
 def _check_values(given: dict) -> None:
@@ -146,12 +138,10 @@ def local_arguments(kwargs: dict) -> dict:
     keys = {fields.argument_of(key) for key in (*fields.FIELDS, *fields.RENAMED)}
     for name in (keys | BATCH_ARGUMENTS) - SHARED_ARGUMENTS:
         kwargs.pop(name, None)
-    if (found := validators.as_whole_number(processes)) is not None:
-        processes = found
-    if cores is not None:
-        cores = cores if (whole := validators.as_whole_number(cores)) is None else whole
-        processes = processes or default_processes(cores)
-        kwargs.setdefault("threads_per_worker", max(1, cores // processes))
+    processes = validators.as_whole_number(processes)
+    if (number := validators.as_whole_number(cores)) is not None:
+        processes = processes or default_processes(number)
+        kwargs.setdefault("threads_per_worker", max(1, number // processes))
     if processes is not None:
         kwargs.setdefault("n_workers", processes)
     if memory is not None:

@@ -40,8 +40,18 @@ def check(batch: BatchSystem | None, settings: Mapping[str, Any]) -> Iterator[Pr
     yield from _check_sizes(good)
     if batch is not None:
         yield from _check_directives(batch, good.get("job-extra-directives"))
-        yield from _check_walltime(batch, good)
+        if batch.walltime_key and (line := read_walltime(batch, good)[1]):
+            yield Problem(batch.walltime_key, line, is_fatal=False)
         yield from _check_requests(batch, settings)
+
+
+def read_walltime(batch: BatchSystem, settings: Mapping[str, Any]) -> tuple[float | None, str]:
+    """Return the walltime's seconds, None without one, and why it can't be read."""
+    value = settings.get(batch.walltime_key) if batch.walltime_key else None
+    try:
+        return None if value is None else batch.parse_walltime(str(value)), ""
+    except ValueError as error:
+        return None, str(error).removeprefix("walltime ")
 
 
 def _check_sizes(good: Mapping[str, Any]) -> Iterator[Problem]:
@@ -64,15 +74,6 @@ def _check_directives(batch: BatchSystem, directives: Any) -> Iterator[Problem]:
         yield Problem("job-extra-directives", line)
     elif line := batch.comment_in(directives):
         yield Problem("job-extra-directives", line, is_fatal=False)
-
-
-def _check_walltime(batch: BatchSystem, good: Mapping[str, Any]) -> Iterator[Problem]:
-    if batch.walltime_key is not None and batch.walltime_key in good:
-        try:
-            batch.parse_walltime(str(good[batch.walltime_key]))
-        except ValueError as error:
-            line = str(error).removeprefix("walltime ")
-            yield Problem(batch.walltime_key, line, is_fatal=False)
 
 
 def _check_requests(batch: BatchSystem, settings: Mapping[str, Any]) -> Iterator[Problem]:

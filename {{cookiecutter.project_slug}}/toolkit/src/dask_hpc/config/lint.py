@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import dask.config
+
 from .. import batch as batch_systems
 from . import fields, job_rules, nodes
 from .fields import FIELDS, OWN_FIELDS, OWN_RENAMED, RENAMED, SECTION
@@ -14,6 +16,8 @@ from .files import NO_KEYS, jobqueue_defaults, sections
 # Sections at the top of the files in config/; those of other packages are not ours to judge.
 KNOWN_SECTIONS = ["jobqueue", SECTION, "distributed", "labextension"]
 Files = list[tuple[Path, dict[str, Any]]]
+# Where a key stands, and what is wrong with it.
+Found = Iterator[tuple[nodes.Names, str]]
 
 
 def lint(files: Files, in_the_way: Collection[Path] = ()) -> list[str]:
@@ -39,13 +43,12 @@ def lint_keys(
     named = {section for _, content in files for section, _ in sections(content)}
     for path, content in files:
         lines += _lint_nodes(path, only)
-        lines += _lint_top_level(path, content)
-        lines += _lint_sections(path, content, named)
-        lines += _lint_own_section(path, _section(content, SECTION))
+        found = [*_lint_top_level(content), *_lint_sections(content, named)]
+        found += _lint_own_section(path, _section(content, SECTION))
         for section, keys in sections(content):
             if only is None or section in only:
-                for key, line in _lint_names(section, keys, path not in in_the_way):
-                    lines.append(f"{nodes.place(path, 'jobqueue', section, key)}: {line}")
+                found += _lint_names(section, keys, path not in in_the_way)
+        lines += [f"{nodes.place(path, *names)}: {line}" for names, line in found]
     return lines
 
 
@@ -59,7 +62,9 @@ def _lint_nodes(path: Path, only: Collection[str] | None) -> Iterator[str]:
 def _lint_values(files: Files) -> Iterator[str]:
     """Yield the values of these files that no job can have, or that are doubtful."""
     merged = _merged(files)
-    own = _named_batch_system(files)
+    named = dask.config.merge(*(content for _, content in files))
+    name = dask.config.get(f"{SECTION}.batch-system", None, config=named)
+    own = batch_systems.BATCH_SYSTEMS.get(str(name))
     base = merged.get(own.section, {}) if own and own.section else {}
     said = set(_problems(own, base))
     for section, found in merged.items():
@@ -96,15 +101,6 @@ def _merged(files: Files) -> dict[str, dict[str, tuple[Any, Path]]]:
     return merged
 
 
-def _named_batch_system(files: Files) -> batch_systems.BatchSystem | None:
-    """Return the batch system that the files name, if there is one of that name."""
-    name = None
-    for _, content in files:
-        section = _section(content, SECTION)
-        name = section.get("batch-system", name) if isinstance(section, dict) else name
-    return batch_systems.BATCH_SYSTEMS.get(name) if isinstance(name, str) else None
-
-
 def _batch_system_of(section: str) -> batch_systems.BatchSystem | None:
     found = (batch for batch in batch_systems.BATCH_SYSTEMS.values() if batch.section == section)
     return next(found, None)
@@ -116,40 +112,41 @@ def _section(content: dict[str, Any], name: str) -> Any:
     return found[-1] if found else {}
 
 
-def _lint_top_level(path: Path, content: dict[str, Any]) -> Iterator[str]:
+def _lint_top_level(content: dict[str, Any]) -> Found:
     for key, value in content.items():
         name = str(key).replace("_", "-")
-        place = f"{nodes.place(path, name)}: {key}: nobody reads"
+        line = ""
         close = difflib.get_close_matches(name, KNOWN_SECTIONS, n=1, cutoff=0.8)
         if name in OWN_FIELDS:
-            yield f"{place} it at the top of a file; indent it under `{SECTION}:`"
+            line = f"it at the top of a file; indent it under `{SECTION}:`"
         elif name in jobqueue_defaults() and isinstance(value, dict):
-            yield f"{place} it at the top of a file; indent it under `jobqueue:`"
+            line = "it at the top of a file; indent it under `jobqueue:`"
         elif close and name not in KNOWN_SECTIONS:
-            yield f"{place} a section of this name; did you mean {close[0]}?"
+            line = f"a section of this name; did you mean {close[0]}?"
+        if line:
+            yield (name,), f"{key}: nobody reads {line}"
 
 
-def _lint_sections(path: Path, content: dict[str, Any], named: set[str]) -> Iterator[str]:
+def _lint_sections(content: dict[str, Any], named: set[str]) -> Found:
     """Report sections that hold no keys or are misspelt, and keys in the place of sections."""
     jobqueue = content.get("jobqueue")
-    place = nodes.place(path, "jobqueue")
     if jobqueue is not None and not isinstance(jobqueue, dict):
-        yield f"{place}: jobqueue: holds no sections; it should begin like `slurm:`, indented"
+        yield ("jobqueue",), "jobqueue: holds no sections; it should begin like `slurm:`, indented"
         return
-    found = jobqueue or {}
-    lists = {str(name): keys for name, keys in found.items() if not isinstance(keys, dict)}
+    found = {str(name): keys for name, keys in (jobqueue or {}).items()}
+    lists = {name: keys for name, keys in found.items() if not isinstance(keys, dict)}
     if stray := [name for name in lists if name.replace("_", "-") in FIELDS]:
-        yield (
-            f"{nodes.place(path, 'jobqueue', stray[0])}: jobqueue: {', '.join(stray)} stand beside "
-            "the sections, where nobody reads them; indent them under the batch system's, such as "
-            "slurm:"
+        line = (
+            f"jobqueue: {', '.join(stray)} stand beside the sections, where nobody reads them; "
+            "indent them under the batch system's, such as slurm:"
         )
+        yield ("jobqueue", stray[0]), line
     for name, keys in lists.items():
         if keys is not None and name not in stray:
-            yield f"{nodes.place(path, 'jobqueue', name)}: jobqueue.{name}: {NO_KEYS}"
-    for section in sorted({str(name) for name in found} - set(lists) - set(jobqueue_defaults())):
-        if line := _suspect_section(section, named):
-            yield f"{nodes.place(path, 'jobqueue', section)}: jobqueue.{section}: {line}"
+            yield ("jobqueue", name), f"jobqueue.{name}: {NO_KEYS}"
+    for name in sorted(set(found) - set(lists) - set(jobqueue_defaults())):
+        if line := _suspect_section(name, named):
+            yield ("jobqueue", name), f"jobqueue.{name}: {line}"
 
 
 def _suspect_section(section: str, named: set[str]) -> str:
@@ -164,11 +161,10 @@ def _suspect_section(section: str, named: set[str]) -> str:
     return ""
 
 
-def _lint_own_section(path: Path, section: Any) -> Iterator[str]:
+def _lint_own_section(path: Path, section: Any) -> Found:
     if not isinstance(section, dict):
-        place = nodes.place(path, SECTION)
         line = "holds no keys; it should begin like `batch-system: slurm`, indented"
-        yield f"{place}: {SECTION} {line}"
+        yield (SECTION,), f"{SECTION} {line}"
         return
     misread = {names for names, _, _ in nodes.misread(path)}
     for key, value in section.items():
@@ -177,17 +173,17 @@ def _lint_own_section(path: Path, section: Any) -> Iterator[str]:
         if name in OWN_RENAMED:
             line = f"its name is now {OWN_RENAMED[name]}"
         elif name not in OWN_FIELDS:
-            line = "there is no such key" + suggest(key, set(OWN_FIELDS))
+            line = "there is no such key" + fields.suggest(key, OWN_FIELDS)
         elif value is not None and (SECTION, name) not in misread:
             line = OWN_FIELDS[name].problem(value)
         if line:
-            yield f"{nodes.place(path, SECTION, name)}: {SECTION}.{key}: {line}"
+            yield (SECTION, name), f"{SECTION}.{key}: {line}"
 
 
-def _lint_names(section: str, keys: dict[str, Any], with_old: bool) -> Iterator[tuple[str, str]]:
+def _lint_names(section: str, keys: dict[str, Any], with_old: bool) -> Found:
     """Yield the keys of a section that have another name now, or that nobody knows."""
     # A profile of the lab's own may have the keys of each batch system.
-    known = set(jobqueue_defaults().get(section, FIELDS)) | set(RENAMED)
+    known = set(jobqueue_defaults().get(section, FIELDS)) - set(RENAMED)
     renamed = fields.renamed(_batch_system_of(section))
     for key, value in keys.items():
         line = ""
@@ -197,14 +193,6 @@ def _lint_names(section: str, keys: dict[str, Any], with_old: bool) -> Iterator[
                 beside = ", which stands there, too, and counts" if keys.get(new) else ""
                 line = f"its name is now {new}{beside}"
         elif key not in known:
-            line = "there is no such key, and it is ignored" + suggest(key, known)
+            line = "there is no such key, and it is ignored" + fields.suggest(key, known)
         if line:
-            yield key, f"jobqueue.{section}.{key}: {line}"
-
-
-def suggest(key: str, known: set[str]) -> str:
-    """Return the key that was probably meant, in words that follow those about an unknown one."""
-    if (name := fields.BATCH_OPTION_ALIASES.get(str(key))) in known:
-        return f"; it is called {name}"
-    close = difflib.get_close_matches(str(key), known - set(RENAMED), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+            yield ("jobqueue", section, key), f"jobqueue.{section}.{key}: {line}"

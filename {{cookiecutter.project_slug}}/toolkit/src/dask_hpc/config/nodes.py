@@ -102,10 +102,11 @@ def _misreading(field: fields.Field, node: yaml.ScalarNode) -> str:
     if value is None or isinstance(value, str) or str(value) == typed:
         return ""
     kind = {bool: "truth value", int: "number", float: "number"}.get(type(value), "date")
-    if field.kind.is_text:
-        if field.kind.schema["type"] == "string" and (line := field.problem(typed)):
+    holds = field.kind.schema["type"]
+    if holds in ("string", "array"):
+        if holds == "string" and (line := field.problem(typed)):
             return line  # quotes would not help
         return f'{typed} is the {kind} {value} to YAML; put it in quotes: "{typed}"'
-    if kind == "number" and field.kind.schema["type"] == "integer" and typed.startswith("0"):
+    if kind == "number" and holds == "integer" and typed.startswith("0"):
         return f"{typed} is the number {value} to YAML, since it begins with 0"
     return ""

@@ -3,12 +3,12 @@
 from typing import Any
 
 import dask.config
-from dask.utils import parse_timedelta
 
 from .. import batch as batch_systems
 from ..errors import ConfigError
 from . import sources, validators
 from .fields import OWN_FIELDS, SECTION
+from .validators import check_duration
 
 
 def get(key: str) -> Any:
@@ -48,12 +48,11 @@ def idle_timeout(asked: Any = None) -> float | None:
     value = get("idle-timeout") if asked is None else asked
     if value is None:
         return None
-    number = validators.as_number(value)
+    number = validators.as_number(asked)
     # An argument may be a number of seconds.
-    is_seconds = number is not None and number >= 0
-    if asked is not None and not is_seconds and (line := validators.check_duration(asked)):
+    if asked is not None and (number is None or number < 0) and (line := check_duration(asked)):
         raise ConfigError(f"argument idle_timeout: {line}.")
-    return parse_timedelta(value if number is None else number, "s") or None
+    return validators.as_seconds(value) or None
 
 
 def max_resubmits() -> int:

@@ -5,18 +5,18 @@ import importlib.util
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import dask.config
-from dask.utils import parse_timedelta
 
 from .. import batch as batch_systems
 from ..errors import ConfigError
 from . import fields, job_rules, memory_limit, profiles, shadowed, sources, validators, warnings
 from . import paths as config_paths
+from .files import jobqueue_defaults
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,11 @@ class _Resolver:
         if self.arguments.get("name") == "":  # the cluster's, not the jobs'
             self.arguments["name"] = None
         nulls = set()
-        for name, value in arguments.items():
+        for name, value in self.arguments.items():
             key = fields.key_of(name)
             if fields.is_blank(key, value):
                 nulls.add(key)
-                self.arguments[name] = None
-            elif name in self.arguments:
-                self.arguments[name] = self._plain(key, value)
+            self.arguments[name] = None if key in nulls else self._plain(key, value)
         self.section = profiles.Section(batch, self.profile, frozenset(nulls))
         self.values = _join(self.arguments, self.section.all())
         self.given = {fields.key_of(name) for name, it in self.arguments.items() if it is not None}
@@ -113,13 +111,8 @@ class _Resolver:
         """Return an argument in the form that a file would have."""
         if key == self.batch.walltime_key and isinstance(value, timedelta):
             return self.batch.format_walltime(value.total_seconds())
-        field = fields.FIELDS.get(key)
-        if (
-            field is not None
-            and field.kind.schema["type"] == "array"
-            and isinstance(value, Iterable)
-            and not isinstance(value, str | Mapping)
-        ):
+        is_list = key in fields.FIELDS and fields.FIELDS[key].kind.schema["type"] == "array"
+        if is_list and isinstance(value, Iterable) and not isinstance(value, str | Mapping):
             return list(value)  # of any kind
         return value
 
@@ -137,29 +130,27 @@ class _Resolver:
         return ("jobqueue", self.section.holder(key), key)
 
     def resolve(self) -> JobSettings:
-        cores, processes, memory = self._size()
-        timeout = self._death_timeout()
-        self._lists()
+        self._check()
+        self._parse()
         self._interface()
         self._names_of_jobs()
         self._shared_folders()
         self._local_directory()
         limit, rest = memory_limit.split_memory_limit(self.arguments["worker_extra_args"])
-        if limit is not None:
-            self.arguments["worker_extra_args"] = rest
+        self.arguments["worker_extra_args"] = rest
         if self.values.get("python") is None:
             # dask-jobqueue puts the path into the script as it is, and it may have a space.
             self.arguments["python"] = shlex.quote(sys.executable)
         return JobSettings(
-            batch=self.batch,
-            section=self.section,
-            arguments=self.arguments,
-            cores=cores,
-            processes=processes,
-            memory=memory,
+            self.batch,
+            self.section,
+            self.arguments,
+            cores=self.values["cores"],
+            processes=self.arguments["processes"],
+            memory=self.values["memory"],
             memory_limit=limit,
-            walltime=self._walltime(),
-            death_timeout=timeout,
+            walltime=job_rules.read_walltime(self.batch, self.values)[0],
+            death_timeout=self.values.get("death-timeout"),
             log_directory=self.arguments.get("log_directory"),
         )
 
@@ -171,53 +162,27 @@ class _Resolver:
         values = dict(self.values)
         if self.arguments.get("scheduler_cls") is not None:
             del values["scheduler-options"]  # a class of the user's own may take others
-        problems = list(job_rules.check(self.batch, values))
-        for problem in problems:
+        problems = job_rules.check(self.batch, values)
+        for problem in sorted(problems, key=lambda problem: not problem.is_fatal):
+            line = f"{self.where(problem.key)}: {problem.text}"
             if problem.is_fatal:
-                raise ConfigError(f"{self.where(problem.key)}: {problem.text}.")
-        for problem in problems:
-            warnings.warn(f"{self.where(problem.key)}: {problem.text}")
+                raise ConfigError(f"{line}.")
+            warnings.warn(line)
 
-    def _size(self) -> tuple[int, int, str]:
-        self._check()
-        cores = validators.as_whole_number(self.values["cores"])
-        assert cores is not None  # as checked
-        processes = validators.as_whole_number(self.values.get("processes"))
-        processes = processes or default_processes(cores)
+    def _parse(self) -> None:
+        """Complete the arguments with what dask-jobqueue can't read from the configuration."""
+        for key in jobqueue_defaults()[self.batch.section or ""]:
+            field, value = fields.FIELDS.get(key), self.values.get(key)
+            if field is not None and field.kind.parse is not None and value is not None:
+                self.values[key] = field.kind.parse(value)
+                self.arguments[fields.argument_of(key)] = self.values[key]
+        processes = self.values.get("processes") or default_processes(self.values["cores"])
         if processes > 1 and self.arguments.get("nanny") is False:
             raise ConfigError(
                 f"nanny=False is for one process per job, and jobqueue.{self.profile} has "
                 f"{processes}: give processes=1 too."
             )
-        memory: str = validators.memory_text(self.values["memory"])
-        self.arguments.update(cores=cores, processes=processes, memory=memory)
-        return cores, processes, memory
-
-    def _walltime(self) -> float | None:
-        key = self.batch.walltime_key
-        value = None if key is None else self.values.get(key)
-        try:
-            return None if value is None else self.batch.parse_walltime(str(value))
-        except ValueError:
-            return None
-
-    def _death_timeout(self) -> float | None:
-        value = self.values.get("death-timeout")
-        if value is None:
-            return None
-        # The worker's command wants a word, and others here a number.
-        number = validators.as_number(value)
-        found: float = parse_timedelta(value if number is None else number, "s")
-        self.arguments["death_timeout"] = found
-        return found
-
-    def _lists(self) -> None:
-        for key in ("worker-extra-args", "job-script-prologue", "job-directives-skip"):
-            self.arguments[fields.argument_of(key)] = list(self.values.get(key) or [])
-        words = self.arguments["worker_extra_args"]
-        self.arguments["worker_extra_args"] = [
-            word if validators.as_number(word) is None else str(word) for word in words
-        ]
+        self.arguments["processes"] = processes
         if (directives := self.values.get("job-extra-directives")) is not None:
             self.arguments["job_extra_directives"] = self.batch.unmarked(directives)
 
@@ -235,31 +200,29 @@ class _Resolver:
             self.arguments["interface"] = interface
 
     def _names_of_jobs(self) -> None:
-        """Replace what a job script can't hold in the names of cluster and jobs, with a warning."""
-        given = self.values.get("name")
-        if given is not None:
-            name = validators.clean_job_name(str(given))
-            if name != str(given):
-                no = "their name can't hold blanks, slashes and quotes"
-                where = self.where("name")
-                warnings.warn(f"{where} {given!r}: jobs are called {name}, since {no}.")
-                self.arguments["job_name"] = name
-            forms = [form for form in self.batch.log_names if "{name}" in form]
-            rest = max((len(form.format(name="", job="0" * 10)) for form in forms), default=0)
-            longest = validators.MAX_FILE_NAME_BYTES - rest
-            if self.values.get("log-directory") and len(os.fsencode(name)) > longest:
-                raise ConfigError(
-                    f"{self.where('name')}: a name of {len(name)} characters is too long for the "
-                    f"files of the jobs' output, which are called after it; give {longest} at most."
-                )
-        if (cluster := self.arguments.get("name")) is not None:
-            plain = validators.clean_cluster_name(str(cluster)) or None
-            if plain != str(cluster):
-                no = "its workers' names can't hold blanks, quotes and what ends a command"
-                warnings.warn(
-                    f"argument name {cluster!r}: the cluster is called {plain}, since {no}."
-                )
-                self.arguments["name"] = plain
+        no = "their name can't hold blanks, slashes and quotes"
+        name = self._clean("name", validators.clean_job_name, "jobs are", no)
+        forms = [form for form in self.batch.log_names if "{name}" in form]
+        rest = max((len(form.format(name="", job="0" * 10)) for form in forms), default=0)
+        longest = validators.MAX_FILE_NAME_BYTES - rest
+        if self.values.get("log-directory") and len(os.fsencode(name)) > longest:
+            raise ConfigError(
+                f"{self.where('name')}: a name of {len(name)} characters is too long for the files "
+                f"of the jobs' output, which are called after it; give {longest} at most."
+            )
+        no = "its workers' names can't hold blanks, quotes and what ends a command"
+        self._clean("cluster-name", validators.clean_cluster_name, "the cluster is", no)
+
+    def _clean(self, key: str, clean: Callable[[str], str], what: str, no: str) -> str:
+        """Replace what a job script can't hold in a name, with a warning; return the name."""
+        if (given := self.values.get(key)) is None:
+            return ""
+        name = clean(str(given))
+        if name != str(given):
+            line = f"{what} called {name}, since {no}."
+            warnings.warn(f"{self.where(key)} {given!r}: {line}")
+            self.arguments[fields.argument_of(key)] = name or None
+        return name
 
     def _shared_folders(self) -> None:
         if (logs := self.values.get("log-directory")) is not None:
@@ -300,10 +263,7 @@ def default_processes(cores: int) -> int:
 
     A pure-Python loop is held to one core per process, so that threads alone would not speed it up.
     """
-    number = validators.as_whole_number(cores)
-    if number is None or validators.check_count(cores):
-        return 1
-    return max(n for n in range(1, 9) if number % n == 0)
+    return max(n for n in range(1, 9) if cores % n == 0)
 
 
 def describe_unset(section: str, key: str) -> str:

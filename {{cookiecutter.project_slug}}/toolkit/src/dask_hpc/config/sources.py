@@ -5,20 +5,16 @@ import os
 import dask.config
 
 from . import nodes
-from .files import files, source_file
+from .files import files, installed_project, source_file
 
 _ABSENT = object()
 
 
 def variable(*names: str) -> str:
     """Return the environment variable that sets a key, such as ``DASK_JOBQUEUE__SLURM__CORES``."""
-    wanted = ".".join(names).replace("-", "_")
-    for found in os.environ:
-        if found.startswith("DASK_"):
-            path = found.removeprefix("DASK_").lower().replace("__", ".").replace("-", "_")
-            if path == wanted:
-                return found
-    return ""
+    wanted = "__".join(names).replace("-", "_").lower()
+    ours = (name for name in os.environ if name.startswith("DASK_"))
+    return next((it for it in ours if it[5:].replace("-", "_").lower() == wanted), "")
 
 
 def place(*names: str) -> str:
@@ -33,10 +29,19 @@ def place(*names: str) -> str:
     return ""
 
 
+def origin(*names: str) -> str:
+    """Return the variable or the file and line that the value in force is from; empty if neither.
+
+    The path begins in the project whose configuration counts here, if it is in there.
+    """
+    if found := variable(*names):
+        return f"the variable {found}"
+    return place(*names).removeprefix(f"{installed_project()}/")
+
+
 def where(*names: str) -> str:
     """Return how a message about a key begins: with the place that its value is from."""
     dotted = ".".join(names)
     if found := variable(*names):
         return f"{dotted} (from the variable {found})"
-    found = place(*names)
-    return f"{found}: {dotted}" if found else dotted
+    return f"{found}: {dotted}" if (found := place(*names)) else dotted

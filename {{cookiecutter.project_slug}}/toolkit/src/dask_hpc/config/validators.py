@@ -62,13 +62,6 @@ def check_count(value: Any) -> str:
     return ""
 
 
-def check_core_split(cores: int, processes: int) -> str:
-    """Return what is doubtful about the number of processes that share a job's cores."""
-    if left := cores % processes:
-        return f"does not divide cores: {left} of {cores} cores stay idle"
-    return ""
-
-
 def check_non_negative_int(value: Any) -> str:
     """Return what is wrong with a number of times."""
     found = as_whole_number(value)
@@ -136,27 +129,28 @@ def memory_text(value: Any) -> Any:
     return text if parse_bytes(text) == int(size) else f"{int(size)} B"
 
 
+def as_seconds(value: Any) -> float | None:
+    """Return a time in seconds, of which a number is one already; None if it is no time."""
+    size = as_number(value)
+    try:
+        found: float = parse_timedelta(value if size is None else size, "s")
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return None
+    return found
+
+
 def check_duration(value: Any) -> str:
     """Return what is wrong with a time such as "30 minutes"; 0 stands for never."""
-    if as_number(value) == 0:
+    is_bare = isinstance(value, str) and re.search("[A-Za-z]", value) is None
+    seconds = None if is_bare else as_seconds(value)
+    if seconds == 0 or (as_number(value) is None and seconds is not None and seconds > 0):
         return ""
-    try:
-        if isinstance(value, str | datetime.timedelta) and parse_timedelta(value, False) >= 0:
-            return ""
-    except (ValueError, TypeError, LookupError):
-        pass
     return f'must be a time with its unit, like "30 minutes", not {value!r}'
 
 
 def check_seconds(value: Any) -> str:
     """Return what is wrong with a time, which may be a number of seconds without a unit."""
-    size = as_number(value)
-    try:
-        if parse_timedelta(value if size is None else size, "s") > 0:
-            return ""
-    except (ValueError, TypeError, LookupError, AttributeError):
-        pass
-    return f"must be a time in seconds, not {value!r}"
+    return "" if (as_seconds(value) or 0) > 0 else f"must be a time in seconds, not {value!r}"
 
 
 def check_interface(value: Any) -> str:
@@ -205,13 +199,14 @@ def check_scheduler_options(value: Any) -> str:
 def _parameters_of_the_scheduler() -> set[str]:
     from distributed import Scheduler  # slow to import, and not needed for the rest
 
-    found = {name for cls in inspect.getmro(Scheduler) for name in _parameters(cls)}
-    return found - {"self", "args", "kwargs"}
+    return parameters(*Scheduler.__mro__)
 
 
-def _parameters(cls: type) -> Iterator[str]:
-    if "__init__" in vars(cls) and cls is not object:
-        yield from inspect.signature(vars(cls)["__init__"]).parameters
+def parameters(*classes: type) -> set[str]:
+    """Return the names of the arguments that these classes take by themselves, without bases."""
+    own = [vars(cls)["__init__"] for cls in classes if "__init__" in vars(cls)]
+    found = {name for function in own for name in inspect.signature(function).parameters}
+    return found - {"self", "args", "kwargs", "job_kwargs", "base_class_kwargs"}
 
 
 def check_text(value: Any) -> str:
@@ -239,15 +234,14 @@ def check_words(value: Any) -> str:
     return check_texts(value, (str, numbers.Real))
 
 
+def as_words(value: Iterable[Any]) -> list[str]:
+    """Return a list of options as texts."""
+    return [word if as_number(word) is None else str(word) for word in value]
+
+
 def check_directives(value: Any) -> str:
     """Return why no batch system takes these directives, whether in a list or in a mapping."""
     return check_texts(value) if isinstance(value, list | tuple) else ""
-
-
-def check_bytes(value: Any) -> str:
-    """Return what is wrong with a number of bytes."""
-    found = as_whole_number(value)
-    return "" if found and found > 0 else f"must be a number of bytes, not {value!r}"
 
 
 def check_single_line(value: Any) -> str:

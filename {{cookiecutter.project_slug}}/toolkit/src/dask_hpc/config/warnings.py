@@ -11,7 +11,7 @@ import dask.config
 
 from .. import batch
 from ..errors import ConfigWarning
-from . import fields, lint, shadowed
+from . import fields, lint, shadowed, sources
 from . import files as config_files
 
 PACKAGE = str(Path(__file__).parents[1])
@@ -53,17 +53,11 @@ def warn_about_old_names(renamed: Mapping[str, str], sections: Collection[str]) 
 
     dask-jobqueue itself does not see old names.
     """
-    in_files = {
-        (section, key)
-        for _, content in source_files()
-        for section, keys in config_files.sections(content)
-        for key in keys
-    }
     for section in sections:
         for old, new in renamed.items():
-            value = dask.config.get(f"jobqueue.{section}.{old}", None)
-            if value and (section, old) not in in_files:
-                warn(f"jobqueue.{section}.{old}: its name is now {new}")
+            names = ("jobqueue", section, old)
+            if dask.config.get(".".join(names), None) and not sources.place(*names):
+                warn(f"{sources.where(*names)}: its name is now {new}")
 
 
 def warn_about_no_configuration() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import dask.config
 
-from . import options, warnings
+from . import options, sources
 from .resolve import JobSettings
 from .shell import is_c_shell
 
@@ -66,13 +66,10 @@ def add_worker_start(settings: JobSettings) -> JobSettings:
 
 def is_chosen_elsewhere() -> bool:
     """Return whether somebody has set Dask's own key for the start method."""
-    written = dask.config.merge(
-        *(content for _, content in warnings.source_files()), dask.config.collect_env()
-    )
-    if dask.config.get(DASKS_OWN, None, config=written) is not None:
-        return True
     default = dask.config.get(DASKS_OWN, None, config=dask.config.merge(*dask.config.defaults))
-    return bool(dask.config.get(DASKS_OWN, default) != default)
+    value = dask.config.get(DASKS_OWN, default)
+    written = value is not None and bool(sources.origin(*DASKS_OWN.split(".")))
+    return written or bool(value != default)
 
 
 def nanny_variables() -> dict[str, Any]:

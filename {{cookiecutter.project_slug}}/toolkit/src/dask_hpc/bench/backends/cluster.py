@@ -36,7 +36,7 @@ class ClusterBackend(DaskBackend):
             The queue has fewer CPUs, or there is no such queue. Where the batch system does not
             answer, nothing is raised: submitting will show it.
         """
-        queue = self._queue
+        queue = self._job_settings.get(self.batch_system.queue_key or "")
         command = self.batch_system.capacity_command(queue)
         if not command:
             return
@@ -117,7 +117,7 @@ class ClusterBackend(DaskBackend):
             **super().describe(),
             "nanny": False,
             "batch_system": self.batch_system.name,
-            "queue": self._queue,
+            "queue": self._job_settings.get(self.batch_system.queue_key or ""),
             "job_script": self.cluster.job_script(),
             "job_ids": list(self.cluster.job_ids),
             "nodes": sorted({e.node for e in self.cluster.watcher.events if e.node}),
@@ -131,8 +131,3 @@ class ClusterBackend(DaskBackend):
     @cached_property
     def _job_settings(self) -> JobSettings:
         return resolve(self.batch_system, {"cores": self.job_cores, "processes": 1})
-
-    @property
-    def _queue(self) -> str | None:
-        key = self.batch_system.queue_key
-        return None if key is None else self._job_settings.get(key)
