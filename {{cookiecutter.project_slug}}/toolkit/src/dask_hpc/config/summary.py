@@ -31,7 +31,7 @@ def describe() -> list[str]:
     for name in profiles.names():
         lines += ["", f'get_cluster(config_name="{name}") changes']
         lines += _rows(batch, ("jobqueue", name))
-    return [*lines, "", "Every cluster has", *_rows(batch, (SECTION,), OWN_FIELDS)]
+    return [*lines, "", "The section dask-hpc has", *_rows(batch, (SECTION,), OWN_FIELDS)]
 
 
 def _rows(batch: BatchSystem, section: tuple[str, ...], keys: Iterable[str] = ()) -> Iterator[str]:
