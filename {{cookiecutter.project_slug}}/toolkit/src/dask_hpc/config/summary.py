@@ -7,7 +7,7 @@ import dask.config
 from ..batch import BatchSystem
 from . import lint as config_lint
 from . import profiles, shadowed, sources
-from .fields import OWN_FIELDS, SECTION
+from .fields import FIELDS, OWN_FIELDS, SECTION
 from .files import files, jobqueue_defaults, reread, source_file
 from .options import batch_system
 
@@ -45,7 +45,8 @@ def _rows(batch: BatchSystem, section: tuple[str, ...], keys: Iterable[str] = ()
         has_word = key == batch.queue_key and key != batch.queue_word
         label = f"{key} ({batch.queue_word})" if has_word else key
         value = settings.get(key, defaults.get(key))
-        shown = "(not set)" if value is None else str(value)
+        ours = getattr((FIELDS | OWN_FIELDS).get(key), "default", None) or "(not set)"
+        shown = ours if value is None else str(value)
         place = sources.origin(*section, key) or ("" if value is None else "default")
         yield f"  {label:28} {shown:24} {place}".rstrip()
 
