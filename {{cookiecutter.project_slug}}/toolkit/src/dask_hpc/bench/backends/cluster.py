@@ -6,7 +6,6 @@ import subprocess
 from functools import cached_property
 
 from ...config import options
-from ...config.resolve import JobSettings, resolve
 from ..plan import JobLayout
 from ._dask import JOB_CORES, BackendError, DaskBackend
 
@@ -129,5 +128,7 @@ class ClusterBackend(DaskBackend):
         super().close()
 
     @cached_property
-    def _job_settings(self) -> JobSettings:
+    def _job_settings(self):
+        from ...config.resolve import resolve  # imports Dask's distributed, and takes as long
+
         return resolve(self.batch_system, {"cores": self.job_cores, "processes": 1})
