@@ -132,6 +132,11 @@ def test_setup_says_what_is_linked_what_a_cluster_means_and_what_is_doubtful(tmp
     assert "etc/dask" not in done.stderr
 
 
+def test_setup_does_not_wait_for_distributed():
+    code = "import sys, dask_hpc.config.summary; sys.exit('distributed' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_setup_of_another_project_says_whose_configuration_counted_before(tmp_path, monkeypatch):
     for name in ("old", "new"):
         (tmp_path / name / "config").mkdir(parents=True)

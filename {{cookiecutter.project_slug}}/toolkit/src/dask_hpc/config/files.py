@@ -15,6 +15,8 @@ from ..errors import ConfigError
 from . import nodes, syntax
 
 NO_KEYS = "holds no keys; write them as `cores: 4`, one a line, without a hyphen before"
+# What the names of sections begin with that are there for a moment only (`profiles.read_as`).
+PRIVATE = "dask-hpc-"
 # First line of a file that was copied, where links are not allowed: it is ours to replace.
 COPY_HEADER = "# A copy made by `dask hpc setup`, of "
 COPY_HEADER_END = "; run it again after an edit there."
@@ -135,6 +137,18 @@ def jobqueue_defaults() -> dict[str, dict[str, Any]]:
     text = (Path(spec.origin).parent / "jobqueue.yaml").read_text()
     sections: dict[str, dict[str, Any]] = yaml.safe_load(text)["jobqueue"]
     return sections
+
+
+def profile_names() -> list[str]:
+    """Return the names of the profiles that the configuration has."""
+    sections = dask.config.get("jobqueue", None)
+    return sorted(
+        str(name)
+        for name, keys in (sections if isinstance(sections, dict) else {}).items()
+        if name not in jobqueue_defaults()
+        and isinstance(keys, dict)
+        and not str(name).startswith(PRIVATE)
+    )
 
 
 def source_file(path: Path) -> Path:

@@ -20,25 +20,11 @@ from .._compat.jobqueue_import import Job
 from ..batch import BatchSystem
 from ..errors import ConfigError
 from . import fields
-from .files import NO_KEYS, jobqueue_defaults
+from .files import NO_KEYS, PRIVATE, jobqueue_defaults, profile_names
 
 NEVER_NULL = {key for key, field in fields.FIELDS.items() if field.never_null}
 
-# What the names of sections begin with that are there for a moment only.
-_PRIVATE = "dask-hpc-"
 _temporary = itertools.count()
-
-
-def names() -> list[str]:
-    """Return the names of the profiles that the configuration has."""
-    sections = dask.config.get("jobqueue", None)
-    return sorted(
-        str(name)
-        for name, keys in (sections if isinstance(sections, dict) else {}).items()
-        if name not in jobqueue_defaults()
-        and isinstance(keys, dict)
-        and not str(name).startswith(_PRIVATE)
-    )
 
 
 @dataclass(frozen=True)
@@ -102,8 +88,8 @@ def merged(batch: BatchSystem, name: str, nulls: Collection[str] = ()) -> dict[s
         There is no such profile (the message lists the known ones), or it holds no keys.
     """
     assert batch.section is not None  # or there would be no such jobs
-    if name != batch.section and name not in names():
-        known = ", ".join([batch.section, *names()])
+    if name != batch.section and name not in profile_names():
+        known = ", ".join([batch.section, *profile_names()])
         raise ConfigError(
             f"There is no section jobqueue.{name} for {batch.label} in jobqueue.yaml; "
             f"known: {known}."
@@ -144,6 +130,6 @@ def read_as(keys: dict[str, Any]) -> Iterator[str]:
 
     Yields its name, which is unique: clusters in several threads do not see each other's.
     """
-    name = f"{_PRIVATE}{next(_temporary)}"
+    name = f"{PRIVATE}{next(_temporary)}"
     with dask.config.set({f"jobqueue.{name}": keys}):
         yield name

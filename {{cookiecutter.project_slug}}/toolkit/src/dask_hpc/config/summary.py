@@ -6,9 +6,9 @@ import dask.config
 
 from ..batch import BatchSystem
 from . import lint as config_lint
-from . import profiles, shadowed, sources
+from . import shadowed, sources
 from .fields import FIELDS, OWN_FIELDS, SECTION
-from .files import files, jobqueue_defaults, reread, source_file
+from .files import files, jobqueue_defaults, profile_names, reread, source_file
 from .options import batch_system
 
 
@@ -28,7 +28,7 @@ def describe() -> list[str]:
     keys = [batch.account_key, batch.queue_key, batch.walltime_key, "cores", "processes", "memory"]
     lines = ["", f"{batch.cluster_class}() now means jobs of {batch.label} with"]
     lines += _rows(batch, ("jobqueue", batch.section), [*filter(None, keys), *batch.required])
-    for name in profiles.names():
+    for name in profile_names():
         lines += ["", f'get_cluster(config_name="{name}") changes']
         lines += _rows(batch, ("jobqueue", name))
     return [*lines, "", "The section dask-hpc has", *_rows(batch, (SECTION,), OWN_FIELDS)]
