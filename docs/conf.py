@@ -1,6 +1,7 @@
 """Sphinx's configuration for the documentation: `make docs` builds it into build/docs."""
 
 import dask_hpc
+from docs import keys
 
 project = "dask-hpc-starter"
 author = "the dask-hpc-starter developers"
@@ -50,7 +51,16 @@ def _plain(_app, _context, lines):
             lines[number] = line.replace("*", r"\*").replace("--", r"\-\-")
 
 
+def _tables_of_keys(_app, page, source):
+    """Put the tables of configuration keys into the page that has their places."""
+    if page == "reference/configuration":
+        for section in ("dask-hpc", "jobqueue"):
+            table = "\n".join(keys.table(section))
+            source[0] = source[0].replace(f"% keys of {section}\n", f"{table}\n")
+
+
 def setup(app):
     """Connect what the extensions leave to the project."""
+    app.connect("source-read", _tables_of_keys)
     app.connect("sphinx-click-process-description", _plain)
     app.connect("sphinx-click-process-options", _plain)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from dask_hpc import SLURMCluster
-from dask_hpc.config import files
+from dask_hpc.config import syntax
 
 from .conftest import REPOSITORY
 
@@ -23,7 +23,7 @@ def ginsburg(render, tmp_path, monkeypatch):
     """Put the example's configuration in force, with scratch space in this test's folder."""
     answers, by_hand = map(yaml.safe_load, blocks("yaml"))
     project = render(**answers["default_context"])
-    rendered = files.read(project / "config/jobqueue.yaml")
+    rendered = syntax.read(project / "config/jobqueue.yaml")
     settings = yaml.safe_dump(dask.config.merge(rendered, by_hand))
     settings = yaml.safe_load(settings.replace("/burg/", f"{tmp_path}/burg/"))
     # No network of Ginsburg's here.

@@ -174,14 +174,14 @@ def test_the_limit_is_the_configurations_or_the_arguments(written, argument, sec
 @pytest.mark.parametrize("value", [30, "30", "half an hour", "", True, -1, ["1 h"]])
 def test_a_limit_without_a_unit_is_refused_and_named_by_setup(value):
     with dask.config.set({"dask-hpc.idle-timeout": value}):
-        with pytest.raises(ConfigError, match=r"^dask-hpc.idle-timeout in jobqueue.yaml: must be"):
+        with pytest.raises(ConfigError, match=r"^dask-hpc.idle-timeout: must be"):
             config_options.idle_timeout()
     [line] = lint([("file", {"dask-hpc": {"idle-timeout": value}})])
-    assert line.startswith("file: dask-hpc.idle-timeout must be a time with its unit, like")
+    assert line.startswith("file: dask-hpc.idle-timeout: must be a time with its unit, like")
 
 
 def test_an_argument_that_is_no_time_is_one_line():
-    with pytest.raises(ConfigError, match=r"^idle_timeout= must be a time"):
+    with pytest.raises(ConfigError, match=r"^argument idle_timeout: must be a time"):
         config_options.idle_timeout("soon")
 
 

@@ -57,7 +57,7 @@ def refusal(batch, section):
     """Return the error with which a cluster is refused; empty if it is not refused."""
     with dask.config.set({f"jobqueue.{batch.section}": section}):
         try:
-            resolve.resolve_arguments(batch, {})
+            resolve.resolve(batch, {})
         except ConfigError as error:
             return str(error)
     return ""

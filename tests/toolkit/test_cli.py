@@ -122,13 +122,19 @@ def test_setup_says_what_is_linked_what_a_cluster_means_and_what_is_doubtful(tmp
     assert f"{linked} is linked to" in done.stdout
     words = " ".join(done.stdout.split())
     assert "SLURMCluster() now means jobs of Slurm with" in words
-    assert "queue (partition) short walltime 00:30:00 cores 8 processes 3 memory 8 GiB" in words
+    assert "cores 8 config/jobqueue.yaml:3 processes 3 config/jobqueue.yaml:3" in words
+    assert "walltime 00:30:00 default" in words
     assert done.stderr.count("Warning: ") == 2
     assert "did you mean account?" in done.stderr
     assert "does not divide cores" in done.stderr
     # The file to edit, not the link to it.
-    assert f"Warning: {tmp_path / 'config/jobqueue.yaml'}: jobqueue.slurm.acount" in done.stderr
+    assert f"Warning: {tmp_path / 'config/jobqueue.yaml'}:3: jobqueue.slurm.acount" in done.stderr
     assert "etc/dask" not in done.stderr
+
+
+def test_setup_does_not_wait_for_distributed():
+    code = "import sys, dask_hpc.config.summary; sys.exit('distributed' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_setup_of_another_project_says_whose_configuration_counted_before(tmp_path, monkeypatch):
@@ -164,5 +170,5 @@ def test_summary_names_the_file_of_a_setting_that_is_not_the_labs(tmp_path):
         dask.config.paths[:] = before
         dask.config.refresh()
     [account] = [line for line in lines if line.split()[:1] == ["account"]]
-    assert account.split() == ["account", "mine", "from", str(home)]
+    assert account.split() == ["account", "mine", f"{home}:2"]
     assert any("memory" in line and "(not set)" in line for line in lines)

@@ -416,10 +416,13 @@ def test_a_profile_without_its_arguments_name_is_explained(lab):
     ("arguments", "words"),
     [
         ({"memory": 4}, "argument memory: 4 has no unit; say for example"),
-        ({"death_timeout": "soon"}, "argument death_timeout must be a time in seconds, not 'soon'"),
-        ({"worker_extra_args": "--nanny"}, "argument worker_extra_args must be a list"),
-        ({"cores": "four"}, "argument cores must be a whole number"),
-        ({"log_directory": 5}, "argument log_directory must be the name of a folder, not 5"),
+        (
+            {"death_timeout": "soon"},
+            "argument death_timeout: must be a time in seconds, not 'soon'",
+        ),
+        ({"worker_extra_args": "--nanny"}, "argument worker_extra_args: must be a list"),
+        ({"cores": "four"}, "argument cores: must be a whole number"),
+        ({"log_directory": 5}, "argument log_directory: must be the name of a folder, not 5"),
         (
             {"scheduler_options": {"dashboard-address": ":0"}},
             r"argument scheduler_options: dashboard-address: .* \(did you mean dashboard_address\?",
@@ -432,7 +435,9 @@ def test_an_impossible_argument_is_refused_by_its_name(lab, arguments, words):
 
 
 def test_processes_that_leave_cores_idle_are_told_of(lab):
-    with pytest.warns(dask_hpc.ConfigWarning, match="processes does not divide cores: 1 of 4"):
+    with pytest.warns(
+        dask_hpc.ConfigWarning, match="argument processes: does not divide cores: 1 of 4"
+    ):
         dask_hpc.SLURMCluster(cores=4, processes=3).close()
 
 

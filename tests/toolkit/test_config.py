@@ -146,7 +146,9 @@ def test_an_environment_that_cannot_hold_the_links_is_one_line(project, prefix):
 
 def test_broken_yaml_is_named_with_its_line_and_not_linked(project, prefix):
     (project / "config/jobqueue.yaml").write_text("jobqueue:\n  slurm:\n\tcores: 4\n")
-    with pytest.raises(ConfigError, match="line 3 is not valid YAML") as error:
+    with pytest.raises(
+        ConfigError, match=r"jobqueue.yaml:3: not valid YAML \(a tab\): YAML is indented with"
+    ) as error:
         files.install(project, prefix)
     assert "\n" not in str(error.value)
     assert not prefix.exists()
@@ -166,10 +168,14 @@ def test_a_batch_system_that_is_not_known_is_one_line_with_the_known_ones():
 
 
 def test_cores_memory_and_processes_of_the_yaml_become_arguments(lab):
-    filled = resolve.resolve_arguments(SLURM, {"queue": "long"})
-    assert (filled["cores"], filled["memory"], filled["processes"]) == (2, "1 GiB", 2)
-    assert filled["queue"] == "long"
-    assert resolve.resolve_arguments(SLURM, {"cores": 6, "processes": 3})["cores"] == 6
+    filled = resolve.resolve(SLURM, {"queue": "long"})
+    assert (
+        filled.arguments["cores"],
+        filled.arguments["memory"],
+        filled.arguments["processes"],
+    ) == (2, "1 GiB", 2)
+    assert filled.arguments["queue"] == "long"
+    assert resolve.resolve(SLURM, {"cores": 6, "processes": 3}).cores == 6
 
 
 @pytest.mark.parametrize(
@@ -177,7 +183,7 @@ def test_cores_memory_and_processes_of_the_yaml_become_arguments(lab):
 )
 def test_processes_left_out_divide_the_cores_and_are_eight_at_most(lab, cores, processes):
     with dask.config.set({"jobqueue.slurm.processes": None}):
-        assert resolve.resolve_arguments(SLURM, {"cores": cores})["processes"] == processes
+        assert resolve.resolve(SLURM, {"cores": cores}).processes == processes
 
 
 @pytest.mark.parametrize(
@@ -185,13 +191,13 @@ def test_processes_left_out_divide_the_cores_and_are_eight_at_most(lab, cores, p
     [
         ({"cores": None}, "cores of a job is not set"),
         ({"memory": None}, "memory of a job is not set"),
-        ({"cores": "four"}, "cores must be a whole number"),
-        ({"processes": 0}, "processes must be a whole number"),
+        ({"cores": "four"}, "cores: must be a whole number"),
+        ({"processes": 0}, "processes: must be a whole number"),
         ({"processes": 3}, "3 processes can't share 2 cores"),
         ({"cores": 100_000}, "a node has 8192 at most"),
         ({"memory": "much"}, "memory: 'much' can't be read"),
         ({"memory": "0 GiB"}, "no memory at all"),
-        ({"interface": "ib0; reboot"}, "interface must be a name as `ip address` shows it"),
+        ({"interface": "ib0; reboot"}, "interface: must be a name as `ip address` shows it"),
         ({"account": "lab\nreboot"}, "account: 'lab.nreboot' has a line break"),
         ({"account": ["physics", "chem"]}, "account: .* is more than one text"),
         ({"queue": {"a": "b"}}, "queue: .* is more than one text"),
@@ -213,14 +219,14 @@ def test_processes_left_out_divide_the_cores_and_are_eight_at_most(lab, cores, p
 def test_settings_that_no_job_can_have_are_one_line(lab, settings, line):
     with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in settings.items()}):
         with pytest.raises(ConfigError, match=line) as error:
-            resolve.resolve_arguments(SLURM, {})
+            resolve.resolve(SLURM, {})
     assert "\n" not in str(error.value)
 
 
 def test_a_key_that_jobs_of_this_batch_system_need_is_asked_for(lab):
     settings = {"jobqueue.htcondor": {"cores": 2, "memory": "1 GiB"}}
     with dask.config.set(settings), pytest.raises(ConfigError, match="disk of a job is not set"):
-        resolve.resolve_arguments(batch.get("htcondor"), {})
+        resolve.resolve(batch.get("htcondor"), {})
 
 
 @pytest.mark.parametrize(
@@ -239,38 +245,38 @@ def test_a_line_break_is_refused_in_every_batch_systems_keys(lab, name, setting)
     section = {"cores": 2, "memory": "1 GiB", "disk": "1 GiB", **setting}
     with dask.config.set({f"jobqueue.{name}": section}):
         with pytest.raises(ConfigError, match=f"jobqueue.{name}.{key}: .* has a line break"):
-            resolve.resolve_arguments(batch.get(name), {})
+            resolve.resolve(batch.get(name), {})
 
 
 def test_a_line_break_in_an_argument_is_refused_like_one_in_the_yaml(lab):
     with pytest.raises(ConfigError, match=r"argument account: .* has a line break"):
-        resolve.resolve_arguments(SLURM, {"account": "lab\nreboot"})
+        resolve.resolve(SLURM, {"account": "lab\nreboot"})
     with pytest.raises(ConfigError, match="has a line break"):
-        resolve.resolve_arguments(SLURM, {"job_extra_directives": ["--comment='a\nreboot'"]})
+        resolve.resolve(SLURM, {"job_extra_directives": ["--comment='a\nreboot'"]})
 
 
 def test_lines_of_shell_and_tabs_may_stay(lab):
     prologue = ["if true; then\n  module load x\nfi"]
-    filled = resolve.resolve_arguments(SLURM, {"job_script_prologue": prologue, "account": "a\tb"})
-    assert filled["job_script_prologue"] == prologue
+    filled = resolve.resolve(SLURM, {"job_script_prologue": prologue, "account": "a\tb"})
+    assert filled.arguments["job_script_prologue"] == prologue
 
 
 def test_further_directives_in_the_form_of_another_batch_system_are_refused(lab):
     settings = {"jobqueue.slurm.job-extra-directives": {"+Group": "lab"}}
     with dask.config.set(settings), pytest.raises(ConfigError, match="must be a list of options"):
-        resolve.resolve_arguments(SLURM, {})
-    assert resolve.resolve_arguments(SLURM, {"job_extra_directives": ["--exclusive"]})
+        resolve.resolve(SLURM, {})
+    assert resolve.resolve(SLURM, {"job_extra_directives": ["--exclusive"]})
 
 
 def test_no_nanny_with_several_processes_is_refused_here_and_not_by_every_job(lab):
     with pytest.raises(ConfigError, match="give processes=1 too"):
-        resolve.resolve_arguments(SLURM, {"nanny": False})
-    assert resolve.resolve_arguments(SLURM, {"nanny": False, "processes": 1})["nanny"] is False
+        resolve.resolve(SLURM, {"nanny": False})
+    assert resolve.resolve(SLURM, {"nanny": False, "processes": 1}).processes == 1
 
 
 def test_a_section_that_is_not_there_is_named_with_those_that_are(lab):
     with pytest.raises(ConfigError, match=r"no section jobqueue\.gpu .*slurm"):
-        resolve.resolve_arguments(SLURM, {"config_name": "gpu"})
+        resolve.resolve(SLURM, {"config_name": "gpu"})
 
 
 def test_user_and_home_in_the_log_directory_are_filled_in_and_it_is_made(
@@ -278,13 +284,13 @@ def test_user_and_home_in_the_log_directory_are_filled_in_and_it_is_made(
 ):
     monkeypatch.setenv("USER", getpass.getuser())
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    filled = resolve.resolve_arguments(SLURM, {"log_directory": "~/$USER/logs"})
+    filled = resolve.resolve(SLURM, {"log_directory": "~/$USER/logs"})
     expected = tmp_path / "home" / getpass.getuser() / "logs"
-    assert Path(filled["log_directory"]) == expected
+    assert Path(filled.arguments["log_directory"]) == expected
     assert expected.is_dir()
 
 
 def test_python_with_a_space_in_its_path_is_quoted_in_the_script(lab, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/the lab/bin/python")
-    assert resolve.resolve_arguments(SLURM, {})["python"] == "'/the lab/bin/python'"
-    assert resolve.resolve_arguments(SLURM, {"python": "mine"})["python"] == "mine"
+    assert resolve.resolve(SLURM, {}).get("python") == "'/the lab/bin/python'"
+    assert resolve.resolve(SLURM, {"python": "mine"}).get("python") == "mine"

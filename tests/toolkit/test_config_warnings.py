@@ -70,7 +70,7 @@ def said(make=SLURMCluster, **arguments) -> list[str]:
 def test_a_doubtful_key_is_warned_of_with_its_file_and_the_right_one(files, content, line):
     path = files(content)
     [only] = said()
-    assert only.startswith(f"{path}: {line}")
+    assert only.startswith(f"{path}:1: {line}")
 
 
 @pytest.mark.filterwarnings("error::FutureWarning")
@@ -120,7 +120,7 @@ def test_a_section_without_keys_is_said_and_refused_where_it_is_in_force(files, 
     with pytest.warns(ConfigWarning) as caught:
         with pytest.raises(ConfigError, match=r"^jobqueue\.slurm in jobqueue.yaml holds no keys; "):
             SLURMCluster()
-    assert [str(w.message) for w in caught] == [f"{path}: jobqueue.slurm: {line}"]
+    assert [str(w.message) for w in caught] == [f"{path}:1: jobqueue.slurm: {line}"]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_what_stands_at_the_wrong_depth_is_said(lab, tmp_path, monkeypatch, cont
     path.write_text(content)
     monkeypatch.setattr(dask.config, "paths", [str(path)])
     [only] = said()
-    assert only.startswith(f"{path}: {line}")
+    assert only.startswith(f"{path}:1: {line}")
 
 
 @pytest.mark.parametrize(

@@ -213,9 +213,7 @@ def test_a_shared_folder_that_can_not_be_made_is_one_line(lab):
         ConfigError, match=r"argument shared_temp_directory: /proc/nowhere can't be"
     ):
         SLURMCluster(**arguments)
-    assert resolve.resolve_arguments(
-        SLURM, {**arguments, "security": None}
-    )  # nothing will be put there
+    assert resolve.resolve(SLURM, {**arguments, "security": None})  # nothing will be put there
 
 
 def test_without_the_package_that_makes_keys_encryption_is_one_line(lab, monkeypatch):
@@ -225,5 +223,5 @@ def test_without_the_package_that_makes_keys_encryption_is_one_line(lab, monkeyp
         importlib.util, "find_spec", lambda name: None if name in missing else real(name)
     )
     with pytest.raises(ConfigError, match="pip install cryptography") as error:
-        resolve.resolve_arguments(SLURM, {"security": True})
+        resolve.resolve(SLURM, {"security": True})
     assert "\n" not in str(error.value)

@@ -28,15 +28,13 @@ def test_a_job_of_a_profile_has_its_keys_and_the_rest_of_the_batch_systems_secti
 
 
 def test_an_argument_goes_before_the_profile(gpu):
-    filled = resolve.resolve_arguments(
-        SLURM, {"config_name": "gpu", "queue": "mine", "cores": None}
-    )
-    assert (filled["queue"], filled["cores"]) == ("mine", 6)
+    filled = resolve.resolve(SLURM, {"config_name": "gpu", "queue": "mine", "cores": None})
+    assert (filled.arguments["queue"], filled.arguments["cores"]) == ("mine", 6)
 
 
 def test_without_a_profile_nothing_of_one_is_used(gpu):
-    assert resolve.resolve_arguments(SLURM, {})["cores"] == 2
-    assert resolve.resolve_arguments(SLURM, {"config_name": "slurm"})["cores"] == 2
+    assert resolve.resolve(SLURM, {}).cores == 2
+    assert resolve.resolve(SLURM, {"config_name": "slurm"}).cores == 2
 
 
 def test_lists_are_replaced_and_mappings_completed(lab):
@@ -102,10 +100,10 @@ def test_an_argument_that_is_empty_leaves_its_line_out_and_none_does_not(lab, ar
 def test_null_in_a_profile_is_not_read_where_a_job_can_not_be_without(lab):
     nulls = dict.fromkeys(["cores", "memory", "shebang", "worker-command", "cors"])
     with dask.config.set({"jobqueue.big": nulls}):
-        filled = resolve.resolve_arguments(SLURM, {"config_name": "big"})
+        filled = resolve.resolve(SLURM, {"config_name": "big"})
         text = script("big")
-    assert (filled["cores"], filled["memory"]) == (2, "1 GiB")
-    assert "cors" not in filled
+    assert (filled.arguments["cores"], filled.arguments["memory"]) == (2, "1 GiB")
+    assert "cors" not in filled.arguments
     assert text.startswith("#!/")
     assert " -m distributed.cli.dask_worker " in text
 
@@ -144,12 +142,12 @@ def test_an_unknown_profile_is_one_line_with_those_that_there_are(gpu, name):
     ("profile", "line"),
     [
         ({"processes": 4}, r"jobqueue\.gpu\.processes: 4 processes can't share 2 cores"),
-        ({"cores": 0}, r"jobqueue\.gpu\.cores must be a whole number"),
-        ({"interface": "ib 0"}, r"jobqueue\.gpu\.interface must be a name"),
+        ({"cores": 0}, r"jobqueue\.gpu\.cores: must be a whole number"),
+        ({"interface": "ib 0"}, r"jobqueue\.gpu\.interface: must be a name"),
         ({"log-directory": "my logs"}, r"jobqueue\.gpu\.log-directory: my logs has a space"),
     ],
 )
 def test_what_no_job_can_have_is_said_of_the_profile_that_says_it(lab, profile, line):
     with dask.config.set({"jobqueue.gpu": profile}):
         with pytest.raises(ConfigError, match=line):
-            resolve.resolve_arguments(SLURM, {"config_name": "gpu"})
+            resolve.resolve(SLURM, {"config_name": "gpu"})

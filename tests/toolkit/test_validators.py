@@ -16,11 +16,9 @@ TWO = [2, 2.0, np.int64(2), np.int8(2), np.float32(2), np.uint16(2), np.array(2)
 
 @pytest.mark.parametrize("two", TWO, ids=lambda value: type(value).__name__)
 def test_whole_numbers_of_every_kind_are_taken_everywhere(lab, two):
-    filled = resolve.resolve_arguments(
-        SLURM, {"cores": two, "processes": two, "death_timeout": two}
-    )
-    assert [filled[name] for name in ("cores", "processes", "death_timeout")] == [2, 2, 2]
-    assert type(filled["cores"]) is type(filled["processes"]) is int
+    filled = resolve.resolve(SLURM, {"cores": two, "processes": two, "death_timeout": two})
+    assert [filled.arguments[name] for name in ("cores", "processes", "death_timeout")] == [2, 2, 2]
+    assert type(filled.arguments["cores"]) is type(filled.arguments["processes"]) is int
     lab.hold()
     with SLURMCluster(cores=two, processes=two, idle_timeout=two) as cluster:
         assert cluster._control.meter.limit == 2
@@ -65,8 +63,8 @@ def test_what_is_rounded_to_whole_jobs_may_be_a_fraction(lab):
 )
 def test_memory_may_be_a_number_of_bytes_and_in_any_unit(lab, value, size):
     assert validators.check_memory(value) == ""
-    filled = resolve.resolve_arguments(SLURM, {"memory": value})
-    assert parse_bytes(filled["memory"]) == size
+    filled = resolve.resolve(SLURM, {"memory": value})
+    assert parse_bytes(filled.arguments["memory"]) == size
     lab.hold()
     with SLURMCluster(memory=value) as cluster:
         gib = math.ceil(size / 2**30)

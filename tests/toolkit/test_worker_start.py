@@ -13,7 +13,7 @@ from distributed.utils import get_mp_context
 import dask_hpc
 from dask_hpc import ConfigError, batch
 from dask_hpc.allocation import job_script
-from dask_hpc.config.profiles import Settings
+from dask_hpc.config.resolve import resolve
 from dask_hpc.config.worker_start import METHOD_VARIABLE, add_worker_start, nanny_variables
 
 SERVER = f"export {METHOD_VARIABLE}=forkserver"
@@ -21,8 +21,7 @@ SERVER = f"export {METHOD_VARIABLE}=forkserver"
 
 def filled_in(**kwargs):
     """Return the options and the prologue that a cluster with these arguments has."""
-    settings = Settings(batch.get("slurm"), "slurm")
-    added = add_worker_start({"config_name": "slurm", "settings": settings, **kwargs})
+    added = add_worker_start(resolve(batch.get("slurm"), kwargs)).arguments
     return added["worker_extra_args"], added["job_script_prologue"]
 
 
@@ -67,7 +66,7 @@ def test_by_keys_of_ours_each_worker_starts_as_with_dask_itself(lab):
 )
 def test_another_value_is_an_error_of_one_line(lab, key, value, line):
     with dask.config.set({f"dask-hpc.{key}": value}):
-        with pytest.raises(ConfigError, match=rf"^dask-hpc\.{key} in jobqueue\.yaml {line}\.$"):
+        with pytest.raises(ConfigError, match=rf"^dask-hpc\.{key}: {line}\.$"):
             dask_hpc.SLURMCluster()
 
 
@@ -98,7 +97,9 @@ def test_another_command_than_dask_worker_keeps_its_options_and_start_method(lab
     assert lines == ["export PYTHONUNBUFFERED=${PYTHONUNBUFFERED-1}"]
 
 
-@pytest.mark.parametrize("how", [{"nanny": False}, {"worker_extra_args": ["--no-nanny"]}])
+@pytest.mark.parametrize(
+    "how", [{"nanny": False, "processes": 1}, {"worker_extra_args": ["--no-nanny"]}]
+)
 def test_without_a_nanny_there_is_nothing_to_start(lab, how):
     options, lines = filled_in(**how)
     assert "--no-dashboard" in options
@@ -175,7 +176,9 @@ def test_what_is_no_variable_of_a_shell_is_left_to_the_nanny(lab, name):
 
 
 def test_old_names_of_the_labs_prologue_and_options_are_kept(lab):
-    options, lines = filled_in(extra=["--lifetime", "1h"], env_extra=["module load x"])
+    old = {"extra": ["--lifetime", "1h"], "env-extra": ["module load x"]}
+    with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in old.items()}):
+        options, lines = filled_in()
     assert options[-2:] == ["--lifetime", "1h"]
     assert lines[0] == "module load x"
 

@@ -18,7 +18,12 @@ def __getattr__(name):
         from . import _versions
 
         _versions.check()  # before what an old Dask breaks
-    return _import(name)
+    try:
+        return _import(name)
+    except ValueError as error:  # Dask can't read one of its files, and can't be imported
+        from .config import syntax
+
+        raise syntax.explain(error) or error from None
 
 
 def __dir__():

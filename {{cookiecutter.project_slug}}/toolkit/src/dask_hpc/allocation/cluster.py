@@ -34,11 +34,12 @@ from ..cluster.lazy_dashboard import DashboardOnDemand
 from ..cluster.self_closing import SelfClosingMixin
 from ..cluster.start_errors import StartErrorsMixin
 from ..cluster.wait import wait_until_listed
-from ..config import resolve, validators
+from ..config import argument_names, validators
+from ..config.resolve import resolve
 from ..config.worker_start import add_worker_start
 from ..dask_errors import JobsEndedError, WorkerStartTimeoutError
 from ..resilience.draining import remove_worker
-from .arguments import check_allocation_size, scheduler_options, workers_network
+from .arguments import check_allocation_size, on_node
 from .environment import nodes, profile
 from .step import (
     MAX_STEP_RESTARTS,
@@ -92,13 +93,13 @@ class AllocationCluster(
         batch = batch_systems.get("slurm")
         kwargs["config_name"] = kwargs.get("config_name") or profile()
         kwargs.pop("idle_timeout", None)  # of a cluster that costs more the longer it waits
-        kwargs = add_worker_start(resolve.resolve_arguments(batch, kwargs))
-        check_allocation_size(kwargs)
-        kwargs["scheduler_options"] = scheduler_options(kwargs)
-        kwargs.update(workers_network(kwargs))
-        self._section = kwargs["config_name"]
-        body = {"_settings": kwargs.pop("settings")}
-        super().__init__(job_cls=type("Step", (job_cls or SrunStep,), body), **kwargs)
+        kwargs = argument_names.normalize_names(batch, type(self), job_cls, kwargs)
+        settings = on_node(add_worker_start(resolve(batch, kwargs)))
+        check_allocation_size(settings)
+        self._section = settings.arguments["config_name"]
+        step = type("Step", (job_cls or SrunStep,), {"_settings": settings.section})
+        limit = settings.memory_limit
+        super().__init__(job_cls=step, memory_limit=limit, **settings.arguments)
         self._job_kwargs: dict[str, Any] = {**self._job_kwargs, "owner": weakref.ref(self)}
         if n_workers:
             self.scale(n_workers)

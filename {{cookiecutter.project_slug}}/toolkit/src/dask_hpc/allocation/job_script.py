@@ -7,11 +7,11 @@ the night. `script` makes it out of ``jobqueue.yaml``; what happens inside is in
 import re
 import shlex
 from collections.abc import Sequence
-from typing import Any
 
 from .._compat.jobqueue_import import dask_jobqueue
 from ..batch import slurm_environment
-from ..config import options, profiles, resolve
+from ..config import options, profiles
+from ..config.resolve import resolve
 from ..errors import ConfigError
 from .environment import ENV_JOB_ID, ENV_PROFILE
 
@@ -20,12 +20,7 @@ _SINGLE_NODE_DIRECTIVES = re.compile(
     r"#SBATCH\s+(?:--nodes|--ntasks|--ntasks-per-node|--no-kill|-[Nnk])(?:[ =\d].*)?\s*"
 )
 # What a cluster takes and a job does not.
-_CLUSTER_ONLY_ARGUMENTS = (
-    "scheduler_options",
-    "shared_temp_directory",
-    "config_name",
-    "memory_limit",
-)
+_CLUSTER_ONLY_ARGUMENTS = ("scheduler_options", "shared_temp_directory", "config_name")
 
 
 def script(program: Sequence[str], nodes: int, config_name: str | None = None) -> str:
@@ -49,20 +44,15 @@ def script(program: Sequence[str], nodes: int, config_name: str | None = None) -
     if batch.name != "slurm":
         what = f"jobs of {batch.label}" if batch.cluster_class else "no batch system"
         raise ConfigError(f"`dask hpc run` is for Slurm, and the configuration names {what}.")
-    arguments = resolve.resolve_arguments(batch, {"config_name": config_name})
-    settings = arguments.pop("settings")
-
-    def setting(name: str) -> Any:
-        return settings.get(name) if arguments.get(name) is None else arguments[name]
-
-    with profiles.read_as(settings.all()) as section:
+    settings = resolve(batch, {"config_name": config_name})
+    arguments = {
+        name: value
+        for name, value in settings.arguments.items()
+        if name not in _CLUSTER_ONLY_ARGUMENTS
+    }
+    with profiles.read_as(settings.section.all()) as section:
         job = dask_jobqueue.slurm.SLURMJob(
-            "tcp://none",
-            name="none",
-            config_name=section,
-            **{
-                key: value for key, value in arguments.items() if key not in _CLUSTER_ONLY_ARGUMENTS
-            },
+            "tcp://none", name="none", config_name=section, **arguments
         )
     directives = [
         line for line in job.job_header.splitlines() if not _SINGLE_NODE_DIRECTIVES.fullmatch(line)
@@ -75,12 +65,12 @@ def script(program: Sequence[str], nodes: int, config_name: str | None = None) -
         *directives,
         # It may be submitted by hand from within another job, whose variables it inherits.
         f"unset {' '.join(slurm_environment.leftovers(directives))}",
-        *(setting("job_script_prologue") or []),
+        *settings.get("job-script-prologue"),
         f"export {ENV_JOB_ID}=$SLURM_JOB_ID",
     ]
     if config_name is not None and config_name != batch.section:
         lines.append(f"export {ENV_PROFILE}={shlex.quote(config_name)}")
     # In the shell's place: signals reach the program, and its exit code is the job's. -u: what it
     # has printed is in the file when the job is ended.
-    lines.append(f"exec {setting('python')} -u {shlex.join(program)}")
+    lines.append(f"exec {settings.get('python')} -u {shlex.join(program)}")
     return "\n".join(lines) + "\n"

@@ -5,6 +5,7 @@ its name. Standard library only, so that the description can be read anywhere.
 """
 
 import glob
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -168,6 +169,11 @@ class BatchSystem:
             This batch system can't read it; the text is one line.
         """
         raise ValueError(f"walltime {text!r} means nothing here: jobs have none")
+
+    def format_walltime(self, seconds: float) -> str:
+        """Return a number of seconds as a walltime that this batch system reads."""
+        minutes, rest = divmod(math.ceil(seconds), 60)
+        return f"{minutes // 60:02}:{minutes % 60:02}:{rest:02}"
 
     def list_command(self, job_ids: Sequence[str]) -> list[str]:
         """Return the argument list of the command that lists these jobs in one call."""

@@ -5,6 +5,7 @@ nothing here ever ran on it. Ended jobs stay listed for CLEAN_PERIOD, an hour un
 otherwise. The list does not say what a job waits for.
 """
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -79,6 +80,10 @@ class LSFSystem(BatchSystem):
             bsub would not accept it, or it is zero.
         """
         return walltime_seconds(text, (_RUN_LIMIT,), "LSF", WALLTIME_FORMS)
+
+    def format_walltime(self, seconds: float) -> str:
+        """Return a number of seconds as a run limit, rounded up to whole minutes."""
+        return super().format_walltime(60 * math.ceil(seconds / 60)).removesuffix(":00")
 
     def list_command(self, job_ids: Sequence[str]) -> list[str]:
         # Jobs that are named are listed when they have ended, too.

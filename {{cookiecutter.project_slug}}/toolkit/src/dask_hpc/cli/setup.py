@@ -11,7 +11,8 @@ def setup(project):
     """Make the lab's configuration count in this environment.
 
     Links config/*.yaml of PROJECT (default: the one around this folder) into the environment's
-    etc/dask, says what a cluster now means, and what looks doubtful. Doing it again does no harm.
+    etc/dask, and prints what a cluster now means, where each value comes from, and what looks
+    doubtful. Doing it again does no harm.
     """
     from ..config import files, summary
 

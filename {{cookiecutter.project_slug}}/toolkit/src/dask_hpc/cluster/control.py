@@ -31,7 +31,7 @@ from .pool import ClusterJobPool
 from .worker_events import WorkerEventsPlugin
 
 if TYPE_CHECKING:
-    from .job_settings import JobSettings
+    from ..config.resolve import JobSettings
     from .lifecycle import ClusterLifecycle
 
 
@@ -66,8 +66,7 @@ class JobControl:
         clock: Clock | None = None,
     ):
         self.batch = batch = cluster.batch
-        arguments = settings.arguments
-        self.workers_per_job: int = arguments["processes"]
+        self.workers_per_job = settings.processes
         self.messages = messages = Messages()
         self.tasks = tasks = BackgroundTasks("Looking after jobs")
         clock = clock or Clock()
@@ -78,16 +77,16 @@ class JobControl:
             cluster, self.watcher, self.canceller, correct_state, any_job
         )
         self.tracker = tracker = JobTracker(pool, clock, tasks)
-        usage = UsageTotals(arguments["cores"])
+        usage = UsageTotals(settings.cores)
         self.meter = UsageMeter(pool, self.watcher, usage, idle_timeout, end_itself)
-        log_directory = arguments.get("log_directory") if batch.log_key else None
+        log_directory = settings.log_directory if batch.log_key else None
         self.watchdog = WatchdogClient(
             lambda: registration.describe(
                 batch, any_job(), pool.name, log_directory, self.output.patterns
             ),
             messages.warning,
         )
-        memory = describe_memory(arguments["memory"], self.workers_per_job)
+        memory = describe_memory(settings.memory, self.workers_per_job)
         self.limits = limits = RestartLimits(max_resubmits, memory)
         self.health = NodeHealth(tracker, clock)
         self.diagnosis = Diagnosis(

@@ -20,7 +20,7 @@ from .job_script import WaitsForWorker
 from .submit_errors import submit_error
 
 if TYPE_CHECKING:
-    from ..config.profiles import Settings
+    from ..config.profiles import Section
     from .control import JobControl
 
 
@@ -134,7 +134,7 @@ def job_class_for(
     control: JobControl,
     job_cls: type[Any],
     memory_limit: str | None = None,
-    settings: Settings | None = None,
+    settings: Section | None = None,
 ) -> type[Any]:
     """Return the job class of this one cluster, with its old name, for dask-jobqueue's messages."""
     body: dict[str, Any] = {

@@ -1,6 +1,5 @@
 """Use this computer as a cluster, for labs or laptops without a batch system."""
 
-import difflib
 import inspect
 from collections.abc import Mapping
 from typing import ClassVar
@@ -11,9 +10,10 @@ from distributed.core import Status
 
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import messages
-from ..config import resolve, validators
+from ..config import argument_names, fields, validators
+from ..config.resolve import default_processes
 from ..dask_errors import WorkerStartTimeoutError
-from ..errors import ArgumentError, ConfigError, StartError
+from ..errors import ConfigError, StartError
 from . import main_guard
 from .start_errors import StartErrorsMixin, innermost, quiet, text
 
@@ -103,25 +103,14 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
 def _check_names(given: dict, worker_class: type) -> None:
     """Refuse arguments that are neither the cluster's nor the workers'."""
     classes = {distributed.LocalCluster, *worker_class.__mro__, *distributed.Worker.__mro__}
-    known = {
-        name
-        for cls in classes - {object}
-        if "__init__" in vars(cls)
-        for name in inspect.signature(vars(cls)["__init__"]).parameters
-    }
+    known = validators.parameters(*classes)
     for name in given.keys() - known:
-        close = difflib.get_close_matches(name, known, n=1)
-        meant = f"; did you mean {close[0]}?" if close else "."
-        raise ArgumentError(f"LocalCluster({name}=...): there is no such argument{meant}")
+        raise argument_names.unknown("LocalCluster", name, fields.suggest(name, known))
 
 
 def _check_values(given: dict) -> None:
     """Refuse values that are not numbers or amounts, on which LocalCluster would fail later."""
-    checks = {
-        "cores": validators.check_count,
-        "processes": validators.check_count,
-        "memory": validators.check_memory_amount,
-    }
+    checks = {name: fields.FIELDS[name].problem for name in ("cores", "processes", "memory")}
     checks |= dict.fromkeys(("n_workers", "threads_per_worker"), validators.check_non_negative_int)
     for name, check in checks.items():
         value = given.get(name)
@@ -129,9 +118,6 @@ def _check_values(given: dict) -> None:
             continue
         if line := check(value):
             raise ConfigError(f"argument {name}: {line}.")
-    for name in ("n_workers", "threads_per_worker"):
-        if given.get(name) is not None:
-            given[name] = validators.as_whole_number(given[name])
 
 
 def local_arguments(kwargs: dict) -> dict:
@@ -150,14 +136,13 @@ def local_arguments(kwargs: dict) -> dict:
     dashboard = (kwargs.pop("scheduler_options", None) or {}).get("dashboard_address")
     if dashboard is not None:
         kwargs.setdefault("dashboard_address", dashboard)
-    for name in (resolve.batch_arguments() | BATCH_ARGUMENTS) - SHARED_ARGUMENTS:
+    keys = {fields.argument_of(key) for key in (*fields.FIELDS, *fields.RENAMED)}
+    for name in (keys | BATCH_ARGUMENTS) - SHARED_ARGUMENTS:
         kwargs.pop(name, None)
-    if (found := validators.as_whole_number(processes)) is not None:
-        processes = found
-    if cores is not None:
-        cores = cores if (whole := validators.as_whole_number(cores)) is None else whole
-        processes = processes or resolve.default_processes(cores)
-        kwargs.setdefault("threads_per_worker", max(1, cores // processes))
+    processes = validators.as_whole_number(processes)
+    if (number := validators.as_whole_number(cores)) is not None:
+        processes = processes or default_processes(number)
+        kwargs.setdefault("threads_per_worker", max(1, number // processes))
     if processes is not None:
         kwargs.setdefault("n_workers", processes)
     if memory is not None:

@@ -1,26 +1,13 @@
 """The names of a cluster class's arguments: misspelt ones, old ones, those of other tools."""
 
-import difflib
-import inspect
 from typing import Any
 
 from .._compat.jobqueue_import import dask_jobqueue
 from ..batch import BatchSystem
 from ..errors import ArgumentError
-from . import warnings
-from .keys import BATCH_OPTION_ALIASES, RENAMED
+from . import fields, validators, warnings
 
-# What dask-jobqueue once took, and now takes in another place or form.
-REMOVED_ARGUMENTS = {
-    "threads": "cores= is for one job; give cores= and processes=",
-    "ncores": "give cores=, for one job",
-    "nprocs": "its name is now processes",
-    "dashboard_address": 'give scheduler_options={"dashboard_address": ...}',
-    "diagnostics_port": 'give scheduler_options={"dashboard_address": ":8787"}',
-    "scheduler_port": 'give scheduler_options={"port": ...}',
-    "port": 'give scheduler_options={"port": ...}',
-    "host": 'give scheduler_options={"host": ...}',
-}
+JobQueueCluster = dask_jobqueue.JobQueueCluster
 
 
 def normalize_names(
@@ -43,13 +30,16 @@ def normalize_names(
 
     Raises
     ------
-    ConfigError
+    ArgumentError
         There is no such argument. The message names the one that was probably meant.
     """
-    known = _parameters(cluster_class) | _parameters(job_class or cluster_class.job_cls)
-    renamed = {old.replace("-", "_"): new.replace("-", "_") for old, new in RENAMED.items()}
-    if batch.account_key == "account":
-        renamed["project"] = "account"
+    # What dask-jobqueue's class does not know it hands to the job's class.
+    classes = [cls for cls in cluster_class.__mro__ if cls not in JobQueueCluster.__mro__[1:]]
+    known = validators.parameters(*classes, *(job_class or cluster_class.job_cls).__mro__)
+    renamed = {
+        fields.argument_of(old): fields.argument_of(new)
+        for old, new in fields.renamed(batch).items()
+    }
     found = dict(kwargs)
     for name in kwargs:
         if name in renamed:
@@ -57,37 +47,29 @@ def normalize_names(
             warnings.warn(f"{cluster_class.__name__}({name}=...): its name is now {new}")
             if value is not None and not found.get(new):
                 found[new] = value
-        elif name in REMOVED_ARGUMENTS:
-            raise ArgumentError(f"{cluster_class.__name__}({name}=...): {REMOVED_ARGUMENTS[name]}.")
-        elif name not in known:
-            meant = _suggest(batch, name, known - set(renamed)) or "."
+        elif name in fields.REMOVED_ARGUMENTS:
             raise ArgumentError(
-                f"{cluster_class.__name__}({name}=...): there is no such argument{meant}"
+                f"{cluster_class.__name__}({name}=...): {fields.REMOVED_ARGUMENTS[name]}."
             )
+        elif name not in known:
+            raise unknown(cluster_class.__name__, name, _suggest(batch, name, known - set(renamed)))
     return found
 
 
 def _suggest(batch: BatchSystem, name: str, known: set[str]) -> str:
     if name == batch.queue_word and batch.queue_key:  # a partition
-        return f"; it is called {batch.queue_key}."
+        return f"; it is called {batch.queue_key}"
     if name == "account" and batch.account_key:
-        return f"; it is called {batch.account_key}."
+        return f"; it is called {batch.account_key}"
     plain = name.replace("-", "_").lower()
-    theirs = BATCH_OPTION_ALIASES.get(plain.replace("_", "-"), "").replace("-", "_")
-    if theirs in known:
-        return f"; it is called {theirs}."
-    close = [plain] if plain in known else difflib.get_close_matches(plain, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    if plain in known:
+        return f"; did you mean {plain}?"
+    # Aliases are those of keys.
+    keys = {argument.replace("_", "-") for argument in known}
+    return fields.suggest(plain.replace("_", "-"), keys).replace("-", "_")
 
 
-def _parameters(cls: type) -> set[str]:
-    """Return the names of the arguments that a class takes, itself or for its bases."""
-    found: set[str] = set()
-    for base in inspect.getmro(cls):
-        if "__init__" in vars(base):
-            parameters = inspect.signature(vars(base)["__init__"]).parameters
-            found |= set(parameters)
-            # What this one does not know it hands to the job's class.
-            if base is dask_jobqueue.JobQueueCluster:
-                break
-    return found - {"self", "args", "kwargs", "job_kwargs", "base_class_kwargs"}
+def unknown(class_name: str, argument: str, meant: str) -> ArgumentError:
+    """Return the error for an argument that there is not; `meant` is what `fields.suggest` says."""
+    end = "" if meant.endswith("?") else "."
+    return ArgumentError(f"{class_name}({argument}=...): there is no such argument{meant}{end}")

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import dask.config
 import yaml
 
 from ..errors import ConfigError
+from . import nodes, syntax
 
-SECTION = "dask-hpc"
+NO_KEYS = "holds no keys; write them as `cores: 4`, one a line, without a hyphen before"
+# What the names of sections begin with that are there for a moment only (`profiles.read_as`).
+PRIVATE = "dask-hpc-"
 # First line of a file that was copied, where links are not allowed: it is ours to replace.
 COPY_HEADER = "# A copy made by `dask hpc setup`, of "
 COPY_HEADER_END = "; run it again after an edit there."
@@ -66,7 +70,7 @@ def install(project: Path | str | None = None, prefix: Path | str = sys.prefix) 
     project = find_project(project)
     sources = sorted((project / "config").glob("*.yaml"))
     for source in sources:
-        read(source)  # Dask refuses to be imported while one of its files can't be read
+        syntax.read(source)  # Dask refuses to be imported while one of its files can't be read
     folder = Path(prefix) / "etc" / "dask"
     targets = [folder / source.name for source in sources]
     # All are looked at before any is touched.
@@ -123,28 +127,6 @@ def _install(source: Path, target: Path) -> None:
         raise
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Read one YAML file of Dask's configuration.
-
-    Raises
-    ------
-    ConfigError
-        It can't be read, or is not a mapping at its top; the message says where in the file.
-    """
-    try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise ConfigError(f"{path}{where} is not valid YAML: {problem}.") from None
-    if content is not None and not isinstance(content, dict):
-        raise ConfigError(f"{path} holds no sections: it should begin like `jobqueue:`.")
-    return content or {}
-
-
 @cache
 def jobqueue_defaults() -> dict[str, dict[str, Any]]:
     """Return the sections and keys of dask-jobqueue's own file: those that it reads."""
@@ -155,6 +137,18 @@ def jobqueue_defaults() -> dict[str, dict[str, Any]]:
     text = (Path(spec.origin).parent / "jobqueue.yaml").read_text()
     sections: dict[str, dict[str, Any]] = yaml.safe_load(text)["jobqueue"]
     return sections
+
+
+def profile_names() -> list[str]:
+    """Return the names of the profiles that the configuration has."""
+    sections = dask.config.get("jobqueue", None)
+    return sorted(
+        str(name)
+        for name, keys in (sections if isinstance(sections, dict) else {}).items()
+        if name not in jobqueue_defaults()
+        and isinstance(keys, dict)
+        and not str(name).startswith(PRIVATE)
+    )
 
 
 def source_file(path: Path) -> Path:
@@ -180,34 +174,30 @@ def files() -> list[tuple[Path, dict[str, Any]]]:
 def _files(paths: tuple[str, ...]) -> list[tuple[Path, dict[str, Any]]]:
     # Kept, since reading them takes as long as the rest of making a cluster; an edit counts from
     # the next start of Python on in any case.
-    return list(dask.config.collect_yaml(list(paths), return_paths=True))
+    try:
+        return list(dask.config.collect_yaml(list(paths), return_paths=True))
+    except ValueError as error:
+        raise syntax.explain(error) or error from None
 
 
-def place_of(section: str, key: str) -> str:
-    """Return the file or variable that a setting is from; empty for the lab's file, or none."""
-    name = f"jobqueue.{section}.{key}"
-    if found := variable(section, key):
-        return f"the variable {found}"
-    for path, content in reversed(files()):
-        if dask.config.get(name, _ABSENT, config=content) is not _ABSENT:
-            return "" if is_labs(path) else str(path)
-    return ""
-
-
-def variable(section: str, key: str) -> str:
-    """Return the environment variable that sets a key, such as ``DASK_JOBQUEUE__SLURM__CORES``."""
-    name = f"jobqueue.{section}.{key}".replace("-", "_")
-    for found in os.environ:
-        if found.startswith("DASK_"):
-            path = found.removeprefix("DASK_").lower().replace("__", ".").replace("-", "_")
-            if path == name:
-                return found
-    return ""
-
-
-_ABSENT = object()
+def reread() -> None:
+    """Look at the files anew: they may have been edited or installed since."""
+    _files.cache_clear()
+    nodes.read.cache_clear()
 
 
 def is_labs(path: Path) -> bool:
-    """Return whether this is a file that `link` puts into the environment, or would."""
+    """Return whether this is a file that `install` puts into the environment, or would."""
     return path.parent == Path(sys.prefix) / "etc" / "dask"
+
+
+def sections(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the sections of ``jobqueue`` in a file, the names of their keys as in the docs."""
+    found = content.get("jobqueue")
+    for name, keys in (found if isinstance(found, dict) else {}).items():
+        if isinstance(keys, dict):
+            plain: dict[str, Any] = {}
+            for key, value in keys.items():
+                # Dask takes - and _ for the same, and of both in one file the first.
+                plain.setdefault(str(key).replace("_", "-"), value)
+            yield str(name), plain

@@ -3,30 +3,33 @@
 from typing import Any
 
 import dask.config
-from dask.utils import parse_timedelta
 
 from .. import batch as batch_systems
 from ..errors import ConfigError
-from . import validators
-from .files import SECTION
-
-# How often in a row a job is submitted again.
-MAX_RESUBMITS = 5
+from . import sources, validators
+from .fields import OWN_FIELDS, SECTION
+from .validators import check_duration
 
 
-def batch_system() -> batch_systems.BatchSystem:
-    """Return the batch system that the configuration names; "none" if it names none.
+def get(key: str) -> Any:
+    """Return the value of a key, or its default.
 
     Raises
     ------
     ConfigError
-        There is no batch system of that name.
+        There can be no such value.
     """
-    name = dask.config.get(f"{SECTION}.batch-system", None)
-    try:
-        return batch_systems.get("none" if name is None else name)
-    except KeyError as error:
-        raise ConfigError(f"{SECTION}.batch-system in jobqueue.yaml: {error.args[0]}.") from None
+    field, value = OWN_FIELDS[key], dask.config.get(f"{SECTION}.{key}", None)
+    if value is None:
+        return field.default
+    if line := field.problem(value):
+        raise ConfigError(f"{sources.where(SECTION, key)}: {line}.")
+    return value
+
+
+def batch_system() -> batch_systems.BatchSystem:
+    """Return the batch system that the configuration names; "none" if it names none."""
+    return batch_systems.get(get("batch-system"))
 
 
 def idle_timeout(asked: Any = None) -> float | None:
@@ -34,7 +37,7 @@ def idle_timeout(asked: Any = None) -> float | None:
 
     Parameters
     ----------
-    asked : number or str, optional
+    asked : number, str or timedelta, optional
         The argument of the class; None for what the configuration says.
 
     Raises
@@ -42,31 +45,16 @@ def idle_timeout(asked: Any = None) -> float | None:
     ConfigError
         It is not a time.
     """
-    where, value = "idle_timeout=", asked
-    if asked is None:
-        where = f"{SECTION}.idle-timeout in jobqueue.yaml:"
-        value = dask.config.get(f"{SECTION}.idle-timeout", None)
+    value = get("idle-timeout") if asked is None else asked
     if value is None:
         return None
-    number = validators.as_number(value)
-    bare = number is not None and asked is not None and number >= 0
-    if line := "" if bare else validators.check_duration(value):
-        raise ConfigError(f"{where} {line}.")
-    return parse_timedelta(value if number is None else number, "s") or None
+    number = validators.as_number(asked)
+    # An argument may be a number of seconds.
+    if asked is not None and (number is None or number < 0) and (line := check_duration(asked)):
+        raise ConfigError(f"argument idle_timeout: {line}.")
+    return validators.as_seconds(value) or None
 
 
 def max_resubmits() -> int:
-    """Return how often in a row a job that ended unexpectedly is submitted again; 0 means never.
-
-    Raises
-    ------
-    ConfigError
-        It is not a whole number.
-    """
-    value = dask.config.get(f"{SECTION}.max-resubmits", None)
-    if value is None:
-        return MAX_RESUBMITS
-    line, number = validators.check_non_negative_int(value), validators.as_whole_number(value)
-    if line or number is None:
-        raise ConfigError(f"{SECTION}.max-resubmits {line}.")
-    return number
+    """Return how often in a row a job that ended unexpectedly is submitted again; 0 means never."""
+    return int(get("max-resubmits"))

@@ -19,31 +19,16 @@ import dask.config
 from .._compat.jobqueue_import import Job
 from ..batch import BatchSystem
 from ..errors import ConfigError
-from .files import jobqueue_defaults
-from .keys import NO_KEYS, RENAMED, is_blank
+from . import fields
+from .files import NO_KEYS, PRIVATE, jobqueue_defaults, profile_names
 
-# A job can't be without; null in a profile counts as left out.
-NEVER_NULL = {"cores", "memory", "shebang", "worker-command"}
+NEVER_NULL = {key for key, field in fields.FIELDS.items() if field.never_null}
 
-# What the names of sections begin with that are there for a moment only.
-_PRIVATE = "dask-hpc-"
 _temporary = itertools.count()
 
 
-def names() -> list[str]:
-    """Return the names of the profiles that the configuration has."""
-    sections = dask.config.get("jobqueue", None)
-    return sorted(
-        str(name)
-        for name, keys in (sections if isinstance(sections, dict) else {}).items()
-        if name not in jobqueue_defaults()
-        and isinstance(keys, dict)
-        and not str(name).startswith(_PRIVATE)
-    )
-
-
 @dataclass(frozen=True)
-class Settings:
+class Section:
     """What ``jobqueue.yaml`` says about one kind of job; read anew each time, as by dask-jobqueue.
 
     Attributes
@@ -63,16 +48,16 @@ class Settings:
         """Return the values of all keys, by key."""
         return merged(self.batch, self.name, self.nulls)
 
-    def get(self, argument: str) -> Any:
-        """Return the value for an argument of this name that is not given."""
-        key = {"job_name": "name"}.get(argument, argument.replace("_", "-"))
-        return self.all().get(key)
+    def holder(self, key: str) -> str:
+        """Return the section that has a key: the profile, else the batch system's."""
+        assert self.batch.section is not None  # or there would be no such jobs
+        return self.name if key in _section(self.batch, self.name) else self.batch.section
 
 
 class FromSettings(Job):
-    """Mixed into dask-jobqueue's Job classes: what is not an argument comes from `Settings`."""
+    """Mixed into dask-jobqueue's Job classes: what is not an argument comes from a `Section`."""
 
-    _settings: Settings | None = None
+    _settings: Section | None = None
 
     def __init__(self, *args: Any, config_name: str | None = None, **kwargs: Any) -> None:
         if self._settings is None:
@@ -103,8 +88,8 @@ def merged(batch: BatchSystem, name: str, nulls: Collection[str] = ()) -> dict[s
         There is no such profile (the message lists the known ones), or it holds no keys.
     """
     assert batch.section is not None  # or there would be no such jobs
-    if name != batch.section and name not in names():
-        known = ", ".join([batch.section, *names()])
+    if name != batch.section and name not in profile_names():
+        known = ", ".join([batch.section, *profile_names()])
         raise ConfigError(
             f"There is no section jobqueue.{name} for {batch.label} in jobqueue.yaml; "
             f"known: {known}."
@@ -132,16 +117,11 @@ def _section(batch: BatchSystem, name: str) -> dict[str, Any]:
     if keys is not None and not isinstance(keys, dict):
         raise ConfigError(f"jobqueue.{name} in jobqueue.yaml {NO_KEYS}.")
     found = {str(key).replace("_", "-"): value for key, value in (keys or {}).items()}
-    for old, new in renamed(batch).items():
+    for old, new in fields.renamed(batch).items():
         value = found.pop(old, None)
         if value and not found.get(new):
             found[new] = value
-    return {key: None if is_blank(key, value) else value for key, value in found.items()}
-
-
-def renamed(batch: BatchSystem) -> dict[str, str]:
-    """Return dask-jobqueue's old names of keys, and the new ones."""
-    return RENAMED | ({"project": "account"} if batch.account_key == "account" else {})
+    return {key: None if fields.is_blank(key, value) else value for key, value in found.items()}
 
 
 @contextlib.contextmanager
@@ -150,6 +130,6 @@ def read_as(keys: dict[str, Any]) -> Iterator[str]:
 
     Yields its name, which is unique: clusters in several threads do not see each other's.
     """
-    name = f"{_PRIVATE}{next(_temporary)}"
+    name = f"{PRIVATE}{next(_temporary)}"
     with dask.config.set({f"jobqueue.{name}": keys}):
         yield name

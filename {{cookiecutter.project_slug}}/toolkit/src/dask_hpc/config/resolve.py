@@ -1,206 +1,261 @@
-"""Resolve a cluster's arguments and the configuration to what dask-jobqueue is given."""
+"""Resolve a cluster's arguments and the configuration to the settings of its jobs."""
 
 import getpass
 import importlib.util
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import dask.config
-from dask.utils import parse_timedelta
 
 from .. import batch as batch_systems
 from ..errors import ConfigError
-from . import keys as config_keys
-from . import memory_limit, profiles, shadowed, validators, warnings
+from . import fields, job_rules, memory_limit, profiles, shadowed, sources, validators, warnings
 from . import paths as config_paths
-from .files import jobqueue_defaults, place_of, variable
+from .files import jobqueue_defaults
 
 
-def batch_arguments() -> set[str]:
-    """Return the names of the arguments that dask-jobqueue reads from ``jobqueue.yaml``."""
-    return {key.replace("-", "_") for section in jobqueue_defaults().values() for key in section}
+@dataclass(frozen=True)
+class JobSettings:
+    """What a cluster's arguments and the configuration say about each of its jobs.
+
+    Attributes
+    ----------
+    batch : BatchSystem
+    section : profiles.Section
+        The keys of the cluster's section of ``jobqueue.yaml``.
+    arguments : dict
+        Those of dask-jobqueue's class: the user's, completed with what it must be given explicitly.
+    cores, processes : int
+    memory : str
+    memory_limit : str or None
+        A worker's, if it is not to be the default.
+    walltime : float or None
+        Seconds asked for; None without a walltime, or if it can't be read.
+    death_timeout : float or None
+        Seconds after which a worker that finds no scheduler gives up.
+    log_directory : str or None
+    """
+
+    batch: batch_systems.BatchSystem
+    section: profiles.Section
+    arguments: dict[str, Any]
+    cores: int
+    processes: int
+    memory: str
+    memory_limit: str | None
+    walltime: float | None
+    death_timeout: float | None
+    log_directory: str | None
+
+    def get(self, key: str) -> Any:
+        """Return the value of a key: the argument that stands for it, else the configuration's."""
+        return _join(self.arguments, self.section.all()).get(key)
+
+    def with_arguments(self, **changed: Any) -> "JobSettings":
+        """Return the same settings with other arguments for dask-jobqueue's class."""
+        return replace(self, arguments={**self.arguments, **changed})
 
 
-def resolve_arguments(batch: batch_systems.BatchSystem, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return a cluster's arguments, completed with what dask-jobqueue must be given explicitly.
+def _join(arguments: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of all keys, of which arguments that are not None take precedence."""
+    given = {fields.key_of(name): it for name, it in arguments.items() if it is not None}
+    return {**keys, **given}
 
-    Its `scale(cores=…)`, `scale(memory=…)` and the grouping of workers by job look at arguments
-    alone. Everything else is in `settings`, beside the arguments: the keys of a profile
-    (``config_name``), and for those that it leaves out, the keys of the batch system's section.
-    Folders are expanded, and those that are shared with the nodes are created. A
-    ``--memory-limit`` among the worker's options becomes `memory_limit`, which dask-jobqueue does
-    not know.
+
+def resolve(batch: batch_systems.BatchSystem, arguments: Mapping[str, Any]) -> JobSettings:
+    """Return what a cluster's arguments and the configuration come to.
+
+    dask-jobqueue's `scale(cores=…)`, `scale(memory=…)`, and the grouping of workers by job look at
+    arguments alone, so these have cores, memory, and processes. Everything else stays in the
+    section: the keys of a profile (``config_name``), and for those that it leaves out, the keys of
+    the batch system's section. Folders are expanded, and those that are shared with the nodes are
+    created. A ``--memory-limit`` among the worker's options becomes `memory_limit`, which
+    dask-jobqueue does not know.
 
     Raises
     ------
     ConfigError
         Something needed is missing or impossible.
     """
-    kwargs = dict(kwargs)
-    section = batch.section
-    assert section is not None  # or there would be no such cluster
-    profile = kwargs.pop("config_name", None) or section
-    if kwargs.get("name") == "":  # the cluster's, not the jobs'
-        kwargs["name"] = None
-    nulls = set()
-    for known, value in [(_key(name), value) for name, value in kwargs.items() if name != "name"]:
-        if config_keys.is_blank(known, value):
-            nulls.add(known)
-            kwargs[_argument(known)] = None
-    settings = profiles.Settings(batch, profile, frozenset(nulls))
-    found = settings.all()
-    warnings.warn_about_old_names(profiles.renamed(batch), {section, profile})
-    given = {name for name, value in kwargs.items() if value is not None}
-    # Whatever dask-jobqueue's cluster class reads itself is an argument; this section is there.
-    kwargs |= {"config_name": section, "settings": settings}
+    return _Resolver(batch, arguments).resolve()
 
-    def setting(name: str) -> Any:
-        return kwargs[name] if kwargs.get(name) is not None else found.get(_key(name))
 
-    def key(name: str) -> str:
-        if name in given:
-            return f"argument {name}"
-        return describe_key(section, profile, _key(name))
+class _Resolver:
+    """The steps of `resolve`, each of which completes `arguments`."""
 
-    for name in ("cores", "memory", *batch.required):
-        if setting(name) is None:
-            raise ConfigError(describe_unset(section, _key(name)))
-    for name in ("cores", "processes"):
-        if setting(name) is not None and (line := validators.check_count(setting(name))):
-            raise ConfigError(f"{key(name)} {line}.")
-    cores = validators.as_whole_number(setting("cores"))
-    assert cores is not None  # as count says
-    processes = validators.as_whole_number(setting("processes")) or default_processes(cores)
-    if line := validators.check_memory_amount(setting("memory")):
-        raise ConfigError(f"{key('memory')}: {line}.")
-    if (timeout := setting("death_timeout")) is not None:
-        if line := validators.check_seconds(timeout):
-            raise ConfigError(f"{key('death_timeout')} {line}.")
-        # The worker's command wants a word, and others here a number.
-        number = validators.as_number(timeout)
-        kwargs["death_timeout"] = parse_timedelta(timeout if number is None else number, "s")
-    for name in map(_argument, config_keys.LIST_KEYS):
-        if isinstance(setting(name), str):
-            raise ConfigError(f"{key(name)} must be a list, not {setting(name)!r}.")
-        kwargs[name] = list(setting(name) or [])
-    words = kwargs["worker_extra_args"]
-    kwargs["worker_extra_args"] = [
-        word if validators.as_number(word) is None else str(word) for word in words
-    ]
-    if setting("interface") is not None and (
-        line := validators.check_interface(setting("interface"))
-    ):
-        raise ConfigError(f"{key('interface')} {line}.")
-    for name in ("log_directory", "local_directory", "shared_temp_directory"):
-        if setting(name) is not None and (line := validators.check_folder(setting(name))):
-            raise ConfigError(f"{key(name)} {line}.")
-    # A scheduler class of the user's own may take others.
-    options = setting("scheduler_options") if kwargs.get("scheduler_cls") is None else None
-    if options is not None and (line := validators.check_scheduler_options(options)):
-        raise ConfigError(f"{key('scheduler_options')}: {line}.")
-    for name in sorted(batch_arguments() | set(kwargs) - {"settings"}):
-        if line := validators.check_single_line(name.replace("_", "-"), setting(name)):
-            raise ConfigError(f"{key(name)}: {line}.")
-    directives = setting("job_extra_directives")
-    if isinstance(directives, Iterable) and not isinstance(directives, str | Mapping):
-        directives = list(directives)  # of any kind
-    if directives is not None:
-        if line := batch.directives_problem(directives):
-            raise ConfigError(f"{key('job_extra_directives')} {line}.")
-        if "job_extra_directives" in given and (line := batch.comment_in(directives)):
-            warnings.warn(f"argument job_extra_directives: {line}")
-        kwargs["job_extra_directives"] = batch.unmarked(directives)
-    if processes > cores:
-        raise ConfigError(
-            f"{key('processes')}: {processes} processes can't share {cores} cores; "
-            "make processes smaller."
+    def __init__(self, batch: batch_systems.BatchSystem, arguments: Mapping[str, Any]):
+        assert batch.section is not None  # or there would be no such cluster
+        self.batch, self.arguments = batch, dict(arguments)
+        self.profile = self.arguments.pop("config_name", None) or batch.section
+        if self.arguments.get("name") == "":  # the cluster's, not the jobs'
+            self.arguments["name"] = None
+        nulls = set()
+        for name, value in self.arguments.items():
+            key = fields.key_of(name)
+            if fields.is_blank(key, value):
+                nulls.add(key)
+            self.arguments[name] = None if key in nulls else self._plain(key, value)
+        self.section = profiles.Section(batch, self.profile, frozenset(nulls))
+        self.values = _join(self.arguments, self.section.all())
+        self.given = {fields.key_of(name) for name, it in self.arguments.items() if it is not None}
+        warnings.warn_about_old_names(fields.renamed(batch), {batch.section, self.profile})
+        # Whatever dask-jobqueue's cluster class reads itself is an argument; this section is there.
+        self.arguments["config_name"] = batch.section
+
+    def _plain(self, key: str, value: Any) -> Any:
+        """Return an argument in the form that a file would have."""
+        if key == self.batch.walltime_key and isinstance(value, timedelta):
+            return self.batch.format_walltime(value.total_seconds())
+        is_list = key in fields.FIELDS and fields.FIELDS[key].kind.schema["type"] == "array"
+        if is_list and isinstance(value, Iterable) and not isinstance(value, str | Mapping):
+            return list(value)  # of any kind
+        return value
+
+    def name(self, key: str) -> str:
+        """Return a key's name: the argument, or the section and key."""
+        if key in self.given:
+            return f"argument {fields.argument_of(key)}"
+        return ".".join(self._names(key))
+
+    def where(self, key: str) -> str:
+        """Return how a message about a key begins: with the file and line, or the argument."""
+        return self.name(key) if key in self.given else sources.where(*self._names(key))
+
+    def _names(self, key: str) -> tuple[str, ...]:
+        return ("jobqueue", self.section.holder(key), key)
+
+    def resolve(self) -> JobSettings:
+        self._check()
+        self._parse()
+        self._interface()
+        self._names_of_jobs()
+        self._shared_folders()
+        self._local_directory()
+        limit, rest = memory_limit.split_memory_limit(self.arguments["worker_extra_args"])
+        self.arguments["worker_extra_args"] = rest
+        if self.values.get("python") is None:
+            # dask-jobqueue puts the path into the script as it is, and it may have a space.
+            self.arguments["python"] = shlex.quote(sys.executable)
+        return JobSettings(
+            self.batch,
+            self.section,
+            self.arguments,
+            cores=self.values["cores"],
+            processes=self.arguments["processes"],
+            memory=self.values["memory"],
+            memory_limit=limit,
+            walltime=job_rules.read_walltime(self.batch, self.values)[0],
+            death_timeout=self.values.get("death-timeout"),
+            log_directory=self.arguments.get("log_directory"),
         )
-    if processes > 1 and kwargs.get("nanny") is False:
-        raise ConfigError(
-            f"nanny=False is for one process per job, and jobqueue.{profile} has {processes}: "
-            "give processes=1 too."
-        )
-    memory = validators.memory_text(setting("memory"))
-    kwargs.update(cores=cores, memory=memory, processes=processes)
-    kwargs["scheduler_options"] = setting("scheduler_options")
-    if setting("interface") is not None:
-        kwargs["interface"] = setting("interface")
-    elif dask.config.get(f"jobqueue.{section}.interface", None) is not None:
-        # Null in a profile. dask-jobqueue would look for it in this section, if it were None.
-        kwargs["interface"] = ""
-        kwargs["scheduler_options"] = {"interface": None, **kwargs["scheduler_options"]}
-    if setting("log_directory") is not None:
-        text = str(setting("log_directory"))
-        if batch.log_user:  # the batch system fills it in, and makes no folders
-            text = text.replace(batch.log_user, getpass.getuser())
-        kwargs["log_directory"] = config_paths.ensure_shared_directory(text, key("log_directory"))
-    _name_for_jobs(batch, kwargs, setting("job_name"), key("job_name"))
-    if kwargs.get("security") is True and importlib.util.find_spec("cryptography") is None:
-        raise ConfigError(
-            "security=True makes keys with the package cryptography, which is not here: "
-            "`python -m pip install cryptography`, or `conda install cryptography`."
-        )
-    if kwargs.get("security"):
-        # The keys of encrypted connections go there. dask-jobqueue's own choice, the present
-        # folder, may be one that nodes don't see; they do see the one for their output.
-        if setting("shared_temp_directory") is not None:
-            shared = config_paths.ensure_shared_directory(
-                str(setting("shared_temp_directory")), key("shared_temp_directory")
+
+    def _check(self) -> None:
+        """Raise an error for the first value that no job can have; else warn of doubtful ones."""
+        for key in ("cores", "memory", *self.batch.required):
+            if self.values.get(key) is None:
+                raise ConfigError(describe_unset(self.section.holder(key), key))
+        values = dict(self.values)
+        if self.arguments.get("scheduler_cls") is not None:
+            del values["scheduler-options"]  # a class of the user's own may take others
+        problems = job_rules.check(self.batch, values)
+        for problem in sorted(problems, key=lambda problem: not problem.is_fatal):
+            line = f"{self.where(problem.key)}: {problem.text}"
+            if problem.is_fatal:
+                raise ConfigError(f"{line}.")
+            warnings.warn(line)
+
+    def _parse(self) -> None:
+        """Complete the arguments with what dask-jobqueue can't read from the configuration."""
+        for key in jobqueue_defaults()[self.batch.section or ""]:
+            field, value = fields.FIELDS.get(key), self.values.get(key)
+            if field is not None and field.kind.parse is not None and value is not None:
+                self.values[key] = field.kind.parse(value)
+                self.arguments[fields.argument_of(key)] = self.values[key]
+        processes = self.values.get("processes") or default_processes(self.values["cores"])
+        if processes > 1 and self.arguments.get("nanny") is False:
+            raise ConfigError(
+                f"nanny=False is for one process per job, and jobqueue.{self.profile} has "
+                f"{processes}: give processes=1 too."
             )
-        else:
-            shared = kwargs.get("log_directory") or "."
-        kwargs["shared_temp_directory"] = os.path.abspath(shared)  # noqa: PTH100 - a str
-    if setting("local_directory") is not None:
-        where = key("local_directory").partition(" (")[0]  # the job says it; without a file's name
-        kwargs["local_directory"], lines = config_paths.node_directory(
-            str(setting("local_directory")), where, str(setting("shebang"))
-        )
-        # The lab's own may set what the folder names.
-        kwargs["job_script_prologue"] += lines
-    limit, rest = memory_limit.split_memory_limit(kwargs["worker_extra_args"])
-    if limit is not None:
-        kwargs.update(memory_limit=limit, worker_extra_args=rest)
-    if setting("python") is None:
-        # dask-jobqueue puts the path into the script as it is; an environment's may hold a space.
-        kwargs["python"] = shlex.quote(sys.executable)
-    return kwargs
+        self.arguments["processes"] = processes
+        if (directives := self.values.get("job-extra-directives")) is not None:
+            self.arguments["job_extra_directives"] = self.batch.unmarked(directives)
 
+    def _interface(self) -> None:
+        options = self.values["scheduler-options"]
+        interface = self.values.get("interface")
+        if (
+            interface is None
+            and dask.config.get(f"jobqueue.{self.batch.section}.interface", None) is not None
+        ):
+            # Null in a profile. dask-jobqueue would look for it in this section, if it were None.
+            interface, options = "", {"interface": None, **options}
+        self.arguments["scheduler_options"] = options
+        if interface is not None:
+            self.arguments["interface"] = interface
 
-def _key(argument: str) -> str:
-    return "name" if argument == "job_name" else argument.replace("_", "-")
-
-
-def _argument(key: str) -> str:
-    return "job_name" if key == "name" else key.replace("-", "_")
-
-
-def _name_for_jobs(
-    batch: batch_systems.BatchSystem, kwargs: dict[str, Any], job_name: Any, where: str
-) -> None:
-    """Replace what a job script can't hold in the names of cluster and jobs, with a warning."""
-    if job_name is not None:
-        name = validators.clean_job_name(str(job_name))
-        if name != str(job_name):
-            no = "their name can't hold blanks, slashes and quotes"
-            warnings.warn(f"{where} {job_name!r}: jobs are called {name}, since {no}.")
-            kwargs["job_name"] = name
-        forms = [form for form in batch.log_names if "{name}" in form]
+    def _names_of_jobs(self) -> None:
+        no = "their name can't hold blanks, slashes and quotes"
+        name = self._clean("name", validators.clean_job_name, "jobs are", no)
+        forms = [form for form in self.batch.log_names if "{name}" in form]
         rest = max((len(form.format(name="", job="0" * 10)) for form in forms), default=0)
         longest = validators.MAX_FILE_NAME_BYTES - rest
-        if kwargs.get("log_directory") and len(os.fsencode(name)) > longest:
+        if self.values.get("log-directory") and len(os.fsencode(name)) > longest:
             raise ConfigError(
-                f"{where}: a name of {len(name)} characters is too long for the files of the jobs' "
-                f"output, which are called after it; give {longest} at most."
+                f"{self.where('name')}: a name of {len(name)} characters is too long for the files "
+                f"of the jobs' output, which are called after it; give {longest} at most."
             )
-    if (cluster := kwargs.get("name")) is not None:
-        plain = validators.clean_cluster_name(str(cluster)) or None
-        if plain != str(cluster):
-            no = "its workers' names can't hold blanks, quotes and what ends a command"
-            warnings.warn(f"argument name {cluster!r}: the cluster is called {plain}, since {no}.")
-            kwargs["name"] = plain
+        no = "its workers' names can't hold blanks, quotes and what ends a command"
+        self._clean("cluster-name", validators.clean_cluster_name, "the cluster is", no)
+
+    def _clean(self, key: str, clean: Callable[[str], str], what: str, no: str) -> str:
+        """Replace what a job script can't hold in a name, with a warning; return the name."""
+        if (given := self.values.get(key)) is None:
+            return ""
+        name = clean(str(given))
+        if name != str(given):
+            line = f"{what} called {name}, since {no}."
+            warnings.warn(f"{self.where(key)} {given!r}: {line}")
+            self.arguments[fields.argument_of(key)] = name or None
+        return name
+
+    def _shared_folders(self) -> None:
+        if (logs := self.values.get("log-directory")) is not None:
+            text = str(logs)
+            if self.batch.log_user:  # the batch system fills it in, and makes no folders
+                text = text.replace(self.batch.log_user, getpass.getuser())
+            where = self.where("log-directory")
+            self.arguments["log_directory"] = config_paths.ensure_shared_directory(text, where)
+        if not self.arguments.get("security"):
+            return
+        no_package = importlib.util.find_spec("cryptography") is None
+        if self.arguments["security"] is True and no_package:
+            raise ConfigError(
+                "security=True makes keys with the package cryptography, which is not here: "
+                "`python -m pip install cryptography`, or `conda install cryptography`."
+            )
+        # The keys of encrypted connections go there. dask-jobqueue's own choice, the present
+        # folder, may be one that nodes don't see; they do see the one for their output.
+        shared = self.arguments.get("log_directory") or "."
+        if (folder := self.values.get("shared-temp-directory")) is not None:
+            where = self.where("shared-temp-directory")
+            shared = config_paths.ensure_shared_directory(str(folder), where)
+        self.arguments["shared_temp_directory"] = os.path.abspath(shared)  # noqa: PTH100 - a str
+
+    def _local_directory(self) -> None:
+        if (folder := self.values.get("local-directory")) is None:
+            return
+        word, lines = config_paths.node_directory(
+            str(folder), self.name("local-directory"), str(self.values.get("shebang"))
+        )
+        self.arguments["local_directory"] = word
+        # The lab's own may set what the folder names.
+        self.arguments["job_script_prologue"] += lines
 
 
 def default_processes(cores: int) -> int:
@@ -208,29 +263,17 @@ def default_processes(cores: int) -> int:
 
     A pure-Python loop is held to one core per process, so that threads alone would not speed it up.
     """
-    number = validators.as_whole_number(cores)
-    if number is None or validators.check_count(cores):
-        return 1
-    return max(n for n in range(1, 9) if number % n == 0)
-
-
-def describe_key(section: str, profile: str, key: str) -> str:
-    """Name a key in a message: with the section that has it, and the file if not the lab's."""
-    keys = dask.config.get(f"jobqueue.{profile}", None) or {}
-    own = {str(name).replace("_", "-") for name in keys}
-    section = profile if key in own else section
-    place = place_of(section, key)
-    return f"jobqueue.{section}.{key}" + (f" (from {place})" if place else "")
+    return max(n for n in range(1, 9) if cores % n == 0)
 
 
 def describe_unset(section: str, key: str) -> str:
     """Return what to do about a key that is not set and that a job can't do without."""
-    if found := variable(section, key):
+    if found := sources.variable("jobqueue", section, key):
         return f"{key} of a job is not set: the variable {found} says so; `unset {found}`."
     if line := shadowed.describe_key(section, key):
         return f"{key} of a job is not set: {line}"
     return (
         f"{key} of a job is not set: write it into config/jobqueue.yaml, section "
-        f"jobqueue.{section}, and run `dask hpc setup`, or give {key.replace('-', '_')}= as an "
+        f"jobqueue.{section}, and run `dask hpc setup`, or give {fields.argument_of(key)}= as an "
         "argument."
     )

@@ -6,14 +6,13 @@ Dask joins its files key by key, and null is a value: a copy of dask-jobqueue's 
 
 import os
 import shlex
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import dask.config
 
 from . import files as config_files
-from . import keys as config_keys
 
 # More keys than that are not listed.
 MAX_NAMED = 8
@@ -22,7 +21,9 @@ MAX_NAMED = 8
 def describe_all(
     sections: Collection[str] | None = None, arguments: Collection[str] = ()
 ) -> dict[Path, str]:
-    """Return the files that hide keys of the lab's file, and one line on what to do about each.
+    """Return what hides keys of the lab's file, and one line on what to do about each.
+
+    That is a file, or an environment variable, as if its name were a file's.
 
     Parameters
     ----------
@@ -31,33 +32,16 @@ def describe_all(
     arguments : collection of str
         Arguments that take precedence over all files.
     """
-
-    def counts(section: str, key: str) -> bool:
-        told = sections is None or section in sections
-        return told and key.replace("-", "_") not in arguments
-
     found = {}
     for path, labs, keys in _hidden():
-        if keys := {name: pair for name, pair in keys.items() if counts(*name)}:
-            found[path] = f"{path} goes before {labs}, {_words(keys)}. {_remedy(path)}"
-    return found | _variables(counts)
-
-
-def _variables(counts: Callable[[str, str], bool]) -> dict[Path, str]:
-    """Return the environment variables that hide keys of the lab's file, as if they were files."""
-    found = {}
-    for path, content in config_files.files():
-        for (section, key), there in _keys(content).items() if config_files.is_labs(path) else ():
-            if not counts(section, key):
-                continue
-            name = config_files.variable(section, key)
-            here = dask.config.get(f"jobqueue.{section}.{key}", None)
-            if name and here != there:
-                found[Path(name)] = (
-                    f"The variable {name} goes before {config_files.source_file(path)}, "
-                    f"{_words({(section, key): (here, there)})}. If that is not meant: "
-                    f"`unset {name}`, and start Python again."
-                )
+        counting = {
+            (section, key): pair
+            for (section, key), pair in keys.items()
+            if (sections is None or section in sections) and key.replace("-", "_") not in arguments
+        }
+        if counting:
+            name = f"The variable {path}" if str(path) in os.environ else path
+            found[path] = f"{name} goes before {labs}, {_words(counting)}. {_remedy(path)}"
     return found
 
 
@@ -71,7 +55,10 @@ def describe_key(section: str, key: str) -> str:
 
 def _hidden() -> Iterator[tuple[Path, Path, dict[tuple[str, str], tuple[Any, Any]]]]:
     """Yield file, lab's file, and section and key → (value in the file, value in the lab's)."""
-    files = config_files.files()
+    # Variables count as if they were files, the last ones.
+    names = sorted(name for name in os.environ if name.upper().startswith("DASK_JOBQUEUE__"))
+    variables = [(Path(it), dask.config.collect_env({it: os.environ[it]})) for it in names]
+    files = [*config_files.files(), *variables]
     labs = [(at, path) for at, (path, _) in enumerate(files) if config_files.is_labs(path)]
     for at, (path, content) in enumerate(files):
         if config_files.is_labs(path):
@@ -88,7 +75,7 @@ def _hidden() -> Iterator[tuple[Path, Path, dict[tuple[str, str], tuple[Any, Any
 
 def _keys(content: dict[str, Any]) -> dict[tuple[str, str], Any]:
     found: dict[tuple[str, str], Any] = {}
-    for section, keys in config_keys.sections(content):
+    for section, keys in config_files.sections(content):
         found |= {(section, key): value for key, value in keys.items()}
     return found
 
@@ -111,6 +98,8 @@ def _shown(value: Any) -> str:
 
 def _remedy(path: Path) -> str:
     """Return how to make the lab's file count."""
+    if str(path) in os.environ:
+        return f"If that is not meant: `unset {path}`, and start Python again."
     if (named := os.environ.get("DASK_CONFIG")) and (
         Path(named) in (path, path.parent)  # a file, or a folder of them
     ):

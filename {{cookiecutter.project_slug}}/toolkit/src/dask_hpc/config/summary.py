@@ -1,43 +1,54 @@
 """Describe the configuration in force, for ``dask hpc setup``."""
 
+from collections.abc import Iterable, Iterator
+
 import dask.config
 
+from ..batch import BatchSystem
 from . import lint as config_lint
-from . import shadowed
-from .files import _files, files, jobqueue_defaults, place_of, source_file
+from . import shadowed, sources
+from .fields import FIELDS, OWN_FIELDS, SECTION
+from .files import files, jobqueue_defaults, profile_names, reread, source_file
 from .options import batch_system
 
 
 def describe() -> list[str]:
     """Describe line by line, for people, what a cluster without arguments now means here.
 
-    Reads the files anew, so that it is true for the next Python that starts.
+    Each value comes with the place that it is from. Reads the files anew, so that it is true for
+    the next Python that starts.
     """
     dask.config.refresh()
-    _files.cache_clear()
+    reread()
     dask.config.update_defaults({"jobqueue": jobqueue_defaults()})
     batch = batch_system()
     if batch.cluster_class is None or batch.section is None:
-        return [
-            "",
-            "get_cluster() now means a LocalCluster: workers on the computer where Python runs.",
-        ]
-    other = batch.queue_word != batch.queue_key
-    names = {batch.queue_key: f"{batch.queue_key} ({batch.queue_word})"} if other else {}
-    settings = dask.config.get(f"jobqueue.{batch.section}")
-    lines = ["", f"{batch.cluster_class}() now means jobs of {batch.label} with"]
+        local = "get_cluster() now means a LocalCluster: workers on the computer where Python runs."
+        return ["", local]
     keys = [batch.account_key, batch.queue_key, batch.walltime_key, "cores", "processes", "memory"]
-    for key in filter(None, [*keys, *batch.required]):
-        value = settings.get(key)
-        shown = "(not set)" if value is None else str(value)
-        lines.append(f"  {names.get(key, key):20} {shown}{_elsewhere(batch.section, key)}")
-    return lines
+    lines = ["", f"{batch.cluster_class}() now means jobs of {batch.label} with"]
+    lines += _rows(batch, ("jobqueue", batch.section), [*filter(None, keys), *batch.required])
+    for name in profile_names():
+        lines += ["", f'get_cluster(config_name="{name}") changes']
+        lines += _rows(batch, ("jobqueue", name))
+    return [*lines, "", "The section dask-hpc has", *_rows(batch, (SECTION,), OWN_FIELDS)]
 
 
-def _elsewhere(section: str, key: str) -> str:
-    """Return where a setting comes from, in words, or an empty text for the lab's file."""
-    place = place_of(section, key)
-    return f"   from {place}" if place else ""
+def _rows(batch: BatchSystem, section: tuple[str, ...], keys: Iterable[str] = ()) -> Iterator[str]:
+    """Yield a line for each of these keys, and for each other one that has not its default."""
+    found = dask.config.get(".".join(section), None) or {}
+    settings = {str(key).replace("_", "-"): value for key, value in found.items()}
+    defaults = {key: field.default for key, field in OWN_FIELDS.items()}
+    defaults = jobqueue_defaults().get(section[-1], defaults)
+    changed = [key for key, value in settings.items() if value != defaults.get(key, ...)]
+    for key in dict.fromkeys([*keys, *changed]):
+        has_word = key == batch.queue_key and key != batch.queue_word
+        label = f"{key} ({batch.queue_word})" if has_word else key
+        value = settings.get(key, defaults.get(key))
+        ours = getattr((FIELDS | OWN_FIELDS).get(key), "default", None) or "(not set)"
+        shown = ours if value is None else str(value)
+        place = sources.origin(*section, key) or ("" if value is None else "default")
+        yield f"  {label:28} {shown:24} {place}".rstrip()
 
 
 def lint() -> list[str]:
@@ -45,7 +56,7 @@ def lint() -> list[str]:
 
     A line names the file to edit, and the key. The batch system is not asked.
     """
-    _files.cache_clear()
+    reread()
     named = [(source_file(path), content) for path, content in files()]
     hidden = shadowed.describe_all()
     return [*hidden.values(), *config_lint.lint(named, set(hidden))]

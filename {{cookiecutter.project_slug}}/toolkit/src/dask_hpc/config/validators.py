@@ -5,6 +5,7 @@ template's pre_gen hook says the same of the answers that it is given; ``tests/a
 table that both are held to.
 """
 
+import datetime
 import difflib
 import inspect
 import math
@@ -13,7 +14,7 @@ import operator
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dask.utils import format_bytes, parse_bytes, parse_timedelta
@@ -32,12 +33,6 @@ INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,14}")
 MAX_FILE_NAME_BYTES = 255
 # Not `fork`: it would copy a nanny while its threads are at work.
 START_METHODS = ("forkserver", "spawn")
-# Keys that hold lines of shell; every other key's value is a part of one line of the job script.
-SHELL_LINES = {"job-script-prologue", "env-extra"}
-# Keys that hold one text; as a list it would stand in the job script with its brackets.
-ONE_TEXT = {"queue", "account", "project", "name", "job-name", "python", "shebang", "job-mem"}
-# Keys that hold a list of texts.
-TEXTS = SHELL_LINES | {"worker-extra-args", "job-extra-directives", "job-directives-skip"}
 
 
 def as_number(value: Any) -> float | int | None:
@@ -64,13 +59,6 @@ def check_count(value: Any) -> str:
         return f"must be a whole number, 1 or more, not {value!r}"
     if found > MAX_CORES:
         return f"is for one job on one node, and a node has {MAX_CORES} at most, not {value}"
-    return ""
-
-
-def check_core_split(cores: int, processes: int) -> str:
-    """Return what is doubtful about the number of processes that share a job's cores."""
-    if left := cores % processes:
-        return f"does not divide cores: {left} of {cores} cores stay idle"
     return ""
 
 
@@ -141,27 +129,28 @@ def memory_text(value: Any) -> Any:
     return text if parse_bytes(text) == int(size) else f"{int(size)} B"
 
 
+def as_seconds(value: Any) -> float | None:
+    """Return a time in seconds, of which a number is one already; None if it is no time."""
+    size = as_number(value)
+    try:
+        found: float = parse_timedelta(value if size is None else size, "s")
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return None
+    return found
+
+
 def check_duration(value: Any) -> str:
     """Return what is wrong with a time such as "30 minutes"; 0 stands for never."""
-    if as_number(value) == 0:
+    is_bare = isinstance(value, str) and re.search("[A-Za-z]", value) is None
+    seconds = None if is_bare else as_seconds(value)
+    if seconds == 0 or (as_number(value) is None and seconds is not None and seconds > 0):
         return ""
-    try:
-        if isinstance(value, str) and parse_timedelta(value, False) >= 0:
-            return ""
-    except (ValueError, TypeError, LookupError):
-        pass
     return f'must be a time with its unit, like "30 minutes", not {value!r}'
 
 
 def check_seconds(value: Any) -> str:
     """Return what is wrong with a time, which may be a number of seconds without a unit."""
-    size = as_number(value)
-    try:
-        if parse_timedelta(value if size is None else size, "s") > 0:
-            return ""
-    except (ValueError, TypeError, LookupError, AttributeError):
-        pass
-    return f"must be a time in seconds, not {value!r}"
+    return "" if (as_seconds(value) or 0) > 0 else f"must be a time in seconds, not {value!r}"
 
 
 def check_interface(value: Any) -> str:
@@ -210,34 +199,56 @@ def check_scheduler_options(value: Any) -> str:
 def _parameters_of_the_scheduler() -> set[str]:
     from distributed import Scheduler  # slow to import, and not needed for the rest
 
-    found = {name for cls in inspect.getmro(Scheduler) for name in _parameters(cls)}
-    return found - {"self", "args", "kwargs"}
+    return parameters(*Scheduler.__mro__)
 
 
-def _parameters(cls: type) -> Iterator[str]:
-    if "__init__" in vars(cls) and cls is not object:
-        yield from inspect.signature(vars(cls)["__init__"]).parameters
+def parameters(*classes: type) -> set[str]:
+    """Return the names of the arguments that these classes take by themselves, without bases."""
+    own = [vars(cls)["__init__"] for cls in classes if "__init__" in vars(cls)]
+    found = {name for function in own for name in inspect.signature(function).parameters}
+    return found - {"self", "args", "kwargs", "job_kwargs", "base_class_kwargs"}
 
 
-def check_single_line(key: str, value: Any) -> str:
+def check_text(value: Any) -> str:
+    """Return why this is not one text; a list would stand in the job script with its brackets."""
+    if isinstance(value, list | tuple | set | dict):
+        return f"{value!r} is more than one text" if value else ""
+    # YAML makes numbers, truth values, and dates of text that looks like one.
+    if isinstance(value, str | int | numbers.Number | datetime.date | os.PathLike):
+        return ""
+    return f"must be text, not {value!r}"
+
+
+def check_texts(value: Any, items: tuple[type, ...] = (str,)) -> str:
+    """Return why this is not a list of texts; dask-jobqueue takes a text for a list of letters."""
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+        return f"must be a list, not {value!r}"
+    for item in value:
+        if not isinstance(item, items) or isinstance(item, bool):
+            return f"{item!r} is no text; put it in quotes"
+    return ""
+
+
+def check_words(value: Any) -> str:
+    """Return why this is not a list of options; an option's value may be a number."""
+    return check_texts(value, (str, numbers.Real))
+
+
+def as_words(value: Iterable[Any]) -> list[str]:
+    """Return a list of options as texts."""
+    return [word if as_number(word) is None else str(word) for word in value]
+
+
+def check_directives(value: Any) -> str:
+    """Return why no batch system takes these directives, whether in a list or in a mapping."""
+    return check_texts(value) if isinstance(value, list | tuple) else ""
+
+
+def check_single_line(value: Any) -> str:
     """Return why this value can't be in a line of a job script.
 
-    A line break in it would begin another line, which the shell on the compute node would run; a
-    list or mapping in the place of a text would be written there with its brackets.
+    A line break in it would begin another line, which the shell on the compute node would run.
     """
-    if key in ONE_TEXT and value and isinstance(value, list | tuple | set | dict):
-        return f"{value!r} is more than one text"
-    if key in TEXTS and isinstance(value, list | tuple):
-        for item in value:
-            # An option's value may be a number.
-            if not isinstance(item, str) and (
-                key != "worker-extra-args" or as_number(item) is None
-            ):
-                return f"{item!r} is no text; put it in quotes"
-    if key == "job-cpu" and value is not None and (line := check_count(value)):
-        return line
-    if key in SHELL_LINES:
-        return ""
     for text in _texts(value):
         if any(map(_breaks_a_line, text)):
             return f"{text!r} has a line break or control character; write it as one plain line"

@@ -11,9 +11,8 @@ import dask.config
 
 from .. import batch
 from ..errors import ConfigWarning
+from . import fields, lint, shadowed, sources
 from . import files as config_files
-from . import keys as config_keys
-from . import lint, shadowed
 
 PACKAGE = str(Path(__file__).parents[1])
 _said: set[str] = set()
@@ -43,23 +42,10 @@ def warn_about_keys(
         warn(line)
 
 
-def warn_about_values(
-    files: list[tuple[Path, dict[str, Any]]],
-    sections: Collection[str],
-    arguments: Collection[str] = (),
-) -> None:
-    """Warn of files that hide others, and of doubtful values, if they are in force.
-
-    An argument may override them, or `dask.config.set`, or an environment variable.
-    """
+def warn_about_hidden_keys(sections: Collection[str], arguments: Collection[str]) -> None:
+    """Warn of files and variables that hide the lab's keys, if no argument takes precedence."""
     for line in shadowed.describe_all(sections, arguments).values():
         warn(line)
-    for path, section, key, line in lint.lint_values(files, sections):
-        name = f"jobqueue.{section}.{key}"
-        written = dask.config.merge(*(content for _, content in files))
-        in_force = dask.config.get(name, None) == dask.config.get(name, None, config=written)
-        if in_force and key.replace("-", "_") not in arguments:
-            warn(f"{path}: {name}: {line}")
 
 
 def warn_about_old_names(renamed: Mapping[str, str], sections: Collection[str]) -> None:
@@ -67,22 +53,16 @@ def warn_about_old_names(renamed: Mapping[str, str], sections: Collection[str]) 
 
     dask-jobqueue itself does not see old names.
     """
-    in_files = {
-        (section, key)
-        for _, content in source_files()
-        for section, keys in config_keys.sections(content)
-        for key in keys
-    }
     for section in sections:
         for old, new in renamed.items():
-            value = dask.config.get(f"jobqueue.{section}.{old}", None)
-            if value and (section, old) not in in_files:
-                warn(f"jobqueue.{section}.{old}: its name is now {new}")
+            names = ("jobqueue", section, old)
+            if dask.config.get(".".join(names), None) and not sources.place(*names):
+                warn(f"{sources.where(*names)}: its name is now {new}")
 
 
 def warn_about_no_configuration() -> None:
     """Warn if there is a batch system, and no file says that this computer is to be used."""
-    if "batch-system" in (dask.config.get(config_files.SECTION, None) or {}):
+    if "batch-system" in (dask.config.get(fields.SECTION, None) or {}):
         return
     commands = {system.submit for system in batch.BATCH_SYSTEMS.values()}
     if found := sorted(filter(shutil.which, commands - {""})):

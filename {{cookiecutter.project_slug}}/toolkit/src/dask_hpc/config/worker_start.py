@@ -16,9 +16,8 @@ from typing import Any
 
 import dask.config
 
-from ..errors import ConfigError
-from . import validators, warnings
-from .files import SECTION
+from . import options, sources
+from .resolve import JobSettings
 from .shell import is_c_shell
 
 # Where Dask itself looks for the method.
@@ -31,87 +30,46 @@ _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _PLAIN = re.compile(r"[\w.,:/+-]*", re.ASCII)
 
 
-def add_worker_start(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return a cluster's arguments, completed with those that decide how its workers start.
+def add_worker_start(settings: JobSettings) -> JobSettings:
+    """Return a cluster's settings, completed with those that decide how its workers start.
 
     What the user says about workers takes precedence: options in `worker_extra_args`, variables
     that the prologue or the submitting shell sets, and a start method in Dask's own configuration.
-
-    Parameters
-    ----------
-    kwargs : dict
-        What `config.explicit` returns.
 
     Raises
     ------
     ConfigError
         One of our keys has an invalid value.
     """
-
-    def setting(name: str) -> Any:
-        if kwargs.get(name) is not None:
-            return kwargs[name]
-        return kwargs["settings"].get(name)
-
-    method, dashboards = start_method(), worker_dashboards()
-    options = list(setting("worker_extra_args") or setting("extra") or [])
-    names = {word.partition("=")[0] for option in options for word in str(option).split()}
-    prologue = list(setting("job_script_prologue") or setting("env_extra") or [])
-    is_dask_worker = (setting("worker_command") or DASK_WORKER) == DASK_WORKER
-    has_nanny = is_dask_worker and kwargs.get("nanny") is not False and "--no-nanny" not in names
-
+    method, dashboards = options.get("worker-start-method"), options.get("worker-dashboards")
+    words = list(settings.get("worker-extra-args") or [])
+    names = {word.partition("=")[0] for option in words for word in str(option).split()}
+    prologue = list(settings.get("job-script-prologue") or [])
+    is_dask_worker = settings.get("worker-command") == DASK_WORKER
+    has_nanny = (
+        is_dask_worker
+        and settings.arguments.get("nanny") is not False
+        and "--no-nanny" not in names
+    )
     if is_dask_worker and not dashboards and not any("-dashboard" in name for name in names):
-        options = ["--no-dashboard", *options]
+        words = ["--no-dashboard", *words]
     lines = []
-    if not is_c_shell(setting("shebang")):
+    if not is_c_shell(settings.get("shebang")):
         # Otherwise Python holds output back, and what it holds is lost when the job is cancelled.
         lines.append(_export("PYTHONUNBUFFERED", 1))
         chosen = is_chosen_elsewhere() or any(METHOD_VARIABLE in line for line in prologue)
         if has_nanny and method == "forkserver" and not chosen:
             lines.append(f"export {METHOD_VARIABLE}={method}")
             lines += [_export(name, value) for name, value in nanny_variables().items()]
-    return {**kwargs, "worker_extra_args": options, "job_script_prologue": [*prologue, *lines]}
-
-
-def start_method() -> str:
-    """Return how a nanny starts its worker, as the configuration says; default: forkserver.
-
-    Raises
-    ------
-    ConfigError
-        There is no such method.
-    """
-    value: str | None = dask.config.get(f"{SECTION}.worker-start-method", None)
-    if value is None:
-        return "forkserver"
-    if line := validators.check_start_method(value):
-        raise ConfigError(f"{SECTION}.worker-start-method in jobqueue.yaml {line}.")
-    return value
-
-
-def worker_dashboards() -> bool:
-    """Return whether each worker has its own web pages, as the configuration says; default: no.
-
-    Raises
-    ------
-    ConfigError
-        It is neither true nor false.
-    """
-    value = dask.config.get(f"{SECTION}.worker-dashboards", None)
-    if line := "" if value is None else validators.check_flag(value):
-        raise ConfigError(f"{SECTION}.worker-dashboards in jobqueue.yaml {line}.")
-    return bool(value)
+    return settings.with_arguments(worker_extra_args=words, job_script_prologue=[*prologue, *lines])
 
 
 def is_chosen_elsewhere() -> bool:
     """Return whether somebody has set Dask's own key for the start method."""
-    written = dask.config.merge(
-        *(content for _, content in warnings.source_files()), dask.config.collect_env()
-    )
-    if dask.config.get(DASKS_OWN, None, config=written) is not None:
-        return True
     default = dask.config.get(DASKS_OWN, None, config=dask.config.merge(*dask.config.defaults))
-    return bool(dask.config.get(DASKS_OWN, default) != default)
+    value = dask.config.get(DASKS_OWN, default)
+    written = value is not None and bool(sources.origin(*DASKS_OWN.split(".")))
+    return written or bool(value != default)
 
 
 def nanny_variables() -> dict[str, Any]:

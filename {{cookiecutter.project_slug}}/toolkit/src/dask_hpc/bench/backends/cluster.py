@@ -3,8 +3,7 @@
 import contextlib
 import os
 import subprocess
-
-import dask.config
+from functools import cached_property
 
 from ...config import options
 from ..plan import JobLayout
@@ -36,7 +35,7 @@ class ClusterBackend(DaskBackend):
             The queue has fewer CPUs, or there is no such queue. Where the batch system does not
             answer, nothing is raised: submitting will show it.
         """
-        queue = self._setting(self.batch_system.queue_key)
+        queue = self._job_settings.get(self.batch_system.queue_key or "")
         command = self.batch_system.capacity_command(queue)
         if not command:
             return
@@ -67,14 +66,15 @@ class ClusterBackend(DaskBackend):
     def make_cluster(self, shape: JobLayout):
         from ... import get_cluster
 
+        keys = self._job_settings.section.all()
         return get_cluster(
             cores=shape.threads,
             processes=1,
             # A nanny is a second process for each worker, and pays off in runs that last.
             nanny=False,
-            worker_extra_args=[*(self._setting("worker-extra-args") or []), "--no-dashboard"],
+            worker_extra_args=[*keys["worker-extra-args"], "--no-dashboard"],
             scheduler_options={
-                **(self._setting("scheduler-options") or {}),
+                **keys["scheduler-options"],
                 "dashboard_address": ":0",
                 "dashboard": False,
             },
@@ -116,7 +116,7 @@ class ClusterBackend(DaskBackend):
             **super().describe(),
             "nanny": False,
             "batch_system": self.batch_system.name,
-            "queue": self._setting(self.batch_system.queue_key),
+            "queue": self._job_settings.get(self.batch_system.queue_key or ""),
             "job_script": self.cluster.job_script(),
             "job_ids": list(self.cluster.job_ids),
             "nodes": sorted({e.node for e in self.cluster.watcher.events if e.node}),
@@ -127,7 +127,8 @@ class ClusterBackend(DaskBackend):
         self.batch_settings()  # no child process without an end
         super().close()
 
-    def _setting(self, key: str | None):
-        if key is None:
-            return None
-        return dask.config.get(f"jobqueue.{self.batch_system.section}.{key}", None)
+    @cached_property
+    def _job_settings(self):
+        from ...config.resolve import resolve  # imports Dask's distributed, and takes as long
+
+        return resolve(self.batch_system, {"cores": self.job_cores, "processes": 1})

@@ -3,14 +3,20 @@
 import pytest
 import yaml
 
-from dask_hpc.config import yaml_types
-from dask_hpc.config.lint import lint
+from dask_hpc.config import files
+from dask_hpc.config.lint import lint, lint_keys
 
 
 def said(tmp_path, text: str, only=None) -> list[str]:
+    """Return what is said of a file with this text, which begins with the line's number."""
     path = tmp_path / "jobqueue.yaml"
     path.write_text(text)
-    return yaml_types.lint_scalars(path, only)
+    files.reread()
+    try:
+        content = yaml.safe_load(text) or {}
+    except yaml.YAMLError:
+        content = {}
+    return [line.removeprefix(f"{path}:") for line in lint_keys([(path, content)], only)]
 
 
 def section(*lines: str) -> str:
@@ -40,7 +46,7 @@ def section(*lines: str) -> str:
 )
 def test_text_that_yaml_takes_for_something_else_is_named_with_its_line(tmp_path, written, line):
     [only] = said(tmp_path, section("shebang: '#!/bin/sh'", written))
-    assert only.startswith(f"line 4: jobqueue.slurm.{line}")
+    assert only.startswith(f"4: jobqueue.slurm.{line}")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +68,7 @@ def test_in_quotes_as_said_it_is_what_was_written(tmp_path, key, value):
         "account: 1e5",
         "queue: null",
         "job-mem: 0",
-        "use-stdin: no",
+        "job-cpu: 8",
         "cores: 16",
         "job-extra-directives: [--nodes=1, -c 4]",
         "scheduler-options: {port: 0x10, dashboard: off}",
@@ -75,16 +81,15 @@ def test_nothing_is_said_of_what_arrives_as_it_is_written(tmp_path, written):
 def test_a_key_that_stands_twice_is_named_with_both_lines(tmp_path):
     [only] = said(tmp_path, section("cores: 4", "queue: short", "cores: 8"))
     assert only == (
-        "line 5: jobqueue.slurm.cores stands in line 3, too, and only line 5 counts; delete one of "
-        "them"
+        "5: jobqueue.slurm.cores stands in line 3, too, and only line 5 counts; delete one of them"
     )
 
 
 @pytest.mark.parametrize(
     ("text", "lines"),
     [
-        ("jobqueue: {}\ndistributed: {}\njobqueue: {}\n", ["line 3: jobqueue stands in line 1"]),
-        ("jobqueue:\n  slurm: {}\n  slurm: {}\n", ["line 3: jobqueue.slurm stands in line 2"]),
+        ("jobqueue: {}\ndistributed: {}\njobqueue: {}\n", ["3: jobqueue stands in line 1"]),
+        ("jobqueue:\n  slurm: {}\n  slurm: {}\n", ["3: jobqueue.slurm stands in line 2"]),
         ("a: {b: 1, c: {b: 1}}\nd: {b: 1}\n", []),
         ("x: &x {b: 1}\ny: *x\nz: {<<: *x, c: 2}\n", []),
         ("", []),
@@ -108,6 +113,26 @@ def test_of_two_spellings_dask_takes_the_first_and_so_it_is_said(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        (
+            "idle-timeout: 30:00",
+            'idle-timeout: must be a time with its unit, like "30 minutes", not',
+        ),
+        (
+            "max-resubmits: 010",
+            "max-resubmits: 010 is the number 8 to YAML, since it begins with 0",
+        ),
+        ("batch-system: no", "batch-system: no batch system is called 'no'; known: slurm, pbs"),
+        ("worker-dashboards: 'no'", "worker-dashboards: must be true or false, not 'no'"),
+    ],
+)
+def test_our_own_section_is_looked_at_as_it_is_typed(tmp_path, written, line):
+    [only] = said(tmp_path, f"dask-hpc:\n  {written}\n")
+    assert only.startswith(f"2: dask-hpc.{line}")
+
+
 def test_sections_that_do_not_matter_are_passed_over(tmp_path):
     text = section("account: 00123")
     assert said(tmp_path, text, only={"pbs"}) == []
@@ -118,4 +143,4 @@ def test_setup_says_it_with_the_file(tmp_path):
     path = tmp_path / "jobqueue.yaml"
     path.write_text(section("walltime: 10:00:00"))
     [only] = lint([(path, yaml.safe_load(path.read_text()))])
-    assert only.startswith(f"{path}, line 3: jobqueue.slurm.walltime: 10:00:00 is the number 36000")
+    assert only.startswith(f"{path}:3: jobqueue.slurm.walltime: 10:00:00 is the number 36000")

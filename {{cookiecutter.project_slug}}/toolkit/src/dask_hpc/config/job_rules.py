@@ -1,0 +1,89 @@
+"""What is wrong with the settings of one kind of job: each key's own rule, and those of several.
+
+Clusters and `lint` ask the same rules, the ones about what is in force, the other about files.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from ..batch import BatchSystem
+from . import fields, validators
+from .files import jobqueue_defaults
+
+
+class Problem(NamedTuple):
+    """What is wrong with a key, in words that follow its name.
+
+    A problem is fatal if no job can have this value. Others are worth a warning: what is asked for
+    may not be what was meant, or the batch system may refuse it.
+    """
+
+    key: str
+    text: str
+    is_fatal: bool = True
+
+
+def check(batch: BatchSystem | None, settings: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the problems of a job with these settings, by key; None is a key that is not set."""
+    good: dict[str, Any] = {}
+    known = jobqueue_defaults()[batch.section] if batch and batch.section else fields.FIELDS
+    for key, value in settings.items():
+        if value is None:
+            continue
+        # Another batch system's key says nothing here, and may have meant another one.
+        field = fields.FIELDS.get(key) if key in known else None
+        check_one = validators.check_single_line if field is None else field.problem
+        if line := check_one(value):
+            yield Problem(key, line)
+        else:
+            good[key] = value
+    yield from _check_sizes(good)
+    if batch is not None:
+        yield from _check_directives(batch, good.get("job-extra-directives"))
+        if batch.walltime_key and (line := read_walltime(batch, good)[1]):
+            yield Problem(batch.walltime_key, line, is_fatal=False)
+        yield from _check_requests(batch, settings)
+
+
+def read_walltime(batch: BatchSystem, settings: Mapping[str, Any]) -> tuple[float | None, str]:
+    """Return the walltime's seconds, None without one, and why it can't be read."""
+    value = settings.get(batch.walltime_key) if batch.walltime_key else None
+    try:
+        return None if value is None else batch.parse_walltime(str(value)), ""
+    except ValueError as error:
+        return None, str(error).removeprefix("walltime ")
+
+
+def _check_sizes(good: Mapping[str, Any]) -> Iterator[Problem]:
+    cores = validators.as_whole_number(good.get("cores"))
+    processes = validators.as_whole_number(good.get("processes"))
+    if cores and processes and processes > cores:
+        line = f"{processes} processes can't share {cores} cores; make processes smaller"
+        yield Problem("processes", line)
+    elif cores and processes and (left := cores % processes):
+        line = f"does not divide cores: {left} of {cores} cores stay idle"
+        yield Problem("processes", line, is_fatal=False)
+    if "memory" in good and (line := validators.check_memory(good["memory"], processes or 1)):
+        yield Problem("memory", line, is_fatal=False)
+
+
+def _check_directives(batch: BatchSystem, directives: Any) -> Iterator[Problem]:
+    if directives is None:
+        return
+    if line := batch.directives_problem(directives):
+        yield Problem("job-extra-directives", line)
+    elif line := batch.comment_in(directives):
+        yield Problem("job-extra-directives", line, is_fatal=False)
+
+
+def _check_requests(batch: BatchSystem, settings: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what dask-jobqueue does not request of this batch system by itself."""
+    for key in batch.required:
+        if settings.get("cores") is not None and settings.get(key) is None:
+            line = f"a job of {batch.label} needs {key}, too: set it beside"
+            yield Problem("cores", line, is_fatal=False)
+    for key, words in batch.not_requested.items():
+        what, _, how = words.partition(", ")
+        if settings.get(what) is not None and not settings.get(key):
+            line = f"{batch.label} is not asked for it before {key} is set, too, {how}"
+            yield Problem(what, line, is_fatal=False)
