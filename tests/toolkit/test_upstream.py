@@ -1,6 +1,8 @@
 """Private parts of dask-jobqueue and distributed that the toolkit uses, one test each.
 
 Where one fails after an update, the part that it names has changed, and so must its user here.
+Those of `_compat.upstream` are left out by then, and the others break: the page
+docs/development/upstream/index.md says what each is for.
 """
 
 import asyncio
@@ -16,31 +18,70 @@ import dask
 import distributed
 import distributed.nanny
 import distributed.worker
-from distributed import SpecCluster, core
+import pytest
+from distributed import SpecCluster
 from distributed.cli import dask_worker
 from distributed.core import Status
 from distributed.deploy import Cluster
 
 import dask_hpc
+from dask_hpc._compat import upstream
 from dask_hpc._compat.jobqueue_import import dask_jobqueue
 from dask_hpc._compat.unrunnable_tasks import BARRIER, restart_unrunnable
 from dask_hpc.config import files, profiles
 from dask_hpc.resilience.draining import unanswered
 
-
-def test_whether_a_handler_takes_a_comm_is_cached_in_expects_comm():
-    # scheduler_caches.clear_scheduler_caches clears it.
-    assert callable(core._expects_comm.cache_clear)
+PARTS = {name: it for name, it in vars(upstream).items() if isinstance(it, upstream.UpstreamPart)}
 
 
-def test_the_pages_of_a_dashboard_are_cached_in_template_variables():
-    # scheduler_caches.clear_scheduler_caches takes the function without its cache.
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
+def test_lines_of_an_upstream_part(part, caplog):
+    caplog.set_level("INFO", logger="dask_hpc")
+    assert part.is_known, caplog.text
+
+
+def test_import_of_dask_jobqueue_replaces_the_handler_of_ctrl_c():
+    # Where this fails, upstream has mended it, and _compat.jobqueue_import can go.
     code = """
-        from distributed.dashboard import scheduler
-        assert callable(scheduler.template_variables.__wrapped__)
-        assert "template_variables" in scheduler.connect.__code__.co_names
+        import signal
+        import dask_jobqueue
+        assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
     """
-    # In a process where no cluster was closed before.
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+
+
+def test_a_closed_scheduler_stays_in_memory():
+    # Where this fails, upstream has mended it, and _compat.scheduler_caches can go.
+    code = """
+        import asyncio, gc, weakref
+        from distributed import Client, Scheduler
+
+        async def used(**options):
+            async with Scheduler(port=0, dashboard_address=":0", **options) as scheduler:
+                async with Client(scheduler.address, asynchronous=True) as client:
+                    await client.scheduler.identity()
+                return weakref.ref(scheduler)
+
+        scheduler = asyncio.run(used(dashboard=%s))
+        gc.collect()
+        assert scheduler() is not None
+    """
+    for dashboard in (True, False):
+        subprocess.run([sys.executable, "-c", textwrap.dedent(code % dashboard)], check=True)
+
+
+def test_a_scheduler_imports_the_dashboard_when_it_starts():
+    # Where this fails, upstream has mended it, and _compat.lazy_dashboard can go.
+    code = """
+        import asyncio, sys
+        from distributed import Scheduler
+
+        async def start():
+            async with Scheduler(port=0, dashboard_address=":0"):
+                assert "bokeh" in sys.modules
+
+        asyncio.run(start())
+    """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
 
 

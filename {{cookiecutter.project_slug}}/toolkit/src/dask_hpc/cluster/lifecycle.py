@@ -18,6 +18,7 @@ from distributed.core import Status
 from tornado.ioloop import PeriodicCallback
 
 from .. import batch as batch_systems
+from .._compat.lazy_dashboard import DashboardOnDemand
 from .._compat.scheduler_caches import clear_scheduler_caches
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import formatting, messages
@@ -38,7 +39,6 @@ from .departures import Departures
 from .job import job_class_for
 from .job_kinds import JobKinds
 from .job_settings import resolve_job_settings
-from .lazy_dashboard import DashboardOnDemand
 from .self_closing import SelfClosingMixin
 from .start_errors import StartErrorsMixin
 from .submit_errors import SubmitErrors

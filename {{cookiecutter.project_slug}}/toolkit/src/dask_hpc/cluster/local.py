@@ -9,6 +9,7 @@ import distributed
 from dask.utils import parse_bytes
 from distributed.core import Status
 
+from .._compat import upstream
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import messages
 from ..config import resolve, validators
@@ -44,7 +45,8 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
             main_guard.check()
             if worker_class is None:
                 _check_names(arguments.get("worker_kwargs", {}), distributed.Nanny)
-                kwargs["worker_class"] = Nanny
+                if upstream.WORKER_EXIT.is_known:
+                    kwargs["worker_class"] = Nanny
         super().__init__(*args, **kwargs)
         self._most = max(1, len(self.worker_spec))
 

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from .._compat import upstream
 from .._compat.unrunnable_tasks import PreferredWorker, is_placed_by_others
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def reschedule_off(scheduler: Scheduler, keys: Iterable[str], away: set[str]) ->
         Addresses of the workers to avoid.
     """
     others = [worker for worker in scheduler.running if worker.address not in away]
-    if not others:
+    if not others or not upstream.PREFERRED_WORKERS.is_known:
         return
     # Those that got none of these tasks first, then those whose last one is longest ago.
     line = OrderedDict.fromkeys(sorted(others, key=lambda w: w.occupancy / w.nthreads))
@@ -70,6 +71,6 @@ def reset_suspicion(scheduler: Scheduler, keys: Iterable[str]) -> None:
     """
     for key in keys:
         task = scheduler.tasks.get(key)
-        if task is not None and task.suspicious:
+        if task is not None and upstream.BLAME.is_known and task.suspicious:
             task.suspicious -= 1
             task.prefix.suspicious -= 1
