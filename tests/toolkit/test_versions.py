@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
+
+from dask_hpc._versions import NEWEST_TESTED
 
 HERE = Path(sys.prefix, "lib", f"python3.{sys.version_info[1]}", "site-packages")
 PYTHON = Path(sys.base_prefix, "bin", f"python3.{sys.version_info[1]}")
@@ -96,3 +99,36 @@ def test_dask_and_distributed_of_two_versions(monkeypatch):
     monkeypatch.setattr(metadata, "distribution", distribution)
     with pytest.raises(ConfigError, match=f"dask {real} and distributed 2026.7.1 do not work toge"):
         _versions.check()
+    with pytest.raises(ConfigError, match=f"pip install dask=={real} distributed=={real}`"):
+        _versions.check()
+
+
+def said_of(monkeypatch, capsys, version):
+    """Return what is said of a Dask of this version at the first and the second import."""
+    from dask_hpc import _versions
+
+    monkeypatch.setattr(_versions.metadata, "version", lambda _: version)
+    _versions.tell_untested.cache_clear()
+    _versions.tell_untested()
+    first = capsys.readouterr().err
+    _versions.tell_untested()
+    return first, capsys.readouterr().err
+
+
+def test_dask_newer_than_tested(monkeypatch, capsys):
+    from dask_hpc._output import messages
+
+    monkeypatch.setattr(messages, "_unconfigured", lambda: True)  # pytest's own logging
+    first, second = said_of(monkeypatch, capsys, "2027.1.0")
+    assert first.startswith("Dask 2027.1.0 is newer than 20")
+    assert first.count("\n") == 1
+    assert second == ""
+    assert said_of(monkeypatch, capsys, f"{NEWEST_TESTED}.9") == ("", "")
+    assert said_of(monkeypatch, capsys, "2026.1.3") == ("", "")
+
+
+def test_newest_tested_is_not_older_than_what_runs_these_tests():
+    # Where this fails and all else passes, raise it.
+    import dask
+
+    assert Version(dask.__version__).release[:2] <= Version(NEWEST_TESTED).release

@@ -18,6 +18,7 @@ def __getattr__(name):
         from . import _versions
 
         _versions.check()  # before what an old Dask breaks
+        _versions.tell_untested()
     return _import(name)
 
 
