@@ -76,31 +76,32 @@ def test_without_anything_in_front_nothing_is_said(run):
     assert run(MAKE).stderr == ""
 
 
-def test_dask_and_distributed_of_two_versions(monkeypatch):
+def test_dask_and_distributed_of_two_releases(monkeypatch):
     from importlib import metadata
 
     from dask_hpc import ConfigError, _versions
 
-    real = metadata.version("dask")
-    monkeypatch.setattr(metadata.distribution("distributed").__class__, "version", real)
-    _versions.check()
-    monkeypatch.undo()
+    dask, distribution = metadata.version("dask"), metadata.distribution
 
-    class Old:
-        version = "2026.7.1"
-
+    class Distributed:
         def locate_file(self, _):
             return HERE
 
-    def distribution(name):
-        return Old() if name == "distributed" else _real(name)
-
-    _real = metadata.distribution
-    monkeypatch.setattr(metadata, "distribution", distribution)
-    with pytest.raises(ConfigError, match=f"dask {real} and distributed 2026.7.1 do not work toge"):
+    monkeypatch.setattr(
+        metadata,
+        "distribution",
+        lambda name: Distributed() if name == "distributed" else distribution(name),
+    )
+    for same in (dask, f"{dask}.post8+g817e5ffc1"):  # the second one from git
+        Distributed.version = same
         _versions.check()
-    with pytest.raises(ConfigError, match=f"pip install dask=={real} distributed=={real}`"):
+    Distributed.version = "2025.1.0"
+    with pytest.raises(ConfigError) as caught:
         _versions.check()
+    assert str(caught.value) == (
+        f"dask {dask} and distributed 2025.1.0 do not work together: "
+        f"`python -m pip install dask=={dask} distributed=={dask}`, or the same with conda."
+    )
 
 
 def said_of(monkeypatch, capsys, version):
