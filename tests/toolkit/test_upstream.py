@@ -50,26 +50,6 @@ def test_import_of_dask_jobqueue_replaces_the_handler_of_ctrl_c():
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
 
 
-def test_a_closed_scheduler_stays_in_memory():
-    # Where this fails, upstream has mended it, and _compat.scheduler_caches can go.
-    code = """
-        import asyncio, gc, weakref
-        from distributed import Client, Scheduler
-
-        async def used(**options):
-            async with Scheduler(port=0, dashboard_address=":0", **options) as scheduler:
-                async with Client(scheduler.address, asynchronous=True) as client:
-                    await client.scheduler.identity()
-                return weakref.ref(scheduler)
-
-        scheduler = asyncio.run(used(dashboard=%s))
-        gc.collect()
-        assert scheduler() is not None
-    """
-    for dashboard in (True, False):
-        subprocess.run([sys.executable, "-c", textwrap.dedent(code % dashboard)], check=True)
-
-
 def test_a_scheduler_imports_the_dashboard_when_it_starts():
     # Where this fails, upstream has mended it, and _compat.lazy_dashboard can go.
     code = """
@@ -355,7 +335,7 @@ def test_what_workers_and_nannies_write_in_their_logs():
 
 
 def test_a_worker_whose_close_was_cancelled_never_finishes():
-    # Where this fails, upstream has mended docs/upstream/distributed-worker-close.md: say so there.
+    # Where this fails, upstream has mended it: say so in distributed-worker-close.md, the report.
     async def close_and_cancel():
         async with distributed.Scheduler(port=0, dashboard=False) as scheduler:
             worker = await distributed.Worker(scheduler.address, dashboard=False)

@@ -128,7 +128,7 @@ def test_dask_newer_than_tested(monkeypatch, capsys):
     assert said_of(monkeypatch, capsys, "2026.1.3") == ("", "")
 
 
-def test_newest_tested_is_not_older_than_what_runs_these_tests():
+def test_newest_tested():
     # Where this fails and all else passes, raise it.
     import dask
 
