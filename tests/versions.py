@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 TOOLKIT = REPOSITORY / "{{cookiecutter.project_slug}}" / "toolkit"
 TESTS = REPOSITORY / "tests" / "toolkit"
 # What the tests themselves need, and what pip needs to build a project without asking the index.
-TOOLS = ["pytest>=8", "hatchling>=1.27", "editables>=0.5"]
+TOOLS = ["pytest>=8", "pytest-timeout>=2.4", "hatchling>=1.27", "editables>=0.5"]
 UPSTREAM = ["dask", "distributed", "dask-jobqueue"]
 
 
@@ -88,7 +88,7 @@ def main(which, *pytest_arguments):
     tests = ["-m", "pytest", "-ra", "--import-mode=importlib", "--override-ini=addopts="]
     tests += [f"--override-ini=pythonpath={REPOSITORY}", "-c", os.devnull]
     tests += ["--rootdir", REPOSITORY, "--confcutdir", TESTS]
-    tests += ["-W", "error::FutureWarning", TESTS, *pytest_arguments]
+    tests += ["--timeout=300", "-W", "error::FutureWarning", TESTS, *pytest_arguments]
     if which == "main":
         # Each asks for the others' releases, and we for certain ones: --no-deps.
         sources = [f"git+https://github.com/dask/{name}" for name in UPSTREAM]

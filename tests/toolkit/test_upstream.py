@@ -28,6 +28,7 @@ import dask_hpc
 from dask_hpc._compat import upstream
 from dask_hpc._compat.jobqueue_import import dask_jobqueue
 from dask_hpc._compat.unrunnable_tasks import BARRIER, restart_unrunnable
+from dask_hpc.cluster.mixin import ClusterMixin
 from dask_hpc.config import files, profiles
 from dask_hpc.resilience.draining import unanswered
 
@@ -137,6 +138,13 @@ def test_threads_per_worker_and_memory_per_worker_are_those_of_a_job(lab):
     with dask_hpc.SLURMCluster(cores=4, processes=2, memory="3 GiB") as cluster:
         assert cluster._threads_per_worker() == 4
         assert cluster._memory_per_worker() == 3 * 2**30
+
+
+def test_scale_of_dask_jobqueue_counts_jobs(lab):
+    # ClusterMixin._scale_to relies on it; distributed#9121 makes it count workers.
+    with dask_hpc.SLURMCluster(cores=4, processes=2, memory="3 GiB") as cluster:
+        super(ClusterMixin, cluster).scale(jobs=3)
+        assert len(cluster.worker_spec) == 3
 
 
 def test_new_worker_name_makes_a_jobs_name_of_a_number(lab):
