@@ -58,23 +58,16 @@ def _dense(text: str) -> str:
     return "".join(text.split())
 
 
-TRANSITIONS = {
-    "distributed.scheduler:Scheduler.transitions": (
-        "def transitions(self, recommendations: Recs, stimulus_id: str)"
-    )
-}
+SCHEDULER = "distributed.scheduler:Scheduler"
+SECURITY = "distributed.security:Security"
+ROUTING = "distributed.http.routing:RoutingApplication"
+TRANSITIONS = {f"{SCHEDULER}.transitions": "(self, recommendations: Recs, stimulus_id: str)"}
 
 # --- in _compat -----------------------------------------------------------------------------------
 
 INTERRUPT_NAME_ERROR = UpstreamPart(
     "a Ctrl-C that comes very early may log a NameError",
-    {
-        "distributed.utils:sync": """
-            future: asyncio.Future[T]
-
-            @gen.coroutine
-        """
-    },
+    {"distributed.utils:sync": "future: asyncio.Future[T] @gen.coroutine"},
 )
 HANDLER_CACHE = UpstreamPart(
     "closed schedulers may stay in memory",
@@ -83,55 +76,35 @@ HANDLER_CACHE = UpstreamPart(
 DASHBOARD_CACHE = UpstreamPart(
     "closed schedulers may stay in memory",
     {
-        "distributed.dashboard.scheduler:template_variables": (
-            "@memoize def template_variables(scheduler):"
-        ),
+        "distributed.dashboard.scheduler:template_variables": "@memoize def template_variables(",
         "distributed.dashboard.scheduler:connect": "=template_variables(scheduler)",
     },
 )
 DASHBOARD_AT_START = UpstreamPart(
     "the dashboard is loaded when a cluster starts",
     {
-        "distributed.scheduler:Scheduler.__init__": """
-            self.start_http_server(routes, dashboard_address, default_port=8787)
-            self.jupyter = jupyter
-            if show_dashboard:
-                distributed.dashboard.scheduler.connect(
-                    self.http_application, self.http_server, self, prefix=http_prefix
-                )
-        """,
-        "distributed.http.routing:RoutingApplication.find_handler": "for app in self.applications:",
-        "distributed.http.routing:RoutingApplication.add_application": (
-            "self.applications.append(application)"
-        ),
-        "distributed.http.utils:get_handlers": "def get_handlers(server, modules: list[str]",
+        f"{SCHEDULER}.__init__": "(self.http_application, self.http_server, self, prefix=",
+        f"{ROUTING}.find_handler": "for app in self.applications:",
+        f"{ROUTING}.add_application": "self.applications.append(application)",
+        "distributed.http.utils:get_handlers": "(server, modules: list[str]",
     },
 )
 TLS_CONTEXTS = UpstreamPart(
     "a TLS connection that breaks may break others",
     {
-        "distributed.security:Security.get_connection_args": (
-            '"ssl_context": self._get_tls_context(tls, ssl.Purpose.SERVER_AUTH)'
-        ),
-        "distributed.security:Security.get_listen_args": (
-            '"ssl_context": self._get_tls_context(tls, ssl.Purpose.CLIENT_AUTH)'
-        ),
-        "distributed.security:Security._attr_to_dict": "keys = sorted(self.__slots__)",
-        "distributed.deploy.spec:SpecCluster._start": (
-            'self.scheduler = cls(**self.scheduler_spec.get("options", {}))'
-        ),
+        f"{SECURITY}.get_connection_args": '"ssl_context": self._get_tls_context(',
+        f"{SECURITY}.get_listen_args": '"ssl_context": self._get_tls_context(',
+        f"{SECURITY}._attr_to_dict": "keys = sorted(self.__slots__)",
+        "distributed.deploy.spec:SpecCluster._start": 'cls(**self.scheduler_spec.get("options"',
     },
 )
 TASKS_WITHOUT_WORKER = UpstreamPart(
     "tasks that prefer a worker that is gone may not start",
     TRANSITIONS
     | {
-        "distributed.scheduler:Scheduler.bulk_schedule_unrunnable_after_adding_worker": """
-            for ts in self.unrunnable:
-                valid = self.valid_workers(ts)
-                if valid is None or ws in valid:
-                    runnable.append(ts)
-        """
+        f"{SCHEDULER}.bulk_schedule_unrunnable_after_adding_worker": (
+            "valid = self.valid_workers(ts) if valid is None or ws in valid: runnable.append(ts)"
+        )
     },
 )
 
@@ -140,46 +113,22 @@ TASKS_WITHOUT_WORKER = UpstreamPart(
 PREFERRED_WORKERS = UpstreamPart(
     "tasks of a worker that died may meet again on the next one",
     TRANSITIONS
-    | {
-        "distributed.scheduler:Scheduler.valid_workers": (
-            "s = {addr for addr in ts.worker_restrictions if addr in self.workers}"
-        )
-    },
+    | {f"{SCHEDULER}.valid_workers": "for addr in ts.worker_restrictions if addr in self.workers"},
 )
 BLAME = UpstreamPart(
     "the end of a worker that left in order counts against its tasks",
-    {
-        "distributed.scheduler:Scheduler.remove_worker": """
-            ts.suspicious += 1
-            ts.prefix.suspicious += 1
-        """
-    },
+    {f"{SCHEDULER}.remove_worker": "ts.suspicious += 1 ts.prefix.suspicious += 1"},
 )
 REMOVALS = UpstreamPart(
     "the death of a worker counts as one that left in order",
-    {
-        "distributed.scheduler:Scheduler.remove_worker": """
-            event_msg = {
-                "action": "remove-worker",
-                "processing-tasks": processing_keys,
-                "lost-computed-tasks": recompute_keys,
-                "lost-scattered-tasks": lost_keys,
-                "stimulus_id": stimulus_id,
-                "expected": expected,
-        """
-    },
+    {f"{SCHEDULER}.remove_worker": '"expected": expected, } self.log_event(address, event_msg'},
 )
 CLOSING_WORKERS = UpstreamPart(
     "workers of a job that ends get new tasks until their results are moved",
     {
-        "distributed.scheduler:Scheduler.retire_workers": """
-            self.handle_worker_status_change(
-                Status.closing_gracefully, ws, stimulus_id
-            )
-        """,
-        "distributed.scheduler:Scheduler.handle_worker_status_change": (
-            "self, status: str | Status, worker: str | WorkerState, stimulus_id: str"
-        ),
+        f"{SCHEDULER}.retire_workers": (
+            "self.handle_worker_status_change(Status.closing_gracefully, ws, stimulus_id)"
+        )
     },
 )
 QUEUED_ON_WORKERS = UpstreamPart(
@@ -188,22 +137,16 @@ QUEUED_ON_WORKERS = UpstreamPart(
 FAILING_TASKS = UpstreamPart(
     "a task that takes longer than a job begins again each time",
     TRANSITIONS
-    | {
-        "distributed.scheduler:Scheduler._transition_processing_erred": """
-            worker: str | None = None,
-            cause: Key | None = None,
-            exception: Serialized | None = None,
-        """
-    },
+    | {f"{SCHEDULER}._transition_processing_erred": "worker: str | None = None, cause: Key | None"},
 )
 WORKER_EXIT = UpstreamPart(
     "a script without a main guard is not recognized by how its workers end",
     {
         "distributed.nanny:Nanny.instantiate": "on_exit=self._on_worker_exit_sync,",
-        "distributed.nanny:Nanny._on_worker_exit_sync": "def _on_worker_exit_sync(self, exitcode):",
+        "distributed.nanny:Nanny._on_worker_exit_sync": "(self, exitcode)",
     },
 )
 JOB_SCRIPT = UpstreamPart(
     "a job's shell may end before its worker",
-    {"dask_jobqueue.core:Job.job_script": "return self._script_template % pieces"},
+    {"dask_jobqueue.core:Job.job_script": "self._script_template % pieces"},
 )

@@ -44,7 +44,7 @@ class WorkerEventsPlugin(SchedulerPlugin):
         told = {e.get("status") for e in events if e.get("action") == "worker-status-change"}
         # One that leaves in order closes gracefully first.
         closing = next((s.name for s in CLOSING if s.name in told), "")
-        tasks = removals[-1]["processing-tasks"] if died else ()
+        tasks = removals[-1].get("processing-tasks", ()) if died else ()
         self._recovery.on_worker_removed(worker, tasks, closing)
 
     async def before_close(self):
