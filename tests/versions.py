@@ -24,7 +24,13 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 TOOLKIT = REPOSITORY / "{{cookiecutter.project_slug}}" / "toolkit"
 TESTS = REPOSITORY / "tests" / "toolkit"
 # What the tests themselves need, and what pip needs to build a project without asking the index.
-TOOLS = ["pytest>=8", "pytest-timeout>=2.4", "hatchling>=1.27", "editables>=0.5"]
+TOOLS = [
+    "pytest>=8",
+    "pytest-timeout>=2.4",
+    "cryptography>=42",
+    "hatchling>=1.27",
+    "editables>=0.5",
+]
 UPSTREAM = ["dask", "distributed", "dask-jobqueue"]
 
 
