@@ -49,8 +49,8 @@ test-oldest: .venv/test-ready ## the toolkit and a project with the oldest versi
 test-newest: .venv/test-ready ## the same with the newest that the index has
 	@$(PY) tests/versions.py newest $(PYTEST_ARGS)
 
-test-main: .venv/test-ready ## the toolkit with what Dask and dask-jobqueue have in git
-	@$(PY) tests/versions.py main $(PYTEST_ARGS)
+test-main: .venv/test-ready ## the toolkit with what Dask and dask-jobqueue have in git; PULL=9121: that merged into distributed
+	@PULL=$(PULL) $(PY) tests/versions.py main $(PYTEST_ARGS)
 
 lint: .venv/lint-ready ## all linters, changing nothing; some of them: LINTERS="words mypy"
 	@$(PY) -m tests.lint $(LINTERS)

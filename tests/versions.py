@@ -7,8 +7,10 @@ JupyterLab loads Dask's panel. environment.yml has the same lower bounds
 (tests/template/test_environment.py).
 
 ``main`` is for what comes next: the newest versions, and on top of them what dask, distributed and
-dask-jobqueue have in git, whatever the toolkit's upper bounds say. There only the toolkit's tests
-run. A failure is no fault yet, but news: tests/toolkit/test_upstream.py names what has changed.
+dask-jobqueue have in git, whatever the toolkit's bounds say; with the environment variable PULL,
+the number of one of distributed's pull requests, that is merged first. There only the toolkit's
+tests run. A failure is no fault yet, but news: tests/toolkit/test_upstream.py names what has
+changed.
 """
 
 import os
@@ -22,7 +24,13 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 TOOLKIT = REPOSITORY / "{{cookiecutter.project_slug}}" / "toolkit"
 TESTS = REPOSITORY / "tests" / "toolkit"
 # What the tests themselves need, and what pip needs to build a project without asking the index.
-TOOLS = ["pytest>=8", "hatchling>=1.27", "editables>=0.5"]
+TOOLS = [
+    "pytest>=8",
+    "pytest-timeout>=2.4",
+    "cryptography>=42",
+    "hatchling>=1.27",
+    "editables>=0.5",
+]
 UPSTREAM = ["dask", "distributed", "dask-jobqueue"]
 
 
@@ -47,6 +55,17 @@ def run(*command, cwd, home):
     if process.returncode:
         sys.exit(process.returncode)
     return "".join(printed)
+
+
+def merge(pull, folder, home):
+    """Clone distributed into a folder and merge a pull request, given by its number, into main."""
+    shutil.rmtree(folder, ignore_errors=True)
+    run("git", "clone", "https://github.com/dask/distributed", folder, cwd=REPOSITORY, home=home)
+    run("git", "fetch", "origin", f"pull/{pull}/head", cwd=folder, home=home)
+    author = ["-c", "user.name=versions", "-c", "user.email=versions@localhost"]
+    # Where both have changed the same lines, those of the pull request count.
+    how = ["--no-edit", "--strategy-option", "theirs"]
+    run("git", *author, "merge", *how, "FETCH_HEAD", cwd=folder, home=home)
 
 
 def main(which, *pytest_arguments):
@@ -75,10 +94,13 @@ def main(which, *pytest_arguments):
     tests = ["-m", "pytest", "-ra", "--import-mode=importlib", "--override-ini=addopts="]
     tests += [f"--override-ini=pythonpath={REPOSITORY}", "-c", os.devnull]
     tests += ["--rootdir", REPOSITORY, "--confcutdir", TESTS]
-    tests += ["-W", "error::FutureWarning", TESTS, *pytest_arguments]
+    tests += ["--timeout=300", "-W", "error::FutureWarning", TESTS, *pytest_arguments]
     if which == "main":
         # Each asks for the others' releases, and we for certain ones: --no-deps.
         sources = [f"git+https://github.com/dask/{name}" for name in UPSTREAM]
+        if pull := os.environ.get("PULL"):
+            merge(pull, build / "distributed", home)
+            sources[UPSTREAM.index("distributed")] = build / "distributed"
         there(*pip, "install", "--quiet", "--force-reinstall", "--no-deps", *sources)
         there(*pip, "list")
         there(*tests)

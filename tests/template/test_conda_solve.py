@@ -28,8 +28,8 @@ OTHERS = [
     ("python", "3.11.9", []),
     ("python", "3.12.7", []),
     ("python", "3.13.1", []),
-    ("dask-core", "2026.7.0", ["python >=3.10"]),
-    ("distributed", "2026.7.0", ["dask-core >=2026.7.0,<2026.7.1"]),
+    ("dask-core", "2025.12.0", ["python >=3.10"]),
+    ("distributed", "2025.12.0", ["dask-core >=2025.12.0,<2025.12.1"]),
     ("dask-core", "2026.9.0", ["python >=3.10"]),
     ("distributed", "2026.9.0", ["dask-core >=2026.9.0,<2026.9.1"]),
     ("dask-jobqueue", "0.99.0", ["dask-core", "distributed"]),
@@ -117,7 +117,7 @@ class TestEveryScheduler:
         assert chosen["python"] == "3.12.7"
         assert chosen["dask-core"] == chosen["distributed"]
         for name, begins in [
-            ("dask-core", "2026.8."),
+            ("dask-core", "2026.9."),
             ("dask-jobqueue", "0.9."),
             ("jupyterlab", "4."),
         ]:
@@ -129,7 +129,7 @@ class TestEveryScheduler:
     [
         # The panel is made for JupyterLab 4, whatever else is to be had.
         ("jupyterlab >=4.2,<5", "jupyterlab >=99", ["dask-labextension", "jupyterlab"]),
-        ("distributed =2026.8", "distributed =2026.7", ["distributed", "dask-core"]),
+        ("distributed >=2026.1.3", "distributed =2025.12", ["distributed", "dask-core"]),
         ("bokeh >=3.1", "bokeh >=77", ["bokeh"]),
         ("pytest >=8", "pyttest >=8", ["pyttest"]),
     ],
@@ -145,7 +145,7 @@ def test_specs_that_contradict_the_channel_are_refused_by_name(channel, rendered
     assert "defaults" not in message
 
 
-@pytest.mark.parametrize("spec", ["dask=>1", "dask-core >=2026.8,", "dask[complete]", "a b c d e"])
+@pytest.mark.parametrize("spec", ["dask=>1", "dask-core >=2026.1,", "dask[complete]", "a b c d e"])
 def test_a_spec_that_conda_can_not_read_is_refused(spec):
     with pytest.raises((InvalidMatchSpecError, SolverError, ValueError)):
         MatchSpec(spec, strict=True)

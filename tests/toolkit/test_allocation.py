@@ -276,7 +276,8 @@ def test_the_scheduler_is_on_the_workers_interface_not_the_login_nodes(job):
 
 def test_nothing_of_the_workers_is_on_another_network(cluster, job):
     def listening():
-        return {c.laddr.ip for c in psutil.Process().net_connections() if c.status == "LISTEN"}
+        open_ones = [c for c in psutil.net_connections() if c.pid == os.getpid()]
+        return {c.laddr.ip for c in open_ones if c.status == "LISTEN"}
 
     cluster.scale(jobs=2)
     cluster.wait_for_workers(2, timeout=60)

@@ -11,8 +11,8 @@ import distributed
 import pytest
 
 import dask_hpc
-from dask_hpc.cluster import lazy_dashboard
-from dask_hpc.cluster.lazy_dashboard import Scheduler
+from dask_hpc._compat import lazy_dashboard
+from dask_hpc._compat.lazy_dashboard import Scheduler
 
 from .conftest import until
 

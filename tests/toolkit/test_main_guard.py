@@ -5,7 +5,9 @@ import subprocess
 import sys
 import textwrap
 
+import distributed
 import pytest
+from packaging.version import Version
 
 USE = """
 cluster = get_cluster(n_workers=1, dashboard_address=":0")
@@ -46,6 +48,8 @@ def run(*words, **arguments):
 @pytest.mark.parametrize("case", PROGRAMS)
 def test_a_script_without_the_guard_is_told_so_in_a_line(tmp_path, case):
     program, refused = PROGRAMS[case]
+    if case == "under some condition" and Version(distributed.__version__) < Version("2026.7.1"):
+        pytest.skip("a nanny waits for a worker that ends while it starts (distributed#9313)")
     (tmp_path / "program.py").write_text(program)
     code, said, complaints = run("program.py", cwd=tmp_path)
     if refused:

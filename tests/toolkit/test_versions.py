@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
+
+from dask_hpc._versions import NEWEST_TESTED
 
 HERE = Path(sys.prefix, "lib", f"python3.{sys.version_info[1]}", "site-packages")
 PYTHON = Path(sys.base_prefix, "bin", f"python3.{sys.version_info[1]}")
@@ -73,26 +76,60 @@ def test_without_anything_in_front_nothing_is_said(run):
     assert run(MAKE).stderr == ""
 
 
-def test_dask_and_distributed_of_two_versions(monkeypatch):
+def test_dask_and_distributed_of_two_releases(monkeypatch):
     from importlib import metadata
 
     from dask_hpc import ConfigError, _versions
 
-    real = metadata.version("dask")
-    monkeypatch.setattr(metadata.distribution("distributed").__class__, "version", real)
-    _versions.check()
-    monkeypatch.undo()
+    dask, distribution = metadata.version("dask"), metadata.distribution
 
-    class Old:
-        version = "2026.7.1"
-
+    class Distributed:
         def locate_file(self, _):
             return HERE
 
-    def distribution(name):
-        return Old() if name == "distributed" else _real(name)
-
-    _real = metadata.distribution
-    monkeypatch.setattr(metadata, "distribution", distribution)
-    with pytest.raises(ConfigError, match=f"dask {real} and distributed 2026.7.1 do not work toge"):
+    monkeypatch.setattr(
+        metadata,
+        "distribution",
+        lambda name: Distributed() if name == "distributed" else distribution(name),
+    )
+    for same in (dask, f"{dask}.post8+g817e5ffc1"):  # the second one from git
+        Distributed.version = same
         _versions.check()
+    Distributed.version = "2025.1.0"
+    with pytest.raises(ConfigError) as caught:
+        _versions.check()
+    assert str(caught.value) == (
+        f"dask {dask} and distributed 2025.1.0 do not work together: "
+        f"`python -m pip install dask=={dask} distributed=={dask}`, or the same with conda."
+    )
+
+
+def said_of(monkeypatch, capsys, version):
+    """Return what is said of a Dask of this version at the first and the second import."""
+    from dask_hpc import _versions
+
+    monkeypatch.setattr(_versions.metadata, "version", lambda _: version)
+    _versions.tell_untested.cache_clear()
+    _versions.tell_untested()
+    first = capsys.readouterr().err
+    _versions.tell_untested()
+    return first, capsys.readouterr().err
+
+
+def test_dask_newer_than_tested(monkeypatch, capsys):
+    from dask_hpc._output import messages
+
+    monkeypatch.setattr(messages, "_unconfigured", lambda: True)  # pytest's own logging
+    first, second = said_of(monkeypatch, capsys, "2027.1.0")
+    assert first.startswith("Dask 2027.1.0 is newer than 20")
+    assert first.count("\n") == 1
+    assert second == ""
+    assert said_of(monkeypatch, capsys, f"{NEWEST_TESTED}.9") == ("", "")
+    assert said_of(monkeypatch, capsys, "2026.1.3") == ("", "")
+
+
+def test_newest_tested():
+    # Where this fails and all else passes, raise it.
+    import dask
+
+    assert Version(dask.__version__).release[:2] <= Version(NEWEST_TESTED).release

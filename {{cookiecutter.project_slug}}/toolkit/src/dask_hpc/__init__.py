@@ -14,16 +14,20 @@ _import, _, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name):
-    if name == "get_cluster" or name.endswith("Cluster"):
+    is_cluster = name == "get_cluster" or name.endswith("Cluster")
+    if is_cluster:
         from . import _versions
 
         _versions.check()  # before what an old Dask breaks
     try:
-        return _import(name)
+        found = _import(name)
     except ValueError as error:  # Dask can't read one of its files, and can't be imported
         from .config import syntax
 
         raise syntax.explain(error) or error from None
+    if is_cluster:
+        _versions.tell_untested()
+    return found
 
 
 def __dir__():

@@ -1,18 +1,25 @@
-"""Refuse a Dask that hides this environment's own and is too old, or a mix of two versions.
+"""Refuse a Dask that hides this environment's own and is too old, or a mix of two releases.
+
+There is no newest Dask that the toolkit works with, only a newest one that it is tested with.
 
 A package that was once installed by ``pip install --user`` takes precedence over the packages of a
 conda environment, and the errors that follow do not point to it. This module imports nothing of
 Dask.
 """
 
+import functools
 import os
+import re
 import site
 from importlib import metadata
 from pathlib import Path
 
+from ._output import messages
 from .errors import ConfigError
 
 CHECKED = ("dask", "distributed", "dask-jobqueue")
+# The newest release of Dask with which all tests pass, without its patch number.
+NEWEST_TESTED = "2026.8"
 
 
 def check() -> None:
@@ -41,14 +48,30 @@ def check() -> None:
     both: dict[str, str] = {
         name: found[name].version for name in ("dask", "distributed") if name in found
     }
-    if len(set(both.values())) > 1:
+    # What is installed from git has more behind the release, and not the same in both.
+    if len({tuple(_numbers(version)[:3]) for version in both.values()}) > 1:
+        newer = max(both.values(), key=_numbers)
         for name in both:
             if way := _in_front(found[name]):
                 raise ConfigError(f"{_pair(both)}: {name} is in {_folder(found[name])}; {way}.")
         raise ConfigError(
-            f"{_pair(both)} do not work together: `python -m pip install "
-            f'"dask{wanted.get("dask", "")}" "distributed{wanted.get("distributed", "")}"`, or the '
-            "same with conda."
+            f"{_pair(both)} do not work together: `python -m pip install dask=={newer} "
+            f"distributed=={newer}`, or the same with conda."
+        )
+
+
+@functools.cache
+def tell_untested() -> None:
+    """Tell the user, once in a process, that Dask is newer than any that is tested."""
+    try:
+        version = metadata.version("dask")
+    except metadata.PackageNotFoundError:
+        return  # its import will say so
+    if _numbers(version)[:2] > _numbers(NEWEST_TESTED):
+        messages.info(
+            f"Dask {version} is newer than {NEWEST_TESTED}, the newest release that this toolkit "
+            "is tested with. If something goes wrong, update the toolkit, or install Dask "
+            f"{NEWEST_TESTED}."
         )
 
 
@@ -61,6 +84,10 @@ def _wanted() -> dict:
     except (ImportError, metadata.PackageNotFoundError, ValueError):
         return {}
     return {it.name: it.specifier for it in needed if it.marker is None}
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def _pair(versions: dict[str, str]) -> str:

@@ -1,4 +1,6 @@
-"""Workarounds for faults of Dask, distributed and dask-jobqueue.
+"""Workarounds for faults of Dask, distributed, dask-jobqueue and Python, one a module.
 
-Each module names the fault and when it can go; ``test_upstream.py`` pins what it relies on.
+Each names the fault, and is left out where `upstream` finds that Dask has changed what it relies
+on. docs/development/upstream/index.md lists them: the upstream issue or our report, when each can
+go, and the test that says so.
 """

@@ -2,16 +2,18 @@
 
 `distributed.utils.sync` cancels on Ctrl-C what the call has begun. Where the loop is so busy that
 nothing has begun yet, its `cancel` reads a variable that has no value, and Tornado logs the
-NameError (distributed 2026.8, where `future` is only annotated). The interrupt itself is raised all
-the same.
+NameError (`future` is only annotated). The interrupt itself is raised all the same.
 """
 
 import logging
 
+from .upstream import INTERRUPT_NAME_ERROR
+
 
 def hide_calls_not_begun() -> None:
     """Keep that NameError out of the log; once is enough for a process."""
-    logging.getLogger("tornado.application").addFilter(_is_another)
+    if INTERRUPT_NAME_ERROR.is_known:
+        logging.getLogger("tornado.application").addFilter(_is_another)
 
 
 def _is_another(record: logging.LogRecord) -> bool:

@@ -5,19 +5,21 @@ creates a cluster now and then would grow each time, by everything that the sche
 tasks. Both caches save only microseconds.
 """
 
+import inspect
 import sys
 from typing import Any
 
 from distributed import core
 
+from .upstream import DASHBOARD_CACHE, HANDLER_CACHE
+
 
 def clear_scheduler_caches() -> None:
     """Forget closed schedulers; the caches fill again for those that run."""
     # Whether a handler, that is a method of a scheduler, takes a comm.
-    if clear := getattr(getattr(core, "_expects_comm", None), "cache_clear", None):
-        clear()
+    if HANDLER_CACHE.is_known:
+        core._expects_comm.cache_clear()  # noqa: SLF001
     # The dashboard's list of pages, once for each scheduler.
     dashboard: Any = sys.modules.get("distributed.dashboard.scheduler")
-    cached = getattr(dashboard, "template_variables", None)
-    if (uncached := getattr(cached, "__wrapped__", None)) is not None:
-        dashboard.template_variables = uncached
+    if dashboard is not None and DASHBOARD_CACHE.is_known:
+        dashboard.template_variables = inspect.unwrap(dashboard.template_variables)

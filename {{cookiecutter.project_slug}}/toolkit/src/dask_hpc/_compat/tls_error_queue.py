@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from distributed import Security
 
+from .upstream import TLS_CONTEXTS
+
 if TYPE_CHECKING:
     from distributed import SpecCluster as _Base
 else:
@@ -50,7 +52,7 @@ class IsolatedSSLSocket(ssl.SSLSocket):
 
 
 class IsolatedSecurity(Security):
-    """A `distributed.Security` whose connections use `Socket`."""
+    """A `distributed.Security` whose connections use `IsolatedSSLSocket`."""
 
     def get_connection_args(self, role):
         return _with_sockets(super().get_connection_args(role))
@@ -70,7 +72,7 @@ def isolate(security: Security | None) -> Security | None:
 
     An object of the user's own class is returned as it is.
     """
-    if type(security) is not Security:
+    if type(security) is not Security or not TLS_CONTEXTS.is_known:
         return security
     other = IsolatedSecurity.__new__(IsolatedSecurity)
     for name in Security.__slots__:

@@ -4,16 +4,18 @@ import time
 
 from distributed import Scheduler
 
+from .upstream import TASKS_WITHOUT_WORKER
+
 
 def restart_unrunnable(scheduler: Scheduler) -> None:
     """Start tasks that wait for certain workers although they could run on others.
 
-    Where there was no worker at all for a moment, distributed (2026.8.0) leaves such tasks in the
+    Where there was no worker at all for a moment, distributed leaves such tasks in the
     state *no-worker*. It offers a worker that comes later only the tasks that prefer this very
     worker (``bulk_schedule_unrunnable_after_adding_worker``), so that tasks whose workers are gone
     would wait forever. The same is true of a user's tasks with ``allow_other_workers``.
     """
-    if not scheduler.running:
+    if not scheduler.running or not TASKS_WITHOUT_WORKER.is_known:
         return
     waiting = [
         task.key

@@ -25,12 +25,12 @@ from distributed.deploy.spec import SpecCluster
 from .. import batch as batch_systems
 from .._asyncio import BackgroundTasks
 from .._compat.jobqueue_import import dask_jobqueue
+from .._compat.lazy_dashboard import DashboardOnDemand
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import messages
 from .._output.formatting import format_count
 from ..batch import commands
 from ..cluster import scaling
-from ..cluster.lazy_dashboard import DashboardOnDemand
 from ..cluster.self_closing import SelfClosingMixin
 from ..cluster.start_errors import StartErrorsMixin
 from ..cluster.wait import wait_until_listed

@@ -48,13 +48,13 @@ class Adaptive(distributed.Adaptive):
     async def target(self) -> int:
         # Dask counts workers that come; the bounds, and what follows, those of the arguments.
         jobs = math.ceil(await super().target() / self._control.pool.kind().workers)
-        return jobs * self._control.workers_per_job
+        return jobs * self._control.job_size.workers
 
     async def recommendations(self, target: int) -> dict:
         control = self._control
         if len(self.plan) != len(self.requested):
             await self.cluster
-        each = control.workers_per_job
+        each = control.job_size.workers
         wanted = math.ceil(target / each)
         there = control.pool.names
         replacements, scheduled = control.replacements, control.resubmitter.scheduled
@@ -115,7 +115,7 @@ class Adaptive(distributed.Adaptive):
 
     # n: int. distributed's own types of this and the next one are interchanged.
     async def scale_up(self, n) -> None:
-        self._control.scale_adaptively(math.ceil(n / self._control.workers_per_job))
+        self._control.scale_adaptively(math.ceil(n / self._control.job_size.workers))
 
     async def scale_down(self, workers) -> None:
         scheduler = self._control.pool.scheduler

@@ -28,6 +28,7 @@ from ..watchdog.client import WatchdogClient
 from . import registration
 from .job_output import ClusterJobOutput
 from .pool import ClusterJobPool
+from .scaling import JobSize
 from .worker_events import WorkerEventsPlugin
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class JobControl:
         clock: Clock | None = None,
     ):
         self.batch = batch = cluster.batch
-        self.workers_per_job = settings.processes
+        self.job_size = JobSize(settings.processes, settings.cores, parse_bytes(settings.memory))
         self.messages = messages = Messages()
         self.tasks = tasks = BackgroundTasks("Looking after jobs")
         clock = clock or Clock()
@@ -86,7 +87,7 @@ class JobControl:
             ),
             messages.warning,
         )
-        memory = describe_memory(settings.memory, self.workers_per_job)
+        memory = describe_memory(settings.memory, settings.processes)
         self.limits = limits = RestartLimits(max_resubmits, memory)
         self.health = NodeHealth(tracker, clock)
         self.diagnosis = Diagnosis(

@@ -1,10 +1,11 @@
 """The lines of a job script that run the worker: the job's shell stays until it has ended.
 
 A shell that dies of a batch system's SIGTERM leaves behind a worker that is slow to end, or hangs
-while it closes (see docs/design.md); where the batch system finds a job's processes by their
-parents, nothing ends that worker any more.
+while it closes (docs/development/upstream/distributed-worker-close.md); where the batch system
+finds a job's processes by their parents, nothing ends that worker any more.
 """
 
+from .._compat import upstream
 from .._compat.jobqueue_import import Job
 from ..config.shell import is_bourne
 
@@ -37,6 +38,6 @@ class WaitsForWorker(Job):
     @property
     def _script_template(self) -> str:
         template: str = super()._script_template
-        if is_bourne(self.shebang):
+        if is_bourne(self.shebang) and upstream.JOB_SCRIPT.is_known:
             return template.replace(COMMAND, COMMAND + WAITING)
         return template

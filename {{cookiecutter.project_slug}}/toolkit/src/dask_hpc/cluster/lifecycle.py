@@ -15,6 +15,7 @@ from distributed import SpecCluster
 from distributed.core import Status
 
 from .. import batch as batch_systems
+from .._compat.lazy_dashboard import DashboardOnDemand
 from .._compat.scheduler_caches import clear_scheduler_caches
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import formatting, messages
@@ -24,7 +25,6 @@ from ..resilience.worker_identity import workers_named
 from .control import JobControl
 from .job import job_class_for
 from .job_settings import resolve_job_settings
-from .lazy_dashboard import DashboardOnDemand
 from .self_closing import SelfClosingMixin
 from .start_errors import StartErrorsMixin
 

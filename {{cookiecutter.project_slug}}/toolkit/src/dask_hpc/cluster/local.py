@@ -8,6 +8,7 @@ import distributed
 from dask.utils import parse_bytes
 from distributed.core import Status
 
+from .._compat import upstream
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import messages
 from ..config import argument_names, fields, validators
@@ -45,7 +46,8 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
             main_guard.check()
             if worker_class is None:
                 _check_names(arguments.get("worker_kwargs", {}), distributed.Nanny)
-                kwargs["worker_class"] = Nanny
+                if upstream.WORKER_EXIT.is_known:
+                    kwargs["worker_class"] = Nanny
         super().__init__(*args, **kwargs)
         self.workers_per_job = max(1, len(self.worker_spec))
 

@@ -69,7 +69,7 @@ class ClusterMixin(ClusterLifecycle):
             reason = control.meter.closed_because
             why = f": {reason}" if reason else ""
             raise ClusterClosedError(f"This cluster is closed{why}. Make a new one.")
-        target = scaling.count_jobs(self._job_size(), n, jobs, memory, cores)
+        target = scaling.count_jobs(control.job_size, n, jobs, memory, cores)
         if not self.asynchronous and self.status != Status.closed:
             # All that happens to jobs does so on the event loop, one thing after another.
             return self.sync(self._scale_on_loop, target, asked)
@@ -82,10 +82,6 @@ class ClusterMixin(ClusterLifecycle):
     async def _submitted_or_refused(self) -> None:
         await self._control.pool.submit()
         self._control.raise_submit_error()
-
-    def _job_size(self) -> scaling.JobSize:
-        cores, memory = self._threads_per_worker(), self._memory_per_worker()
-        return scaling.JobSize(self._control.workers_per_job, cores, memory)
 
     def adapt(
         self,
@@ -132,15 +128,14 @@ class ClusterMixin(ClusterLifecycle):
             | {"maximum": maximum, "maximum_jobs": maximum_jobs, "maximum_cores": maximum_cores},
             {"minimum_memory": minimum_memory, "maximum_memory": maximum_memory},
         )
-        size = self._job_size()
+        size = self._control.job_size
         low = scaling.lower_bound(size, minimum, minimum_jobs, minimum_cores, minimum_memory)
         high = scaling.upper_bound(size, maximum, maximum_jobs, maximum_cores, maximum_memory)
         if low > high:
             raise ValueError(f"adapt() from {low} jobs to {high}: the minimum is above the maximum")
-        control, each = self._control, self._control.workers_per_job
-        control.replacements.abandoned = 0
-        kwargs.setdefault("Adaptive", functools.partial(Adaptive, control=control))
-        return super().adapt(minimum=low * each, maximum=high * each, **kwargs)
+        self._control.replacements.abandoned = 0
+        kwargs.setdefault("Adaptive", functools.partial(Adaptive, control=self._control))
+        return super().adapt(minimum=low * size.workers, maximum=high * size.workers, **kwargs)
 
     def wait_for_workers(self, n_workers, timeout=None):
         """Wait until this many workers (processes, not jobs) are there, and report the progress.

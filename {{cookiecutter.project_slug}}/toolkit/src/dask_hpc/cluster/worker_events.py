@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from distributed import SchedulerPlugin
 from distributed.core import Status
 
+from .._compat import upstream
+
 if TYPE_CHECKING:
     from ..resilience.task_limits import WalltimeInterruptions
     from ..resilience.tracking import JobTracker
@@ -50,11 +52,11 @@ class WorkerEventsPlugin(SchedulerPlugin):
     def remove_worker(self, scheduler, worker, **_):
         events = [event for _, event in scheduler.get_events(worker)]
         removals = [e for e in events if e.get("action") == "remove-worker"]
-        died = bool(removals) and not removals[-1]["expected"]
-        told = {e["status"] for e in events if e.get("action") == "worker-status-change"}
+        died = upstream.REMOVALS.is_known and bool(removals) and not removals[-1]["expected"]
+        told = {e.get("status") for e in events if e.get("action") == "worker-status-change"}
         # One that leaves in order closes gracefully first.
         closing = next((s.name for s in CLOSING if s.name in told), "")
-        tasks = list(removals[-1]["processing-tasks"]) if died else []
+        tasks = list(removals[-1].get("processing-tasks", ())) if died else []
         self._tracker.worker_removed(worker, tasks, closing)
 
     async def before_close(self):

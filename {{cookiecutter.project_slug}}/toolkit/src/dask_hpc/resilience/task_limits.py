@@ -1,5 +1,6 @@
 """Count how often the end of a job stopped each task, and allow it three times at most."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -8,6 +9,7 @@ from dask.typing import Key
 from distributed.protocol.pickle import dumps
 from distributed.scheduler import Scheduler, TaskState
 
+from .._compat import upstream
 from .._output import messages
 from ..dask_errors import TaskExceedsWalltimeError
 
@@ -42,9 +44,10 @@ class WalltimeInterruptions:
         """
         again: list[TaskState] = []
         over: list[TaskState] = []
+        limit = MAX_INTERRUPTIONS if upstream.FAILING_TASKS.is_known else math.inf
         for task in tasks:
             self.counts[task.key] += 1
-            (over if self.counts[task.key] >= MAX_INTERRUPTIONS else again).append(task)
+            (over if self.counts[task.key] >= limit else again).append(task)
         if again:
             messages.warning(
                 f"{_names(again)} still ran when the job had to end ({ran}), and "

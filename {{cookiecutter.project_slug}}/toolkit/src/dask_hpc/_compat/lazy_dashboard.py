@@ -13,6 +13,8 @@ from distributed.core import Status
 from distributed.http import get_handlers
 from tornado import web
 
+from .upstream import DASHBOARD_AT_START
+
 # What distributed's Scheduler loads when it starts, and what it shows where that can't be loaded.
 PAGES = "distributed.dashboard.scheduler"
 MISSING_PAGES = "distributed.http.scheduler.missing_bokeh"
@@ -26,7 +28,7 @@ class DashboardOnDemand:
 
     async def _start(self):
         options = self.scheduler_spec.get("options", {})
-        plain = self.scheduler_spec["cls"] is distributed.Scheduler
+        plain = self.scheduler_spec["cls"] is distributed.Scheduler and DASHBOARD_AT_START.is_known
         # Whoever says more of the dashboard than its address gets what distributed makes of it.
         said = {"dashboard", "http_prefix"} & set(options)
         if plain and not said and options.get("dashboard_address") is not None:
