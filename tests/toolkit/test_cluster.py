@@ -7,6 +7,7 @@ import time
 import dask
 import pytest
 from dask.distributed import Client, LocalCluster
+from distributed import SpecCluster
 
 import dask_hpc
 from dask_hpc.batch import JobState
@@ -444,3 +445,38 @@ def test_processes_that_leave_cores_idle_are_told_of(lab):
 def test_a_death_timeout_may_be_written_in_words(lab):
     with dask_hpc.SLURMCluster(death_timeout="2 minutes") as cluster:
         assert "--death-timeout 120 " in cluster.job_script()
+
+
+def test_adapt_refuses_unknown_argument(lab):
+    with dask_hpc.SLURMCluster() as cluster:
+        with pytest.raises(
+            TypeError,
+            match=r"adapt\(maximum_jbos=...\): there is no such argument; "
+            r"did you mean maximum_jobs\?",
+        ):
+            cluster.adapt(maximum_jbos=4)
+        cluster.adapt(maximum_jobs=4, interval="1s", wait_count=2)
+
+
+def test_help_of_a_class_has_its_own_arguments_and_no_default_of_upstreams():
+    for name in ("SLURMCluster", "HTCondorCluster"):
+        text = getattr(dask_hpc, name).__doc__
+        assert f"from dask_hpc import {name}" in text
+        for argument in ("cores : int", "idle_timeout : ", "scheduler_options : dict"):
+            assert argument in text
+        assert "sqrt(cores)" not in text
+    assert "disk : " in dask_hpc.HTCondorCluster.__doc__
+    assert "account : " not in dask_hpc.HTCondorCluster.__doc__
+
+
+def test_completion_shows_what_a_user_needs(lab):
+    with dask_hpc.SLURMCluster() as cluster:
+        own = {name for name in dir(cluster) if not name.startswith("_")}
+        upstream = {name for name in dir(SpecCluster) if not name.startswith("_")}
+    assert {"scale", "adapt", "wait_for_workers", "job_ids", "usage", "watcher", "close"} <= own
+    # Those, what SpecCluster and dask-jobqueue keep on each cluster, and nothing else of ours.
+    ours = own - upstream - set(vars(cluster))
+    assert ours == {
+        *("adapting", "batch", "job_header", "job_ids", "job_name", "job_script"),
+        *("usage", "watcher"),
+    }

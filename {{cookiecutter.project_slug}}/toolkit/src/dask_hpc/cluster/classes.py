@@ -1,53 +1,105 @@
-"""dask-jobqueue's cluster classes, one a batch system, with `ClusterMixin`."""
+"""dask-jobqueue's cluster classes, one for each batch system, with `ClusterMixin`."""
+
+from typing import Any
 
 from .. import batch as batch_systems
 from .._compat.jobqueue_import import dask_jobqueue
+from ..config import fields, validators
 from .mixin import ClusterMixin
 
+_DOC = """Run Dask's workers in {label} jobs.
 
+This is dask-jobqueue's `{name}` and takes its arguments. In addition, it says
+what its jobs wait for, raises an error when the batch system rejects one,
+resubmits jobs that fail, moves results elsewhere before a job's walltime is
+over, and cancels all jobs when it closes.
+
+Parameters
+----------
+n_workers : int, optional
+    Workers (processes) to ask for at once, in whole jobs; see `scale`.
+config_name : str, optional
+    The profile: a section of ``jobqueue.yaml`` other than ``{section}``.
+{parameters}idle_timeout : float, str or timedelta, optional
+    Close the cluster when its workers have had nothing to do for so long, in seconds or as
+    ``"30 minutes"``; 0 for never. By default, ``dask-hpc: idle-timeout:`` says.
+security : bool or distributed.Security, optional
+    Encrypt connections: True for temporary keys.
+asynchronous : bool, optional
+    Whether all calls are made on a running event loop, and awaited.
+**kwargs
+    Further arguments of `dask_jobqueue.{name}` and `distributed.SpecCluster`.
+
+Notes
+-----
+Each argument that is left out comes from the key of the same name in ``jobqueue.yaml``
+(``job-extra-directives`` for ``job_extra_directives``); `dask hpc setup` shows their values.
+
+Examples
+--------
+>>> from dask.distributed import Client
+>>> from dask_hpc import {name}
+>>> with {name}() as cluster, Client(cluster) as client:
+...     cluster.scale(jobs=4)
+...     cluster.wait_for_workers(8)
+...     results = client.gather(client.map(my_function, my_inputs))
+"""
+
+
+def _documented(cls: Any) -> Any:
+    """Give a class a docstring made of the table of keys; upstream's names other defaults."""
+    known = validators.parameters(dask_jobqueue.JobQueueCluster, *cls.job_cls.__mro__)
+    parameters = "".join(
+        f"{argument} : {field.kind.type}, optional\n    {field.doc}\n"
+        for key, field in fields.FIELDS.items()
+        if (argument := fields.argument_of(key)) in known and key not in fields.renamed(cls.batch)
+    )
+    cls.__doc__ = _DOC.format(
+        label=cls.batch.label,
+        name=cls.__name__,
+        section=cls.batch.section,
+        parameters=parameters,
+    )
+    return cls
+
+
+@_documented
 class SLURMCluster(ClusterMixin, dask_jobqueue.SLURMCluster):
-    """dask-jobqueue's class for Slurm, with what `ClusterMixin` adds."""
-
-    __doc__ = dask_jobqueue.SLURMCluster.__doc__
+    """See `_DOC`."""
 
     batch = batch_systems.get("slurm")
 
 
+@_documented
 class PBSCluster(ClusterMixin, dask_jobqueue.PBSCluster):
-    """dask-jobqueue's class for PBS, with what `ClusterMixin` adds."""
-
-    __doc__ = dask_jobqueue.PBSCluster.__doc__
+    """See `_DOC`."""
 
     batch = batch_systems.get("pbs")
 
 
+@_documented
 class SGECluster(ClusterMixin, dask_jobqueue.SGECluster):
-    """dask-jobqueue's class for SGE, with what `ClusterMixin` adds."""
-
-    __doc__ = dask_jobqueue.SGECluster.__doc__
+    """See `_DOC`."""
 
     batch = batch_systems.get("sge")
 
 
+@_documented
 class OARCluster(ClusterMixin, dask_jobqueue.OARCluster):
-    """dask-jobqueue's class for OAR, with what `ClusterMixin` adds."""
-
-    __doc__ = dask_jobqueue.OARCluster.__doc__
+    """See `_DOC`."""
 
     batch = batch_systems.get("oar")
 
 
+@_documented
 class LSFCluster(ClusterMixin, dask_jobqueue.LSFCluster):
-    """dask-jobqueue's class for LSF, with what `ClusterMixin` adds."""
-
-    __doc__ = dask_jobqueue.LSFCluster.__doc__
+    """See `_DOC`."""
 
     batch = batch_systems.get("lsf")
 
 
+@_documented
 class HTCondorCluster(ClusterMixin, dask_jobqueue.HTCondorCluster):
-    """dask-jobqueue's class for HTCondor, with what `ClusterMixin` adds."""
-
-    __doc__ = dask_jobqueue.HTCondorCluster.__doc__
+    """See `_DOC`."""
 
     batch = batch_systems.get("htcondor")

@@ -7,13 +7,15 @@ from distributed.core import Status
 
 from ..accounting import UsageTotals
 from ..batch.watcher import JobWatcher
-from ..config import validators
+from ..config import argument_names, fields, validators
 from ..errors import ClusterClosedError
 from . import scaling
 from .adaptive import Adaptive
 from .lifecycle import ClusterLifecycle
 from .submit_errors import PendingSubmission
 from .wait import WorkerWait
+
+BOUNDS = {f"{end}{of}" for end in ("minimum", "maximum") for of in ("_jobs", "_cores", "_memory")}
 
 
 class ClusterMixin(ClusterLifecycle):
@@ -31,8 +33,13 @@ class ClusterMixin(ClusterLifecycle):
 
     @property
     def usage(self) -> UsageTotals:
-        """What the jobs have used so far: core-hours, and how much of them was idle."""
+        """What the jobs have used so far: their number, and core-hours."""
         return self._control.meter.usage
+
+    def job_script(self) -> str:
+        """Return the script that each job runs; nothing is submitted."""
+        script: str = super().job_script()
+        return script
 
     def scale(self, n=None, jobs=0, memory=None, cores=None):
         """Ask for more or fewer workers; return before they are there.
@@ -122,7 +129,13 @@ class ClusterMixin(ClusterLifecycle):
         ------
         ValueError
             A bound is not a number, or the minimum is above the maximum.
+        ArgumentError
+            There is no such argument.
         """
+        adaptive = kwargs.setdefault("Adaptive", functools.partial(Adaptive, control=self._control))
+        known = validators.parameters(*getattr(adaptive, "func", adaptive).__mro__)
+        for name in kwargs.keys() - known - {"Adaptive"}:
+            raise argument_names.unknown("adapt", name, fields.suggest(name, known | BOUNDS))
         scaling.check_bounds(
             {"minimum": minimum, "minimum_jobs": minimum_jobs, "minimum_cores": minimum_cores}
             | {"maximum": maximum, "maximum_jobs": maximum_jobs, "maximum_cores": maximum_cores},
@@ -134,7 +147,6 @@ class ClusterMixin(ClusterLifecycle):
         if low > high:
             raise ValueError(f"adapt() from {low} jobs to {high}: the minimum is above the maximum")
         self._control.replacements.abandoned = 0
-        kwargs.setdefault("Adaptive", functools.partial(Adaptive, control=self._control))
         return super().adapt(minimum=low * size.workers, maximum=high * size.workers, **kwargs)
 
     def wait_for_workers(self, n_workers, timeout=None):

@@ -32,8 +32,11 @@ class Kind:
         would not read the value itself, or not everywhere.
     is_shell : bool
         Whether it holds lines of shell. Everything else becomes a part of one line of the script.
+    type : str
+        Its type as docstrings have it.
     """
 
+    type: str
     check: Callable[[Any], str]
     schema: Mapping[str, Any]
     parse: Callable[[Any], Any] | None = None
@@ -77,24 +80,30 @@ _INTERFACE = {**_TEXT, "pattern": f"^({validators.INTERFACE.pattern})?$"}
 # The schemas are stricter than the checks in one thing: a text is to be in quotes if YAML reads it
 # as something else, even where the job script would be the same, as for `account: 123`.
 KINDS = {
-    "text": Kind(validators.check_text, _TEXT),
-    "count": Kind(validators.check_count, _COUNT, validators.as_whole_number),
-    "memory": Kind(validators.check_memory_amount, _MEMORY, validators.memory_text),
-    "seconds": Kind(validators.check_seconds, _SECONDS, validators.as_seconds),
-    "interface": Kind(validators.check_interface, _INTERFACE),
-    "folder": Kind(validators.check_folder, {**_TEXT, "minLength": 1}),
-    "texts": Kind(validators.check_texts, _TEXTS, list),
-    "shell": Kind(validators.check_texts, _TEXTS, list, is_shell=True),
-    "words": Kind(validators.check_words, _WORDS, validators.as_words),
-    "directives": Kind(validators.check_directives, _TEXTS),  # a mapping for HTCondor
-    "options": Kind(validators.check_scheduler_options, {"type": "object"}),
-    "flag": Kind(validators.check_flag, {"type": "boolean"}),
-    "duration": Kind(validators.check_duration, {**_TEXT, "examples": ["30 minutes"]}),
-    "number": Kind(validators.check_non_negative_int, {**_WHOLE, "minimum": 0}),
-    "start-method": Kind(
-        validators.check_start_method, {**_TEXT, "enum": [*validators.START_METHODS]}
+    "text": Kind("str", validators.check_text, _TEXT),
+    "count": Kind("int", validators.check_count, _COUNT, validators.as_whole_number),
+    "memory": Kind("str", validators.check_memory_amount, _MEMORY, validators.memory_text),
+    "seconds": Kind(
+        "float, str or timedelta", validators.check_seconds, _SECONDS, validators.as_seconds
     ),
-    "batch-system": Kind(_check_batch_system, {**_TEXT, "enum": [*batch_systems.BATCH_SYSTEMS]}),
+    "interface": Kind("str", validators.check_interface, _INTERFACE),
+    "folder": Kind("str", validators.check_folder, {**_TEXT, "minLength": 1}),
+    "texts": Kind("list of str", validators.check_texts, _TEXTS, list),
+    "shell": Kind("list of str", validators.check_texts, _TEXTS, list, is_shell=True),
+    "words": Kind("list of str", validators.check_words, _WORDS, validators.as_words),
+    "directives": Kind(
+        "list of str, or dict for HTCondor", validators.check_directives, _TEXTS
+    ),  # a mapping for HTCondor
+    "options": Kind("dict", validators.check_scheduler_options, {"type": "object"}),
+    "flag": Kind("bool", validators.check_flag, {"type": "boolean"}),
+    "duration": Kind("str", validators.check_duration, {**_TEXT, "examples": ["30 minutes"]}),
+    "number": Kind("int", validators.check_non_negative_int, {**_WHOLE, "minimum": 0}),
+    "start-method": Kind(
+        "str", validators.check_start_method, {**_TEXT, "enum": [*validators.START_METHODS]}
+    ),
+    "batch-system": Kind(
+        "str", _check_batch_system, {**_TEXT, "enum": [*batch_systems.BATCH_SYSTEMS]}
+    ),
 }
 
 
