@@ -145,7 +145,7 @@ def test_a_refusal_that_says_nothing_of_nodes_is_not_tried_without_them(lab, bes
     lab.says("sbatch", "sbatch: error: Socket timed out on send/recv operation")
     lab.state("100", "FAILED", "NonZeroExitCode", "bad")
     until(lambda: len(reported(beside)) == 2)
-    assert excluded(lab) == ["", "", "bad"]  # it may have been taken nevertheless
+    assert excluded(lab)[:3] == ["", "", "bad"]  # it may have been taken nevertheless
     lab.says("sbatch", None)
     until(lambda: len(beside.job_ids) == 2)
 
