@@ -76,9 +76,8 @@ ELSEWHERE = {
     "docs/how-to/updates.md": {
         "cruft ": UPDATE,
         "git add .cruft.json": UPDATE,
-        "$ dask hpc --version": "tests/toolkit/test_integrity.py: --version",
-        "dask-hpc 0": OUTPUT,
-        "from https": OUTPUT,
+        "dask hpc --version": "tests/toolkit/test_cli.py: --version",
+        "git diff": "tests/template/test_update.py: git diff --name-status",
     },
     "docs/development/releasing.md": {"git tag": "for maintainers"},
 }
