@@ -115,6 +115,8 @@ def main() -> int:
     """Measure and print; return the exit code."""
     from on_testbed import options
 
+    from tests.tables import markdown
+
     parser = options(__doc__)
     parser.add_argument("--count", type=int, default=200, help="connections of each kind")
     parser.add_argument("--load", type=int, default=1, help="busy processes for each core")
@@ -123,13 +125,14 @@ def main() -> int:
     chosen = parser.parse_args()
     how = (chosen.count, chosen.load, chosen.plain)
     found = measure_on_testbed(*how, chosen.home) if chosen.testbed else measure(*how)
-    print("| | connected | median | slowest |\n|---|---|---|---|")
+    rows = []
     for kind, record in found.items():
-        seconds, failures = record["seconds"], record["failures"]
-        figures = f"{median(seconds):.2f} s | {max(seconds):.2f} s" if seconds else "- | -"
-        print(f"| {kind} | {len(seconds)} of {chosen.count} | {figures} |")
-        for failure in failures[:1]:
+        seconds = record["seconds"]
+        figures = [f"{of(seconds):.2f} s" if seconds else "-" for of in (median, max)]
+        rows.append([kind, f"{len(seconds)} of {chosen.count}", *figures])
+        for failure in record["failures"][:1]:
             print(failure["traceback"], file=sys.stderr)
+    print(markdown(["", "connected", "median", "slowest"], rows))
     if chosen.json:
         record = {"load": chosen.load, "plain": chosen.plain, **found}
         chosen.json.write_text(json.dumps(record, indent=1) + "\n")

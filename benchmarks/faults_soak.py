@@ -12,12 +12,10 @@ right.
 import json
 import sys
 import time
-from pathlib import Path
 from statistics import median
 
 from hpc_testbed import TestbedError
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 # After the one nothing is lost, after the other nothing comes back by itself.
 NOTHING_BACK = {"restart-slurmctld", "cancel-jobs"}
 FAULTS = [
@@ -34,6 +32,7 @@ FAULTS = [
     "skew-clock",
     "restart-slurmctld",
 ]
+HEAD = ["fault", "results right", "lost workers noticed", "all workers back", "map done"]
 
 
 def injections(lab, fault: str, side: str, times: int, tasks: int) -> list[dict]:
@@ -76,18 +75,15 @@ def injections(lab, fault: str, side: str, times: int, tasks: int) -> list[dict]
     return rounds
 
 
-def table(rounds: list[dict]) -> str:
-    """Return a Markdown table, a line for each fault."""
-    lines = [
-        "| fault | results right | lost workers noticed | all workers back | map done |",
-        "|---|---|---|---|---|",
-    ]
+def table(rounds: list[dict]) -> list[list[str]]:
+    """Return the table's rows, one for each fault."""
+    lines = []
     for fault in dict.fromkeys(row["fault"] for row in rounds):
         rows = [row for row in rounds if row["fault"] == fault]
         good = sum(row["right"] for row in rows)
         cells = [_times(rows, name) for name in ("dropped", "back", "done")]
-        lines.append(f"| `{fault}` | {good} of {len(rows)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append([f"`{fault}`", f"{good} of {len(rows)}", *cells])
+    return lines
 
 
 def _times(rows: list[dict], name: str) -> str:
@@ -102,6 +98,8 @@ def main() -> int:
     """Run the soak and print its table; return the exit code."""
     from on_testbed import options, project
 
+    from tests.tables import markdown
+
     parser = options(__doc__)
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--tasks", type=int, default=500)
@@ -115,12 +113,11 @@ def main() -> int:
             rounds += injections(lab, fault, side, chosen.times, chosen.tasks)
             if chosen.json:  # kept as it goes: this takes hours
                 chosen.json.write_text(json.dumps(rounds, indent=1) + "\n")
-    print(table(rounds))
+    print(markdown(HEAD, table(rounds)))
     good = sum(row["right"] for row in rounds)
     print(f"\nThe results were right in {good} of {len(rounds)} rounds.")
     return int(good < len(rounds))
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(REPOSITORY))  # for the programs in tests/comparison
     sys.exit(main())

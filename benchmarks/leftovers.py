@@ -84,17 +84,16 @@ def looked_at(testbed) -> Iterator[Callable[[], list[dict]]]:
     kill(testbed, testbed.processes())
 
 
-def table(rounds: list[dict]) -> str:
-    """Return a Markdown table: by way and nanny, of how many jobs a process was left."""
-    lines = ["| cancelled while | nanny | jobs | left a process |", "|---|---|---|---|"]
+def table(rounds: list[dict]) -> list[list[object]]:
+    """Return the table's rows: by way and nanny, of how many jobs a process was left."""
+    lines = []
     for way in WAYS:
         for nanny in (False, True):
             mine = [row for row in rounds if (row["way"], row["nanny"]) == (way, nanny)]
             jobs = sum(len(row["jobs"]) for row in mine)
             if jobs:
-                word = "yes" if nanny else "no"
-                lines.append(f"| {way} | {word} | {jobs} | {sum(map(leaving, mine))} |")
-    return "\n".join(lines)
+                lines.append([way, "yes" if nanny else "no", jobs, sum(map(leaving, mine))])
+    return lines
 
 
 def leaving(row: dict) -> int:
@@ -106,6 +105,8 @@ def main() -> int:
     """Run the rounds on the testbed and print what came of them; return the exit code."""
     from connections import busy_cores
     from on_testbed import options, project, records
+
+    from tests.tables import markdown
 
     parser = options(__doc__)
     parser.add_argument("--jobs", type=int, default=200)
@@ -130,7 +131,7 @@ def main() -> int:
     if chosen.json:
         record = {"suite": suite, "load": chosen.load, "rounds": rounds}
         chosen.json.write_text(json.dumps(record, indent=1) + "\n")
-    print(table(rounds))
+    print(markdown(["cancelled while", "nanny", "jobs", "left a process"], table(rounds)))
     left = sum(map(leaving, rounds))
     seconds = time.monotonic() - begin
     print(f"\n{left} of {chosen.jobs} jobs left a process, on {suite}, in {seconds:.0f} s.")

@@ -14,6 +14,7 @@ from pathlib import Path
 from hpc_testbed import Testbed, default_name, install_project
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))  # for the tables and programs of tests/
 ANSWERS = REPOSITORY / "hpc-slurm-testbed" / "answers.yaml"
 
 

@@ -14,6 +14,7 @@ import math
 import random
 import sys
 import time
+from pathlib import Path
 from statistics import median
 
 from distributed import as_completed
@@ -73,6 +74,8 @@ WAYS = {
 
 def main(repeats: int) -> None:
     """Measure and print."""
+    from tests.tables import markdown
+
     table = {way: [] for way in WAYS}
     for slots, lengths in MAPS.values():
         backend = LocalBackend()
@@ -88,10 +91,8 @@ def main(repeats: int) -> None:
         for way, found in runs.items():
             table[way] += [median(column) for column in zip(*found, strict=True)]
     heads = [f"{name}: {head}" for name in MAPS for head in ("total", "late", "tail")]
-    print("| worker-saturation | way |", " | ".join(heads), "|")
-    print("|---|---|" + "---|" * len(heads))
-    for (saturation, way), numbers in table.items():
-        print(f"| {saturation} | {way} |", " | ".join(f"{n:.2f}" for n in numbers), "|")
+    rows = [[*way, *(f"{number:.2f}" for number in numbers)] for way, numbers in table.items()]
+    print(markdown(["worker-saturation", "way", *heads], rows))
 
 
 def one(backend, saturation, way, lengths, least):
@@ -114,4 +115,5 @@ def one(backend, saturation, way, lengths, least):
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests/
     main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-COLUMNS = ("seconds", "rss_mib", "threads", "handles", "jobs_left")
+HEAD = ["round", "seconds", "memory MiB", "threads", "handles", "jobs left"]
 # What the first rounds load and cache is no leak: growth is counted from here on.
 SETTLED = 10
 RSS_MIB = 10.0  # that the last ten rounds may be above the ten after SETTLED
@@ -81,24 +81,23 @@ def verdict(rows: list[dict]) -> list[str]:
     return wrong
 
 
-def table(rows: list[dict]) -> str:
-    """Return a Markdown table of some of the rounds."""
+def table(rows: list[dict]) -> list[list[object]]:
+    """Return the table's rows: some of the rounds."""
     shown = [
         row for row in rows if row["round"] in (1, SETTLED, len(rows)) or not row["round"] % 25
     ]
-    lines = [
-        "| round | seconds | memory MiB | threads | handles | jobs left |",
-        "|---|" + "---|" * 5,
+    return [
+        [row["round"], f"{row['seconds']:.1f}", f"{row['rss_mib']:.1f}"]
+        + [row[name] for name in ("threads", "handles", "jobs_left")]
+        for row in shown
     ]
-    for row in shown:
-        cells = (f"{row[name]:.1f}" if name in COLUMNS[:2] else str(row[name]) for name in COLUMNS)
-        lines.append(f"| {row['round']} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
 def main() -> int:
     """Run the rounds on the testbed and print what came of them; return the exit code."""
     from on_testbed import options, project, records
+
+    from tests.tables import markdown
 
     parser = options(__doc__)
     parser.add_argument("--rounds", type=int, default=100)
@@ -113,7 +112,7 @@ def main() -> int:
     wrong = verdict(rows)
     if len(rows) < chosen.rounds:
         wrong.append(f"{len(rows)} of {chosen.rounds} rounds were run:\n{printed}")
-    print(table(rows))
+    print(markdown(HEAD, table(rows)))
     failed = {row["round"] for row in rows if row["problem"] or row["jobs_left"]}
     print(f"\n{len(rows) - len(failed)} of {chosen.rounds} rounds were clean.")
     for line in wrong:

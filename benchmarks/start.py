@@ -85,21 +85,20 @@ PROGRAMS = {"workers": start_workers, "map": type_a_map}
 
 def table(rows: list[dict]) -> str:
     """Return a Markdown table of medians and ranges, a column for each side."""
+    from tests.tables import markdown, spread
+
     sides = list(dict.fromkeys(row["side"] for row in sorted(rows, key=lambda row: row["column"])))
     head = ["", *sides, *(["ratio"] if len(sides) == 2 else [])]
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    lines = []
     for name, (words, unit) in QUANTITIES.items():
-        cells, medians = [], []
-        for side in sides:
-            mine = [x for row in rows if row["side"] == side for x in row["found"].get(name, [])]
-            if not mine:
-                break
-            medians.append(median(mine))
-            cells.append(f"{medians[-1]:.2f} {unit} ({min(mine):.2f} to {max(mine):.2f})")
-        else:
-            cells += [f"{medians[1] / medians[0]:.2f}"] if len(sides) == 2 else []
-            lines.append(f"| {words} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        found = [
+            [x for row in rows if row["side"] == side for x in row["found"].get(name, [])]
+            for side in sides
+        ]
+        if all(found):
+            ratio = [f"{median(found[1]) / median(found[0]):.2f}"] if len(sides) == 2 else []
+            lines.append([words, *(spread(values, unit) for values in found), *ratio])
+    return markdown(head, lines)
 
 
 def kept(path: Path | None) -> list[dict]:

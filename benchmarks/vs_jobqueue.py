@@ -14,7 +14,6 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from statistics import median
 
 TASKS, JOBS, THREADS = 500, 4, 30
 SIDES = ("plain", "ours")
@@ -71,18 +70,18 @@ def inside(rounds: int, repeats: int) -> None:
 
 def table(rows: list[dict]) -> str:
     """Return a Markdown table of medians and ranges."""
-    lines = ["| | 500 tasks of 1 s on 120 slots | start | close |", "|---|---|---|---|"]
-    for side in SIDES:
+    from tests.tables import markdown, spread
+
+    lines = []
+    for side, name in {"plain": "dask-jobqueue", "ours": "dask_hpc"}.items():
         mine = [row for row in rows if row["side"] == side]
         columns = (
             [seconds for row in mine for seconds in row["makespans"]],
             [row["start"] for row in mine],
             [row["close"] for row in mine],
         )
-        cells = (f"{median(c):.2f} s ({min(c):.2f} to {max(c):.2f})" for c in columns)
-        name = "dask-jobqueue" if side == "plain" else "dask_hpc"
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append([name, *map(spread, columns)])
+    return markdown(["", "500 tasks of 1 s on 120 slots", "start", "close"], lines)
 
 
 def main() -> int:

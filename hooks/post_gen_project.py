@@ -1,12 +1,10 @@
-"""Tidy the new project, list the toolkit's files, and say what comes next.
+"""Tidy the new project, and say what comes next.
 
 The template's toolkit is copied from the developer's tree as it is, with all caches; a new project
-begins without them, and with a list that shows edits of the toolkit. As in the pre_gen hook, the
-answers arrive as JSON data.
+begins without them. As in the pre_gen hook, the answers arrive as JSON data.
 """
 
 import json
-import runpy
 import shutil
 import tempfile
 from pathlib import Path
@@ -36,12 +34,6 @@ def remove_caches(project):
             shutil.rmtree(path)
     for path in (project / "toolkit").rglob(".coverage*"):
         path.unlink()
-
-
-def write_release(project):
-    """List the toolkit's files, by its own rules: the toolkit reads the list."""
-    release = runpy.run_path(str(project / "toolkit/src/dask_hpc/_integrity.py"))
-    release["write"](project / "toolkit")
 
 
 def is_for_comparison(project):
@@ -80,6 +72,5 @@ def next_steps(answers):
 if __name__ == "__main__":
     here = Path.cwd()
     remove_caches(here)
-    write_release(here)
     if not is_for_comparison(here):
         print("\n".join(next_steps(json.loads(ANSWERS))))

@@ -1,4 +1,7 @@
-"""The workflows of GitHub can't run here; what they call has to exist, what they say to agree."""
+"""The workflows of GitHub can't run here; what they call has to exist, what they say to agree.
+
+Their rights, and that actions are pinned, are zizmor's business (`make lint`).
+"""
 
 import itertools
 import re
@@ -58,9 +61,8 @@ def known_options(config):
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 class TestEveryWorkflow:
-    def test_it_has_jobs_that_end_and_few_rights(self, path):
+    def test_it_has_jobs_that_end(self, path):
         content = workflow(path)
-        assert content["permissions"] == {"contents": "read"}
         assert True in content  # YAML 1.1 reads the key `on` so
         for name, job in content["jobs"].items():
             assert job["runs-on"] == "ubuntu-latest"
@@ -90,11 +92,6 @@ class TestEveryWorkflow:
             else:
                 assert (path.stem, name) == ("release", "release"), step  # GitHub's own command
                 assert re.search(r"^gh ", step["run"], re.MULTILINE)
-
-    def test_actions_are_pinned(self, path):
-        """Each by the hash of a commit, with the version that dependabot raises."""
-        for line in re.findall(r"uses: (?!\./)(.*)", path.read_text()):
-            assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", line), line
 
     def test_pythons_are_supported_ones(self, path):
         asked = {

@@ -91,6 +91,9 @@ def _deaths():
                 plain={
                     "the job is not replaced": lambda o: o["back"] is None,
                     "nothing is said": lambda o: not o["told"],
+                    "a silent node's workers are kept": lambda o, fault=fault: (
+                        fault != "pause-node" or o["dropped"] is None
+                    ),
                 },
             )
 
@@ -172,7 +175,12 @@ CASES = {
             },
             plain={"nothing is said": lambda o: not o["told"]},
         ),
-        Case("grow", partial(harness.memory, scenario="grow")),
+        Case(
+            "grow",
+            partial(harness.memory, scenario="grow"),
+            ours={"the task fails": lambda o: o["ended"]["error"] != "TimeoutError"},
+            plain={"the task waits": lambda o: o["ended"]["error"] == "TimeoutError"},
+        ),
         Case(
             "walltime-scale",
             _simply("walltime", mode="scale"),
@@ -338,6 +346,10 @@ CASES = {
                 "the exit code is the program's": lambda o: (
                     [part["exit_code"] for part in o.values()] == [0, 7]
                 ),
+                "the job ends by itself": lambda o: not any("left" in part for part in o.values()),
+            },
+            plain={
+                "the results are right": lambda o: all(part["right"] for part in o.values()),
                 "the job ends by itself": lambda o: not any("left" in part for part in o.values()),
             },
         ),

@@ -117,7 +117,7 @@ class Program:
     def stop(self):
         """End it, whatever it does; for a test that failed."""
         if self._process.poll() is None:
-            self.testbed.run("pkill -KILL -u alice -f [s]cenarios.py", check=False)
+            self.testbed.run("pkill -KILL -u alice -f [p]rograms.py", check=False)
         self._reader.join(30)
 
     def __enter__(self):

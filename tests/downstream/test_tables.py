@@ -2,13 +2,9 @@
 
 from pathlib import Path
 
-README = Path(__file__).parents[2] / "hpc-slurm-testbed" / "README.md"
+from ..tables import read_table
 
-
-def table(heading):
-    """Return the rows of the table that begins with a heading's cell, as lists of cells."""
-    lines = README.read_text().split(f"\n| {heading} |")[1].split("\n\n")[0].splitlines()[2:]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+README = (Path(__file__).parents[2] / "hpc-slurm-testbed" / "README.md").read_text()
 
 
 def partitions(testbed):
@@ -22,7 +18,7 @@ def test_partitions(testbed):
         for p in partitions(testbed)
     }
     said = [[name, p["MaxTime"], p["DefaultTime"], p["AllowAccounts"]] for name, p in named.items()]
-    assert sorted(table("partition")) == sorted(said)
+    assert sorted(read_table(README, "partition")) == sorted(said)
 
 
 def test_users(testbed):
@@ -31,7 +27,7 @@ def test_users(testbed):
         line.split("|") for line in listing.split() if not line.startswith(("|", "root|"))
     )
     people = testbed.run("getent passwd | awk -F: '$3 > 2000 && $3 < 3000 {print $1}'").stdout
-    rows = table("user")
+    rows = read_table(README, "user")
     assert {user for user, _, _ in rows} == set(people.split())
     for user, account, where in rows:
         assert accounts.get(user, "") == account

@@ -6,6 +6,7 @@ import tomllib
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from .conftest import ANSWERS
@@ -15,6 +16,9 @@ from .test_render import BATCH_SYSTEMS, own_texts
 CONDA_NAMES = {"dask": "dask-core", "matplotlib": "matplotlib-base"}
 # conda needs no word about these from us, or only conda does.
 ONLY_CONDA = {"python", "pip"}
+# The part of conda's grammar that we use: a name and its bounds, without a build or a channel.
+BOUND = r"(>=|<|=)\d+(\.\d+)*"
+SPEC = re.compile(rf"[a-z0-9-]+ {BOUND}(,{BOUND})*")
 
 
 def lower_bound(specifiers):
@@ -24,10 +28,25 @@ def lower_bound(specifiers):
     return Version(found[0])
 
 
+def bounds(specifiers):
+    """Return what conda's "=2026.8" or pip's "==2026.8.*" allows, as >=2026.8,<2026.9."""
+
+    def between(match):
+        *first, last = match[1].split(".")
+        return f">={match[1]},<{'.'.join([*first, str(int(last) + 1)])}"
+
+    return SpecifierSet(re.sub(r"(?<![<>])==?(\d+(?:\.\d+)*)(?:\.\*)?", between, str(specifiers)))
+
+
+def conda_texts(project):
+    """Return the lines of environment.yml that conda reads, without pip's part."""
+    listed = yaml.safe_load((project / "environment.yml").read_text())["dependencies"]
+    return [spec for spec in listed if isinstance(spec, str)]
+
+
 def conda_specs(project):
     """Return {name: version specification} of environment.yml."""
-    specs = yaml.safe_load((project / "environment.yml").read_text())["dependencies"]
-    parts = (spec.partition(" ") for spec in specs if isinstance(spec, str))
+    parts = (spec.partition(" ") for spec in conda_texts(project))
     return {name: version for name, _, version in parts}
 
 
@@ -44,11 +63,16 @@ class TestEveryScheduler:
         project = render(batch_system=batch_system)
         assert set(conda_specs(project)) - ONLY_CONDA == set(pip_specs(project))
 
-    def test_lower_bounds_are_the_same(self, render, batch_system):
+    def test_bounds_are_the_same(self, render, batch_system):
+        """What pip can't install is then seen by whoever installs the toolkit to work on it."""
         project = render(batch_system=batch_system)
         conda, pip = conda_specs(project), pip_specs(project)
         for name in pip:
-            assert lower_bound(conda[name]) == lower_bound(pip[name]), name
+            assert bounds(conda[name]) == bounds(pip[name]), name
+
+    def test_conda_reads_every_spec(self, render, batch_system):
+        for text in conda_texts(render(batch_system=batch_system)):
+            assert text == "pip" or SPEC.fullmatch(text), text
 
     def test_conda_forge_is_the_only_channel(self, render, batch_system):
         project = render(batch_system=batch_system)
@@ -56,6 +80,17 @@ class TestEveryScheduler:
         assert channels == ["conda-forge", "nodefaults"]
         for path, text in own_texts(project):
             assert not re.search(r"(?<!no)defaults", text), path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("bokeh =>3.1", "bokeh >=3.1,", "dask[complete] =2026.8", "distributed ==2026.8.*"),
+        *("bokeh", "bokeh >=3.1 py312_0", "main::bokeh >=3.1"),
+    ],
+)
+def test_a_spec_that_conda_may_not_read_is_told(text):
+    assert not SPEC.fullmatch(text)
 
 
 def test_the_project_asks_for_what_its_toolkit_asks_for(render):

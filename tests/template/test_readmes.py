@@ -29,7 +29,7 @@ TYPED = {
 DRIVER = "tests/testbed/test_typed.py: typed"
 JUPYTER = "tests/template/jupyter.py: jupyterlab"
 UPDATE = "tests/template/test_update.py: test_"
-CONDA = "no conda-forge here (test_conda_solve.py solves environment.yml)"
+CONDA = "no conda-forge here (test_environment.py reads environment.yml)"
 OUTPUT = "what the line before it prints"
 SITE = "an address of somebody else's"
 # Begin of a line: "file: what is to be found there", or why no test types it.
@@ -76,9 +76,8 @@ ELSEWHERE = {
     "docs/how-to/updates.md": {
         "cruft ": UPDATE,
         "git add .cruft.json": UPDATE,
-        "$ dask hpc --version": "tests/toolkit/test_integrity.py: --version",
-        "dask-hpc 0": OUTPUT,
-        "from https": OUTPUT,
+        "dask hpc --version": "tests/toolkit/test_cli.py: --version",
+        "git diff": "tests/template/test_update.py: git diff --name-status",
     },
     "docs/development/releasing.md": {"git tag": "for maintainers"},
 }

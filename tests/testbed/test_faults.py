@@ -12,6 +12,8 @@ import pytest
 
 from hpc_testbed import FAULTS, Testbed, TestbedError
 
+from ..tables import read_table
+
 NODE = "node2"
 SLOW = pytest.mark.full
 
@@ -271,5 +273,5 @@ def test_the_command_lists_every_fault():
 
 def test_the_page_says_of_every_fault_what_the_driver_says():
     page = (Path(__file__).parents[2] / "docs" / "reference" / "faults.md").read_text()
-    rows = re.findall(r"^\| `([\w-]+)` \| (.*) \| (.*) \|$", page, re.MULTILINE)
-    assert rows == [(name, fault.description, fault.symptom) for name, fault in FAULTS.items()]
+    told = [[f"`{name}`", fault.description, fault.symptom] for name, fault in FAULTS.items()]
+    assert read_table(page, "fault") == told

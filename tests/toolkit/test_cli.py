@@ -25,7 +25,7 @@ def test_dask_itself_has_the_command():
     assert "bench" in help_text.stdout
     assert help_text.stderr == ""
     version = subprocess.run([dask, "hpc", "--version"], capture_output=True, text=True, check=True)
-    assert version.stdout.startswith(f"dask-hpc {dask_hpc.__version__}")
+    assert version.stdout == f"dask-hpc {dask_hpc.__version__}\n"
 
 
 @pytest.mark.parametrize(

@@ -93,23 +93,9 @@ def fail(message: str | None, code: int) -> None:
     sys.exit(code)
 
 
-def show_version(ctx, _param, wanted):
-    """Print the version, and whether the toolkit was edited; then end."""
-    if wanted and not ctx.resilient_parsing:
-        from .. import _integrity
-
-        click.echo(_integrity.describe(__version__))
-        ctx.exit()
-
-
 @click.group("hpc", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=show_version,
-    help="Show the toolkit's version, and whether it was edited, and exit.",
+@click.version_option(
+    __version__, message="dask-hpc %(version)s", help="Show the toolkit's version and exit."
 )
 def main():
     """Run Dask on the lab's batch system."""
