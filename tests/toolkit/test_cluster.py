@@ -123,7 +123,8 @@ def test_refusal_of_workers_asked_for_in_the_constructor_is_told_too(lab):
 def test_missing_sbatch_is_told_and_closing_works(lab, cluster):
     (lab.folder / "bin" / "sbatch").unlink()
     cluster.scale(jobs=1)
-    with pytest.raises(dask_hpc.SubmitError, match=r"sbatch was not found: .* login node"):
+    words = "sbatch was not found: .* login node.* laptop, `dask-hpc: {batch-system: none}`"
+    with pytest.raises(dask_hpc.SubmitError, match=words):
         cluster.wait_for_workers(1, timeout=60)
     cluster.close()
 

@@ -11,6 +11,7 @@ from distributed.core import Status
 
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import messages
+from .._output.formatting import format_count
 from ..config import resolve, validators
 from ..errors import ConfigError, StartError, WorkerStartTimeoutError
 from . import main_guard
@@ -65,9 +66,8 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
         if jobs is not None:
             n = self._most if jobs else 0
             if (validators.as_number(jobs) or 0) > 1:
-                messages.info(
-                    f"This computer counts as one job of {self._most} workers, not {jobs}."
-                )
+                workers = format_count(self._most, "worker")
+                messages.info(f"This computer counts as one job ({workers}), not {jobs} jobs.")
         return super().scale(n, memory=memory, cores=cores)
 
     def wait_for_workers(self, n_workers, timeout=None):

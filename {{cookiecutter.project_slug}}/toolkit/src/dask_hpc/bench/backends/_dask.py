@@ -146,6 +146,10 @@ class DaskBackend:
         """Return a cluster without workers; those to come have `shape.threads` threads each."""
         raise NotImplementedError
 
+    def scale(self, jobs: int) -> None:
+        """Ask for that many jobs, of one worker process each."""
+        self.cluster.scale(jobs=jobs)
+
     def start(self, slots: int) -> dict[str, float]:
         self.layout = layout(slots, self.job_cores)
         begin = time.time()
@@ -157,7 +161,7 @@ class DaskBackend:
         self.cluster = self.make_cluster(self.layout)
         arrivals = _watch_arrivals(self.cluster)
         ready = time.time()
-        self.cluster.scale(jobs=self.layout.jobs)
+        self.scale(self.layout.jobs)
         self.cluster.sync(self._connect)  # while jobs are submitted and workers start
         self.cluster.wait_for_workers(self.layout.jobs, timeout=self.timeout)
         born = self.cluster.sync(self.client.run, process_start).values()
