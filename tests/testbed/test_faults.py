@@ -1,4 +1,4 @@
-"""What goes wrong on purpose: what Slurm shows of it, and that all is well again afterwards."""
+"""What goes wrong on purpose: what Slurm shows of it, and that all is well again afterward."""
 
 import os
 import re

@@ -298,7 +298,7 @@ def test_dask_jobqueues_own_arguments_stay(lab):
 
 
 def test_private_parts_of_dask_that_are_used_here_are_still_there():
-    # Behaviour above depends on them; this test says which, when Dask changes them.
+    # Behavior above depends on them; this test says which, when Dask changes them.
     from dask_jobqueue.core import Job, JobQueueCluster
     from distributed.deploy.spec import ProcessInterface, SpecCluster
 
