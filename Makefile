@@ -90,10 +90,10 @@ bench-start: .venv/test-ready ## how soon workers and first results come; BENCH_
 bench-asv: .venv/test-ready ## asv: render time, import time, the headline's overhead
 	@$(PY) benchmarks/run_asv.py
 
-testbed-up: .venv/demo-ready ## start the Slurm testbed; NODES=6 for another number than 4
+testbed-up: .venv/demo-ready ## start the Slurm testbed; NODES=6 for that many nodes
 	@$(TESTBED) up $(if $(NODES),--nodes $(NODES))
 
-testbed-scale: .venv/demo-ready ## change its number of compute nodes, as in NODES=12
+testbed-scale: .venv/demo-ready ## change its number of nodes, as in NODES=12; jobs on those that go end
 	@$(if $(NODES),,echo "Error: how many nodes? As in: make testbed-scale NODES=12" >&2; exit 2;) \
 	  $(TESTBED) scale --nodes $(NODES)
 
