@@ -241,7 +241,9 @@ class ComposeProject:
                 f"testbed {self.name} has no {service}; there are: {', '.join([*SITE, *nodes])}"
             )
         if found.status != "running":
-            raise TestbedError(f"{service} is {found.status}: repair it ({command_hint('repair')})")
+            raise TestbedError(
+                f"{service} does not run ({found.status}): {command_hint('repair')} brings it back"
+            )
         return found
 
     @docker_errors()
