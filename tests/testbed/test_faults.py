@@ -284,9 +284,8 @@ def test_a_fault_that_can_not_be_is_refused_before_its_block(testbed, name, node
 @pytest.mark.parametrize(("name", "state"), [("kill-node", "exited"), ("pause-node", "paused")])
 def test_a_second_fault_of_a_node_that_is_away_says_to_repair_it(healthy, name, state):
     healthy.inject(name, node=NODE)
-    with pytest.raises(
-        TestbedError, match=rf"^{NODE} is {state}: repair it \(hpc-testbed repair\)"
-    ):
+    words = rf"^{NODE} does not run \({state}\): hpc-testbed repair brings it back$"
+    with pytest.raises(TestbedError, match=words):
         healthy.inject("kill-node", node=NODE)
 
 

@@ -67,7 +67,6 @@ class Testbed:
         self.suite = self.project.suite
         #: The image that the containers are made from, with its tag.
         self.image = self.project.image
-        #: How many nodes it has once it is up; None: as many as run, or 4 where none do.
         self.nodes = None if nodes is None else scaling.checked_nodes(nodes)
         #: Seconds that the stages of the last `up` took: image, containers, slurm.
         self.stages: dict[str, float] = {}
@@ -96,8 +95,7 @@ class Testbed:
         Parameters
         ----------
         nodes : int, optional
-            As for `Testbed`. Where fewer are asked for than run, the others are removed as in
-            `scale`.
+            As for `Testbed`. Where more run, those beyond are removed, as by `scale`.
 
         Raises
         ------
@@ -113,8 +111,8 @@ class Testbed:
     def scale(self, nodes: int) -> None:
         """Change the number of compute nodes.
 
-        Jobs on nodes that go end or are requeued; they are named on stderr. Nodes that come are
-        made from the image of those that run.
+        Jobs on nodes that go end or are requeued, and are named on stderr. New nodes are made from
+        the image of those that run.
 
         Raises
         ------
