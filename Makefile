@@ -1,7 +1,6 @@
 # The verbs of this repository. `make help` lists them.
 
 PYTHON ?= python3
-NODES ?= 4
 NODE ?= node1
 TOOLKIT := {{cookiecutter.project_slug}}/toolkit
 PY := .venv/bin/python
@@ -91,11 +90,12 @@ bench-start: .venv/test-ready ## how soon workers and first results come; BENCH_
 bench-asv: .venv/test-ready ## asv: render time, import time, the headline's overhead
 	@$(PY) benchmarks/run_asv.py
 
-testbed-up: .venv/demo-ready ## start the Slurm testbed (NODES=4)
-	@$(TESTBED) up --nodes $(NODES)
+testbed-up: .venv/demo-ready ## start the Slurm testbed; NODES=6 for that many nodes
+	@$(TESTBED) up $(if $(NODES),--nodes $(NODES))
 
-testbed-scale: .venv/demo-ready ## change its number of compute nodes, as in NODES=12
-	@$(TESTBED) scale --nodes $(NODES)
+testbed-scale: .venv/demo-ready ## change its number of nodes, as in NODES=12; jobs on those that go end
+	@$(if $(NODES),,echo "Error: how many nodes? As in: make testbed-scale NODES=12" >&2; exit 2;) \
+	  $(TESTBED) scale --nodes $(NODES)
 
 testbed-shell: .venv/demo-ready ## a shell on its login node, as alice
 	@$(TESTBED) shell
@@ -124,9 +124,10 @@ clean: ## remove build/ and .venv/
 .venv/python-ready:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || \
 	  { echo "Error: Python 3.11 or newer is needed and '$(PYTHON)' is not: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2> /dev/null || \
+	  { echo "Error: '$(PYTHON)' has no ensurepip; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@echo "Making .venv"
-	@$(PYTHON) -m venv .venv || \
-	  { echo "Error: '$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "Error: '$(PYTHON) -m venv .venv' failed, see above"; exit 1; }
 	@$(PIP) install --upgrade "pip>=25.1"
 	@touch $@
 

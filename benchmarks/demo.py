@@ -21,22 +21,31 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ANSWERS = REPOSITORY / "hpc-slurm-testbed" / "answers.yaml"
 BUILD = REPOSITORY / "build"
 RESULTS = BUILD / "demo"
+NEW = BUILD / "demo-new"  # of the demo that runs: the last one's stay until there are others
 RUNS = ("strong-scaling", "gil")
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: it ends the demo like Ctrl-C."""
 
 
 def main() -> int:
     """Run the demo; return the exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)  # ends like Ctrl-C: nothing is left behind
+    signal.signal(signal.SIGTERM, _terminate)
     begin = time.monotonic()
     problem = docker_problem()
+    measured = False
     try:
         project = render()
-        shutil.rmtree(RESULTS, ignore_errors=True)
-        if problem:
-            say(f"No Slurm here, a LocalCluster of this machine instead: {problem}")
-            measure_here()
-        else:
-            measure_on_testbed(project)
+        shutil.rmtree(NEW, ignore_errors=True)
+        try:
+            if problem:
+                say(f"No Slurm here, a LocalCluster of this machine instead: {problem}")
+                measure_here()
+            else:
+                measure_on_testbed(project)
+        finally:  # a run that was interrupted keeps what it measured
+            measured = keep_results()
         bench("report", RESULTS)
     except TestbedError as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -44,7 +53,7 @@ def main() -> int:
     except subprocess.CalledProcessError as error:
         return error.returncode  # it has said why
     except KeyboardInterrupt:
-        kept = f"what was measured is in {shown(RESULTS)}" if RESULTS.exists() else "nothing yet"
+        kept = f"what was measured is in {shown(RESULTS)}" if measured else "nothing was measured"
         print(f"\nInterrupted; {kept}.", file=sys.stderr)
         return 130
     say(f"Done in {time.monotonic() - begin:.0f} s. Look at {shown(RESULTS / 'report.html')}")
@@ -78,24 +87,44 @@ def measure_on_testbed(project: Path) -> None:
         testbed.run(f"cd {home} && .venv/bin/dask hpc setup", show=True)
         try:
             for run in RUNS:
-                testbed.run(
-                    f"cd {home} && .venv/bin/dask hpc bench run {run} --out results", show=True
-                )
-        finally:  # a run that was interrupted keeps what it measured
+                command = f".venv/bin/dask hpc bench run {run} --out results --no-next"
+                testbed.run(f"cd {home} && {command}", show=True)
+        finally:
             with contextlib.suppress(TestbedError):  # interrupted before there was any
-                testbed.get(f"{home}/results", RESULTS)
+                testbed.get(f"{home}/results", NEW)
     say("The testbed is down.")
 
 
 def measure_here() -> None:
     """Let the harness measure on a LocalCluster of this machine."""
     for run in RUNS:
-        bench("run", run, "--backend", "local", "--out", RESULTS)
+        bench("run", run, "--backend", "local", "--out", NEW, "--no-next")
+
+
+def keep_results() -> bool:
+    """Put what was measured in the place of the last demo's results; say whether there is any."""
+    measured = any('"status": "ok"' in path.read_text() for path in NEW.glob("*.jsonl"))
+    if measured:
+        shutil.rmtree(RESULTS, ignore_errors=True)
+        NEW.rename(RESULTS)
+    return measured
 
 
 def bench(*arguments: object) -> None:
+    """Run `dask hpc bench`; interrupted, wait until it has ended its workers."""
     command = [sys.executable, "-m", "dask", "hpc", "bench", *map(str, arguments)]
-    subprocess.run(command, check=True)
+    with subprocess.Popen(command) as child:
+        try:
+            code = child.wait()
+        except KeyboardInterrupt as interrupt:
+            # subprocess.run would kill it now, and leave its workers alone. A terminal has sent it
+            # the same Ctrl-C; what was sent to us alone is passed on.
+            if isinstance(interrupt, Terminated):
+                child.terminate()
+            child.wait()
+            raise
+    if code != 0:
+        raise subprocess.CalledProcessError(code, command)
 
 
 def say(line: str) -> None:
@@ -107,8 +136,8 @@ def shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def _interrupt(_signum, _frame):
-    raise KeyboardInterrupt
+def _terminate(_signum, _frame):
+    raise Terminated
 
 
 if __name__ == "__main__":

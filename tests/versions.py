@@ -121,7 +121,7 @@ def main(which, *pytest_arguments):
         there("-m", "jupyter", "execute", notebook, cwd=project / "notebooks")
     for kind in ("server extension", "labextension"):
         listed = there("-m", "jupyter", *kind.split(), "list", cwd=project)
-        # Both end with 0 where the panel can't be loaded, and colour their words.
+        # Both end with 0 where the panel can't be loaded, and color their words.
         if not re.search(r"dask.labextension v?\d.*\bOK\b", re.sub(r"\x1b\[\d*m", "", listed)):
             sys.exit(f"{listed}\nJupyterLab does not load Dask's panel (its {kind})")
     print(f"The {which} versions work.")

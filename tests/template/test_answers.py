@@ -5,6 +5,7 @@ What the pre_gen hook and the toolkit have to say of each answer is in tests/too
 
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -234,6 +235,27 @@ def test_the_hook_knows_the_choices_of_the_question():
 def test_the_hook_reads_the_questions_of_the_template():
     asked = [name for name in QUESTIONS if not name.startswith("_")]
     assert set(pre_gen.QUESTIONS) <= set(asked)
+
+
+def example_answers():
+    """Yield a page or file and its answers, for each example of answers that users may copy."""
+    for path in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("[dht]*/**/*.md")]:
+        text = path.read_text()
+        for block in re.findall(r"```yaml\n(default_context:.*?)```", text, re.DOTALL):
+            yield path.name, yaml.safe_load(block)["default_context"]
+        for line in re.findall(r"^ *cookiecutter .*", text, re.MULTILINE):
+            if words := re.findall(r" ([\w-]+)=", line.partition("#")[0]):
+                yield path.name, words
+    path = REPOSITORY / "hpc-slurm-testbed" / "answers.yaml"
+    yield path.name, yaml.safe_load(path.read_text())["default_context"]
+
+
+def test_every_example_answers_questions_that_there_are():
+    """Cookiecutter drops other keys without a word."""
+    examples = list(example_answers())
+    assert {"README.md", "lab-admin.md", "answers.yaml"} <= {page for page, _ in examples}
+    asked = {name for name in QUESTIONS if not name.startswith("_")}
+    assert [(page, set(keys) - asked) for page, keys in examples if set(keys) - asked] == []
 
 
 def test_every_bad_answer_gets_its_own_line():

@@ -173,19 +173,24 @@ def test_scaling_up_and_down_leaves_exactly_the_nodes_asked_for(testbed):
         testbed.scale(6)
         assert set(testbed.node_states()) == {f"node{n}" for n in range(1, 7)}
         testbed.run("srun --nodes=6 true")
+        # Started again without a number, as by `make testbed-up`, it keeps them.
+        Testbed(testbed.name).up()
+        assert len(testbed.node_states()) == 6
     finally:
         testbed.scale(4)
     assert set(testbed.node_states()) == {f"node{n}" for n in range(1, 5)}
     testbed.run("srun --nodes=4 true")
 
 
-def test_a_node_that_goes_takes_its_job_with_it(testbed):
+def test_a_node_that_goes_takes_its_job_with_it_and_names_it(testbed, capsys):
     job = testbed.run("sbatch --parsable --no-requeue --nodes=4 --wrap='sleep 60'").stdout.strip()
     testbed.run(f"until squeue -h -j {job} -o %T | grep -q RUNNING; do sleep 0.2; done")
     try:
         testbed.scale(3)
         state = testbed.run(f"squeue -h --states=all -j {job} -o %T").stdout.strip()
         assert state == "NODE_FAIL"
+        said = f"Removing node4 ends or requeues what runs there: job {job} (alice).\n"
+        assert capsys.readouterr().err == said
     finally:
         testbed.scale(4)
 
@@ -276,6 +281,16 @@ def test_output_that_is_no_utf_8_is_escaped(testbed):
     assert testbed.run(command).stdout == "caf\\xe9\n"
     with pytest.raises(TestbedError, match=r"ended with 1: caf\\xe9"):
         testbed.run(f"{command} >&2; exit 1")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["shell"], ["run", "true"], ["put", ".", "/home/alice/put"]],
+    ids=lambda words: words[0],
+)
+def test_a_user_that_the_testbed_has_not_is_said_in_one_line(testbed, words):
+    done = command_line("--name", testbed.name, words[0], "--user", "eve", *words[1:])
+    assert (done.returncode, done.stderr) == (1, "Error: the testbed has no user 'eve'\n")
 
 
 # --- what runs already ---
@@ -378,8 +393,10 @@ def test_engine_of_the_context_or_docker_host(context, monkeypatch, context_host
 def test_using_a_testbed_that_is_not_up_says_so():
     if docker_problem():
         pytest.skip(docker_problem())
-    with pytest.raises(TestbedError, match="not running"):
+    with pytest.raises(TestbedError, match="is not up"):
         Testbed("hpc-testbed-nowhere").run("true")
+    with pytest.raises(TestbedError, match="is not up"):
+        Testbed("hpc-testbed-nowhere").fault("kill-node")
     with pytest.raises(TestbedError, match="is not up"):
         Testbed("hpc-testbed-nowhere").scale(2)
 

@@ -1,4 +1,4 @@
-"""What goes wrong on purpose: what Slurm shows of it, and that all is well again afterwards."""
+"""What goes wrong on purpose: what Slurm shows of it, and that all is well again afterward."""
 
 import os
 import re
@@ -194,6 +194,22 @@ def test_a_test_that_leaves_a_node_out_of_service_fails_and_the_next_finds_it_we
     assert f"the test left the testbed unwell: {NODE} is drain" in outcome
 
 
+def test_a_test_that_injects_a_fault_without_with_fails(testbed, pytester_like):
+    outcome = pytester_like(
+        f"""
+        def test_forgets_it(testbed):
+            testbed.fault("kill-node", node={NODE!r})
+
+        def test_next(testbed):
+            pass
+        """
+    )
+    assert "2 passed, 1 warning, 1 error" in outcome
+    call = f"fault('kill-node', node='{NODE}')"
+    assert f"{call} was never injected: `with` is missing" in outcome
+    assert f"RuntimeWarning: {call} was never injected: write `with testbed.{call}:`" in outcome
+
+
 def test_a_test_that_leaves_a_process_on_a_node_fails_and_the_next_finds_none(
     testbed, pytester_like
 ):
@@ -247,8 +263,8 @@ def test_repair_of_a_fault_that_was_injected_twice(healthy):
     ("name", "node", "words"),
     [
         ("flood", NODE, "no fault is called 'flood'; there are: kill-node, "),
-        ("kill-node", "node77", "node77 is not running"),
-        ("kill-node", "slurmctld", "'slurmctld' is not a node: node1, node2, "),
+        ("kill-node", "node77", "no node is called 'node77'; there are: node1, node2, "),
+        ("kill-node", "slurmctld", "no node is called 'slurmctld'; there are: node1, node2, "),
         ("cancel-jobs", NODE, f"no job runs on {NODE}"),
     ],
 )
@@ -257,6 +273,22 @@ def test_what_cannot_be_done_is_said_in_one_line(testbed, name, node, words):
         testbed.inject(name, node=node)
     assert "\n" not in str(error.value)
     assert testbed.check_health() == []
+
+
+@pytest.mark.parametrize(("name", "node"), [("flood", NODE), ("kill-node", "node77")])
+def test_a_fault_that_can_not_be_is_refused_before_its_block(testbed, name, node):
+    with pytest.raises(TestbedError, match=r"no (fault|node) is called"):
+        testbed.fault(name, node=node)
+    assert testbed.unused_faults == []
+
+
+@SLOW
+@pytest.mark.parametrize(("name", "state"), [("kill-node", "exited"), ("pause-node", "paused")])
+def test_a_second_fault_of_a_node_that_is_away_says_to_repair_it(healthy, name, state):
+    healthy.inject(name, node=NODE)
+    words = rf"^{NODE} does not run \({state}\): hpc-testbed repair brings it back$"
+    with pytest.raises(TestbedError, match=words):
+        healthy.inject("kill-node", node=NODE)
 
 
 def test_repair_of_a_testbed_that_is_not_up():

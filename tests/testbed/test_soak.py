@@ -92,7 +92,7 @@ def test_a_round_that_fails_is_counted_and_leaves_nothing(
     assert soak(testbed, 2) == 2
     printed = capsys.readouterr().out
     assert printed.count("FAILED: ") == 2
-    assert "not running" in printed
+    assert "is not up" in printed
     assert len(list(tmp_path.glob("*.log"))) == 2
     assert "0 of 2 rounds were clean." in printed
 

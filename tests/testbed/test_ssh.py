@@ -229,7 +229,7 @@ def test_ended_by_kill_the_ssh_verb_leaves_no_key(testbed, tmp_path):
 
 @pytest.mark.parametrize("service", ["login3", "node99", "nodes"])
 def test_a_place_that_does_not_exist_is_said(testbed, service):
-    with pytest.raises(TestbedError, match=f"{service} is not running"):
+    with pytest.raises(TestbedError, match=f"has no {service}; there are: .*login2, node1, node2"):
         testbed.run("true", service=service)
 
 

@@ -147,7 +147,8 @@ def test_scale_counts_nodes_and_begins_with_the_programs_own(cluster, job, asks)
 def test_more_than_the_job_has_is_said_and_not_waited_for(cluster, job, said):
     cluster.scale(jobs=20)
     assert len(cluster.plan) == 2
-    assert said() == ["This job has 2 nodes, for the 20 asked for."]
+    line = "20 nodes were asked for, and this job has 2: submit it with `--nodes 20`."
+    assert said() == [line]
     with pytest.raises(dask_hpc.WorkerStartTimeoutError, match="this job has 2 nodes for 2"):
         cluster.wait_for_workers(80)
 

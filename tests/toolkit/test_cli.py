@@ -68,6 +68,7 @@ def test_an_error_of_our_own_is_not_hidden(run, monkeypatch, error):
         (("bench", "run", "sleep", "--slots", "x"), "Invalid value for '--slots': 'x' is not"),
         (("logs", "-n", "0"), "Invalid value for '-n' / '--lines': 0 is not"),
         (("jobs", "--bogus"), "No such option"),
+        (("run", "--nods", "2", "first.py"), "No such option"),
         (("--bogus",), "No such option"),
         (("bogus",), "No such command 'bogus'"),
         (("cancel",), "Say --orphaned"),

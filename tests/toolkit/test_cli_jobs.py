@@ -283,7 +283,7 @@ def test_a_jobs_log_is_found_and_the_rest_of_what_it_wrote(run, folder):
 
 def test_an_empty_log_is_named(run, folder):
     (folder / "dask-worker-7.err").touch()
-    assert run("logs", "7").output == f"==> {folder}/dask-worker-7.err <==\n(nothing yet)\n"
+    assert run("logs", "7").output == f"==> {folder}/dask-worker-7.err <==\n(empty)\n"
 
 
 @pytest.mark.parametrize("arguments", [["logs"], ["logs", "7"]])

@@ -124,7 +124,8 @@ def test_refusal_of_workers_asked_for_in_the_constructor_is_told_too(lab):
 def test_missing_sbatch_is_told_and_closing_works(lab, cluster):
     (lab.folder / "bin" / "sbatch").unlink()
     cluster.scale(jobs=1)
-    with pytest.raises(dask_hpc.SubmitError, match=r"sbatch was not found: .* login node"):
+    words = "sbatch was not found: .* login node.* laptop, `dask-hpc: {batch-system: none}`"
+    with pytest.raises(dask_hpc.SubmitError, match=words):
         cluster.wait_for_workers(1, timeout=60)
     cluster.close()
 
@@ -298,7 +299,7 @@ def test_dask_jobqueues_own_arguments_stay(lab):
 
 
 def test_private_parts_of_dask_that_are_used_here_are_still_there():
-    # Behaviour above depends on them; this test says which, when Dask changes them.
+    # Behavior above depends on them; this test says which, when Dask changes them.
     from dask_jobqueue.core import Job, JobQueueCluster
     from distributed.deploy.spec import ProcessInterface, SpecCluster
 

@@ -255,11 +255,11 @@ def test_an_old_name_works_and_the_new_one_is_said(files, old, new, value, shown
 
 def test_arguments_of_a_job_class_of_the_users_own_are_known(lab):
     class Job(SLURMCluster.job_cls):
-        def __init__(self, *args, flavour=None, **kwargs):
+        def __init__(self, *args, flavor=None, **kwargs):
             super().__init__(*args, **kwargs)
-            self.job_header += f"\n#SBATCH --comment={flavour}"
+            self.job_header += f"\n#SBATCH --comment={flavor}"
 
-    with SLURMCluster(job_cls=Job, flavour="sweet") as cluster:
+    with SLURMCluster(job_cls=Job, flavor="sweet") as cluster:
         assert "--comment=sweet" in cluster.job_script()
 
 

@@ -54,10 +54,7 @@ def authorize(testbed: Testbed, user: str, public_key: str, *, revoke: bool) -> 
     line = public_key.strip()
     if not re.fullmatch(r"(ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/=]+( [^\n]*)?", line):
         raise TestbedError(f"not a public key of ssh: {line.splitlines()[:1]}")
-    home = shlex.quote(f"/home/{user}")
-    asked = f"id {shlex.quote(user)} && test -d {home}"  # not the system's own, as nobody
-    if testbed.run(asked, user="root", check=False).returncode != 0:
-        raise TestbedError(f"the testbed has no user {user!r}")
+    require_user(testbed, user)
     # Always without the line first, so that it stands there once or not at all.
     testbed.run(
         "umask 077; mkdir -p .ssh && cd .ssh && touch authorized_keys && "
@@ -66,6 +63,14 @@ def authorize(testbed: Testbed, user: str, public_key: str, *, revoke: bool) -> 
         "mv authorized_keys.new authorized_keys",
         user=user,
     )
+
+
+def require_user(testbed: Testbed, user: str) -> None:
+    """Raise where the site has no such user; root and the system's others are none of its users."""
+    home = shlex.quote(f"/home/{user}")
+    asked = f"id {shlex.quote(user)} && test -d {home}"
+    if testbed.run(asked, user="root", check=False).returncode != 0:
+        raise TestbedError(f"the testbed has no user {user!r}")
 
 
 def _without_caches(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from hpc_testbed.access import require_user
 from hpc_testbed.compose import LOGIN_NODES, MAX_NODES, SUITES, TARGETS, default_name
 from hpc_testbed.errors import TestbedError, command_hint
 from hpc_testbed.faults.catalog import FAULTS
@@ -64,26 +65,32 @@ def commands(context: click.Context, /, **settings: Any) -> None:
 
 
 @commands.command()
-@click.option("--nodes", type=NODES, default=4, show_default=True)
+@click.option("--nodes", type=NODES, help="By default as many as run already, else 4.")
 @click.pass_obj
-def up(testbed: Testbed, nodes: int) -> None:
-    """Start it; return when all nodes are idle."""
+def up(testbed: Testbed, nodes: int | None) -> None:
+    """Start it; return when all nodes are idle. What runs of it goes on."""
     testbed.up(nodes)
     took = format_stages(testbed.stages)
-    print(f"Up: {_nodes(testbed.nodes)} idle ({took}). Next: {command_hint('shell')}")
+    print(f"Up: {_in_words(testbed.node_names())} idle ({took}). Next: {command_hint('shell')}")
 
 
 @commands.command()
 @click.option("--nodes", type=NODES, required=True)
 @click.pass_obj
 def scale(testbed: Testbed, nodes: int) -> None:
-    """Change the number of compute nodes."""
+    """Change the number of compute nodes; jobs on nodes that go end or are requeued."""
     testbed.scale(nodes)
-    print(f"{_nodes(testbed.nodes)} in service.")
+    print(f"{_in_words(testbed.node_names())} in service.")
 
 
-def _nodes(number: int) -> str:
-    return "1 node is" if number == 1 else f"{number} nodes are"
+def _in_words(nodes: list[str]) -> str:
+    return "1 node is" if len(nodes) == 1 else f"{len(nodes)} nodes are"
+
+
+def _check_user(testbed: Testbed, user: str) -> None:
+    """Say what Docker's own error would mean."""
+    if user != "root":
+        require_user(testbed, user)
 
 
 @commands.command()
@@ -92,6 +99,7 @@ def _nodes(number: int) -> str:
 @click.pass_obj
 def shell(testbed: Testbed, user: str, on: str) -> None:
     """Open a shell on the login node."""
+    _check_user(testbed, user)
     argv = ["docker", "exec", "--interactive", "--user", user, "--workdir", f"/home/{user}"]
     if sys.stdin.isatty():
         argv.append("--tty")
@@ -124,6 +132,7 @@ def run(testbed: Testbed, user: str, on: str, command: tuple[str, ...]) -> int:
     """
     if not command:
         raise TestbedError("run what? As in: hpc-testbed run sinfo")
+    _check_user(testbed, user)
     line = command[0] if len(command) == 1 else shlex.join(command)
     # A file or pipe is handed on (`hpc-testbed run 'bash -s' < job.sh`). A terminal is not.
     # sys.stdin is None where it was closed.
@@ -139,6 +148,7 @@ def run(testbed: Testbed, user: str, on: str, command: tuple[str, ...]) -> int:
 @click.pass_obj
 def put(testbed: Testbed, user: str, folder: Path, destination: str) -> None:
     """Copy a folder to the shared home, as in /home/alice/scripts."""
+    _check_user(testbed, user)
     testbed.put(folder, destination, user=user)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpc_testbed.docker_engine import connect, docker_command, docker_errors
-from hpc_testbed.errors import TestbedError, command_hint
+from hpc_testbed.errors import TestbedError, command_hint, not_up
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -230,12 +230,19 @@ class ComposeProject:
 
     def container(self, service: str) -> Container:
         """Return a running container, named as in `Testbed.run`."""
-        running = self.containers()
+        there = self.containers(ended=True)
         name = LOGIN_NODES[0] if service == "login" else re.sub(r"^node(\d+)$", r"node-\1", service)
-        found = running.get(name) or running.get(f"{name}-1")
+        found = there.get(name) or there.get(f"{name}-1")
+        if found is None and not self.nodes():
+            raise not_up(self.name)
         if found is None:
+            nodes = [f"node{number}" for number in self.nodes(ended=True)]
             raise TestbedError(
-                f"testbed {self.name}: {service} is not running ({command_hint('up')})"
+                f"testbed {self.name} has no {service}; there are: {', '.join([*SITE, *nodes])}"
+            )
+        if found.status != "running":
+            raise TestbedError(
+                f"{service} does not run ({found.status}): {command_hint('repair')} brings it back"
             )
         return found
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hpc_testbed.docker_engine import docker_errors, require_docker
 from hpc_testbed.errors import TestbedError, command_hint
 from hpc_testbed.lock import exclusive
-from hpc_testbed.scaling import remove_nodes_beyond, wait_for_nodes
+from hpc_testbed.scaling import DEFAULT_NODES, remove_nodes_beyond, wait_for_nodes
 
 if TYPE_CHECKING:
     from hpc_testbed.compose import ComposeProject
@@ -22,6 +22,8 @@ def up(testbed: Testbed) -> None:
     project = testbed.project
     with exclusive(testbed.name):
         stopwatch = _Stopwatch()
+        if testbed.nodes is None:
+            testbed.nodes = max(project.nodes(ended=True), default=DEFAULT_NODES)
         image = _node_image(project)
         if image is None:
             project.build()

@@ -100,9 +100,11 @@ def testbed_session(request: pytest.FixtureRequest) -> Iterator[Testbed]:
 def testbed(testbed_session: Testbed) -> Iterator[Testbed]:
     """Yield the session's testbed. A test must leave it as it was.
 
-    That is: every node in service, no job, and no process of a user on a node.
+    That is: every node in service, no job, and no process of a user on a node. A `fault` that it
+    asked for has to have been injected.
     """
     yield testbed_session
+    unused, testbed_session.unused_faults = testbed_session.unused_faults, []
     wrong = testbed_session.status_problems()
     if wrong:
         testbed_session.repair()
@@ -120,8 +122,10 @@ def testbed(testbed_session: Testbed) -> Iterator[Testbed]:
     gone = "while [[ $(squeue --noheader) ]]; do sleep 0.1; done"
     if testbed_session.run(gone, user="root", timeout=60, check=False).returncode != 0:
         wrong.append(f"jobs {', '.join(testbed_session.jobs(completing=True))} do not end")
-    if wrong:
-        pytest.fail(f"the test left the testbed unwell: {'; '.join(wrong)}", pytrace=False)
+    said = [f"the test left the testbed unwell: {'; '.join(wrong)}"] if wrong else []
+    said += [f"{call} was never injected: `with` is missing" for call in unused]
+    if said:
+        pytest.fail("; ".join(said), pytrace=False)
 
 
 def _given_name(config: pytest.Config) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from hpc_testbed.lock import exclusive
 if TYPE_CHECKING:
     from hpc_testbed.testbed import Testbed
 
+DEFAULT_NODES = 4  # of a new testbed
 READY_STATES = {"idle", "mix", "alloc", "comp"}
 
 
@@ -65,14 +67,27 @@ def _raise_if_ended(testbed: Testbed) -> None:
         raise TestbedError(f"{names} ended (see {command_hint('logs')}): {words}")
 
 
+def _running_jobs(testbed: Testbed, nodes: str) -> list[str]:
+    """Return the jobs that run on nodes: ``["job 7 (alice)", …]``."""
+    ask = f"squeue --noheader --states=running --nodelist={nodes} --format='job %i (%u)'"
+    # Slurm may not know a node yet: it is removed all the same.
+    listing = testbed.run(ask, user="root", service="slurmctld", check=False)
+    return listing.stdout.splitlines()
+
+
 @docker_errors()
 def remove_nodes_beyond(testbed: Testbed, last: int) -> None:
-    """Remove the nodes with higher numbers, from Docker and from Slurm; their jobs are lost."""
+    """Remove the nodes with higher numbers, from Docker and from Slurm; name the jobs on them."""
     nodes = testbed.project.nodes(ended=True)
     going = {f"node{number}": node for number, node in nodes.items() if number > last}
     if not going:
         return
     names = ",".join(going)
+    if jobs := _running_jobs(testbed, names):
+        print(
+            f"Removing {', '.join(going)} ends or requeues what runs there: {', '.join(jobs)}.",
+            file=sys.stderr,
+        )
     # Down first, so that Slurm ends their jobs now and not at SlurmdTimeout.
     down = f"scontrol update nodename={names} state=down reason='testbed scaled down'"
     testbed.run(down, user="root", service="slurmctld")

@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from hpc_testbed.errors import TestbedError
+from hpc_testbed.scaling import DEFAULT_NODES
 from hpc_testbed.testbed import Testbed
 
 COLUMNS = ("image", "containers", "slurm", "job", "down")
@@ -40,7 +41,9 @@ def soak(testbed: Testbed, rounds: int, *, load: bool = False) -> int:
         raise TestbedError(f"testbed {testbed.name} is in use or was not cleaned up: down first")
     busy = f", {os.cpu_count()} cores kept busy" if load else ""
     print(
-        f"{rounds} rounds with {testbed.nodes} nodes, {testbed.suite}{busy}. Seconds:", flush=True
+        f"{rounds} rounds with {testbed.nodes or DEFAULT_NODES} nodes, {testbed.suite}{busy}. "
+        "Seconds:",
+        flush=True,
     )
     print(_row("round", *COLUMNS, "whole"), flush=True)
     table: list[list[float]] = []

@@ -1,11 +1,10 @@
 """The testbed: up, down, scale, and running commands on it as one of its users."""
 
 import os
-import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -14,7 +13,8 @@ from hpc_testbed.compose import ComposeProject
 from hpc_testbed.docker_engine import TEXT, docker_command, docker_errors, require_docker
 from hpc_testbed.errors import TestbedError, command_hint, last_lines, not_up, shortened
 from hpc_testbed.faults import repair
-from hpc_testbed.faults.catalog import FAULTS, Fault
+from hpc_testbed.faults.block import FaultBlock, find_fault
+from hpc_testbed.faults.catalog import Fault
 from hpc_testbed.processes import Process, list_processes
 from hpc_testbed.startup_timing import format_stages, startup_stages
 
@@ -32,8 +32,8 @@ class Testbed:
     name : str, optional
         Of the Compose project: two testbeds with different names run side by side. By default
         what ``TESTBED_NAME`` says, else one for this checkout.
-    nodes : int
-        How many compute nodes `up` starts, 1 to 64.
+    nodes : int, optional
+        How many compute nodes `up` starts, 1 to 64. By default as many as run already, else 4.
     suite : {"trixie", "bookworm"}, optional
         The Debian release of the image, which decides the Slurm version. By default what
         ``TESTBED_SUITE`` says, else trixie.
@@ -56,7 +56,7 @@ class Testbed:
         self,
         name: str | None = None,
         *,
-        nodes: int = 4,
+        nodes: int | None = None,
         suite: str | None = None,
         target: str | None = None,
         dockerfile: str | os.PathLike[str] | None = None,
@@ -67,9 +67,11 @@ class Testbed:
         self.suite = self.project.suite
         #: The image that the containers are made from, with its tag.
         self.image = self.project.image
-        self.nodes = scaling.checked_nodes(nodes)
+        self.nodes = None if nodes is None else scaling.checked_nodes(nodes)
         #: Seconds that the stages of the last `up` took: image, containers, slurm.
         self.stages: dict[str, float] = {}
+        #: Calls of `fault` that were not the beginning of a ``with`` block.
+        self.unused_faults: list[str] = []
 
     def __enter__(self) -> "Testbed":
         try:
@@ -90,6 +92,11 @@ class Testbed:
     def up(self, nodes: int | None = None) -> None:
         """Start the testbed; return when every node is idle. An already running one is kept.
 
+        Parameters
+        ----------
+        nodes : int, optional
+            As for `Testbed`. Where more run, those beyond are removed, as by `scale`.
+
         Raises
         ------
         DockerUnavailableError
@@ -97,13 +104,15 @@ class Testbed:
         TestbedError
             A container did not start, or not all nodes registered within two minutes.
         """
-        self.nodes = scaling.checked_nodes(self.nodes if nodes is None else nodes)
+        if nodes is not None:
+            self.nodes = scaling.checked_nodes(nodes)
         lifecycle.up(self)
 
     def scale(self, nodes: int) -> None:
-        """Change the number of compute nodes; jobs on nodes that go are lost.
+        """Change the number of compute nodes.
 
-        Nodes that come are made from the image of those that run.
+        Jobs on nodes that go end or are requeued, and are named on stderr. New nodes are made from
+        the image of those that run.
 
         Raises
         ------
@@ -290,9 +299,11 @@ class Testbed:
         """
         return self.project.container(service)
 
-    @contextmanager
-    def fault(self, name: str, node: str = "node1") -> Iterator[Fault]:
+    @docker_errors()
+    def fault(self, name: str, node: str = "node1") -> AbstractContextManager[Fault]:
         """Let something go wrong for the length of a ``with`` block; then all is repaired.
+
+        Without ``with`` nothing happens: Python warns, and the pytest fixture fails the test.
 
         Parameters
         ----------
@@ -306,21 +317,12 @@ class Testbed:
         TestbedError
             There is no such fault or node, or the testbed is not well again in time.
         """
-        try:
-            yield self.inject(name, node)
-        finally:
-            self.repair()
+        return FaultBlock(self, name, node)
 
     @docker_errors()
     def inject(self, name: str, node: str = "node1") -> Fault:
         """Let something go wrong as with `fault`, but do not repair it."""
-        if name not in FAULTS:
-            raise TestbedError(f"no fault is called {name!r}; there are: {', '.join(FAULTS)}")
-        fault = FAULTS[name]
-        if fault.targets_node:
-            if not re.fullmatch(r"node\d+", node):
-                raise TestbedError(f"{node!r} is not a node: {', '.join(self.node_names())}")
-            self.container(node)  # it is there, or an error says so
+        fault = find_fault(self, name, node)
         fault.inject(self, node)
         return fault
 

@@ -131,7 +131,10 @@ class AllocationCluster(
         there = len(self._nodes)
         has = format_count(there, "node")
         if wanted > there:
-            self._report_once(f"This job has {has}, for the {wanted} asked for.")
+            self._report_once(
+                f"{wanted} nodes were asked for, and this job has {there}: "
+                f"submit it with `--nodes {wanted}`."
+            )
         elif 0 < wanted < there:
             self._report_once(f"{there - wanted} of this job's {has} stay idle.")
         keep = self._nodes[:wanted]

@@ -17,12 +17,12 @@ from matplotlib.ticker import MaxNLocator
 
 from . import metrics
 
-BLUE, ORANGE, INK, GREY, PALE = "#0072B2", "#D55E00", "#222222", "#6b6b6b", "#b8b8b8"
+BLUE, ORANGE, INK, GRAY, PALE = "#0072B2", "#D55E00", "#222222", "#6b6b6b", "#b8b8b8"
 
 # Not every Matplotlib that is allowed has the type of the keys.
 STYLE: dict[Any, Any] = {
     "font.size": 10,
-    "axes.edgecolor": GREY,
+    "axes.edgecolor": GRAY,
     "axes.labelcolor": INK,
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -174,7 +174,7 @@ def overview_figure(points: Sequence[dict], title: str, caption: str) -> Figure:
         left, right = figure.subplots(1, 2)
         figure.subplots_adjust(left=0.065, right=0.985, top=0.85, bottom=bottom, wspace=0.2)
         figure.text(0.012, 0.96, title, fontsize=13, fontweight="bold", va="center")
-        figure.text(0.012, 0.02, "\n".join(lines), fontsize=8.5, color=GREY, linespacing=1.4)
+        figure.text(0.012, 0.02, "\n".join(lines), fontsize=8.5, color=GRAY, linespacing=1.4)
         speedup_panel(left, points)
         efficiency_panel(right, points)
         return figure

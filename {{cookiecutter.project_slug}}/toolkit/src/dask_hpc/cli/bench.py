@@ -1,6 +1,7 @@
 """The commands `dask hpc bench run`, `report` and `list`."""
 
 import math
+import shlex
 import signal
 import sys
 import threading
@@ -87,8 +88,11 @@ def list_workloads():
     show_default=True,
     help="Folder for the record.",
 )
-def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, out):
+@click.option("--next/--no-next", "show_next", default=True, hidden=True)  # the demo goes on itself
+def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, out, show_next):
     """Measure WORKLOAD (see `list`) and write a record to --out."""
+    from ..bench import record, show
+
     # `kill` and batch systems end a program with SIGTERM, a closed ssh session with SIGHUP: workers
     # and jobs are ended then too.
     interrupts.hide_calls_not_begun()
@@ -101,7 +105,10 @@ def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, o
         path = _run_gil(repeats, out)
     else:
         path = _run_plan(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, out)
-    _show(path)
+    show.show(record.read(path))
+    if show_next:
+        command = shlex.join(["dask", "hpc", "bench", "report", str(path.parent)])
+        click.echo(f"\nRecord: {path}\nFigures and a page: {command}")
 
 
 def _refuse_options_of_plans(workload: str, backend: str | None) -> None:
@@ -162,13 +169,6 @@ def _run_gil(repeats, out) -> Path:
     )
     with progress.start(sys.stdout, forecast) as line:
         return gil.measure(out, cores, count, line)
-
-
-def _show(path: Path) -> None:
-    from ..bench import record, show
-
-    show.show(record.read(path))
-    click.echo(f"\nRecord: {path}\nFigures and a page: dask hpc bench report {path.parent}")
 
 
 @bench.command()

@@ -46,7 +46,7 @@ def logs(job, lines):
         raise DaskHPCError(what + where)
     for file in files:
         click.echo(click.style(f"==> {file} <==", bold=True))
-        click.echo("\n".join(_end(file, lines)) if size_of(file) else "(nothing yet)")
+        click.echo("\n".join(_end(file, lines)) if size_of(file) else "(empty)")
 
 
 def _is_file(path: str) -> bool:

@@ -57,7 +57,7 @@ def one_line_errors():
     """End the command with one line for a user's error; our own errors pass.
 
     The exit code is 2 for a mistake in the command line, as click's is, 1 for what goes wrong
-    afterwards, and 130 after Ctrl-C. click itself would add its usage lines to a mistake.
+    afterward, and 130 after Ctrl-C. click itself would add its usage lines to a mistake.
     """
     try:
         yield

@@ -7,7 +7,7 @@ import click
 
 @click.command(
     short_help="Run a program and its workers in one job.",
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    context_settings={"allow_interspersed_args": False},
 )
 @click.option(
     "-N",

@@ -11,6 +11,7 @@ from distributed.core import Status
 from .._compat import upstream
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import messages
+from .._output.formatting import format_count
 from ..config import argument_names, fields, validators
 from ..config.resolve import default_processes
 from ..dask_errors import WorkerStartTimeoutError
@@ -68,8 +69,8 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
         if jobs is not None:
             n = self.workers_per_job if jobs else 0
             if (validators.as_number(jobs) or 0) > 1:
-                one = f"one job of {self.workers_per_job} workers"
-                messages.info(f"This computer counts as {one}, not {jobs}.")
+                workers = format_count(self.workers_per_job, "worker")
+                messages.info(f"This computer counts as one job ({workers}), not {jobs} jobs.")
         return super().scale(n, memory=memory, cores=cores)
 
     def wait_for_workers(self, n_workers, timeout=None):

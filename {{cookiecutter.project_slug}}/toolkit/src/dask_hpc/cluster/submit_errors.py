@@ -17,7 +17,9 @@ def submit_error(batch_system: BatchSystem, error: Exception) -> SubmitError:
     if isinstance(error, commands.CommandError) and error.missing:
         return SubmitCommandError(
             f"{error.command} was not found: jobs can be submitted only where "
-            f"{batch_system.label}'s commands are, usually the cluster's login node."
+            f"{batch_system.label}'s commands are, usually the cluster's login node. On "
+            "a laptop, `dask-hpc: {batch-system: none}` in ~/.config/dask/dask-hpc.yaml makes "
+            "get_cluster() use its own cores."
         )
     if isinstance(error, commands.CommandError) and isinstance(error.__cause__, OSError):
         return SubmitCommandError(f"{error.command} can't be run: {error.__cause__.strerror}.")

@@ -5,7 +5,7 @@ few large jobs, one worker process a job with many threads, no nannies on the cl
 `WORKER_SATURATION`, and `gather_between_waves`. It is right for tasks that wait; it is not how to
 run pure-Python computations (the workload ``gil`` shows why). All of it is in the record.
 
-Why these: towards the end of 500 tasks of 1 s, Dask's own worker-saturation lets some wait before
+Why these: toward the end of 500 tasks of 1 s, Dask's own worker-saturation lets some wait before
 busy threads while other threads are idle, and `gather` begins to fetch when the clock is already
 over. On a LocalCluster, 100 slots, median of 3: 6.27 s with Dask's defaults, 5.19 s so (ideal 5.0);
 on 120 slots 5.27 and 5.12 s. The repository's docs/benchmarks.md has the whole comparison and its
@@ -25,7 +25,7 @@ from ..process_time import process_start
 
 # Tasks that a worker holds for each of its threads: 2.0 is one that runs and one at hand for when
 # it ends. A whole number, since workers then run out of work together. Dask's own 1.1 gives a
-# worker of 25 threads 28 tasks: towards the end some wait before busy threads while others are
+# worker of 25 threads 28 tasks: toward the end some wait before busy threads while others are
 # idle, and 500 tasks on 100 slots take a sixth wave. For tasks of unequal length 1.0 is better.
 WORKER_SATURATION = 2.0
 # Seconds between two looks at which tasks have ended.
@@ -146,6 +146,10 @@ class DaskBackend:
         """Return a cluster without workers; those to come have `shape.threads` threads each."""
         raise NotImplementedError
 
+    def scale(self, jobs: int) -> None:
+        """Ask for that many jobs, of one worker process each."""
+        self.cluster.scale(jobs=jobs)
+
     def start(self, slots: int) -> dict[str, float]:
         self.layout = layout(slots, self.job_cores)
         begin = time.time()
@@ -157,7 +161,7 @@ class DaskBackend:
         self.cluster = self.make_cluster(self.layout)
         arrivals = _watch_arrivals(self.cluster)
         ready = time.time()
-        self.cluster.scale(jobs=self.layout.jobs)
+        self.scale(self.layout.jobs)
         self.cluster.sync(self._connect)  # while jobs are submitted and workers start
         self.cluster.wait_for_workers(self.layout.jobs, timeout=self.timeout)
         born = self.cluster.sync(self.client.run, process_start).values()

@@ -28,8 +28,10 @@ class LocalBackend(DaskBackend):
             silence_logs=logging.ERROR,
         )
         _spare_children_ctrl_c(cluster)
-        cluster.workers_per_job = shape.jobs
         return cluster
+
+    def scale(self, jobs: int) -> None:
+        self.cluster.scale(jobs)  # workers: this computer is one job, however many they are
 
 
 def _spare_children_ctrl_c(cluster) -> None:

@@ -1,4 +1,4 @@
-"""The repository's licence, and what a lab gets of it."""
+"""The repository's license, and what a lab gets of it."""
 
 import email
 import subprocess
@@ -33,6 +33,6 @@ def test_each_distribution_carries_the_repositorys_licence(name, tmp_path):
 
 
 def test_a_lab_chooses_its_own_licence(render):
-    # The toolkit's covers the toolkit; a licence at the top would speak for the lab.
+    # The toolkit's covers the toolkit; a license at the top would speak for the lab.
     found = [name for name in files(render()) if "licen" in name.lower()]
     assert found == ["toolkit/LICENSE"]
