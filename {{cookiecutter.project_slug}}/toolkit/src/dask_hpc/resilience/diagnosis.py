@@ -6,17 +6,14 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from .._asyncio import Clock
 from .._output import formatting
+from .._output.messages import Messages
 from ..batch import output_files
-
-if TYPE_CHECKING:
-    from .._asyncio import Clock
-    from .._output.messages import Messages
-    from .interface import JobOutput, JobPool
-    from .tracked_job import TrackedJob
-    from .tracking import JobTracker
+from .interface import JobOutput, JobPool
+from .tracked_job import TrackedJob
+from .tracking import JobTracker
 
 # Of death-timeout, after which a worker without a scheduler gives up: when we speak of it.
 DEATH_TIMEOUT_FRACTION = 0.7

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from .._asyncio import Clock
 from ..batch import JobState, JobStatus
 from .restart_policy import ENDS_NOT_BLAMING_NODE
-
-if TYPE_CHECKING:
-    from .._asyncio import Clock
-    from .tracked_job import TrackedJob
-    from .tracking import JobTracker
+from .tracked_job import TrackedJob
+from .tracking import JobTracker
 
 # A bad node is left out for so long (seconds).
 EXCLUDED_S = 600.0

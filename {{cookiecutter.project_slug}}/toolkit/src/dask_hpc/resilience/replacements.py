@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
+from .._asyncio import BackgroundTasks, Clock
+from .._output.messages import Messages
+from ..errors import SubmitError
+from .interface import JobPool
 from .restart_policy import MAX_RESUBMIT_DELAY_S, RestartLimits, backoff
 from .tracked_job import RestartHistory, TrackedJob
-
-if TYPE_CHECKING:
-    from .._asyncio import BackgroundTasks, Clock
-    from .._output.messages import Messages
-    from ..errors import SubmitError
-    from .interface import JobPool
 
 # Between tries while the job that it replaces is still there.
 QUOTA_RETRY_S = 10.0

@@ -5,21 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from .._asyncio import BackgroundTasks, Clock
 from .._output import formatting
+from .._output.messages import Messages
 from ..batch import JobStatus, describe
 from .draining import remove_worker, reset_suspicion
+from .interface import JobPool
+from .node_health import NodeHealth
 from .replacements import Replacements
 from .restart_policy import Abandon, RestartLimits, Resubmit, decide
-
-if TYPE_CHECKING:
-    from .._asyncio import BackgroundTasks, Clock
-    from .._output.messages import Messages
-    from .interface import JobPool
-    from .node_health import NodeHealth
-    from .tracked_job import TrackedJob
-    from .tracking import JobTracker
+from .tracked_job import TrackedJob
+from .tracking import JobTracker
 
 logger = logging.getLogger(__name__)
 

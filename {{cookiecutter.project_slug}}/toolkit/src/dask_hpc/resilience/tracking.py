@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from distributed.core import Status
-from distributed.scheduler import heartbeat_interval
+from distributed.scheduler import WorkerState, heartbeat_interval
 
+from .._asyncio import BackgroundTasks, Clock
 from ..batch import JobState, JobStatus
+from ..batch.watcher import JobEvent
+from .interface import JobPool
 from .tracked_job import JobKind, RestartHistory, TrackedJob
 from .worker_identity import ask_for_job_ids, id_number, possible_names, workers_named
-
-if TYPE_CHECKING:
-    from distributed.scheduler import WorkerState
-
-    from .._asyncio import BackgroundTasks, Clock
-    from ..batch.watcher import JobEvent
-    from .interface import JobPool
 
 # After so many seconds without a further worker a job has all that its command starts.
 SETTLED_S = 60.0

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from .._compat.unrunnable_tasks import restart_unrunnable
-
-if TYPE_CHECKING:
-    from .._output.messages import Messages
-    from .interface import JobPool
-    from .resubmission import Resubmitter
-    from .tracking import JobTracker
+from .._output.messages import Messages
+from .interface import JobPool
+from .resubmission import Resubmitter
+from .tracking import JobTracker
 
 
 @dataclass(eq=False)

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from distributed import Scheduler
+
+from .._asyncio import BackgroundTasks, Clock
 from .._output import formatting
+from .._output.messages import Messages
 from ..batch import JobState
 from .draining import drain, retire
+from .interface import JobPool
+from .replacements import Replacements
+from .task_limits import WalltimeInterruptions
+from .tracked_job import TrackedJob
+from .tracking import JobTracker
 from .worker_identity import workers_named
-
-if TYPE_CHECKING:
-    from distributed import Scheduler
-
-    from .._asyncio import BackgroundTasks, Clock
-    from .._output.messages import Messages
-    from .interface import JobPool
-    from .replacements import Replacements
-    from .task_limits import WalltimeInterruptions
-    from .tracked_job import TrackedJob
-    from .tracking import JobTracker
 
 # Of a job's time, the part at its end in which its workers leave: a tenth, within these seconds.
 # As much again is spread over the jobs, so that those that began together do not leave together.

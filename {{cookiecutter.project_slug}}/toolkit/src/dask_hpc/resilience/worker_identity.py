@@ -6,14 +6,12 @@ import logging
 import os.path
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from distributed import Scheduler
 from distributed.core import Status, rpc
 from distributed.protocol import pickle
-
-if TYPE_CHECKING:
-    from distributed import Scheduler
-    from distributed.scheduler import WorkerState
+from distributed.scheduler import WorkerState
 
 logger = logging.getLogger(__name__)
 

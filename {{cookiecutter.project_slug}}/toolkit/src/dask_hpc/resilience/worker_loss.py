@@ -6,24 +6,19 @@ import asyncio
 import logging
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import dask.config
 from dask.utils import parse_timedelta
 from distributed.comm.core import connect
-from distributed.scheduler import heartbeat_interval
+from distributed.scheduler import WorkerState, heartbeat_interval
 
+from .._asyncio import BackgroundTasks, Clock
 from ..batch import JobState
 from ..batch.watcher import MIN_POLL_INTERVAL_S
 from .draining import remove_worker, unanswered
-
-if TYPE_CHECKING:
-    from distributed.scheduler import WorkerState
-
-    from .._asyncio import BackgroundTasks, Clock
-    from .interface import JobPool
-    from .tracked_job import TrackedJob
-    from .tracking import JobTracker
+from .interface import JobPool
+from .tracked_job import TrackedJob
+from .tracking import JobTracker
 
 logger = logging.getLogger(__name__)
 
