@@ -16,8 +16,6 @@ from dask_hpc.cluster.local import LocalCluster
 from dask_hpc.resilience.draining import reassign_queued, reset_suspicion, stop_accepting
 from dask_hpc.resilience.task_limits import MAX_INTERRUPTIONS, WalltimeInterruptions
 
-PARTS = [name for name, part in vars(upstream).items() if isinstance(part, upstream.UpstreamPart)]
-
 
 def rewritten(real):
     """Return a function that does the same, and whose source is another."""
@@ -32,17 +30,14 @@ def rewritten(real):
 @pytest.fixture
 def changed(request, monkeypatch):
     """Replace the functions that a part has lines of by others that do the same."""
-    part = getattr(upstream, request.param)
-    for place in part.lines:
+    for place in upstream.PARTS[request.param]["lines"]:
         module, _, name = place.partition(":")
         *owners, last = name.split(".")
         owner = reduce(getattr, owners, import_module(module))
         monkeypatch.setattr(owner, last, rewritten(getattr(owner, last)))
-    known = vars(part).pop("is_known", None)
-    yield part
-    vars(part).pop("is_known", None)
-    if known is not None:
-        vars(part)["is_known"] = known
+    upstream.is_known.cache_clear()
+    yield request.param
+    upstream.is_known.cache_clear()
 
 
 async def use_workarounds(scheduler):
@@ -53,14 +48,14 @@ async def use_workarounds(scheduler):
     reassign_queued(scheduler, workers[0])
     stop_accepting(scheduler, workers[:1])
     interruptions = WalltimeInterruptions(scheduler)
-    for _ in range(MAX_INTERRUPTIONS if not upstream.FAILING_TASKS.is_known else 1):
+    for _ in range(MAX_INTERRUPTIONS if not upstream.is_known("failing-tasks") else 1):
         running = [task for task in tasks if task.state == "processing"]
         interruptions.stopped(running, "a minute")
     await scheduler.remove_worker(workers[0].address, stimulus_id="test")
     reset_suspicion(scheduler, keys)
 
 
-@pytest.mark.parametrize("changed", PARTS, indirect=True)
+@pytest.mark.parametrize("changed", upstream.PARTS, indirect=True)
 def test_cluster_works_without_workaround(lab, changed, caplog):
     caplog.set_level("INFO", logger="dask_hpc")
     interrupts.hide_calls_not_begun()
@@ -74,11 +69,11 @@ def test_cluster_works_without_workaround(lab, changed, caplog):
         page = f"http://127.0.0.1:{cluster.scheduler.http_server.port}/status"
         with urllib.request.urlopen(page, timeout=60) as answer:
             assert b"Bokeh" in answer.read()
-    if changed is upstream.WORKER_EXIT:  # of workers on this computer
+    if changed == "worker-exit":  # of workers on this computer
         with (
             LocalCluster(n_workers=1, dashboard_address=None) as cluster,
             Client(cluster) as client,
         ):
             assert client.submit(abs, -1).result() == 1
-    assert vars(changed)["is_known"] is False
-    assert changed.without in caplog.text
+    assert not upstream.is_known(changed)
+    assert upstream.PARTS[changed]["without"] in caplog.text

@@ -37,8 +37,8 @@ def test_index_lists_all_workarounds_reports_and_parts():
     for report in REPORTS.keys() - {"index"}:
         assert f"({report}.md)" in index
     own = "".join((folder / f"{module}.py").read_text() for module in modules)
-    parts = {name for name, it in vars(upstream).items() if isinstance(it, upstream.UpstreamPart)}
-    assert {name for name in parts if name not in own} == set(re.findall(r"`([A-Z_]{4,})`", index))
+    elsewhere = {name for name in upstream.PARTS if f'"{name}"' not in own}
+    assert elsewhere == set(re.findall(r"\| `([a-z-]+)` \|$", index, re.MULTILINE))
     here = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     pins = re.findall(r"`(test_\w+)`", index)
     assert len(pins) == len(rows)

@@ -7,12 +7,12 @@ NameError (`future` is only annotated). The interrupt itself is raised all the s
 
 import logging
 
-from .upstream import INTERRUPT_NAME_ERROR
+from . import upstream
 
 
 def hide_calls_not_begun() -> None:
     """Keep that NameError out of the log; once is enough for a process."""
-    if INTERRUPT_NAME_ERROR.is_known:
+    if upstream.is_known("interrupt-name-error"):
         logging.getLogger("tornado.application").addFilter(_is_another)
 
 

@@ -13,7 +13,7 @@ from distributed.core import Status
 from distributed.http import get_handlers
 from tornado import web
 
-from .upstream import DASHBOARD_AT_START
+from . import upstream
 
 # What distributed's Scheduler loads when it starts, and what it shows where that can't be loaded.
 PAGES = "distributed.dashboard.scheduler"
@@ -28,7 +28,9 @@ class DashboardOnDemand:
 
     async def _start(self):
         options = self.scheduler_spec.get("options", {})
-        plain = self.scheduler_spec["cls"] is distributed.Scheduler and DASHBOARD_AT_START.is_known
+        plain = self.scheduler_spec["cls"] is distributed.Scheduler and upstream.is_known(
+            "dashboard-at-start"
+        )
         # Whoever says more of the dashboard than its address gets what distributed makes of it.
         said = {"dashboard", "http_prefix"} & set(options)
         if plain and not said and options.get("dashboard_address") is not None:

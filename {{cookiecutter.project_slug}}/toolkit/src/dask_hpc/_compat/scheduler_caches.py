@@ -11,15 +11,15 @@ from typing import Any
 
 from distributed import core
 
-from .upstream import DASHBOARD_CACHE, HANDLER_CACHE
+from . import upstream
 
 
 def clear_scheduler_caches() -> None:
     """Forget closed schedulers; the caches fill again for those that run."""
     # Whether a handler, that is a method of a scheduler, takes a comm.
-    if HANDLER_CACHE.is_known:
+    if upstream.is_known("handler-cache"):
         core._expects_comm.cache_clear()  # noqa: SLF001
     # The dashboard's list of pages, once for each scheduler.
     dashboard: Any = sys.modules.get("distributed.dashboard.scheduler")
-    if dashboard is not None and DASHBOARD_CACHE.is_known:
+    if dashboard is not None and upstream.is_known("dashboard-cache"):
         dashboard.template_variables = inspect.unwrap(dashboard.template_variables)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from distributed import Security
 
-from .upstream import TLS_CONTEXTS
+from . import upstream
 
 if TYPE_CHECKING:
     from distributed import SpecCluster as _Base
@@ -72,7 +72,7 @@ def isolate(security: Security | None) -> Security | None:
 
     An object of the user's own class is returned as it is.
     """
-    if type(security) is not Security or not TLS_CONTEXTS.is_known:
+    if type(security) is not Security or not upstream.is_known("tls-contexts"):
         return security
     other = IsolatedSecurity.__new__(IsolatedSecurity)
     for name in Security.__slots__:

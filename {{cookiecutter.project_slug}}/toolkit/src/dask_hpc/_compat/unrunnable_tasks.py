@@ -4,7 +4,7 @@ import time
 
 from distributed import Scheduler
 
-from .upstream import TASKS_WITHOUT_WORKER
+from . import upstream
 
 
 def restart_unrunnable(scheduler: Scheduler) -> None:
@@ -15,7 +15,7 @@ def restart_unrunnable(scheduler: Scheduler) -> None:
     worker (``bulk_schedule_unrunnable_after_adding_worker``), so that tasks whose workers are gone
     would wait forever. The same is true of a user's tasks with ``allow_other_workers``.
     """
-    if not scheduler.running or not TASKS_WITHOUT_WORKER.is_known:
+    if not scheduler.running or not upstream.is_known("tasks-without-worker"):
         return
     waiting = [
         task.key

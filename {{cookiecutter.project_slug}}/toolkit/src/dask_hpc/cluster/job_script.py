@@ -38,6 +38,6 @@ class WaitsForWorker(Job):
     @property
     def _script_template(self) -> str:
         template: str = super()._script_template
-        if is_bourne(self.shebang) and upstream.JOB_SCRIPT.is_known:
+        if is_bourne(self.shebang) and upstream.is_known("job-script"):
             return template.replace(COMMAND, COMMAND + WAITING)
         return template

@@ -47,7 +47,7 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
             main_guard.check()
             if worker_class is None:
                 _check_names(arguments.get("worker_kwargs", {}), distributed.Nanny)
-                if upstream.WORKER_EXIT.is_known:
+                if upstream.is_known("worker-exit"):
                     kwargs["worker_class"] = Nanny
         super().__init__(*args, **kwargs)
         self.workers_per_job = max(1, len(self.worker_spec))

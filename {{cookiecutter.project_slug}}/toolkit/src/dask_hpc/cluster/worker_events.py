@@ -52,7 +52,7 @@ class WorkerEventsPlugin(SchedulerPlugin):
     def remove_worker(self, scheduler, worker, **_):
         events = [event for _, event in scheduler.get_events(worker)]
         removals = [e for e in events if e.get("action") == "remove-worker"]
-        died = upstream.REMOVALS.is_known and bool(removals) and not removals[-1]["expected"]
+        died = upstream.is_known("removals") and bool(removals) and not removals[-1]["expected"]
         told = {e.get("status") for e in events if e.get("action") == "worker-status-change"}
         # One that leaves in order closes gracefully first.
         closing = next((s.name for s in CLOSING if s.name in told), "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,42 +22,11 @@ SHOWN_LINES = 3  # of the log, that are shown where none of them is an error's
 TAIL_BYTES = 20_000  # bytes at its end
 MAX_LINE_CHARS = 200  # characters of a line that are shown
 
-NOT_THERE = "No such file or directory|not found|[Cc]ommand not found|Permission denied|cannot exec"
-# How shells say that they can't run a program: bash, dash and zsh, csh, env.
-SHELL_COMPLAINTS = (
-    rf"^\S+: line \d+: (?:exec: )?(?P<what>\S+): (?:{NOT_THERE})",
-    rf"^\S+: \d+: (?:exec: )?(?P<what>\S+): (?:{NOT_THERE})",
-    rf"^\S+:\d+: (?:{NOT_THERE})[^:]*: (?P<what>\S+)",
-    rf"^(?P<what>\S+): (?:{NOT_THERE})\.?$",
-    rf"^\S*env: \W?(?P<what>[\w./@+-]+)\W?: (?:{NOT_THERE})",
-)
-MODULES = (
-    r"^(?:Lmod has detected the following error|.*unable to locate a modulefile|Unknown module)"
-)
-
-# What matters in a job's log → what it means. Each holds for an error that Python or the workers'
-# own command ended with, and names what is to be changed.
-CAUSES = (
-    (
-        r"No module named '?(?P<what>[\w.]+)",
-        "the workers' Python does not have the package {what}: install it there, or name the "
-        "Python that has it (python in jobqueue.yaml)",
-    ),
-    (
-        r"^ValueError: ['\"](?P<what>[\w.@:-]+)['\"] is not a valid network interface",
-        "compute nodes have no network interface {what}: `ip address` in a job lists theirs "
-        "(interface in jobqueue.yaml)",
-    ),
-    (
-        r"No space left on device|Disk quota exceeded",
-        "the disk is full (local-directory and log-directory in jobqueue.yaml)",
-    ),
-    (
-        r"Timed out trying to connect to '?(?P<what>\w+://[\w.\[\]:-]+)",
-        "the node does not reach the scheduler at {what}: the wrong network (interface, and "
-        "under scheduler-options, in jobqueue.yaml) or a firewall",
-    ),
-)
+_TABLE = tomllib.loads(Path(__file__).with_name("causes.toml").read_text(encoding="utf-8"))
+_NOT_THERE: str = _TABLE["not-there"]
+SHELL_COMPLAINTS = [form.replace("NOT_THERE", _NOT_THERE) for form in _TABLE["shell-complaints"]]
+MODULES: str = _TABLE["modules"]
+CAUSES: list[tuple[str, str]] = [(row["error"], row["means"]) for row in _TABLE["causes"]]
 
 _LOGGED = re.compile(r"distributed[\w.]* - (?:DEBUG|INFO|WARNING|ERROR|CRITICAL) - ")
 # What the batch system writes when it ends a job or a step.

@@ -30,7 +30,7 @@ def stop_accepting(scheduler: Scheduler, workers: Iterable[WorkerState]) -> None
     These are the two steps that `Scheduler.retire_workers` begins with.
     """
     stimulus = f"dask-hpc-drain-{time.time()}"
-    for worker in workers if upstream.CLOSING_WORKERS.is_known else ():
+    for worker in workers if upstream.is_known("closing-workers") else ():
         if worker.status is Status.closing_gracefully or worker.address not in scheduler.workers:
             continue
         scheduler.handle_worker_status_change(Status.closing_gracefully, worker, stimulus)
@@ -89,7 +89,7 @@ def unanswered(scheduler: Scheduler, address: str) -> float:
 def reassign_queued(scheduler: Scheduler, worker: WorkerState) -> None:
     """Give tasks that wait on a worker, and will not start there, to other workers."""
     waiting = [task for task in worker.processing if task not in worker.executing]
-    if upstream.QUEUED_ON_WORKERS.is_known and waiting:
+    if upstream.is_known("queued-on-workers") and waiting:
         scheduler.transitions(
             {task.key: "released" for task in waiting}, stimulus_id=f"dask-hpc-drain-{time.time()}"
         )
@@ -167,6 +167,6 @@ def reset_suspicion(scheduler: Scheduler, keys: Iterable[str]) -> None:
     """
     for key in keys:
         task = scheduler.tasks.get(key)
-        if task is not None and upstream.BLAME.is_known and task.suspicious:
+        if task is not None and upstream.is_known("blame") and task.suspicious:
             task.suspicious -= 1
             task.prefix.suspicious -= 1

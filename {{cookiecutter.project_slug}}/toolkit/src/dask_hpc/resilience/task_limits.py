@@ -44,7 +44,7 @@ class WalltimeInterruptions:
         """
         again: list[TaskState] = []
         over: list[TaskState] = []
-        limit = MAX_INTERRUPTIONS if upstream.FAILING_TASKS.is_known else math.inf
+        limit = MAX_INTERRUPTIONS if upstream.is_known("failing-tasks") else math.inf
         for task in tasks:
             self.counts[task.key] += 1
             (over if self.counts[task.key] >= limit else again).append(task)
