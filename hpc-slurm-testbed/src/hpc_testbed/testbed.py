@@ -13,7 +13,7 @@ from hpc_testbed.compose import ComposeProject
 from hpc_testbed.docker_engine import TEXT, docker_command, docker_errors, require_docker
 from hpc_testbed.errors import TestbedError, command_hint, last_lines, not_up, shortened
 from hpc_testbed.faults import repair
-from hpc_testbed.faults.block import FaultBlock, find_fault
+from hpc_testbed.faults.block import fault_block, find_fault
 from hpc_testbed.faults.catalog import Fault
 from hpc_testbed.processes import Process, list_processes
 from hpc_testbed.startup_timing import format_stages, startup_stages
@@ -303,7 +303,7 @@ class Testbed:
     def fault(self, name: str, node: str = "node1") -> AbstractContextManager[Fault]:
         """Let something go wrong for the length of a ``with`` block; then all is repaired.
 
-        Without ``with`` nothing happens: Python warns, and the pytest fixture fails the test.
+        Without ``with`` nothing happens, and the pytest fixture fails the test.
 
         Parameters
         ----------
@@ -317,7 +317,7 @@ class Testbed:
         TestbedError
             There is no such fault or node, or the testbed is not well again in time.
         """
-        return FaultBlock(self, name, node)
+        return fault_block(self, name, node)
 
     @docker_errors()
     def inject(self, name: str, node: str = "node1") -> Fault:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from hpc_testbed.errors import TestbedError, not_up
@@ -27,37 +27,22 @@ def find_fault(testbed: Testbed, name: str, node: str) -> Fault:
     return fault
 
 
-class FaultBlock(AbstractContextManager[Fault]):
-    """Inject a fault when the block begins, and repair the testbed when it ends.
+def fault_block(testbed: Testbed, name: str, node: str) -> AbstractContextManager[Fault]:
+    """Return a block that injects a fault when it begins, and repairs the testbed when it ends.
 
     Where ``with`` was forgotten, nothing happens, and a test would pass without its fault. Such a
-    call stays in the testbed's `unused_faults`, for which the fixture fails the test, and Python
-    warns as of a coroutine that was never awaited.
+    call stays in the testbed's `unused_faults`, for which the fixture fails the test.
     """
+    where = f", node={node!r}" if find_fault(testbed, name, node).targets_node else ""
+    call = f"fault({name!r}{where})"
+    testbed.unused_faults.append(call)
 
-    _unused = ""
-
-    def __init__(self, testbed: Testbed, name: str, node: str):
-        fault = find_fault(testbed, name, node)
-        self._testbed, self._name, self._node = testbed, name, node
-        where = f", node={node!r}" if fault.targets_node else ""
-        self._unused = f"fault({name!r}{where})"
-        testbed.unused_faults.append(self._unused)
-
-    def __enter__(self) -> Fault:
-        if self._unused:
-            self._testbed.unused_faults.remove(self._unused)
-            self._unused = ""
+    @contextmanager
+    def block() -> Iterator[Fault]:
+        testbed.unused_faults.remove(call)
         try:
-            return self._testbed.inject(self._name, self._node)
-        except BaseException:
-            self._testbed.repair()
-            raise
+            yield testbed.inject(name, node)
+        finally:
+            testbed.repair()
 
-    def __exit__(self, *exc_info: object) -> None:
-        self._testbed.repair()
-
-    def __del__(self) -> None:
-        if self._unused:
-            message = f"{self._unused} was never injected: write `with testbed.{self._unused}:`"
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
+    return block()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hpc_testbed.errors import TestbedError
@@ -95,3 +97,25 @@ def stop(testbed: Testbed, _: str, service: str) -> None:
 
 def fill_scratch(testbed: Testbed, _: str) -> None:
     testbed.run("head --bytes=1G /dev/zero > /scratch/full", user="root", check=False)
+
+
+INJECTIONS: dict[str, Callable[[Testbed, str], None]] = {
+    "kill-node": kill,
+    "pause-node": pause,
+    "cut-node": cut,
+    "cut-ib0": cut_ib0,
+    "break-fabric": break_fabric,
+    "drain-node": partial(set_node_state, state="drain"),
+    "down-node": partial(set_node_state, state="down"),
+    "requeue-jobs": partial(for_each_job, command="scontrol requeue $job"),
+    "cancel-jobs": partial(for_each_job, command="scancel $job"),
+    "end-walltime": partial(for_each_job, command="scontrol update jobid=$job timelimit=1"),
+    "exhaust-memory": limit_memory,
+    "preempt-jobs": preempt,
+    "skew-clock": skew_clock,
+    "restart-slurmctld": restart_slurmctld,
+    "stop-slurmctld": partial(stop, service="slurmctld"),
+    "stop-slurmdbd": partial(stop, service="slurmdbd"),
+    "stop-mariadb": partial(stop, service="mariadb"),
+    "fill-scratch": fill_scratch,
+}
