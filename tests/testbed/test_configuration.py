@@ -29,7 +29,7 @@ def test_a_misspelt_key_is_warned_of_when_a_cluster_is_made_with_file_and_line(l
     warned = [line for line in done.stderr.splitlines() if "ConfigWarning" in line]
     assert len(warned) == 1
     assert "<string>:2: ConfigWarning: " in warned[0]
-    assert re.search(r"/mine.yaml: jobqueue.slurm.acount: .* did you mean account\?", warned[0])
+    assert re.search(r"/mine.yaml:3: jobqueue.slurm.acount: .* did you mean account\?", warned[0])
 
 
 def test_profiles_of_the_file_and_an_unknown_one(lab, settings):
