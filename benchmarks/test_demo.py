@@ -69,6 +69,8 @@ def test_without_an_engine_it_says_so_in_one_line_and_measures_here():
     printed, _ = running.communicate()
     assert running.returncode == 0, printed
     assert sum("No Slurm here" in line for line in printed.splitlines()) == 1
+    assert "dask hpc bench report" not in printed  # it is done at the end
+    assert "counts as one job" not in printed
     for name in ("speedup.png", "speedup.svg", "report.html"):
         assert (RESULTS / name).stat().st_size > 1000
     (record,) = RESULTS.glob("strong-scaling-*.jsonl")

@@ -72,10 +72,12 @@ def test_workers_hold_as_many_tasks_as_the_record_says(local):
     assert backend.describe()["worker_saturation"] == WORKER_SATURATION
 
 
-def test_closing_ends_every_process_and_puts_the_configuration_back():
+def test_closing_ends_every_process_and_puts_the_configuration_back(caplog):
+    caplog.set_level("INFO", "dask_hpc")
     before = dask.config.get("distributed.scheduler.worker-saturation")
     backend = LocalBackend(job_cores=1, timeout=60)
     backend.start(2)
+    assert [r.getMessage() for r in caplog.records if r.name == "dask_hpc"] == []
     mine = psutil.Process().children(recursive=True)
     workers = {result[2] for result in backend.map(partial(sleep_task, seconds=0.1), range(8))}
     assert workers <= {process.pid for process in mine}

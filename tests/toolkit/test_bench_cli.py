@@ -67,13 +67,14 @@ LONG = ("run", "sleep", "--backend", "local", "--tasks", 8, "--seconds", 0.1, "-
 
 
 def test_a_run_prints_its_table_and_where_the_record_is(tmp_path):
-    process = command(*LONG, "--repeats", 2, "--out", "results", cwd=tmp_path)
+    process = command(*LONG, "--repeats", 2, "--out", "my results", cwd=tmp_path)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert err == ""
     assert "about" in out.splitlines()[0]  # how long it will take
-    [path] = (tmp_path / "results").glob("*.jsonl")
-    assert f"Record: results/{path.name}" in out
+    [path] = (tmp_path / "my results").glob("*.jsonl")
+    assert f"Record: my results/{path.name}" in out
+    assert out.endswith("\nFigures and a page: dask hpc bench report 'my results'\n")
     assert re.search(r"^ +2 +2 +0\.4 +0\.\d+ +0\.\d+ to 0\.\d+ +\d+\.\d", out, re.MULTILINE)
     found = record.read(path)
     assert [row["slots"] for row in found.measured] == [2, 2]
