@@ -7,7 +7,6 @@ ended job leaves the list at once, and the history of its access point tells how
 failed may stay, held.
 """
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -23,11 +22,12 @@ class HTCondorSystem(BatchSystem):
     name = "htcondor"
     label = "HTCondor"
     cluster_class = "HTCondorCluster"
-    section = "htcondor"
     # HTCondor's own variables do not hold it. It is a macro of the submit description's.
     job_id_variables = ("CONDOR_JOB_ID",)
     job_id_line = "export CONDOR_JOB_ID=$(ClusterId)"
     queue_word = "pool"
+    queue_key = None
+    walltime_key = None
     required = ("disk",)
     directives_type = dict
     log_names = ("worker-{job}.0.out", "worker-{job}.0.err")
@@ -43,14 +43,12 @@ class HTCondorSystem(BatchSystem):
     # too. In any case of letters.
     reading_variables = ("_CONDOR_CONDOR_Q_*", "_CONDOR_Q_*", "_CONDOR_TOOL_DEBUG*")
     settings_command = ("condor_version",)
+    version_pattern = r"\$CondorVersion: (\S+)"
     gone_messages = ("Couldn't find/remove",)
 
     def list_command(self, job_ids: Sequence[str]) -> list[str]:
         # The reason is last, since it is the one that holds spaces.
         return ["condor_q", *job_ids, "-af", "ClusterId", "JobStatus", "RemoteHost", "HoldReason"]
-
-    def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
-        return ["condor_rm", *job_ids]
 
     def accounting_commands(self, job_ids: Sequence[str]) -> list[list[str]]:
         # It reads backwards, and stops when it has found as many.
@@ -108,10 +106,6 @@ class HTCondorSystem(BatchSystem):
         if not totals:
             raise ValueError("condor_status lists no slots")
         return sum(totals)
-
-    def parse_settings(self, stdout: str) -> dict[str, str]:
-        version = re.search(r"\$CondorVersion: (\S+)", stdout)
-        return {"version": version[1]} if version else {}
 
 
 HTCONDOR = HTCondorSystem()

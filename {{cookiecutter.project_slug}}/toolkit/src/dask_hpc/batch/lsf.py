@@ -10,10 +10,7 @@ import re
 from collections.abc import Sequence
 
 from .base import BatchSystem
-from .parsing import walltime_seconds
 from .state import JobState, JobStatus, merged
-
-WALLTIME_FORMS = "HH:MM (also a number alone: minutes); no seconds"
 
 # Of bsub's reference, -W: "[hour:]minute[/host_name | /host_model]"; minutes may be more than 59.
 _RUN_LIMIT = re.compile(r"(?:(?P<h>\d+):)?(?P<m>\d+)(?:/[^\s/]+)?")
@@ -41,10 +38,8 @@ class LSFSystem(BatchSystem):
     name = "lsf"
     label = "LSF"
     cluster_class = "LSFCluster"
-    section = "lsf"
     job_id_variables = ("LSB_JOBID",)
     account_key = "project"
-    queue_key = "queue"
     directive = "#BSUB"
     # Before the id is the worker's name, not the job's.
     log_names = ("*-{job}.out", "*-{job}.err")
@@ -56,12 +51,13 @@ class LSFSystem(BatchSystem):
     # "Job <123> is submitted to queue <normal>."
     cores_in_script = (r"\s-n (\d+)",)
     job_id_pattern = r"Job <(?P<job_id>\d+)> is submitted"
-    walltime_key = "walltime"
-    walltime_forms = WALLTIME_FORMS
-    walltime_example = "01:00"
+    walltime_forms = "HH:MM (also a number alone: minutes); no seconds"
+    walltime_patterns = (_RUN_LIMIT,)
     # Of IBM's reference, "Environment variable reference", and lsf.conf's, which they overrule.
     reading_variables = ("LSB_BJOBS_*", "BJOBS_*", "LSB_DISPLAY_YEAR", "LSB_SHORT_HOSTLIST")
     settings_command = ("lsid",)
+    # lsid's first line: "IBM Spectrum LSF Standard 10.1.0.0, Jul 08 2016".
+    version_pattern = r"LSF.*? (\d+(?:\.\d+)+)"
     name_options = ("-J",)
     # The last but one with LSB_BJOBS_CONSISTENT_EXIT_CODE, and exit code 255.
     gone_messages = (
@@ -70,16 +66,6 @@ class LSFSystem(BatchSystem):
         "No unfinished job found",
         "Job has already finished",
     )
-
-    def parse_walltime(self, text: str) -> float:
-        """Return the seconds in a walltime (the run limit) as bsub reads it.
-
-        Raises
-        ------
-        ValueError
-            bsub would not accept it, or it is zero.
-        """
-        return walltime_seconds(text, (_RUN_LIMIT,), "LSF", WALLTIME_FORMS)
 
     def format_walltime(self, seconds: float) -> str:
         """Return a number of seconds as a run limit, rounded up to whole minutes."""
@@ -94,9 +80,6 @@ class LSFSystem(BatchSystem):
             "jobid stat exec_host exit_reason delimiter='|'",
             *job_ids,
         ]
-
-    def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
-        return ["bkill", *job_ids]
 
     def parse_list(self, stdout: str) -> list[JobStatus]:
         jobs = []
@@ -116,11 +99,6 @@ class LSFSystem(BatchSystem):
             # "8*hostA:8*hostB": slots, then the host.
             jobs.append(JobStatus(job, state, reason, hosts.split(":")[0].rpartition("*")[2]))
         return merged(jobs)
-
-    def parse_settings(self, stdout: str) -> dict[str, str]:
-        # lsid's first line: "IBM Spectrum LSF Standard 10.1.0.0, Jul 08 2016".
-        version = re.search(r"LSF.*? (\d+(?:\.\d+)+)", stdout)
-        return {"version": version[1]} if version else {}
 
 
 LSF = LSFSystem()

@@ -5,13 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 from .base import BatchSystem
-from .parsing import parse_duration, walltime_seconds
+from .parsing import parse_duration
 from .slurm_environment import JOB_VARIABLES, READING_VARIABLES
 from .state import JobState, JobStatus, merged
-
-WALLTIME_FORMS = (
-    "HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS (also MM:SS, or a number alone: minutes, or UNLIMITED)"
-)
 
 # As in sbatch's manual, --time: the meaning of the fields depends on whether there are days.
 _WITH_DAYS = re.compile(r"(?P<d>\d+)-(?P<h>\d+)(?::(?P<m>\d+)(?::(?P<s>\d+))?)?")
@@ -65,10 +61,8 @@ class SlurmSystem(BatchSystem):
     name = "slurm"
     label = "Slurm"
     cluster_class = "SLURMCluster"
-    section = "slurm"
     job_id_variables = ("SLURM_ARRAY_JOB_ID", "SLURM_HET_JOB_ID", "SLURM_JOB_ID")
     account_key = "account"
-    queue_key = "queue"
     queue_word = "partition"
     directive = "#SBATCH"
     log_names = ("{name}-{job}.out", "{name}-{job}.err")
@@ -83,9 +77,11 @@ class SlurmSystem(BatchSystem):
         r"(?:--ntasks[= ]|\s-n[= ]?)(\d+)",
     )
     job_id_pattern = r"(?:Submitted batch job |\A(?=\d+(?:;\S+)?\s*\Z))(?P<job_id>\d+)"
-    walltime_key = "walltime"
-    walltime_forms = WALLTIME_FORMS
-    walltime_example = "01:00:00"
+    walltime_forms = (
+        "HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS "
+        "(also MM:SS, or a number alone: minutes, or UNLIMITED)"
+    )
+    walltime_patterns = (_WITH_DAYS, _PLAIN)
     reading_variables = READING_VARIABLES
     job_variables = JOB_VARIABLES
     name_options = ("-J", "--job-name")
@@ -106,7 +102,7 @@ class SlurmSystem(BatchSystem):
         text = str(text).strip()
         if text.upper() in ("UNLIMITED", "INFINITE"):
             return math.inf
-        return walltime_seconds(text, (_WITH_DAYS, _PLAIN), "Slurm", WALLTIME_FORMS)
+        return super().parse_walltime(text)
 
     def list_command(self, job_ids: Sequence[str]) -> list[str]:
         # --states=all: ended jobs stay listed for a while (MinJobAge), so that how they ended is
