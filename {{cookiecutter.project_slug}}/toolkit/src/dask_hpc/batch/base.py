@@ -140,14 +140,22 @@ class BatchSystem:
     no_node_messages: tuple[str, ...] = ()
 
     @cached_property
-    def _words(self) -> dict[str, dict[str, str]]:
+    def _words(self) -> dict[str, dict[str, Any]]:
         file = WORDS / f"{self.name}.toml"
         return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
     @cached_property
     def states(self) -> Mapping[str, JobState]:
         """Its words for states → `JobState`, from ``words/NAME.toml``."""
-        return {word: JobState(state) for word, state in self._words.get("states", {}).items()}
+        return self._states("states")
+
+    @cached_property
+    def ends(self) -> Mapping[str, JobState]:
+        """Its words for why a job failed → `JobState`, from the same file."""
+        return self._states("ends")
+
+    def _states(self, table: str) -> dict[str, JobState]:
+        return {word: JobState(state) for word, state in self._words.get(table, {}).items()}
 
     @property
     def reasons(self) -> Mapping[str, str]:
@@ -161,6 +169,11 @@ class BatchSystem:
     def refusals(self) -> Mapping[str, str]:
         """Part of what it says when it refuses a job → what to change, from the same file."""
         return self._words.get("refusals", {})
+
+    @property
+    def output(self) -> Mapping[str, Any]:
+        """How its directives say where output goes (`output_files`), from the same file."""
+        return self._words.get("output", {})
 
     @property
     def section(self) -> str | None:
@@ -217,10 +230,7 @@ class BatchSystem:
         return []
 
     def where(
-        self,
-        submit: Sequence[str],
-        directives: object,
-        environ: Mapping[str, str],
+        self, submit: Sequence[str], directives: object, environ: Mapping[str, str]
     ) -> list[str]:
         """Return arguments that tell the cancel command to which of several clusters jobs go.
 
@@ -317,10 +327,8 @@ class BatchSystem:
         listed = self.directives_type is list and isinstance(value, tuple | set)
         if listed or isinstance(value, self.directives_type):
             return ""
-        form = (
-            "a mapping of keys to values" if self.directives_type is dict else "a list of options"
-        )
-        return f"must be {form} for {self.label}, not {value!r}"
+        forms: dict[type, str] = {list: "a list of options", dict: "a mapping of keys to values"}
+        return f"must be {forms[self.directives_type]} for {self.label}, not {value!r}"
 
     def unmarked(self, directives: Sequence[Any] | Mapping[str, Any]) -> list[Any] | dict[str, Any]:
         """Return extra directives without the mark that the job script puts before each.

@@ -11,9 +11,21 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from .base import BatchSystem
+from .parsing import sum_of_cpus
 from .state import JobState, JobStatus, merged
 
 HELD = "5"
+
+
+def _rows(stdout: str) -> list[list[str]]:
+    """Return the four fields of each job's line, without the lines of a site's banner."""
+    rows = [line.split(None, 3) for line in stdout.splitlines()]
+    jobs = [row for row in rows if len(row) == 4 and row[0].isdigit()]
+    return [["" if field == "undefined" else field.strip() for field in row] for row in jobs]
+
+
+def _node(host: str) -> str:
+    return host.rpartition("@")[2]  # slot1_1@node1.site.org
 
 
 class HTCondorSystem(BatchSystem):
@@ -67,31 +79,18 @@ class HTCondorSystem(BatchSystem):
 
     def parse_list(self, stdout: str) -> list[JobStatus]:
         jobs = []
-        for line in stdout.splitlines():
-            fields = line.split(None, 3)
-            if len(fields) != 4 or not fields[0].isdigit():
-                continue  # a site's banner
-            job, code, host, why = ("" if field == "undefined" else field for field in fields)
-            reason = why if code == HELD else ""
-            # slot1_1@node1.site.org
-            jobs.append(
-                JobStatus(
-                    job, self.states.get(code, JobState.UNKNOWN), reason, host.rpartition("@")[2]
-                )
-            )
+        for job, code, host, why in _rows(stdout):
+            state, reason = self.states.get(code, JobState.UNKNOWN), why if code == HELD else ""
+            jobs.append(JobStatus(job, state, reason, _node(host)))
         return merged(jobs)
 
     def parse_accounting(self, stdout: str) -> list[JobStatus]:
         jobs = []
-        for line in stdout.splitlines():
-            fields = ["" if field == "undefined" else field for field in line.split()]
-            if len(fields) != 4 or not fields[0].isdigit():
-                continue
-            job, status, code, host = fields
+        for job, status, code, host in _rows(stdout):
             state = self.states.get(status, JobState.UNKNOWN)
             if state is JobState.DONE and code not in ("", "0"):
                 state = JobState.FAILED
-            jobs.append(JobStatus(job, state, node=host.rpartition("@")[2]))
+            jobs.append(JobStatus(job, state, node=_node(host)))
         return merged(jobs)
 
     def parse_capacity(self, stdout: str) -> int:
@@ -102,10 +101,8 @@ class HTCondorSystem(BatchSystem):
         ValueError
             The pool is empty.
         """
-        totals = [int(line) for line in stdout.split() if line.isdigit()]
-        if not totals:
-            raise ValueError("condor_status lists no slots")
-        return sum(totals)
+        totals = [word for word in stdout.split() if word.isdigit()]
+        return sum_of_cpus(totals, "condor_status lists no slots")
 
 
 HTCONDOR = HTCondorSystem()

@@ -16,22 +16,6 @@ from .state import JobState, JobStatus, merged
 _RUN_LIMIT = re.compile(r"(?:(?P<h>\d+):)?(?P<m>\d+)(?:/[^\s/]+)?")
 
 
-# "Termination reasons" of bacct's reference: why a job is in EXIT, where its own command is not it.
-_ENDS = {
-    "TERM_RUNLIMIT": JobState.TIMEOUT,
-    "TERM_DEADLINE": JobState.TIMEOUT,
-    "TERM_WINDOW": JobState.TIMEOUT,
-    "TERM_MEMLIMIT": JobState.OUT_OF_MEMORY,
-    "TERM_SWAP": JobState.OUT_OF_MEMORY,
-    "TERM_PREEMPT": JobState.PREEMPTED,
-    "TERM_OWNER": JobState.CANCELLED,
-    "TERM_FORCE_OWNER": JobState.CANCELLED,
-    "TERM_ADMIN": JobState.CANCELLED,
-    "TERM_FORCE_ADMIN": JobState.CANCELLED,
-    "TERM_ZOMBIE": JobState.NODE_FAIL,
-}
-
-
 class LSFSystem(BatchSystem):
     """IBM Spectrum LSF."""
 
@@ -73,13 +57,8 @@ class LSFSystem(BatchSystem):
 
     def list_command(self, job_ids: Sequence[str]) -> list[str]:
         # Jobs that are named are listed when they have ended, too.
-        return [
-            "bjobs",
-            "-noheader",
-            "-o",
-            "jobid stat exec_host exit_reason delimiter='|'",
-            *job_ids,
-        ]
+        form = "jobid stat exec_host exit_reason delimiter='|'"
+        return ["bjobs", "-noheader", "-o", form, *job_ids]
 
     def parse_list(self, stdout: str) -> list[JobStatus]:
         jobs = []
@@ -93,7 +72,7 @@ class LSFSystem(BatchSystem):
             state, reason = self.states.get(word, JobState.UNKNOWN), ""
             if state is JobState.FAILED:
                 reason = why.partition(":")[0]  # "TERM_RUNLIMIT: job killed after ..."
-                state = _ENDS.get(reason, state)
+                state = self.ends.get(reason, state)
             elif word in self.reasons:
                 reason = word
             # "8*hostA:8*hostB": slots, then the host.

@@ -18,15 +18,6 @@ from .state import JobState, JobStatus
 _CLOCK = re.compile(r"(?P<h>\d+)(?::(?P<m>\d+)(?::(?P<s>\d+))?)?")
 
 
-# Events that say why a job ended in Error; the first counts.
-_ENDS = {
-    "WALLTIME": JobState.TIMEOUT,
-    "BESTEFFORT_KILL": JobState.PREEMPTED,
-    "PING_CHECKER_NODE_SUSPECTED": JobState.NODE_FAIL,
-    "FRAG_JOB_REQUEST": JobState.CANCELLED,
-}
-
-
 class OARSystem(BatchSystem):
     """OAR."""
 
@@ -82,8 +73,8 @@ class OARSystem(BatchSystem):
         elif state is JobState.FAILED:
             # The events at the end, "2026-11-25 10:00:00> WALLTIME:...", say why it ended.
             events = re.findall(r"(?m)^[\d: -]+> (\w+):", rest)
-            known = [event for event in events if event in _ENDS]
-            state, reason = (_ENDS[known[0]], known[0]) if known else (state, "")
+            known = [event for event in events if event in self.ends]
+            state, reason = (self.ends[known[0]], known[0]) if known else (state, "")
         elif state is JobState.DONE and not re.match(r"0\b|$", value("exit_code")):
             state = JobState.FAILED
         running = state in (JobState.RUNNING, JobState.ENDING)

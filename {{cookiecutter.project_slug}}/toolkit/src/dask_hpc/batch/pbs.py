@@ -36,15 +36,6 @@ def _jobs(stdout: str) -> list[dict[str, str]]:
     return jobs
 
 
-# Torque's pbs_job.h: JOB_EXEC_OVERLIMIT_MEM, JOB_EXEC_OVERLIMIT_WT. OpenPBS's job.h:
-# JOB_EXEC_KILL_VMEM, JOB_EXEC_KILL_MEM, JOB_EXEC_KILL_WALLTIME.
-_EXIT_CODES = {
-    "-10": JobState.OUT_OF_MEMORY,
-    "-11": JobState.TIMEOUT,
-    "-26": JobState.OUT_OF_MEMORY,
-    "-27": JobState.OUT_OF_MEMORY,
-    "-29": JobState.TIMEOUT,
-}
 _DELETED = "91"  # OpenPBS's job.h: JOB_SUBSTATE_TERMINATED, by qdel
 
 
@@ -100,7 +91,7 @@ class PBSSystem(BatchSystem):
         if state is JobState.DONE and (job.get("substate", "").strip() == _DELETED):
             state = JobState.CANCELLED
         elif state is JobState.DONE and code != "0":
-            state = _EXIT_CODES.get(code, JobState.FAILED)
+            state = self.ends.get(code, JobState.FAILED)
         # A running job's comment only tells when it started.
         waiting = state is JobState.PENDING
         reason = job.get("comment", "").strip() if waiting else ""

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from xml.etree import ElementTree
 
 from .base import BatchSystem
-from .parsing import seconds_since
+from .parsing import seconds_since, sum_of_cpus
 from .state import JobState, JobStatus, merged
 
 # Of its manual, sge_types, time_specifier: three numbers, of which one that is zero may be left out
@@ -141,9 +141,7 @@ class SGESystem(BatchSystem):
         # CLUSTER QUEUE  CQLOAD  USED  RES  AVAIL  TOTAL  aoACDS  cdsuE
         rows = [line.split() for line in stdout.splitlines()]
         totals = [row[5] for row in rows if len(row) == 8]
-        if not totals or not all(total.isdigit() for total in totals):
-            raise ValueError("qstat lists no such queue")
-        return sum(map(int, totals))
+        return sum_of_cpus(totals, "qstat lists no such queue")
 
 
 SGE = SGESystem()

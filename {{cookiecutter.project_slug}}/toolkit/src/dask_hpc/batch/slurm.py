@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from .base import BatchSystem
-from .parsing import parse_duration
+from .parsing import parse_duration, sum_of_cpus
 from .slurm_environment import JOB_VARIABLES, READING_VARIABLES
 from .state import JobState, JobStatus, merged
 
@@ -37,18 +37,6 @@ def _clusters(words: Sequence[str]) -> str:
 # shortened.
 _WANTED = re.compile(r"(?:^|\s)(?:--nodel\w*|--nodef\w*|--reserv\w*|-[wF])")
 _UNWANTED = re.compile(r"(?:^|\s)(?:--exclude?(?:=|\s+)|-x\s*)(?P<nodes>\S+)")
-
-
-# What decides how soon a job starts, out of the 200 lines of `scontrol show config`.
-SETTINGS = (
-    "SLURM_VERSION",
-    "SchedulerType",
-    "SchedulerParameters",
-    "SelectTypeParameters",
-    "PriorityType",
-    "TaskPlugin",
-    "ProctrackType",
-)
 
 
 _REASON_OF_END = {JobState.TIMEOUT: "TimeLimit", JobState.OUT_OF_MEMORY: "OutOfMemory"}
@@ -108,16 +96,8 @@ class SlurmSystem(BatchSystem):
         # --states=all: ended jobs stay listed for a while (MinJobAge), so that how they ended is
         # seen.
         # --all: jobs of hidden partitions, too.
-        ids = ",".join(job_ids)
-        form = "%i|%T|%r|%N|%M|%L|%j"
-        return [
-            "squeue",
-            "--all",
-            "--noheader",
-            "--states=all",
-            f"--format={form}",
-            f"--jobs={ids}",
-        ]
+        options = ["--all", "--noheader", "--states=all", "--format=%i|%T|%r|%N|%M|%L|%j"]
+        return ["squeue", *options, f"--jobs={','.join(job_ids)}"]
 
     def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
         return ["scancel", "--quiet", *job_ids]
@@ -204,14 +184,12 @@ class SlurmSystem(BatchSystem):
         if len(rows) > 1:
             rows = [row for row in rows if row[0].endswith("*")]
         totals = [cpus.split("/")[-1] for _, cpus in rows]
-        if not totals or not all(total.isdigit() for total in totals):
-            raise ValueError("sinfo lists no such partition")
-        return sum(map(int, totals))
+        return sum_of_cpus(totals, "sinfo lists no such partition")
 
     def parse_settings(self, stdout: str) -> dict[str, str]:
         pairs = (line.split("=", 1) for line in stdout.splitlines() if "=" in line)
         found = {key.strip(): value.strip() for key, value in pairs}
-        return {key: found[key] for key in SETTINGS if key in found}
+        return {key: found[key] for key in self._words["settings"]["shown"] if key in found}
 
 
 SLURM = SlurmSystem()
