@@ -44,12 +44,10 @@ def test_share_of_the_ideal_does_not_blame_the_scheduler_for_the_last_wave():
     assert metrics.overhead_ms_per_task(500, 0.2) == pytest.approx(0.4)
 
 
-def test_a_summary_says_of_how_many_and_what_the_range_is_worth():
+def test_a_summary_says_of_how_many_it_is_and_their_range():
     six = metrics.summary([5.2, 5.1, 5.4, 5.1, 5.3, 5.15])
     assert (six.n, six.low, six.high) == (6, 5.1, 5.4)
     assert six.median == pytest.approx(5.175)
-    assert six.coverage == pytest.approx(0.969, abs=0.001)
-    assert metrics.summary([1, 2, 3]).coverage == 0.75
     with pytest.raises(ValueError, match="at least one"):
         metrics.summary([])
 

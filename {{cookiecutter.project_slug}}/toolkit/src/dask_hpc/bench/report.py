@@ -118,25 +118,6 @@ def _sleep(points, shown, figures) -> dict:
     """Return what the page says of sleeping tasks."""
     last = points[-1]
     starts = aggregate.cold_starts(shown)
-    cards = [
-        (
-            f"{last['speedup'].median:.1f}",
-            f"times faster than the serial loop, on {last['slots']} "
-            f"slots (at most {last['bound']:g} is possible)",
-        ),
-        (
-            f"{100 * last['efficiency'].median:.1f} %",
-            f"of the ideal: {last['makespan'].median:.2f} s "
-            f"for {last['ideal_s']:g} s (median of {last['n']})",
-        ),
-    ]
-    if starts:
-        cards.append(
-            (
-                f"{starts[-1]['cold_total_s']:.1f} s",
-                f"from the command to its last result, cold, on {starts[-1]['slots']} slots",
-            )
-        )
     panels = [
         (figures.speedup_panel, "speedup", "Speedup against the number of slots"),
         (figures.efficiency_panel, "share", "Share of the ideal time against the number of slots"),
@@ -146,41 +127,17 @@ def _sleep(points, shown, figures) -> dict:
         "lead": f"A loop of {tasks} calls that take {seconds:g} s each needs "
         f"{format_exact_duration(tasks * seconds)} one after another. Here the calls ran side by "
         f"side. {where(shown)}.",
-        "cards": cards,
         "drawings": [
             figures.inline_svg(figures.panel_figure(panel, points, (5.2, 4.3)), name, label)
             for panel, name, label in panels
         ],
         "caption": caption(points, shown),
         "rows": [show.format_row(point) for point in points],
-        "tasks": tasks,
-        "slots": last["slots"],
+        "last": last,
         "waves": metrics.waves(tasks, last["slots"]),
-        "cold": _cold(starts) if starts else None,
+        "cold": starts,
+        "phases": aggregate.phase_rows(starts[-1]) if starts else [],
         "failures": [row for record in shown for row in record.rows if row.get("status") != "ok"],
-    }
-
-
-def _cold(starts) -> dict:
-    """Return what the page says of the time from nothing to the last result."""
-    start = starts[-1]
-    rows = aggregate.phase_rows(start)
-    longest = max(seconds for *_rest, seconds in rows) or 1
-    note = f"One start of {start['slots']} slots"
-    if len(starts) > 1:
-        totals = ", ".join(f"{s['cold_total_s']:.1f} s on {s['slots']} slots" for s in starts)
-        note = f"The last of {len(starts)} commands ({totals})"
-    return {
-        "total": f"{start['cold_total_s']:.1f} s",
-        "phases": [
-            {
-                "words": words,
-                "seconds": f"{seconds:.2f} s",
-                "percent": f"{max(0.5, 100 * seconds / longest):.1f}",
-            }
-            for _name, words, seconds in rows
-        ],
-        "note": note,
     }
 
 

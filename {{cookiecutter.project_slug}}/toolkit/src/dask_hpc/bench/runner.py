@@ -74,8 +74,7 @@ def measure(
             progress.status(f"{session.slots} slots: starting workers …")
             try:
                 begin = process_start() if index == 0 else time.time()
-                start = _start(backend, session, begin, first=index == 0)
-                common |= {key: start[key] for key in ("jobs", "processes", "threads")}
+                phases, ready = _start(backend, session, begin, first=index == 0)
                 for number in range(session.repeats):
                     repeat = done[session.slots] + 1
                     of = plan.repeats[plan.slots.index(session.slots)]
@@ -86,12 +85,13 @@ def measure(
                     items = range(order * plan.tasks, (order + 1) * plan.tasks)
                     row, moments = _repeat(backend, plan, session.slots, items)
                     if number == 0:
-                        phases = phase_durations(
-                            start.pop("ready"), [*start.pop("marks"), *moments]
-                        )
-                        start["phases"] |= phases
-                        start["cold_total_s"] = sum(start["phases"].values())
-                        writer.write("start", slots=session.slots, order=order, **start)
+                        # Asked now, since it can take a moment, after the clock of the phases.
+                        about = backend.describe()
+                        common |= {key: about[key] for key in ("jobs", "processes", "threads")}
+                        phases |= phase_durations(ready, moments)
+                        about |= {"backend": backend.name, "first_of_command": index == 0}
+                        about |= {"phases": phases, "cold_total_s": sum(phases.values())}
+                        writer.write("start", slots=session.slots, order=order, **about)
                     writer.write("row", **common, **row, n_errors=0, status="ok")
                     done[session.slots] = repeat
                     progress.note(f"{what}: {describe_row({**common, **row})}")
@@ -130,25 +130,18 @@ def _program() -> str:
     return path.parent.name if path.name == "__main__.py" else path.name
 
 
-def _start(backend: Backend, session: Session, begin: float, first: bool) -> dict:
-    """Start workers and warm them up; return the cold start's phases and what is running."""
-    called = time.time()
-    phases = phase_durations(begin, [("import", called)]) if first else {}
+def _start(
+    backend: Backend, session: Session, begin: float, first: bool
+) -> tuple[dict[str, float], float]:
+    """Start workers and warm them up; return the phases until then, and when that was."""
+    phases = phase_durations(begin, [("import", time.time())]) if first else {}
     phases |= backend.start(session.slots)
     ready = time.time()
     # Loads this package on the workers and gives each thread its first task; thrown away.
     warmup = partial(sleep_task, seconds=WARMUP_S)
     backend.map(warmup, range(session.slots), timeout=MAP_TIMEOUT_S)
-    # What a backend says of itself can take a moment: it is asked after the clock of the phases.
-    marks = [("warmup", time.time())]
-    return {
-        **backend.describe(),
-        "backend": backend.name,
-        "first_of_command": first,
-        "phases": phases,
-        "ready": ready,
-        "marks": marks,
-    }
+    warm = time.time()
+    return phases | {"warmup": warm - ready}, warm
 
 
 def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dict, list]:
