@@ -7,13 +7,12 @@ from distributed.core import Status
 
 from ..accounting import UsageTotals
 from ..batch.watcher import JobWatcher
-from ..config import validators
 from ..errors import ClusterClosedError
 from . import scaling
 from .adaptive import Adaptive
 from .lifecycle import ClusterLifecycle
 from .submit_errors import PendingSubmission
-from .wait import WorkerWait
+from .wait import JobsWait, check_n_workers
 
 
 class ClusterMixin(ClusterLifecycle):
@@ -157,7 +156,5 @@ class ClusterMixin(ClusterLifecycle):
         JobsEndedError
             All jobs were over before that.
         """
-        if (number := validators.as_whole_number(n_workers)) is None or number < 1:
-            raise ValueError(f"n_workers must be a whole number, 1 or more, not {n_workers!r}")
-        wait = WorkerWait(self, self._control)
+        number, wait = check_n_workers(n_workers), JobsWait(self, self._control)
         return self.sync(self._control.meter.while_awaited, wait.wait, number, timeout)
