@@ -7,6 +7,7 @@ tasks run in waves; the last wave may leave slots idle, but it takes as long as 
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 def waves(tasks: int, slots: int) -> int:
@@ -40,6 +41,19 @@ def efficiency(ideal: float, makespan_s: float) -> float:
 def overhead_ms_per_task(tasks: int, overhead_s: float) -> float:
     """Return the overhead spread over the tasks, in milliseconds per task."""
     return 1000 * overhead_s / tasks
+
+
+def of_makespan(tasks: int, seconds: float, slots: int, makespan_s: float) -> dict[str, Any]:
+    """Return what a row of the record says of one makespan."""
+    ideal = ideal_s(tasks, seconds, slots)
+    return {
+        "makespan_s": makespan_s,
+        "ideal_s": ideal,
+        "overhead_s": makespan_s - ideal,
+        "efficiency": efficiency(ideal, makespan_s),
+        "speedup": speedup(tasks, seconds, makespan_s),
+        "speedup_bound": speedup_bound(tasks, slots),
+    }
 
 
 @dataclass(frozen=True)

@@ -62,14 +62,13 @@ def measure(
         done = dict.fromkeys(plan.slots, 0)  # repeats measured so far, at each point
         for index, session in enumerate(plan.sessions()):
             backend = make_backend()
-            expected = metrics.ideal_s(plan.tasks, plan.seconds, session.slots)
             common = {
                 "workload": plan.workload.name,
                 "backend": backend.name,
                 "slots": session.slots,
                 "tasks": plan.tasks,
                 "seconds": plan.seconds,
-                "ideal_s": expected,
+                "ideal_s": metrics.ideal_s(plan.tasks, plan.seconds, session.slots),
             }
             progress.status(f"{session.slots} slots: starting workers …")
             try:
@@ -92,9 +91,10 @@ def measure(
                         about |= {"backend": backend.name, "first_of_command": index == 0}
                         about |= {"phases": phases, "cold_total_s": sum(phases.values())}
                         writer.write("start", slots=session.slots, order=order, **about)
-                    writer.write("row", **common, **row, n_errors=0, status="ok")
+                    row = common | row
+                    writer.write("row", **row, n_errors=0, status="ok")
                     done[session.slots] = repeat
-                    progress.note(f"{what}: {describe_row({**common, **row})}")
+                    progress.note(f"{what}: {describe_row(row)}")
             except BaseException as error:
                 write_failure(writer, common, error)
                 raise
@@ -157,12 +157,8 @@ def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dic
     # By the workers' clocks: with clocks that differ these two are off by the difference.
     last_end = min(max(summary.last_end, began), ended)
     row = {
-        "makespan_s": makespan,
-        "overhead_s": makespan - ideal,
+        **metrics.of_makespan(plan.tasks, plan.seconds, slots, makespan),
         "overhead_ms_per_task": metrics.overhead_ms_per_task(plan.tasks, makespan - ideal),
-        "efficiency": metrics.efficiency(ideal, makespan),
-        "speedup": metrics.speedup(plan.tasks, plan.seconds, makespan),
-        "speedup_bound": metrics.speedup_bound(plan.tasks, slots),
         "dispatch_s": max(0.0, last_end - began - ideal),
         "gather_s": ended - last_end,
         "slots_used": summary.slots_used,
