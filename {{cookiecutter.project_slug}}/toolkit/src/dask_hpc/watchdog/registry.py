@@ -12,7 +12,7 @@ import os
 import socket
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ class RegisteredCluster:
     job_name: str | None = None
     other_names: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
-    jobs: tuple[str, ...] = field(default=())
+    jobs: tuple[str, ...] = ()
 
     @property
     def alive(self) -> bool:
@@ -136,22 +136,13 @@ def _read(path: Path, now: float) -> RegisteredCluster | None:
         # Opened first: that is when a network's file system looks whether what it knows is old.
         with path.open() as file:
             silent = now - os.fstat(file.fileno()).st_mtime
-            fields = json.load(file)
-        return RegisteredCluster(
-            path=path,
-            silent=max(silent, 0.0),
-            host=str(fields["host"]),
-            pid=int(fields["pid"]),
-            started=float(fields["started"]),
-            batch=str(fields["batch"]),
-            cancel=tuple(map(str, fields.get("cancel", ()))),
-            cluster=str(fields.get("cluster", "")),
-            job_name=fields.get("job_name"),
-            other_names=tuple(map(str, fields.get("other_names", ()))),
-            logs=tuple(map(str, fields.get("logs") or ())),
-            jobs=tuple(map(str, fields.get("jobs", ()))),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+            found = json.load(file)
+        # Another version of the toolkit may have written more.
+        known = {field.name for field in fields(RegisteredCluster)} & found.keys()
+        about: dict[str, Any] = {name: found[name] for name in known}
+        about |= {name: tuple(it) for name, it in about.items() if isinstance(it, list)}
+        return RegisteredCluster(path=path, silent=max(silent, 0.0), **about)
+    except (OSError, ValueError, AttributeError, TypeError):
         return None
 
 
