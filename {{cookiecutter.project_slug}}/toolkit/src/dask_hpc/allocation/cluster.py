@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import os
 import time
 import weakref
@@ -124,10 +123,10 @@ class AllocationCluster(
         cores : int, optional
             Cores of all nodes.
         """
-        scaling.check_amounts(n, jobs, memory, cores)
+        scaling.check_amounts("scale", {"n": n, "jobs": jobs, "cores": cores}, {"memory": memory})
         job = self._dummy_job
         size = scaling.JobSize(job.worker_processes, job.worker_cores, job.worker_memory)
-        wanted = max(math.ceil(jobs or 0), scaling.count_jobs(size, n, 0, memory, cores))
+        wanted = scaling.count_jobs(size, n, jobs, memory, cores)
         there = len(self._nodes)
         has = format_count(there, "node")
         if wanted > there:

@@ -61,7 +61,7 @@ class ClusterMixin(ClusterLifecycle):
         ValueError
             An argument is not a number of workers, jobs or cores, or not an amount of memory.
         """
-        scaling.check_amounts(n, jobs, memory, cores)
+        scaling.check_amounts("scale", {"n": n, "jobs": jobs, "cores": cores}, {"memory": memory})
         control = self._control
         asked = bool(n or jobs or memory or cores)
         if asked and self.status == Status.closed:
@@ -122,10 +122,12 @@ class ClusterMixin(ClusterLifecycle):
         ValueError
             A bound is not a number, or the minimum is above the maximum.
         """
-        scaling.check_bounds(
+        scaling.check_amounts(
+            "adapt",
             {"minimum": minimum, "minimum_jobs": minimum_jobs, "minimum_cores": minimum_cores}
             | {"maximum": maximum, "maximum_jobs": maximum_jobs, "maximum_cores": maximum_cores},
             {"minimum_memory": minimum_memory, "maximum_memory": maximum_memory},
+            unset=(None, math.inf),
         )
         size = self._control.job_size
         low = scaling.lower_bound(size, minimum, minimum_jobs, minimum_cores, minimum_memory)
