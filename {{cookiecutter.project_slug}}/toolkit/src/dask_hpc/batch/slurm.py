@@ -39,6 +39,12 @@ _WANTED = re.compile(r"(?:^|\s)(?:--nodel\w*|--nodef\w*|--reserv\w*|-[wF])")
 _UNWANTED = re.compile(r"(?:^|\s)(?:--exclude?(?:=|\s+)|-x\s*)(?P<nodes>\S+)")
 
 
+def _rows(stdout: str, most: int) -> list[list[str]]:
+    """Return the fields of each job, six at least, without the lines of a site's banner."""
+    rows = [line.strip().split("|", most - 1) for line in stdout.splitlines()]
+    return [row for row in rows if len(row) >= 6 and row[0]]  # the last, a name, may hold anything
+
+
 _REASON_OF_END = {JobState.TIMEOUT: "TimeLimit", JobState.OUT_OF_MEMORY: "OutOfMemory"}
 
 
@@ -141,11 +147,7 @@ class SlurmSystem(BatchSystem):
 
     def parse_list(self, stdout: str) -> list[JobStatus]:
         jobs = []
-        for line in stdout.splitlines():
-            fields = line.strip().split("|", 6)  # a name may hold anything
-            if len(fields) < 6 or not fields[0]:
-                continue  # a site's banner
-            job, word, reason, node, elapsed, left, *name = fields
+        for job, word, reason, node, elapsed, left, *name in _rows(stdout, 7):
             state = self.states.get(word.split(" ")[0], JobState.UNKNOWN)
             reason = "" if reason in ("None", "(null)") else reason
             node = "" if node == "(null)" else node
@@ -157,11 +159,7 @@ class SlurmSystem(BatchSystem):
     def parse_accounting(self, stdout: str) -> list[JobStatus]:
         # A job that has lost a node has a line for each of its sizes, the last one last.
         jobs: dict[str, JobStatus] = {}
-        for line in stdout.splitlines():
-            fields = line.strip().split("|", 5)
-            if len(fields) < 6 or not fields[0]:
-                continue
-            job, word, code, node, elapsed, name = fields
+        for job, word, code, node, elapsed, name in _rows(stdout, 6):
             state = self.states.get(word.split(" ")[0], JobState.UNKNOWN)  # "CANCELLED by 1000"
             node = "" if node == "None assigned" else node
             reason = _REASON_OF_END.get(state, "")
