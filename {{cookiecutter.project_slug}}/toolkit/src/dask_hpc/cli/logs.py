@@ -29,17 +29,14 @@ def logs(job, lines):
     if job is not None and not JOB_ID.fullmatch(job):
         raise click.UsageError(f"{job!r} is no job's id; `dask hpc jobs` lists yours.")
     places = _places()
+    found = [file for form in places for file in output_files.find_files(form, job)]
+    found = [file for file in dict.fromkeys(found) if Path(file).is_file()]
+    filled = [file for file in found if size_of(file)]
+    files = filled or found
+    what = f"There is no log of job {job}"
     if job is None:
-        found = [
-            file for form in places for file in output_files.find_files(form, None) if size_of(file)
-        ]
-        files = [max(found, key=os.path.getmtime)] if found else []
+        files = [max(filled, key=os.path.getmtime)] if filled else []
         what = "There is no log with anything in it"
-    else:
-        found = [file for form in places for file in output_files.find_files(form, job)]
-        found = [file for file in dict.fromkeys(found) if _is_file(file)]
-        files = [file for file in found if size_of(file)] or found
-        what = f"There is no log of job {job}"
     if not files:
         shown = ", ".join(dict.fromkeys(_looked_in(form, job) for form in places))
         where = f": looked in {shown}." if places else ", and no log-directory is known."
@@ -47,10 +44,6 @@ def logs(job, lines):
     for file in files:
         click.echo(click.style(f"==> {file} <==", bold=True))
         click.echo("\n".join(_end(file, lines)) if size_of(file) else "(nothing yet)")
-
-
-def _is_file(path: str) -> bool:
-    return Path(path).is_file()
 
 
 def _looked_in(form: str, job: str | None) -> str:
