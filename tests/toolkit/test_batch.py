@@ -122,41 +122,6 @@ def test_slurm_list_is_read_with_states_reasons_and_nodes():
     assert [job.left for job in jobs] == [1800, None, 7, None, None, None]
 
 
-def test_where_a_jobs_output_goes_is_what_its_script_says(lab):
-    with dask_hpc.SLURMCluster() as cluster:
-        for path in SLURM.log_files("logs", cluster.job_name, "%J"):
-            assert f" {path}\n" in cluster.job_script()
-    assert SLURM.log_files("logs", None, "7") == ["logs/worker-7.out", "logs/worker-7.err"]
-    assert SLURM.log_files(None, "dask-worker", "7") == []
-
-
-@pytest.mark.parametrize(
-    ("name", "files"),
-    [
-        ("pbs", ["17.pbs.site.org.OU", "17.pbs.site.org.ER"]),
-        ("pbs", ["dask-worker.o17", "dask-worker.e17"]),
-        ("sge", ["dask-worker.o17"]),
-        ("lsf", ["LSFCluster-0-17.out", "LSFCluster-0-17.err"]),
-        ("htcondor", ["worker-17.0.out", "worker-17.0.err"]),
-        ("oar", []),
-    ],
-)
-def test_a_jobs_files_are_found_among_others(name, files, tmp_path):
-    folder = tmp_path / "[logs]"  # no pattern
-    folder.mkdir()
-    for file in [
-        *files,
-        "117.pbs.site.org.OU",
-        "dask-worker.o117",
-        "dask-worker.o170",
-        "x-117.out",
-        "worker-117.0.out",
-    ]:
-        (folder / file).touch()
-    expected = [f"{folder}/{file}" for file in files]
-    assert batch.get(name).log_files(str(folder), "dask-worker", "17") == expected
-
-
 def test_every_slurm_state_has_one_of_ours_and_ended_ones_are_told_apart():
     ended = {word for word, state in SLURM.states.items() if state.ended}
     assert {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED"} <= ended
@@ -265,7 +230,6 @@ def test_none_describes_that_there_is_nothing_to_ask():
 
 @pytest.mark.parametrize("batch_system", batch.BATCH_SYSTEMS.values(), ids=lambda s: s.name)
 def test_description_names_a_class_and_a_section_that_exist(batch_system):
-    import dask_hpc
     from dask_hpc.config import files as config_files
 
     if batch_system.cluster_class is None:

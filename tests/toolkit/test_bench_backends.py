@@ -10,7 +10,7 @@ import pytest
 from dask_hpc.batch import BATCH_SYSTEMS
 from dask_hpc.bench import validation
 from dask_hpc.bench.backends import BACKENDS, default_backend
-from dask_hpc.bench.backends._dask import WORKER_SATURATION, BackendError, DaskBackend
+from dask_hpc.bench.backends._dask import WORKER_SATURATION, BackendError
 from dask_hpc.bench.backends.cluster import ClusterBackend
 from dask_hpc.bench.backends.local import LocalBackend
 from dask_hpc.bench.process_time import process_start
@@ -160,12 +160,7 @@ def test_a_cluster_is_made_in_the_harness_shape_and_keeps_the_labs_settings(lab)
 def test_the_batch_systems_settings_are_in_the_description(lab, monkeypatch):
     command = ("echo", "SchedulerParameters = bf_interval=5")
     monkeypatch.setattr(BATCH_SYSTEMS["slurm"], "settings_command", command)
-    monkeypatch.setattr(DaskBackend, "start", lambda self, slots: {})
-    monkeypatch.setattr(DaskBackend, "describe", lambda self: {})
-    backend = ClusterBackend()
-    backend.start(4)
-    assert backend.batch_settings() == {"SchedulerParameters": "bf_interval=5"}
-    assert backend.batch_settings() == {}  # told once, in the first description
+    assert ClusterBackend().batch_settings() == {"SchedulerParameters": "bf_interval=5"}
 
 
 def test_workers_that_do_not_come_in_time_leave_no_job(lab):

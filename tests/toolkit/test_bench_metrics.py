@@ -44,12 +44,10 @@ def test_share_of_the_ideal_does_not_blame_the_scheduler_for_the_last_wave():
     assert metrics.overhead_ms_per_task(500, 0.2) == pytest.approx(0.4)
 
 
-def test_a_summary_says_of_how_many_and_what_the_range_is_worth():
+def test_a_summary_says_of_how_many_it_is_and_their_range():
     six = metrics.summary([5.2, 5.1, 5.4, 5.1, 5.3, 5.15])
     assert (six.n, six.low, six.high) == (6, 5.1, 5.4)
     assert six.median == pytest.approx(5.175)
-    assert six.coverage == pytest.approx(0.969, abs=0.001)
-    assert metrics.summary([1, 2, 3]).coverage == 0.75
     with pytest.raises(ValueError, match="at least one"):
         metrics.summary([])
 
@@ -88,18 +86,12 @@ def test_the_forecast_covers_the_task_time_and_stays_near_it():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"tasks": 0}, "--tasks is 0"),
-        ({"seconds": -1}, "--seconds is -1"),
-        ({"seconds": 0}, "--seconds is 0"),
-        ({"seconds": float("nan")}, "--seconds is nan"),
-        ({"slots": (0, 20)}, "--slots holds 0"),
         ({"slots": (20, 20)}, "twice"),
         ({"tasks": 10, "slots": (20,)}, "10 tasks can't use 20 slots"),
-        ({"repeats": (0,)}, "--repeats holds 0"),
         ({"slots": (20, 50), "repeats": (1, 2, 3)}, "3 numbers for 2 points"),
     ],
 )
-def test_numbers_that_cannot_be_measured_are_named_in_one_line(arguments, words):
+def test_numbers_that_cannot_be_measured_together_are_named_in_one_line(arguments, words):
     with pytest.raises(PlanError) as caught:
         make("strong-scaling", **arguments)
     assert words in str(caught.value)

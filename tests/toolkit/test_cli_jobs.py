@@ -41,7 +41,7 @@ def cluster(state, slurm, tmp_path):
             "batch": "slurm",
             "cluster": "SLURMCluster",
             "job_name": "dask-worker",
-            "log_directory": str(tmp_path / "logs"),
+            "logs": [f"{tmp_path}/logs/dask-worker-{{job}}.{end}" for end in ("out", "err")],
             "jobs": list(job_ids),
         }
         path.write_text(json.dumps(entry | fields))
@@ -309,8 +309,7 @@ def test_logs_of_clusters_are_found_from_any_folder_also_when_they_are_closed(
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "dask-worker-3.err").write_text("closed\n")
     cluster("7")
-    line = {"batch": "slurm", "job_name": None, "log_directory": str(tmp_path / "old")}
-    (state / "log-directories").write_text(f"{json.dumps(line)}\n")
+    (state / "past-logs").write_text(f"{tmp_path}/old/dask-worker-{{job}}.err\n")
     with dask.config.set({"dask-hpc.batch-system": None}):
         assert "alive" in run("logs", "7").output
         assert "closed" in run("logs", "3").output
@@ -322,9 +321,7 @@ def test_logs_by_the_users_own_directives_are_found(run, folder, cluster, state,
     (tmp_path / "far" / "8.txt").write_text("from a cluster that is there\n")
     (tmp_path / "far" / "9.log").write_text("from one that is gone\n")
     cluster("8", logs=[f"{tmp_path}/far/{{job}}.txt"])
-    line = {"batch": "slurm", "job_name": None, "log_directory": None}
-    line["logs"] = [f"{tmp_path}/far/{{job}}.log"]
-    (state / "log-directories").write_text(f"{json.dumps(line)}\n")
+    (state / "past-logs").write_text(f"{tmp_path}/far/{{job}}.log\n")
     with dask.config.set({"jobqueue.slurm.job-extra-directives": ["-e own-%j.err"]}):
         assert "from the configuration" in run("logs", "7").output
         assert "from a cluster that is there" in run("logs", "8").output

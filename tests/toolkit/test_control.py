@@ -31,9 +31,7 @@ def control(clock):
         new_spec=spec,
         new_worker_spec=lambda: {f"job-{next(numbers)}": spec},
     )
-    settings = SimpleNamespace(
-        cores=2, processes=2, memory="1 GiB", log_directory=None, walltime=600, death_timeout=60
-    )
+    settings = SimpleNamespace(cores=2, processes=2, memory="1 GiB", walltime=600, death_timeout=60)
     return JobControl(
         cluster,
         settings,

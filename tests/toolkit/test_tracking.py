@@ -11,7 +11,7 @@ from dask.distributed import Client, Worker, fire_and_forget, get_worker
 
 import dask_hpc
 from dask_hpc import batch as batch_systems
-from dask_hpc.cluster.wait import WorkerWait
+from dask_hpc.cluster.wait import JobsWait
 from dask_hpc.resilience import walltime, worker_identity, worker_loss
 from dask_hpc.resilience.tracked_job import JobKind
 
@@ -63,7 +63,7 @@ def test_a_job_may_have_more_workers_than_its_arguments_say(cluster_of):
     cluster.wait_for_workers(2, timeout=60)
     assert members_of(cluster) == {"100": 2}
     assert cluster._control.pool.kind().workers == 2
-    assert WorkerWait(cluster, cluster._control).describe_missing() == ""
+    assert JobsWait(cluster, cluster._control).describe_missing() == ""
 
 
 def test_near_the_walltime_all_workers_of_a_job_leave_whatever_their_names(lab, cluster_of):

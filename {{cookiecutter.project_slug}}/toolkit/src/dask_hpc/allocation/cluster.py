@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import os
 import time
 import weakref
@@ -18,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from dask.utils import parse_bytes, parse_timedelta
+from dask.utils import parse_bytes
 from distributed.core import Status
 from distributed.deploy.spec import SpecCluster
 
@@ -33,8 +32,8 @@ from ..batch import commands
 from ..cluster import scaling
 from ..cluster.self_closing import SelfClosingMixin
 from ..cluster.start_errors import StartErrorsMixin
-from ..cluster.wait import wait_until_listed
-from ..config import argument_names, validators
+from ..cluster.wait import WorkerWait, check_n_workers
+from ..config import argument_names
 from ..config.resolve import resolve
 from ..config.worker_start import add_worker_start
 from ..dask_errors import JobsEndedError, WorkerStartTimeoutError
@@ -124,10 +123,10 @@ class AllocationCluster(
         cores : int, optional
             Cores of all nodes.
         """
-        scaling.check_amounts(n, jobs, memory, cores)
+        scaling.check_amounts("scale", {"n": n, "jobs": jobs, "cores": cores}, {"memory": memory})
         job = self._dummy_job
         size = scaling.JobSize(job.worker_processes, job.worker_cores, job.worker_memory)
-        wanted = max(math.ceil(jobs or 0), scaling.count_jobs(size, n, 0, memory, cores))
+        wanted = scaling.count_jobs(size, n, jobs, memory, cores)
         there = len(self._nodes)
         has = format_count(there, "node")
         if wanted > there:
@@ -167,43 +166,21 @@ class AllocationCluster(
         JobsEndedError
             No node has workers any more.
         """
-        if (number := validators.as_whole_number(n_workers)) is None or number < 1:
-            raise ValueError(f"n_workers must be a whole number, 1 or more, not {n_workers!r}")
-        return self.sync(self._wait, number, timeout)
+        wait = WorkerWait(self, self._check_wait, self._log_hint())
+        return self.sync(wait.wait, check_n_workers(n_workers), timeout)
 
-    async def _wait(self, n_workers: int, timeout: float | str | None) -> None:
-        limit = None if timeout is None else parse_timedelta(timeout, "s")
-        deadline = None if limit is None else time.monotonic() + limit
-        while (arrived := self._arrived()) < n_workers:
-            most = len(self._nodes) * self._dummy_job.worker_processes
-            if self._failure is not None:
-                raise JobsEndedError(self._failure, arrived, n_workers, limit)
-            if self.status not in (Status.created, Status.starting, Status.running):
-                line = f"The cluster was closed while {n_workers} workers were awaited"
-                raise WorkerStartTimeoutError(line, arrived, n_workers, limit)
-            if most < n_workers:
-                has = f"this job has {format_count(len(self._nodes), 'node')} for {most}"
-                line = (
-                    f"{n_workers} workers can't come: {has}. Ask for more: `dask hpc run --nodes`."
-                )
-                raise WorkerStartTimeoutError(line, arrived, n_workers, limit)
-            if deadline is not None and time.monotonic() > deadline:
-                line = f"{arrived} of {n_workers} workers came within {limit:g} s"
-                if len(self.plan) < n_workers:
-                    line += f" (the cluster is scaled to {len(self.plan)} workers only)"
-                line = f"{line}.{self._log_hint()}"
-                raise WorkerStartTimeoutError(line, arrived, n_workers, limit)
-            await asyncio.sleep(0.02)
-        await wait_until_listed(self)
+    def _check_wait(self, arrived: int, n_workers: int, limit: float | None) -> None:
+        if self._failure is not None:
+            raise JobsEndedError(self._failure, arrived, n_workers, limit)
+        most = len(self._nodes) * self._dummy_job.worker_processes
+        if most < n_workers:
+            has = f"this job has {format_count(len(self._nodes), 'node')} for {most}"
+            line = f"{n_workers} workers can't come: {has}. Ask for more: `dask hpc run --nodes`."
+            raise WorkerStartTimeoutError(line, arrived, n_workers, limit)
 
-    def _arrived(self) -> int:
-        return sum(worker.status == Status.running for worker in self.workers_of(None))
-
-    def workers_of(self, node: str | None) -> list[WorkerState]:
-        if self.scheduler is None:
-            return []
-        found = list(self.scheduler.workers.values())
-        return [w for w in found if node is None or str(w.name).rpartition("-")[0] == node]
+    def workers_of(self, node: str) -> list[WorkerState]:
+        workers = list(self.scheduler.workers.values())
+        return [worker for worker in workers if str(worker.name).rpartition("-")[0] == node]
 
     def _spec(self, node: str) -> dict[str, Any]:
         place = (self._first, self._nodes.index(node))
@@ -288,19 +265,18 @@ class AllocationCluster(
     async def _warn_before_walltime(self) -> None:
         """Warn once when little is left of the job's walltime."""
         batch, job = batch_systems.get("slurm"), os.environ["SLURM_JOB_ID"]
-        left, notice = math.inf, None
-        while notice is None or left > notice:
+        while True:
             with contextlib.suppress(commands.CommandError):
-                listed = await commands.list_jobs(batch, [job])
-                left = next((s.left for s in listed.values() if s.left is not None), math.inf)
-            if notice is None and left < math.inf:
-                notice = min(MAX_NOTICE_S, max(MIN_NOTICE_S, NOTICE_FRACTION * left))
-            if notice is None or left > notice:
-                await asyncio.sleep(min(SQUEUE_POLL_S, max(1.0, left - (notice or 0))))
-        messages.warning(
-            f"This job's walltime is over in {left:.0f} s: what the program has not saved by then "
-            "is lost."
-        )
+                if job in (listed := await commands.list_jobs(batch, [job])):
+                    break
+            await asyncio.sleep(SQUEUE_POLL_S)
+        # Asked once: an end that the site's staff changes afterwards is not noticed.
+        if (left := listed[job].left) is None:
+            return
+        notice = min(MAX_NOTICE_S, max(MIN_NOTICE_S, NOTICE_FRACTION * left))
+        await asyncio.sleep(left - notice)
+        over = f"This job's walltime is over in {min(left, notice):.0f} s"
+        messages.warning(f"{over}: what the program has not saved by then is lost.")
 
     def _log_hint(self) -> str:
         directory = self._dummy_job.log_directory

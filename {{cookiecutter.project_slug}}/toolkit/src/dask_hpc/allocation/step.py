@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Of a node's workers; a step that lasted for RESTART_RESET_S counts as a new beginning.
 MAX_STEP_RESTARTS = 3
 TERMINATE_S = 10.0  # seconds for a step to end by itself
-SQUEUE_POLL_S = 60.0  # how often Slurm is asked, at least: a site's staff may change the end
+SQUEUE_POLL_S = 60.0  # between two questions to Slurm, at least
 
 # Reads from the shell that starts the workers, which says nothing: a read ends by its time-out, or
 # at once when shell and workers are gone. A sleep would outlive them where Slurm can't reach the

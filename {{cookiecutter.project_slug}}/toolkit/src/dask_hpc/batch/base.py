@@ -4,7 +4,6 @@ Each batch system is one `BatchSystem` in a file of its own; nothing else in the
 its name. Standard library only, so that the description can be read anywhere.
 """
 
-import glob
 import math
 import re
 import tomllib
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from .parsing import walltime_seconds
 from .state import JobState, JobStatus
 
 WORDS = Path(__file__).with_name("words")
@@ -39,8 +39,6 @@ class BatchSystem:
         As people write it.
     cluster_class : str or None
         Name of the class in `dask_hpc` (the same as in dask-jobqueue); None if workers run here.
-    section : str or None
-        Its section of ``jobqueue.yaml``.
     account_key, queue_key : str or None
         The keys there for who pays and where jobs wait.
     queue_word : str
@@ -81,8 +79,10 @@ class BatchSystem:
         sets it.
     walltime_key : str or None
         The key there for how long a job may run; None if jobs have no such limit.
-    walltime_forms, walltime_example : str
-        How a walltime is written, in one line, and one hour as most people write it.
+    walltime_forms : str
+        How a walltime is written, in one line.
+    walltime_patterns : tuple of re.Pattern
+        The same for `parsing.walltime_seconds`.
     reading_variables : tuple of str
         Patterns of environment variables that change what the commands that list and cancel jobs
         say or do. The commands that are run here do not get them.
@@ -95,6 +95,8 @@ class BatchSystem:
         dask-jobqueue does.
     settings_command : tuple of str
         Shows how the site has set it up; empty if there is no such command.
+    version_pattern : str
+        Regular expression with a group that is the version, in what that command prints.
     gone_messages : tuple of str
         Parts of the messages which say that a job is over or forgotten, and are not failures.
     no_node_messages : tuple of str
@@ -104,9 +106,8 @@ class BatchSystem:
     name: str
     label: str
     cluster_class: str | None = None
-    section: str | None = None
     account_key: str | None = None
-    queue_key: str | None = None
+    queue_key: str | None = "queue"
     queue_word: str = "queue"
     required: tuple[str, ...] = ()
     not_requested: Mapping[str, str] = MappingProxyType({})
@@ -125,27 +126,36 @@ class BatchSystem:
     job_id_pattern: str = r"(?P<job_id>\d+)"
     job_id_variables: tuple[str, ...] = ()
     job_id_line: str = ""
-    walltime_key: str | None = None
+    walltime_key: str | None = "walltime"
     walltime_forms: str = ""
-    walltime_example: str = ""
+    walltime_patterns: tuple[re.Pattern[str], ...] = ()
     reading_variables: tuple[str, ...] = ()
     job_variables: tuple[str, ...] = ()
     inside_variables: tuple[str, ...] = ()
     name_options: tuple[str, ...] = ()
     name_variables: tuple[str, ...] = ()
     settings_command: tuple[str, ...] = ()
+    version_pattern: str = ""
     gone_messages: tuple[str, ...] = ()
     no_node_messages: tuple[str, ...] = ()
 
     @cached_property
-    def _words(self) -> dict[str, dict[str, str]]:
+    def _words(self) -> dict[str, dict[str, Any]]:
         file = WORDS / f"{self.name}.toml"
         return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
     @cached_property
     def states(self) -> Mapping[str, JobState]:
         """Its words for states → `JobState`, from ``words/NAME.toml``."""
-        return {word: JobState(state) for word, state in self._words.get("states", {}).items()}
+        return self._states("states")
+
+    @cached_property
+    def ends(self) -> Mapping[str, JobState]:
+        """Its words for why a job failed → `JobState`, from the same file."""
+        return self._states("ends")
+
+    def _states(self, table: str) -> dict[str, JobState]:
+        return {word: JobState(state) for word, state in self._words.get(table, {}).items()}
 
     @property
     def reasons(self) -> Mapping[str, str]:
@@ -160,15 +170,32 @@ class BatchSystem:
         """Part of what it says when it refuses a job → what to change, from the same file."""
         return self._words.get("refusals", {})
 
+    @property
+    def output(self) -> Mapping[str, Any]:
+        """How its directives say where output goes (`output_files`), from the same file."""
+        return self._words.get("output", {})
+
+    @property
+    def section(self) -> str | None:
+        """Its section of ``jobqueue.yaml``, which has its name; None without jobs."""
+        return self.name if self.cluster_class else None
+
+    @property
+    def walltime_example(self) -> str:
+        """One hour as most people write it."""
+        return self.format_walltime(3600) if self.walltime_key else ""
+
     def parse_walltime(self, text: str) -> float:
         """Return a walltime's seconds.
 
         Raises
         ------
         ValueError
-            This batch system can't read it; the text is one line.
+            This batch system can't read it, or it is zero; the text is one line.
         """
-        raise ValueError(f"walltime {text!r} means nothing here: jobs have none")
+        if self.walltime_key is None:
+            raise ValueError(f"walltime {text!r} means nothing here: jobs have none")
+        return walltime_seconds(text, self.walltime_patterns, self.label, self.walltime_forms)
 
     def format_walltime(self, seconds: float) -> str:
         """Return a number of seconds as a walltime that this batch system reads."""
@@ -185,7 +212,7 @@ class BatchSystem:
 
     def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
         """Return the argument list of the command that cancels these jobs in one call."""
-        return []
+        return [self.cancel, *job_ids] if self.cancel else []
 
     def accounting_commands(self, job_ids: Sequence[str]) -> list[list[str]]:
         """Return argument lists of commands that know how jobs ended which the list has forgotten.
@@ -203,10 +230,7 @@ class BatchSystem:
         return []
 
     def where(
-        self,
-        submit: Sequence[str],
-        directives: object,
-        environ: Mapping[str, str],
+        self, submit: Sequence[str], directives: object, environ: Mapping[str, str]
     ) -> list[str]:
         """Return arguments that tell the cancel command to which of several clusters jobs go.
 
@@ -237,7 +261,8 @@ class BatchSystem:
 
     def parse_settings(self, stdout: str) -> dict[str, str]:
         """Return the version, and those settings that decide how soon a job starts."""
-        return {}
+        version = re.search(self.version_pattern, stdout) if self.version_pattern else None
+        return {"version": version[1]} if version else {}
 
     def reading(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of the commands that list and cancel jobs.
@@ -297,37 +322,13 @@ class BatchSystem:
             any(part in line for part in self.gone_messages) for line in lines
         )
 
-    def log_files(self, directory: str | None, job_name: str | None, job_id: str) -> list[str]:
-        """Return the paths of the files with a job's output, errors last; empty if not known.
-
-        Parameters
-        ----------
-        directory : str or None
-            The value of `log_key`.
-        job_name : str or None
-            As the batch system knows it.
-        job_id : str
-        """
-        if not directory:
-            return []
-        name = job_name or "worker"
-        if not any("*" in form for form in self.log_names):
-            return [f"{directory}/{form.format(name=name, job=job_id)}" for form in self.log_names]
-        # It can't be known before.
-        name, job = glob.escape(name), glob.escape(job_id)
-        patterns = [form.format(name=name, job=job) for form in self.log_names]
-        found = [sorted(glob.glob(p, root_dir=directory)) for p in patterns]  # noqa: PTH207
-        return [f"{directory}/{file}" for files in found for file in files]
-
     def directives_problem(self, value: object) -> str:
         """Return what is wrong with a value of ``job-extra-directives``, or an empty text."""
         listed = self.directives_type is list and isinstance(value, tuple | set)
         if listed or isinstance(value, self.directives_type):
             return ""
-        form = (
-            "a mapping of keys to values" if self.directives_type is dict else "a list of options"
-        )
-        return f"must be {form} for {self.label}, not {value!r}"
+        forms: dict[type, str] = {list: "a list of options", dict: "a mapping of keys to values"}
+        return f"must be {forms[self.directives_type]} for {self.label}, not {value!r}"
 
     def unmarked(self, directives: Sequence[Any] | Mapping[str, Any]) -> list[Any] | dict[str, Any]:
         """Return extra directives without the mark that the job script puts before each.

@@ -154,7 +154,7 @@ async def list_jobs(
         The batch system could not be asked.
     """
     command = custom_commands.list_command(batch_system, batch_system.list_command(job_ids), own)
-    out = await _read(batch_system, command)
+    out = await _ask(batch_system, command)
     known = set(job_ids)
     return {s.job: s for s in batch_system.parse_list(out) if s.job in known}
 
@@ -185,7 +185,7 @@ async def query_accounting(
             break
         try:
             command = custom_commands.list_command(batch_system, command, own)
-            out = await _read(batch_system, command)
+            out = await _ask(batch_system, command)
         except CommandError as error:
             failure = error
             continue
@@ -195,8 +195,8 @@ async def query_accounting(
     return found
 
 
-async def _read(batch_system: BatchSystem, command: Sequence[str]) -> str:
-    """Return what a command prints about jobs, even if it fails because some are over."""
+async def _ask(batch_system: BatchSystem, command: Sequence[str]) -> str:
+    """Run a command about jobs; return what it prints, even if it fails because some are over."""
     try:
         return await run(command, timeout=LIST_TIMEOUT_S, env=batch_system.reading(os.environ))
     except CommandError as error:
@@ -226,11 +226,7 @@ async def cancel(
     if not job_ids:
         return
     for command in custom_commands.cancel_commands(batch_system, job_ids, own):
-        try:
-            await run(command, timeout=LIST_TIMEOUT_S, env=batch_system.reading(os.environ))
-        except CommandError as error:
-            if not batch_system.means_already_gone(error.lines):
-                raise
+        await _ask(batch_system, command)
 
 
 def cancel_words(batch_system: BatchSystem, job_ids: Iterable[str], own: Sequence[str] = ()) -> str:

@@ -7,14 +7,25 @@ ended job leaves the list at once, and the history of its access point tells how
 failed may stay, held.
 """
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 
 from .base import BatchSystem
+from .parsing import sum_of_cpus
 from .state import JobState, JobStatus, merged
 
 HELD = "5"
+
+
+def _rows(stdout: str) -> list[list[str]]:
+    """Return the four fields of each job's line, without the lines of a site's banner."""
+    rows = [line.split(None, 3) for line in stdout.splitlines()]
+    jobs = [row for row in rows if len(row) == 4 and row[0].isdigit()]
+    return [["" if field == "undefined" else field.strip() for field in row] for row in jobs]
+
+
+def _node(host: str) -> str:
+    return host.rpartition("@")[2]  # slot1_1@node1.site.org
 
 
 class HTCondorSystem(BatchSystem):
@@ -23,11 +34,12 @@ class HTCondorSystem(BatchSystem):
     name = "htcondor"
     label = "HTCondor"
     cluster_class = "HTCondorCluster"
-    section = "htcondor"
     # HTCondor's own variables do not hold it. It is a macro of the submit description's.
     job_id_variables = ("CONDOR_JOB_ID",)
     job_id_line = "export CONDOR_JOB_ID=$(ClusterId)"
     queue_word = "pool"
+    queue_key = None
+    walltime_key = None
     required = ("disk",)
     directives_type = dict
     log_names = ("worker-{job}.0.out", "worker-{job}.0.err")
@@ -43,14 +55,12 @@ class HTCondorSystem(BatchSystem):
     # too. In any case of letters.
     reading_variables = ("_CONDOR_CONDOR_Q_*", "_CONDOR_Q_*", "_CONDOR_TOOL_DEBUG*")
     settings_command = ("condor_version",)
+    version_pattern = r"\$CondorVersion: (\S+)"
     gone_messages = ("Couldn't find/remove",)
 
     def list_command(self, job_ids: Sequence[str]) -> list[str]:
         # The reason is last, since it is the one that holds spaces.
         return ["condor_q", *job_ids, "-af", "ClusterId", "JobStatus", "RemoteHost", "HoldReason"]
-
-    def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
-        return ["condor_rm", *job_ids]
 
     def accounting_commands(self, job_ids: Sequence[str]) -> list[list[str]]:
         # It reads backwards, and stops when it has found as many.
@@ -69,31 +79,18 @@ class HTCondorSystem(BatchSystem):
 
     def parse_list(self, stdout: str) -> list[JobStatus]:
         jobs = []
-        for line in stdout.splitlines():
-            fields = line.split(None, 3)
-            if len(fields) != 4 or not fields[0].isdigit():
-                continue  # a site's banner
-            job, code, host, why = ("" if field == "undefined" else field for field in fields)
-            reason = why if code == HELD else ""
-            # slot1_1@node1.site.org
-            jobs.append(
-                JobStatus(
-                    job, self.states.get(code, JobState.UNKNOWN), reason, host.rpartition("@")[2]
-                )
-            )
+        for job, code, host, why in _rows(stdout):
+            state, reason = self.states.get(code, JobState.UNKNOWN), why if code == HELD else ""
+            jobs.append(JobStatus(job, state, reason, _node(host)))
         return merged(jobs)
 
     def parse_accounting(self, stdout: str) -> list[JobStatus]:
         jobs = []
-        for line in stdout.splitlines():
-            fields = ["" if field == "undefined" else field for field in line.split()]
-            if len(fields) != 4 or not fields[0].isdigit():
-                continue
-            job, status, code, host = fields
+        for job, status, code, host in _rows(stdout):
             state = self.states.get(status, JobState.UNKNOWN)
             if state is JobState.DONE and code not in ("", "0"):
                 state = JobState.FAILED
-            jobs.append(JobStatus(job, state, node=host.rpartition("@")[2]))
+            jobs.append(JobStatus(job, state, node=_node(host)))
         return merged(jobs)
 
     def parse_capacity(self, stdout: str) -> int:
@@ -104,14 +101,8 @@ class HTCondorSystem(BatchSystem):
         ValueError
             The pool is empty.
         """
-        totals = [int(line) for line in stdout.split() if line.isdigit()]
-        if not totals:
-            raise ValueError("condor_status lists no slots")
-        return sum(totals)
-
-    def parse_settings(self, stdout: str) -> dict[str, str]:
-        version = re.search(r"\$CondorVersion: (\S+)", stdout)
-        return {"version": version[1]} if version else {}
+        totals = [word for word in stdout.split() if word.isdigit()]
+        return sum_of_cpus(totals, "condor_status lists no slots")
 
 
 HTCONDOR = HTCondorSystem()

@@ -10,29 +10,10 @@ import re
 from collections.abc import Sequence
 
 from .base import BatchSystem
-from .parsing import walltime_seconds
 from .state import JobState, JobStatus, merged
-
-WALLTIME_FORMS = "HH:MM (also a number alone: minutes); no seconds"
 
 # Of bsub's reference, -W: "[hour:]minute[/host_name | /host_model]"; minutes may be more than 59.
 _RUN_LIMIT = re.compile(r"(?:(?P<h>\d+):)?(?P<m>\d+)(?:/[^\s/]+)?")
-
-
-# "Termination reasons" of bacct's reference: why a job is in EXIT, where its own command is not it.
-_ENDS = {
-    "TERM_RUNLIMIT": JobState.TIMEOUT,
-    "TERM_DEADLINE": JobState.TIMEOUT,
-    "TERM_WINDOW": JobState.TIMEOUT,
-    "TERM_MEMLIMIT": JobState.OUT_OF_MEMORY,
-    "TERM_SWAP": JobState.OUT_OF_MEMORY,
-    "TERM_PREEMPT": JobState.PREEMPTED,
-    "TERM_OWNER": JobState.CANCELLED,
-    "TERM_FORCE_OWNER": JobState.CANCELLED,
-    "TERM_ADMIN": JobState.CANCELLED,
-    "TERM_FORCE_ADMIN": JobState.CANCELLED,
-    "TERM_ZOMBIE": JobState.NODE_FAIL,
-}
 
 
 class LSFSystem(BatchSystem):
@@ -41,10 +22,8 @@ class LSFSystem(BatchSystem):
     name = "lsf"
     label = "LSF"
     cluster_class = "LSFCluster"
-    section = "lsf"
     job_id_variables = ("LSB_JOBID",)
     account_key = "project"
-    queue_key = "queue"
     directive = "#BSUB"
     # Before the id is the worker's name, not the job's.
     log_names = ("*-{job}.out", "*-{job}.err")
@@ -56,12 +35,13 @@ class LSFSystem(BatchSystem):
     # "Job <123> is submitted to queue <normal>."
     cores_in_script = (r"\s-n (\d+)",)
     job_id_pattern = r"Job <(?P<job_id>\d+)> is submitted"
-    walltime_key = "walltime"
-    walltime_forms = WALLTIME_FORMS
-    walltime_example = "01:00"
+    walltime_forms = "HH:MM (also a number alone: minutes); no seconds"
+    walltime_patterns = (_RUN_LIMIT,)
     # Of IBM's reference, "Environment variable reference", and lsf.conf's, which they overrule.
     reading_variables = ("LSB_BJOBS_*", "BJOBS_*", "LSB_DISPLAY_YEAR", "LSB_SHORT_HOSTLIST")
     settings_command = ("lsid",)
+    # lsid's first line: "IBM Spectrum LSF Standard 10.1.0.0, Jul 08 2016".
+    version_pattern = r"LSF.*? (\d+(?:\.\d+)+)"
     name_options = ("-J",)
     # The last but one with LSB_BJOBS_CONSISTENT_EXIT_CODE, and exit code 255.
     gone_messages = (
@@ -71,32 +51,14 @@ class LSFSystem(BatchSystem):
         "Job has already finished",
     )
 
-    def parse_walltime(self, text: str) -> float:
-        """Return the seconds in a walltime (the run limit) as bsub reads it.
-
-        Raises
-        ------
-        ValueError
-            bsub would not accept it, or it is zero.
-        """
-        return walltime_seconds(text, (_RUN_LIMIT,), "LSF", WALLTIME_FORMS)
-
     def format_walltime(self, seconds: float) -> str:
         """Return a number of seconds as a run limit, rounded up to whole minutes."""
         return super().format_walltime(60 * math.ceil(seconds / 60)).removesuffix(":00")
 
     def list_command(self, job_ids: Sequence[str]) -> list[str]:
         # Jobs that are named are listed when they have ended, too.
-        return [
-            "bjobs",
-            "-noheader",
-            "-o",
-            "jobid stat exec_host exit_reason delimiter='|'",
-            *job_ids,
-        ]
-
-    def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
-        return ["bkill", *job_ids]
+        form = "jobid stat exec_host exit_reason delimiter='|'"
+        return ["bjobs", "-noheader", "-o", form, *job_ids]
 
     def parse_list(self, stdout: str) -> list[JobStatus]:
         jobs = []
@@ -110,17 +72,12 @@ class LSFSystem(BatchSystem):
             state, reason = self.states.get(word, JobState.UNKNOWN), ""
             if state is JobState.FAILED:
                 reason = why.partition(":")[0]  # "TERM_RUNLIMIT: job killed after ..."
-                state = _ENDS.get(reason, state)
+                state = self.ends.get(reason, state)
             elif word in self.reasons:
                 reason = word
             # "8*hostA:8*hostB": slots, then the host.
             jobs.append(JobStatus(job, state, reason, hosts.split(":")[0].rpartition("*")[2]))
         return merged(jobs)
-
-    def parse_settings(self, stdout: str) -> dict[str, str]:
-        # lsid's first line: "IBM Spectrum LSF Standard 10.1.0.0, Jul 08 2016".
-        version = re.search(r"LSF.*? (\d+(?:\.\d+)+)", stdout)
-        return {"version": version[1]} if version else {}
 
 
 LSF = LSFSystem()

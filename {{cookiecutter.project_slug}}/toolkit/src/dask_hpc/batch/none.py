@@ -8,6 +8,8 @@ class NoBatchSystem(BatchSystem):
 
     name = "none"
     label = "no batch system"
+    queue_key = None
+    walltime_key = None
 
 
 NONE = NoBatchSystem()

@@ -11,22 +11,11 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 from .base import BatchSystem
-from .parsing import seconds_since, walltime_seconds
+from .parsing import seconds_since
 from .state import JobState, JobStatus
-
-WALLTIME_FORMS = "HH:MM:SS (also HH:MM, or a number alone: hours)"
 
 # Of oarsub's manual, --resource: "[hour:mn:sec|hour:mn|hour]".
 _CLOCK = re.compile(r"(?P<h>\d+)(?::(?P<m>\d+)(?::(?P<s>\d+))?)?")
-
-
-# Events that say why a job ended in Error; the first counts.
-_ENDS = {
-    "WALLTIME": JobState.TIMEOUT,
-    "BESTEFFORT_KILL": JobState.PREEMPTED,
-    "PING_CHECKER_NODE_SUSPECTED": JobState.NODE_FAIL,
-    "FRAG_JOB_REQUEST": JobState.CANCELLED,
-}
 
 
 class OARSystem(BatchSystem):
@@ -35,10 +24,8 @@ class OARSystem(BatchSystem):
     name = "oar"
     label = "OAR"
     cluster_class = "OARCluster"
-    section = "oar"
     job_id_variables = ("OAR_JOB_ID",)
     account_key = "project"
-    queue_key = "queue"
     not_requested = MappingProxyType(
         {
             "memory-per-core-property-name": "memory, as in memcore (`oarnodes` lists the site's "
@@ -52,29 +39,16 @@ class OARSystem(BatchSystem):
     cancel = "oardel"
     cores_in_script = (r"/core=(\d+)", r"/nodes=(\d+)")
     job_id_pattern = r"OAR_JOB_ID=(?P<job_id>\d+)"
-    walltime_key = "walltime"
-    walltime_forms = WALLTIME_FORMS
-    walltime_example = "01:00:00"
+    walltime_forms = "HH:MM:SS (also HH:MM, or a number alone: hours)"
+    walltime_patterns = (_CLOCK,)
     settings_command = ("oarstat", "--version")
+    version_pattern = r"OAR version : (.*\S)"  # "OAR version : 2.5.9 (Canicule)"
     name_options = ("-n", "--name")
     gone_messages = ("This job was already killed",)
-
-    def parse_walltime(self, text: str) -> float:
-        """Return the seconds in a walltime as oarsub reads it.
-
-        Raises
-        ------
-        ValueError
-            oarsub would not accept it, or it is zero.
-        """
-        return walltime_seconds(text, (_CLOCK,), "OAR", WALLTIME_FORMS)
 
     def list_command(self, job_ids: Sequence[str]) -> list[str]:
         # As text: JSON needs a Perl module that not every site has.
         return ["oarstat", "--full", *(word for job in job_ids for word in ("--job", job))]
-
-    def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
-        return ["oardel", *job_ids]
 
     def parse_list(self, stdout: str) -> list[JobStatus]:
         _, *blocks = re.split(r"(?m)^Job_Id: (?=\d+\s*$)", stdout)
@@ -99,18 +73,14 @@ class OARSystem(BatchSystem):
         elif state is JobState.FAILED:
             # The events at the end, "2026-11-25 10:00:00> WALLTIME:...", say why it ended.
             events = re.findall(r"(?m)^[\d: -]+> (\w+):", rest)
-            known = [event for event in events if event in _ENDS]
-            state, reason = (_ENDS[known[0]], known[0]) if known else (state, "")
+            known = [event for event in events if event in self.ends]
+            state, reason = (self.ends[known[0]], known[0]) if known else (state, "")
         elif state is JobState.DONE and not re.match(r"0\b|$", value("exit_code")):
             state = JobState.FAILED
         running = state in (JobState.RUNNING, JobState.ENDING)
         elapsed = seconds_since(value("startTime"), "%Y-%m-%d %H:%M:%S") if running else None
         node = value("assigned_hostnames").split("+")[0]
         return JobStatus(job.strip(), state, reason, node, elapsed, name=value("name"))
-
-    def parse_settings(self, stdout: str) -> dict[str, str]:
-        _, _, version = stdout.partition("OAR version : ")  # "OAR version : 2.5.9 (Canicule)"
-        return {"version": version.strip()} if version else {}
 
 
 OAR = OARSystem()

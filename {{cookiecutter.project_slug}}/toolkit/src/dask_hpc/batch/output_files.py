@@ -12,7 +12,7 @@ import glob
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,73 +26,22 @@ NOWHERE = "/dev/null"
 
 @dataclass(frozen=True)
 class _Dialect:
-    """How a batch system's directives say where output goes."""
+    """How a batch system's directives say where output goes: [output] in ``words/NAME.toml``."""
 
-    out: tuple[str, ...]  # options
-    err: tuple[str, ...]
     pattern: str  # a regular expression of what is replaced in a name
     values: Mapping[str, str]  # what by; * for all others
-    own_out: tuple[str, ...] = ()  # the names that it gives itself; none: there is no file
-    own_err: tuple[str, ...] = ()  # none: errors go where the rest goes
-    folder: tuple[str, ...] = ()  # options for the folder that relative names are of
-    join: Callable[[Sequence[str]], bool] = lambda _: False  # whether both go into one file
+    out: Sequence[str]  # options
+    err: Sequence[str]
+    own_out: Sequence[str] = ()  # the names that it gives itself; none: there is no file
+    own_err: Sequence[str] = ()  # none: errors go where the rest goes
+    folder: Sequence[str] = ()  # options for the folder that relative names are of
+    join: tuple[str, str] = ("", "")  # both go into one file: an option, how its value begins
     hosts: bool = False  # names may begin with "host:"
 
-
-def _follows(words: Sequence[str], option: str, value: str) -> bool:
-    """Return whether the last value given to the option begins with `value`."""
-    given = _values(words, (option,))
-    return bool(given) and given[-1].startswith(value)
-
-
-_DIALECTS = {
-    "slurm": _Dialect(
-        out=("-o", "--output"),
-        err=("-e", "--error"),
-        folder=("-D", "--chdir"),
-        own_out=("slurm-{job}.out",),
-        pattern=r"%(?P<width>\d*)(?P<key>[%a-zA-Z])",
-        values={"%": "%", "j": JOB, "A": JOB, "J": JOB, "x": "{name}", "u": "{user}", "t": "0"},
-    ),
-    "pbs": _Dialect(
-        out=("-o",),
-        err=("-e",),
-        own_out=("{job}.*.OU", "{name}.o{job}"),
-        own_err=("{job}.*.ER", "{name}.e{job}"),
-        pattern=r"\$\{?(?P<key>PBS_\w+|HOME|USER)\}?|(?P<index>\^array_index\^)",
-        values={"PBS_JOBID": f"{JOB}*", "PBS_JOBNAME": "{name}", "HOME": "{home}", "USER": "{user}"}
-        | {"PBS_O_WORKDIR": "{folder}"},
-        join=lambda words: _follows(words, "-j", "o"),
-        hosts=True,
-    ),
-    "sge": _Dialect(
-        out=("-o",),
-        err=("-e",),
-        folder=("-wd",),
-        own_out=("{name}.o{job}",),
-        own_err=("{name}.e{job}",),
-        pattern=r"\$(?P<key>JOB_ID|JOB_NAME|HOME|USER|TASK_ID|HOSTNAME)",
-        values={"JOB_ID": JOB, "JOB_NAME": "{name}", "HOME": "{home}", "USER": "{user}"},
-        join=lambda words: _follows(words, "-j", "y"),
-        hosts=True,
-    ),
-    "lsf": _Dialect(
-        out=("-o", "-oo"),
-        err=("-e", "-eo"),
-        folder=("-cwd",),
-        pattern=r"%(?P<key>[JIU])",
-        values={"J": JOB, "I": "0", "U": "{user}"},
-    ),
-    "oar": _Dialect(
-        out=("-O", "--stdout"),
-        err=("-E", "--stderr"),
-        folder=("-d", "--directory"),
-        own_out=("OAR.{name}.{job}.stdout", "OAR.{job}.stdout"),
-        own_err=("OAR.{name}.{job}.stderr", "OAR.{job}.stderr"),
-        pattern=r"%(?P<key>jobid|jobname)%",
-        values={"jobid": JOB, "jobname": "{name}"},
-    ),
-}
+    def joins(self, words: Sequence[str]) -> bool:
+        """Return whether these directives send both to one file."""
+        option, value = self.join
+        return bool(option) and _last(words, [option]).startswith(value)
 
 
 def output_patterns(
@@ -116,14 +65,13 @@ def output_patterns(
     folder = folder or os.getcwd()  # noqa: PTH109 - a str
     if not isinstance(header, str):
         return _of_condor(header, folder)
-    dialect = _DIALECTS[batch.name]
+    dialect = _Dialect(**batch.output)
     words = _words(header, batch.directive)
-    if moved := _values(words, dialect.folder):
-        folder = os.path.join(folder, moved[-1])  # noqa: PTH118
+    folder = os.path.join(folder, *_values(words, dialect.folder)[-1:])  # noqa: PTH118
     out, err = _last(words, dialect.out), _last(words, dialect.err)
     wanted = [(out, dialect.own_out), (err, dialect.own_err)]
     found: list[str] = []
-    for path, own in wanted[:1] if dialect.join(words) else wanted:
+    for path, own in wanted[:1] if dialect.joins(words) else wanted:
         if not path:
             found += _named(own, glob.escape(folder), name)
             continue
@@ -135,14 +83,14 @@ def output_patterns(
     return list(dict.fromkeys(found))
 
 
-def _named(own: tuple[str, ...], folder: str, name: str | None) -> list[str]:
+def _named(own: Sequence[str], folder: str, name: str | None) -> list[str]:
     name = glob.escape(name or "worker")
     return [f"{folder}/{form.format(name=name, job=JOB)}" for form in own]
 
 
 def has_own_output(batch: BatchSystem, header: str) -> bool:
     """Return whether the directives themselves say where output goes."""
-    dialect, words = _DIALECTS[batch.name], _words(header, batch.directive)
+    dialect, words = _Dialect(**batch.output), _words(header, batch.directive)
     return bool(_values(words, (*dialect.out, *dialect.err)))
 
 
@@ -177,24 +125,24 @@ def _values(words: Sequence[str], options: Iterable[str]) -> list[str]:
     return found
 
 
-def _last(words: Sequence[str], options: tuple[str, ...]) -> str:
+def _last(words: Sequence[str], options: Sequence[str]) -> str:
     return next(reversed(_values(words, options)), "")
 
 
 def _form(dialect: _Dialect, path: str, name: str | None, folder: str) -> str:
     known = {"name": name or "worker", "user": _user(), "home": str(Path.home()), "folder": folder}
-    parts, end = [], 0
-    for match in re.finditer(dialect.pattern, path):
-        parts.append(glob.escape(path[end : match.start()]))
+
+    def replace(match: re.Match[str]) -> str:
         value = dialect.values.get(match.groupdict().get("key") or "", "*")
         if match.groupdict().get("width") and value == JOB:
-            value = f"*{JOB}"  # with zeros in front
-        if value[:1] == "{" and value != JOB and not value.startswith(JOB):
-            value = glob.escape(known[value.strip("{}")])
-        parts.append(value)
-        end = match.end()
-    parts.append(glob.escape(path[end:]))
-    return os.path.join(glob.escape(folder), "".join(parts))  # noqa: PTH118
+            return f"*{JOB}"  # with zeros in front
+        if value.startswith("{") and not value.startswith(JOB):
+            return glob.escape(known[value.strip("{}")])
+        return value
+
+    # What is replaced has none of the characters that are escaped.
+    file = re.sub(dialect.pattern, replace, glob.escape(path))
+    return os.path.join(glob.escape(folder), file)  # noqa: PTH118
 
 
 def _user() -> str:
@@ -217,13 +165,8 @@ def _of_condor(header: Mapping[str, object], folder: str) -> list[str]:
         if not (path := settings.get(key, "").strip("\"'")):
             continue
         path = path.replace("$(LogDirectory)", settings.get("logdirectory", ""))
-        parts, end = [], 0
-        for match in _CONDOR.finditer(path):
-            parts += [glob.escape(path[end : match.start()])]
-            parts += [numbers.get(match["key"].lower(), "*")]
-            end = match.end()
-        parts.append(glob.escape(path[end:]))
-        found.append(os.path.join(glob.escape(folder), "".join(parts)))  # noqa: PTH118
+        file = _CONDOR.sub(lambda it: numbers.get(it["key"].lower(), "*"), glob.escape(path))
+        found.append(os.path.join(glob.escape(folder), file))  # noqa: PTH118
     return list(dict.fromkeys(found))
 
 

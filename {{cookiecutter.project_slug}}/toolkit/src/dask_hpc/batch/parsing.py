@@ -53,6 +53,19 @@ def parse_duration(text: str) -> float | None:
     return float(86400 * days + 3600 * hours + 60 * minutes + seconds)
 
 
+def sum_of_cpus(counts: Sequence[str], missing: str) -> int:
+    """Return the sum of the CPUs in a list of a queue's parts.
+
+    Raises
+    ------
+    ValueError
+        Its text is `missing`: the list is empty, or holds something else.
+    """
+    if not counts or not all(count.isdigit() for count in counts):
+        raise ValueError(missing)
+    return sum(map(int, counts))
+
+
 def seconds_since(text: str, form: str) -> float | None:
     """Return the seconds since a time from a list; None if it is not a time, or in the future.
 

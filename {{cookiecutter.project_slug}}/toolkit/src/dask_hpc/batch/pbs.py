@@ -9,10 +9,8 @@ import re
 from collections.abc import Sequence
 
 from .base import BatchSystem
-from .parsing import parse_duration, walltime_seconds
+from .parsing import parse_duration
 from .state import JobState, JobStatus, merged
-
-WALLTIME_FORMS = "HH:MM:SS (also MM:SS, or a number alone: seconds)"
 
 # Of OpenPBS's manual, pbs_server_attributes: "[[hours:]minutes:]seconds[.milliseconds]". Left out
 # are the milliseconds, and days, as in D:HH:MM:SS, which Torque alone reads.
@@ -38,15 +36,6 @@ def _jobs(stdout: str) -> list[dict[str, str]]:
     return jobs
 
 
-# Torque's pbs_job.h: JOB_EXEC_OVERLIMIT_MEM, JOB_EXEC_OVERLIMIT_WT. OpenPBS's job.h:
-# JOB_EXEC_KILL_VMEM, JOB_EXEC_KILL_MEM, JOB_EXEC_KILL_WALLTIME.
-_EXIT_CODES = {
-    "-10": JobState.OUT_OF_MEMORY,
-    "-11": JobState.TIMEOUT,
-    "-26": JobState.OUT_OF_MEMORY,
-    "-27": JobState.OUT_OF_MEMORY,
-    "-29": JobState.TIMEOUT,
-}
 _DELETED = "91"  # OpenPBS's job.h: JOB_SUBSTATE_TERMINATED, by qdel
 
 
@@ -56,10 +45,8 @@ class PBSSystem(BatchSystem):
     name = "pbs"
     label = "PBS"
     cluster_class = "PBSCluster"
-    section = "pbs"
     job_id_variables = ("PBS_JOBID",)
     account_key = "account"
-    queue_key = "queue"
     directive = "#PBS"
     # OpenPBS calls them 123.server.OU, Torque dask-worker.o123.
     log_names = ("{job}.*.OU", "{name}.o{job}", "{job}.*.ER", "{name}.e{job}")
@@ -71,11 +58,12 @@ class PBSSystem(BatchSystem):
     # the server, too.
     job_id_pattern = r"(?m)^(?P<job_id>\d+(?:\[\])?)(?:\.[\w.-]+)?[ \t\r]*$"
     cores_in_script = (r"(?:ncpus|ppn)=(\d+)", r"(?:select|nodes)=(\d+)")
-    walltime_key = "walltime"
-    walltime_forms = WALLTIME_FORMS
-    walltime_example = "01:00:00"
+    walltime_forms = "HH:MM:SS (also MM:SS, or a number alone: seconds)"
+    walltime_patterns = (_DURATION,)
     reading_variables = ("PBS_QSTAT_*", "PBSDEBUG")
     settings_command = ("qstat", "--version")
+    # OpenPBS: "pbs_version = 23.06.06". Torque says "Version: 6.1.3", and that to stderr.
+    version_pattern = r"(?:pbs_version = |Version: )(\S+)"
     name_options = ("-N",)
     gone_messages = (
         "Unknown Job Id",
@@ -84,24 +72,11 @@ class PBSSystem(BatchSystem):
         "Request invalid for state of job",
     )
 
-    def parse_walltime(self, text: str) -> float:
-        """Return the seconds in a walltime as PBS reads it.
-
-        Raises
-        ------
-        ValueError
-            PBS would not accept it, or it is zero.
-        """
-        return walltime_seconds(text, (_DURATION,), "PBS", WALLTIME_FORMS)
-
     def list_command(self, job_ids: Sequence[str]) -> list[str]:
         return ["qstat", "-f", *job_ids]
 
     def parse_accounting(self, stdout: str) -> list[JobStatus]:
         return self.parse_list(stdout)
-
-    def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
-        return ["qdel", *job_ids]
 
     def accounting_commands(self, job_ids: Sequence[str]) -> list[list[str]]:
         return [["qstat", "-x", "-f", *job_ids]]
@@ -116,7 +91,7 @@ class PBSSystem(BatchSystem):
         if state is JobState.DONE and (job.get("substate", "").strip() == _DELETED):
             state = JobState.CANCELLED
         elif state is JobState.DONE and code != "0":
-            state = _EXIT_CODES.get(code, JobState.FAILED)
+            state = self.ends.get(code, JobState.FAILED)
         # A running job's comment only tells when it started.
         waiting = state is JobState.PENDING
         reason = job.get("comment", "").strip() if waiting else ""
@@ -126,11 +101,6 @@ class PBSSystem(BatchSystem):
         limit = parse_duration(job.get("Resource_List.walltime", ""))
         left = None if elapsed is None or limit is None else max(limit - elapsed, 0.0)
         return JobStatus(job["id"], state, reason, node, elapsed, left, job.get("Job_Name", ""))
-
-    def parse_settings(self, stdout: str) -> dict[str, str]:
-        # OpenPBS: "pbs_version = 23.06.06". Torque says "Version: 6.1.3", and that to stderr.
-        version = re.search(r"(?:pbs_version = |Version: )(\S+)", stdout)
-        return {"version": version[1]} if version else {}
 
 
 PBS = PBSSystem()

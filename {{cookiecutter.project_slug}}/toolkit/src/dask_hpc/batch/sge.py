@@ -12,10 +12,8 @@ from types import MappingProxyType
 from xml.etree import ElementTree
 
 from .base import BatchSystem
-from .parsing import seconds_since, walltime_seconds
+from .parsing import seconds_since, sum_of_cpus
 from .state import JobState, JobStatus, merged
-
-WALLTIME_FORMS = "HH:MM:SS (also a number alone: seconds)"
 
 # Of its manual, sge_types, time_specifier: three numbers, of which one that is zero may be left out
 # while its colon stays, or one in seconds. There is no MM:SS. A leading 0 or 0x would make a number
@@ -45,10 +43,8 @@ class SGESystem(BatchSystem):
     name = "sge"
     label = "SGE"
     cluster_class = "SGECluster"
-    section = "sge"
     job_id_variables = ("JOB_ID",)
     account_key = "project"
-    queue_key = "queue"
     # Nor is memory asked for, as not every site counts it; it is resource-spec's.
     not_requested = MappingProxyType(
         {"job-extra-directives": "cores, as in -pe smp 8 (`qconf -spl` lists the site's words)"}
@@ -67,12 +63,12 @@ class SGESystem(BatchSystem):
         r"(?P<job_id>\d+)"
     )
     cores_in_script = (r"\s-pe \S+ (\d+)",)
-    walltime_key = "walltime"
-    walltime_forms = WALLTIME_FORMS
-    walltime_example = "01:00:00"
+    walltime_forms = "HH:MM:SS (also a number alone: seconds)"
+    walltime_patterns = (_CLOCK, _SECONDS)
     # What qstat prints differently, and what it prints for its developers.
     reading_variables = ("SGE_LONG_*", "SGE_SINGLE_LINE", "SGE_DEBUG_LEVEL")
     settings_command = ("qstat", "-help")
+    version_pattern = r"(\S.*)"  # the first line, "SGE 8.1.9", before the options
     name_options = ("-N",)
     states = STATES
     # qdel says about each job, with what went wrong, what went right.
@@ -83,24 +79,11 @@ class SGESystem(BatchSystem):
         "has registered the job",
     )
 
-    def parse_walltime(self, text: str) -> float:
-        """Return the seconds in a walltime (the resource h_rt) as Grid Engine reads it.
-
-        Raises
-        ------
-        ValueError
-            Grid Engine would not read it as intended, or it is zero.
-        """
-        return walltime_seconds(text, (_CLOCK, _SECONDS), "SGE", WALLTIME_FORMS)
-
     def list_command(self, _job_ids: Sequence[str]) -> list[str]:
         # All of the user's jobs: there is no list of some of them (-j prints everything about
         # each). As XML, since the table cuts names short. A user's ~/.sge_qstat may name other
         # states (-s).
         return ["qstat", "-xml", "-s", "psr", "-u", getpass.getuser()]
-
-    def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
-        return ["qdel", *job_ids]
 
     def accounting_commands(self, job_ids: Sequence[str]) -> list[list[str]]:
         # It takes one job at a time, and reads through a file that may be long.
@@ -158,13 +141,7 @@ class SGESystem(BatchSystem):
         # CLUSTER QUEUE  CQLOAD  USED  RES  AVAIL  TOTAL  aoACDS  cdsuE
         rows = [line.split() for line in stdout.splitlines()]
         totals = [row[5] for row in rows if len(row) == 8]
-        if not totals or not all(total.isdigit() for total in totals):
-            raise ValueError("qstat lists no such queue")
-        return sum(map(int, totals))
-
-    def parse_settings(self, stdout: str) -> dict[str, str]:
-        first = stdout.strip().partition("\n")[0]  # "SGE 8.1.9", before the options
-        return {"version": first} if first else {}
+        return sum_of_cpus(totals, "qstat lists no such queue")
 
 
 SGE = SGESystem()

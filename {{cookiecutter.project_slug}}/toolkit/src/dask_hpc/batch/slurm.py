@@ -5,13 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 from .base import BatchSystem
-from .parsing import parse_duration, walltime_seconds
+from .parsing import parse_duration, sum_of_cpus
 from .slurm_environment import JOB_VARIABLES, READING_VARIABLES
 from .state import JobState, JobStatus, merged
-
-WALLTIME_FORMS = (
-    "HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS (also MM:SS, or a number alone: minutes, or UNLIMITED)"
-)
 
 # As in sbatch's manual, --time: the meaning of the fields depends on whether there are days.
 _WITH_DAYS = re.compile(r"(?P<d>\d+)-(?P<h>\d+)(?::(?P<m>\d+)(?::(?P<s>\d+))?)?")
@@ -43,16 +39,10 @@ _WANTED = re.compile(r"(?:^|\s)(?:--nodel\w*|--nodef\w*|--reserv\w*|-[wF])")
 _UNWANTED = re.compile(r"(?:^|\s)(?:--exclude?(?:=|\s+)|-x\s*)(?P<nodes>\S+)")
 
 
-# What decides how soon a job starts, out of the 200 lines of `scontrol show config`.
-SETTINGS = (
-    "SLURM_VERSION",
-    "SchedulerType",
-    "SchedulerParameters",
-    "SelectTypeParameters",
-    "PriorityType",
-    "TaskPlugin",
-    "ProctrackType",
-)
+def _rows(stdout: str, most: int) -> list[list[str]]:
+    """Return the fields of each job, six at least, without the lines of a site's banner."""
+    rows = [line.strip().split("|", most - 1) for line in stdout.splitlines()]
+    return [row for row in rows if len(row) >= 6 and row[0]]  # the last, a name, may hold anything
 
 
 _REASON_OF_END = {JobState.TIMEOUT: "TimeLimit", JobState.OUT_OF_MEMORY: "OutOfMemory"}
@@ -65,10 +55,8 @@ class SlurmSystem(BatchSystem):
     name = "slurm"
     label = "Slurm"
     cluster_class = "SLURMCluster"
-    section = "slurm"
     job_id_variables = ("SLURM_ARRAY_JOB_ID", "SLURM_HET_JOB_ID", "SLURM_JOB_ID")
     account_key = "account"
-    queue_key = "queue"
     queue_word = "partition"
     directive = "#SBATCH"
     log_names = ("{name}-{job}.out", "{name}-{job}.err")
@@ -83,9 +71,11 @@ class SlurmSystem(BatchSystem):
         r"(?:--ntasks[= ]|\s-n[= ]?)(\d+)",
     )
     job_id_pattern = r"(?:Submitted batch job |\A(?=\d+(?:;\S+)?\s*\Z))(?P<job_id>\d+)"
-    walltime_key = "walltime"
-    walltime_forms = WALLTIME_FORMS
-    walltime_example = "01:00:00"
+    walltime_forms = (
+        "HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS "
+        "(also MM:SS, or a number alone: minutes, or UNLIMITED)"
+    )
+    walltime_patterns = (_WITH_DAYS, _PLAIN)
     reading_variables = READING_VARIABLES
     job_variables = JOB_VARIABLES
     name_options = ("-J", "--job-name")
@@ -106,22 +96,14 @@ class SlurmSystem(BatchSystem):
         text = str(text).strip()
         if text.upper() in ("UNLIMITED", "INFINITE"):
             return math.inf
-        return walltime_seconds(text, (_WITH_DAYS, _PLAIN), "Slurm", WALLTIME_FORMS)
+        return super().parse_walltime(text)
 
     def list_command(self, job_ids: Sequence[str]) -> list[str]:
         # --states=all: ended jobs stay listed for a while (MinJobAge), so that how they ended is
         # seen.
         # --all: jobs of hidden partitions, too.
-        ids = ",".join(job_ids)
-        form = "%i|%T|%r|%N|%M|%L|%j"
-        return [
-            "squeue",
-            "--all",
-            "--noheader",
-            "--states=all",
-            f"--format={form}",
-            f"--jobs={ids}",
-        ]
+        options = ["--all", "--noheader", "--states=all", "--format=%i|%T|%r|%N|%M|%L|%j"]
+        return ["squeue", *options, f"--jobs={','.join(job_ids)}"]
 
     def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
         return ["scancel", "--quiet", *job_ids]
@@ -165,11 +147,7 @@ class SlurmSystem(BatchSystem):
 
     def parse_list(self, stdout: str) -> list[JobStatus]:
         jobs = []
-        for line in stdout.splitlines():
-            fields = line.strip().split("|", 6)  # a name may hold anything
-            if len(fields) < 6 or not fields[0]:
-                continue  # a site's banner
-            job, word, reason, node, elapsed, left, *name = fields
+        for job, word, reason, node, elapsed, left, *name in _rows(stdout, 7):
             state = self.states.get(word.split(" ")[0], JobState.UNKNOWN)
             reason = "" if reason in ("None", "(null)") else reason
             node = "" if node == "(null)" else node
@@ -181,11 +159,7 @@ class SlurmSystem(BatchSystem):
     def parse_accounting(self, stdout: str) -> list[JobStatus]:
         # A job that has lost a node has a line for each of its sizes, the last one last.
         jobs: dict[str, JobStatus] = {}
-        for line in stdout.splitlines():
-            fields = line.strip().split("|", 5)
-            if len(fields) < 6 or not fields[0]:
-                continue
-            job, word, code, node, elapsed, name = fields
+        for job, word, code, node, elapsed, name in _rows(stdout, 6):
             state = self.states.get(word.split(" ")[0], JobState.UNKNOWN)  # "CANCELLED by 1000"
             node = "" if node == "None assigned" else node
             reason = _REASON_OF_END.get(state, "")
@@ -208,14 +182,12 @@ class SlurmSystem(BatchSystem):
         if len(rows) > 1:
             rows = [row for row in rows if row[0].endswith("*")]
         totals = [cpus.split("/")[-1] for _, cpus in rows]
-        if not totals or not all(total.isdigit() for total in totals):
-            raise ValueError("sinfo lists no such partition")
-        return sum(map(int, totals))
+        return sum_of_cpus(totals, "sinfo lists no such partition")
 
     def parse_settings(self, stdout: str) -> dict[str, str]:
         pairs = (line.split("=", 1) for line in stdout.splitlines() if "=" in line)
         found = {key.strip(): value.strip() for key, value in pairs}
-        return {key: found[key] for key in SETTINGS if key in found}
+        return {key: found[key] for key in self._words["settings"]["shown"] if key in found}
 
 
 SLURM = SlurmSystem()

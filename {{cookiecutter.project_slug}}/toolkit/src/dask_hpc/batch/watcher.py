@@ -273,14 +273,14 @@ class JobWatcher:
             self._delay = min(2 * self._delay, longest)
             self._due = time.monotonic() + self._delay
 
-    def _note(self, status: JobStatus) -> bool:
-        """Remember a status; if it is new, make it an event and return True."""
+    def _note(self, status: JobStatus) -> None:
+        """Remember a status; if it is new, make it an event."""
         known = self._jobs.get(status.job)
         if known is not None and known.state.ended:
-            return False
+            return
         self._jobs[status.job] = status  # its times are new in any case
         if known == status:
-            return False
+            return
         event = JobEvent(time.time(), status.job, status.state, status.reason, status.node)
         self._changes += 1
         self.events.append(event)
@@ -294,7 +294,6 @@ class JobWatcher:
                 callback(event)
             except Exception:
                 logger.exception("A subscriber to job events failed")
-        return True
 
 
 # States that come before another one in a job's life.

@@ -5,18 +5,6 @@ from collections.abc import Iterable
 from . import metrics
 from .record import PHASES, Record
 
-PHASE_WORDS = {
-    "import": "load Python and Dask",
-    "cluster": "start Dask's scheduler",
-    "submit": "hand in the jobs",
-    "queue": "wait until the first worker starts",
-    "first_worker": "first worker connected",
-    "all_workers": "all workers connected",
-    "warmup": "warm-up",
-    "first_result": "first task done",
-    "last_result": "last result here",
-}
-
 
 def summarize(rows: Iterable[dict]) -> list[dict]:
     """Group one workload's measured rows by number of slots, for a table or a figure.
@@ -25,8 +13,7 @@ def summarize(rows: Iterable[dict]) -> list[dict]:
     -------
     list of dict
         One dict for each point, by ascending `slots`: `slots tasks seconds ideal_s bound n`; the
-        `Summary` objects `makespan`, `efficiency`, `overhead`, `speedup`; the repeats' own
-        `speedups` and `efficiencies`; also `jobs`, `processes`, `threads`.
+        `Summary` objects `makespan`, `efficiency`, `overhead`, `speedup`.
     """
     by_slots: dict[int, list[dict]] = {}
     for row in rows:
@@ -34,25 +21,17 @@ def summarize(rows: Iterable[dict]) -> list[dict]:
     result = []
     for slots, group in sorted(by_slots.items()):
         first = group[0]
-        point = {key: first.get(key) for key in ("tasks", "seconds", "ideal_s", "backend")}
-        point |= {key: first.get(key) for key in ("jobs", "processes", "threads")}
-        point |= {
-            "slots": slots,
-            "n": len(group),
-            "bound": metrics.speedup_bound(first["tasks"], slots),
-            "makespan": metrics.summary(row["makespan_s"] for row in group),
-            "efficiency": metrics.summary(row["efficiency"] for row in group),
-            "overhead": metrics.summary(row["overhead_s"] for row in group),
-            "speedup": metrics.summary(row["speedup"] for row in group),
-            "speedups": [row["speedup"] for row in group],
-            "efficiencies": [row["efficiency"] for row in group],
-        }
+        point = {key: first[key] for key in ("slots", "tasks", "seconds", "ideal_s")}
+        point |= {"n": len(group), "bound": metrics.speedup_bound(first["tasks"], slots)}
+        for name in ("makespan_s", "efficiency", "overhead_s", "speedup"):
+            summary = metrics.summary(row[name] for row in group)
+            point[name.removesuffix("_s")] = summary
         result.append(point)
     return result
 
 
 def gil_points(rows: Iterable[dict]) -> list[dict]:
-    """Group rows of the workload ``gil`` by way: `mode n cores bound makespan speedups speedup`.
+    """Group rows of the workload ``gil`` by way: `mode n cores bound makespan speedup`.
 
     Here speedup is relative to the median of the serial loops. In a row it is relative to the
     serial loop of the same repeat, and a disturbance of that loop would affect all other ways.
@@ -64,7 +43,6 @@ def gil_points(rows: Iterable[dict]) -> list[dict]:
     serial = metrics.summary(row["makespan_s"] for row in by_mode["serial"]).median
     result = []
     for mode, group in by_mode.items():
-        speedups = [serial / row["makespan_s"] for row in group]
         result.append(
             {
                 "mode": mode,
@@ -72,8 +50,7 @@ def gil_points(rows: Iterable[dict]) -> list[dict]:
                 "cores": group[0]["slots"],
                 "bound": group[0]["speedup_bound"],
                 "makespan": metrics.summary(row["makespan_s"] for row in group),
-                "speedup": metrics.summary(speedups),
-                "speedups": speedups,
+                "speedup": metrics.summary(serial / row["makespan_s"] for row in group),
             }
         )
     return result
@@ -89,7 +66,7 @@ def cold_starts(records: Iterable[Record]) -> list[dict]:
     ]
 
 
-def phase_rows(start: dict) -> list[tuple[str, str, float]]:
-    """Return a start's phases in order: name, words, seconds."""
+def phase_rows(start: dict) -> list[tuple[str, float]]:
+    """Return a start's phases in order: words and seconds."""
     phases = start.get("phases", {})
-    return [(name, PHASE_WORDS[name], phases[name]) for name in PHASES if name in phases]
+    return [(PHASES[name], phases[name]) for name in PHASES if name in phases]

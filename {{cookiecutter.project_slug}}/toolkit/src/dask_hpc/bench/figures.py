@@ -9,7 +9,6 @@ import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -19,24 +18,7 @@ from . import metrics
 
 BLUE, ORANGE, INK, GRAY, PALE = "#0072B2", "#D55E00", "#222222", "#6b6b6b", "#b8b8b8"
 
-# Not every Matplotlib that is allowed has the type of the keys.
-STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "axes.edgecolor": GRAY,
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 11,
-    "axes.titlepad": 10,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "svg.fonttype": "path",  # looks the same where the font is missing
-    "savefig.facecolor": "white",
-}
+STYLE = Path(__file__).with_suffix(".mplstyle")
 
 
 def speedup_panel(axes, points: Sequence[dict]) -> None:
@@ -46,24 +28,13 @@ def speedup_panel(axes, points: Sequence[dict]) -> None:
     slots = range(1, most + 1)
     axes.plot([0, most], [0, most], "--", color=PALE, lw=1, label="one for one (y = x)")
     bound = [metrics.speedup_bound(tasks, n) for n in slots]
-    axes.step(
-        slots,
-        bound,
-        where="post",
-        color=ORANGE,
-        lw=1.4,
-        label=f"most that {tasks} equal tasks allow",
-    )
-    _dots_and_medians(axes, points, "speedup", "speedups", most)
+    label = f"most that {tasks} equal tasks allow"
+    axes.step(slots, bound, where="post", color=ORANGE, lw=1.4, label=label)
+    _dots_and_medians(axes, points, "speedup", most)
     for point in points:
         # Below and to the right: the lines are above and to the left.
-        axes.annotate(
-            f"{point['speedup'].median:.1f}",
-            (point["slots"], point["speedup"].median),
-            xytext=(5, -13),
-            textcoords="offset points",
-            fontsize=9,
-        )
+        median = point["speedup"].median
+        _write(axes, f"{median:.1f}", (point["slots"], median), (5, -13))
     axes.set(xlabel="slots (tasks at one time)", ylabel="speedup over the serial loop")
     axes.set(xlim=(0, most), ylim=(0, most))
     axes.set_title("Speedup")
@@ -74,51 +45,32 @@ def efficiency_panel(axes, points: Sequence[dict]) -> None:
     """Draw the share of the ideal that was reached, on a linear axis from 0."""
     most = round(1.08 * points[-1]["slots"]) + 1
     axes.axhline(1, color=ORANGE, lw=1.4, label="ideal")
-    _dots_and_medians(axes, points, "efficiency", "efficiencies", most)
+    _dots_and_medians(axes, points, "efficiency", most)
     for point in points:
-        axes.annotate(
-            f"{point['efficiency'].median:.3f}",
-            (point["slots"], min(point["efficiencies"])),
-            xytext=(0, -14),
-            textcoords="offset points",
-            ha="center",
-            fontsize=9,
-        )
+        share = point["efficiency"]
+        _write(axes, f"{share.median:.3f}", (point["slots"], share.low), (0, -14), ha="center")
     axes.set(xlabel="slots (tasks at one time)", ylabel="ideal time / measured time")
     axes.set(xlim=(0, most), ylim=(0, 1.05))
     axes.set_title("Share of the ideal")
     axes.legend(loc="lower left")
 
 
-def _dots_and_medians(axes, points, median_of, all_of, most):
-    for index, point in enumerate(points):
-        label = "a repeat" if index == 0 else None
-        values = point[all_of]
-        axes.plot(
-            [point["slots"]] * len(values),
-            values,
-            "o",
-            color=BLUE,
-            alpha=0.55,
-            mew=0,
-            ms=6,
-            label=label,
-            clip_on=False,
-            zorder=3,
-        )
-        half = most / 50
-        label = "median" if index == 0 else None
-        median = point[median_of].median
-        axes.plot(
-            [point["slots"] - half, point["slots"] + half],
-            [median, median],
-            color=INK,
-            lw=1.8,
-            label=label,
-            zorder=4,
-        )
-    if len(points) <= 6 and _apart([point["slots"] for point in points], most):
-        axes.set_xticks([0, *(point["slots"] for point in points)])
+def _write(axes, text: str, place: tuple, offset: tuple[float, float], **form) -> None:
+    """Write beside a place of the figure, so many points (of a font) away from it."""
+    axes.annotate(text, place, xytext=offset, textcoords="offset points", fontsize=9, **form)
+
+
+def _dots_and_medians(axes, points: Sequence[dict], name: str, most: int) -> None:
+    slots = [point["slots"] for point in points]
+    places = [point["slots"] for point in points for _ in point[name].values]
+    values = [value for point in points for value in point[name].values]
+    form: dict = {"color": BLUE, "alpha": 0.55, "mew": 0, "ms": 6, "clip_on": False, "zorder": 3}
+    axes.plot(places, values, "o", label="a repeat", **form)
+    ends = [[n - most / 50 for n in slots], [n + most / 50 for n in slots]]
+    medians = [point[name].median for point in points]
+    axes.hlines(medians, *ends, color=INK, lw=1.8, label="median", zorder=4)
+    if len(points) <= 6 and _apart(slots, most):
+        axes.set_xticks([0, *slots])
     else:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
@@ -133,29 +85,14 @@ def gil_panel(axes, points: Sequence[dict]) -> None:
     """Draw the speedup of a pure-Python loop: threads against processes."""
     cores = points[-1]["cores"]
     names = {"serial": "serial loop", "threads": "threads", "processes": "processes"}
-    height = 0.5
     for y, point in enumerate(points):
-        axes.barh(y, point["speedup"].median, height, color=BLUE, alpha=0.55, lw=0)
-        axes.plot(point["speedups"], [y] * point["n"], "o", color=INK, ms=4, mew=0, zorder=3)
-        axes.annotate(
-            f"{point['speedup'].median:.2f}",
-            (max(point["speedups"]), y),
-            xytext=(8, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-        )
+        speedup = point["speedup"]
+        axes.barh(y, speedup.median, height=0.5, color=BLUE, alpha=0.55, lw=0)
+        axes.plot(speedup.values, [y] * speedup.n, "o", color=INK, ms=4, mew=0, zorder=3)
+        _write(axes, f"{speedup.median:.2f}", (speedup.high, y), (8, 0), va="center")
     axes.axvline(cores, color=ORANGE, lw=1.4)
-    axes.annotate(
-        f"{cores} cores",
-        (cores, 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(4, -2),
-        textcoords="offset points",
-        va="top",
-        fontsize=9,
-        color=ORANGE,
-    )
+    form = {"xycoords": ("data", "axes fraction"), "va": "top", "color": ORANGE}
+    _write(axes, f"{cores} cores", (cores, 1), (4, -2), **form)
     axes.set_yticks(range(len(points)), [names.get(p["mode"], p["mode"]) for p in points])
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
@@ -167,7 +104,7 @@ def gil_panel(axes, points: Sequence[dict]) -> None:
 
 def overview_figure(points: Sequence[dict], title: str, caption: str) -> Figure:
     """Draw speedup and share of the ideal side by side, with title and caption, for a README."""
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(fname=STYLE):
         figure = Figure(figsize=(9.6, 4.9), dpi=150)
         lines = textwrap.wrap(caption, 135)
         bottom = 0.145 + 0.037 * len(lines)
@@ -182,7 +119,7 @@ def overview_figure(points: Sequence[dict], title: str, caption: str) -> Figure:
 
 def panel_figure(panel, points: Sequence[dict], size: tuple[float, float]) -> Figure:
     """Draw one panel alone, `size` in inches, for a page that has the title and the caption."""
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(fname=STYLE):
         figure = Figure(figsize=size, dpi=150, layout="constrained")
         panel(figure.subplots(), points)
         return figure
@@ -208,7 +145,7 @@ def inline_svg(figure: Figure, name: str, label: str) -> str:
 def _render(figure: Figure, kind: str, name: str) -> bytes:
     buffer = io.BytesIO()
     # The salt keeps the ids of several figures on one page apart, and the same from run to run.
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
+    with matplotlib.rc_context({"svg.hashsalt": name}, STYLE):
         metadata = {"Date": None} if kind == "svg" else {"Software": None}
         figure.savefig(buffer, format=kind, metadata=metadata)
     return buffer.getvalue()

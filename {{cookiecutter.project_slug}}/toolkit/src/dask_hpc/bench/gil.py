@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from dask.system import CPU_COUNT
+
 from .._output.progress import Progress
 from . import metrics, provenance, record
 from .plan import Plan
@@ -76,7 +78,7 @@ def measure(
         The ways do not compute the same.
     """
     progress = progress or Progress()
-    cores = cores or min(MAX_CORES, provenance.usable_cores())
+    cores = cores or min(MAX_CORES, CPU_COUNT)
     tasks = TASKS_PER_CORE * cores
     seconds = SERIAL_S / tasks
     workload = WORKLOADS["gil"]
@@ -132,21 +134,9 @@ def _row(mode, results, tasks, rounds, makespan, serial, cores) -> dict:
     if any(result[6] != expected for result in results):
         raise MeasurementError(f"{mode}: a task computed something else than the serial loop")
     slots = 1 if mode == "serial" else cores
-    ideal = metrics.ideal_s(tasks, serial / tasks, slots)
-    row = {
-        "rounds": rounds,
-        "seconds": serial / tasks,
-        "makespan_s": makespan,
-        "ideal_s": ideal,
-        "overhead_s": makespan - ideal,
-        "efficiency": metrics.efficiency(ideal, makespan),
-        "speedup": serial / makespan,
-        "speedup_bound": metrics.speedup_bound(tasks, slots),
-        "slots_used": examine(results).slots_used,
-        "n_errors": 0,
-        "status": "ok",
-    }
-    return rounded(row)
+    row = metrics.of_makespan(tasks, serial / tasks, slots, makespan)
+    row |= {"rounds": rounds, "seconds": serial / tasks, "n_errors": 0, "status": "ok"}
+    return rounded(row | {"slots_used": examine(results).slots_used})
 
 
 @contextlib.contextmanager

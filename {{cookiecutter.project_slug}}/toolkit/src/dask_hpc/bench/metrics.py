@@ -5,8 +5,9 @@ tasks run in waves; the last wave may leave slots idle, but it takes as long as 
 """
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 def waves(tasks: int, slots: int) -> int:
@@ -42,31 +43,41 @@ def overhead_ms_per_task(tasks: int, overhead_s: float) -> float:
     return 1000 * overhead_s / tasks
 
 
+def of_makespan(tasks: int, seconds: float, slots: int, makespan_s: float) -> dict[str, Any]:
+    """Return what a row of the record says of one makespan."""
+    ideal = ideal_s(tasks, seconds, slots)
+    return {
+        "makespan_s": makespan_s,
+        "ideal_s": ideal,
+        "overhead_s": makespan_s - ideal,
+        "efficiency": efficiency(ideal, makespan_s),
+        "speedup": speedup(tasks, seconds, makespan_s),
+        "speedup_bound": speedup_bound(tasks, slots),
+    }
+
+
 @dataclass(frozen=True)
 class Summary:
     """The median of n repeats and their range.
 
     Attributes
     ----------
-    n : int
-        Number of repeats.
+    values : sequence of float
+        Of each repeat, ascending.
     median, low, high : float
         Median, smallest and largest value.
+    n : int
+        Number of repeats.
     """
 
-    n: int
+    values: Sequence[float]
     median: float
     low: float
     high: float
 
     @property
-    def coverage(self) -> float:
-        """Probability that [low, high] holds the true median, whatever the distribution.
-
-        The range misses it only if all n repeats fall on one side: 1 - 2·0.5ⁿ. Six repeats give
-        0.97, three give 0.75.
-        """
-        return 1 - 2 * 0.5**self.n
+    def n(self) -> int:
+        return len(self.values)
 
 
 def summary(values: Iterable[float]) -> Summary:
@@ -80,4 +91,4 @@ def summary(values: Iterable[float]) -> Summary:
     values = sorted(values)
     if not values:
         raise ValueError("a summary needs at least one value")
-    return Summary(len(values), statistics.median(values), values[0], values[-1])
+    return Summary(values, statistics.median(values), values[0], values[-1])

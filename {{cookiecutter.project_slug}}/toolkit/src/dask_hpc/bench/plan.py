@@ -81,7 +81,7 @@ def make(
     slots: Sequence[int] | None = None,
     repeats: Sequence[int] | None = None,
 ) -> Plan:
-    """Check the numbers and make a plan of them.
+    """Check whether the numbers, all of them positive, go together, and make a plan of them.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def make(
     Raises
     ------
     PlanError
-        A number that can't be measured.
+        The numbers can't be measured together.
     """
     workload = WORKLOADS[name]
     usual = dict(zip(workload.slots, workload.repeats, strict=True))
@@ -116,16 +116,8 @@ def make(
             f"--repeats has {len(repeats)} numbers for {len(chosen)} points: "
             "give one for all points, or one for each number in --slots"
         )
-    if tasks < 1:
-        raise PlanError(f"--tasks is {tasks}: at least 1 task is needed")
-    if not 0 < seconds < float("inf"):
-        raise PlanError(f"--seconds is {seconds:g}: a task takes more than 0 seconds")
-    if min(chosen) < 1:
-        raise PlanError(f"--slots holds {min(chosen)}: at least 1 slot is needed")
     if len(set(chosen)) < len(chosen):
         raise PlanError("--slots names a number twice: use --repeats to measure a point more often")
-    if min(counts) < 1:
-        raise PlanError(f"--repeats holds {min(counts)}: at least 1 repeat is needed")
     if tasks < max(chosen):
         raise PlanError(
             f"{tasks} tasks can't use {max(chosen)} slots: "
@@ -165,8 +157,6 @@ def layout(slots: int, job_cores: int) -> JobLayout:
     >>> layout(100, 30)
     JobLayout(jobs=4, threads=25)
     """
-    if job_cores < 1:
-        raise PlanError(f"--job-cores is {job_cores}: a job has at least 1 core")
     jobs = -(-slots // job_cores)
     while slots % jobs:
         jobs += 1

@@ -31,18 +31,19 @@ from ..errors import DaskHPCError
 SCHEMA = "dask-hpc-bench"
 VERSION = 2
 
-# The phases from nothing to the last result, in order; each lasts from the end of the one before.
-PHASES = (
-    "import",  # the command's start until Dask and the toolkit are loaded
-    "cluster",  # Dask's scheduler is up
-    "submit",  # all jobs are handed to the batch system
-    "queue",  # the first worker process exists
-    "first_worker",  # it is connected
-    "all_workers",  # all are connected
-    "warmup",  # a short map that is thrown away
-    "first_result",  # the first task of the measured map has ended
-    "last_result",  # all results are here
-)
+# The phases from nothing to the last result, in order, and the report's words for them. Each lasts
+# from the end of the one before.
+PHASES = {
+    "import": "load Python and Dask",  # from the command's start
+    "cluster": "start Dask's scheduler",
+    "submit": "hand in the jobs",  # all of them
+    "queue": "wait until the first worker starts",
+    "first_worker": "first worker connected",
+    "all_workers": "all workers connected",
+    "warmup": "warm-up",  # a short map that is thrown away
+    "first_result": "first task done",  # of the measured map
+    "last_result": "last result here",
+}
 
 
 class RecordError(DaskHPCError):

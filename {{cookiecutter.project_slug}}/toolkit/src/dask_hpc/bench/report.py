@@ -42,7 +42,7 @@ def write(folder: Path) -> list[Path]:
         "columns": show.COLUMNS,
         "sleep": None,
         "gil": None,
-        "runs": [_run(record) for record in used],
+        "runs": used,
         "not_shown": len(records) - len(used),
         "today": datetime.date.today().isoformat(),
     }
@@ -57,7 +57,12 @@ def write(folder: Path) -> list[Path]:
         if gil is not None:
             points = aggregate.gil_points(gil.measured)
             drawing = bench_figures.panel_figure(bench_figures.gil_panel, points, (5.2, 2.6))
-            page["gil"] = _gil(points, drawing, bench_figures, gil.header)
+            label = "Speedup of a pure-Python loop by threads, processes"
+            page["gil"] = {
+                "points": {point["mode"]: point for point in points},
+                "drawing": bench_figures.inline_svg(drawing, "gil", label),
+                "load": gil.header.get("machine", {}).get("load_1min") or 0,
+            }
             paths += bench_figures.save(drawing, folder / "gil")
         path = folder / "report.html"
         path.write_text(_render(page), encoding="utf-8")
@@ -118,115 +123,30 @@ def _sleep(points, shown, figures) -> dict:
     """Return what the page says of sleeping tasks."""
     last = points[-1]
     starts = aggregate.cold_starts(shown)
-    cards = [
-        (
-            f"{last['speedup'].median:.1f}",
-            f"times faster than the serial loop, on {last['slots']} "
-            f"slots (at most {last['bound']:g} is possible)",
-        ),
-        (
-            f"{100 * last['efficiency'].median:.1f} %",
-            f"of the ideal: {last['makespan'].median:.2f} s "
-            f"for {last['ideal_s']:g} s (median of {last['n']})",
-        ),
-    ]
-    if starts:
-        cards.append(
-            (
-                f"{starts[-1]['cold_total_s']:.1f} s",
-                f"from the command to its last result, cold, on {starts[-1]['slots']} slots",
-            )
-        )
     panels = [
         (figures.speedup_panel, "speedup", "Speedup against the number of slots"),
         (figures.efficiency_panel, "share", "Share of the ideal time against the number of slots"),
     ]
-    tasks, seconds = last["tasks"], last["seconds"]
     return {
-        "lead": f"A loop of {tasks} calls that take {seconds:g} s each needs "
-        f"{format_exact_duration(tasks * seconds)} one after another. Here the calls ran side by "
-        f"side. {where(shown)}.",
-        "cards": cards,
+        "serial": format_exact_duration(last["tasks"] * last["seconds"]),
+        "where": where(shown),
         "drawings": [
             figures.inline_svg(figures.panel_figure(panel, points, (5.2, 4.3)), name, label)
             for panel, name, label in panels
         ],
         "caption": caption(points, shown),
         "rows": [show.format_row(point) for point in points],
-        "tasks": tasks,
-        "slots": last["slots"],
-        "waves": metrics.waves(tasks, last["slots"]),
-        "cold": _cold(starts) if starts else None,
+        "last": last,
+        "waves": metrics.waves(last["tasks"], last["slots"]),
+        "cold": starts,
+        "phases": aggregate.phase_rows(starts[-1]) if starts else [],
         "failures": [row for record in shown for row in record.rows if row.get("status") != "ok"],
-    }
-
-
-def _cold(starts) -> dict:
-    """Return what the page says of the time from nothing to the last result."""
-    start = starts[-1]
-    rows = aggregate.phase_rows(start)
-    longest = max(seconds for *_rest, seconds in rows) or 1
-    note = f"One start of {start['slots']} slots"
-    if len(starts) > 1:
-        totals = ", ".join(f"{s['cold_total_s']:.1f} s on {s['slots']} slots" for s in starts)
-        note = f"The last of {len(starts)} commands ({totals})"
-    return {
-        "total": f"{start['cold_total_s']:.1f} s",
-        "phases": [
-            {
-                "words": words,
-                "seconds": f"{seconds:.2f} s",
-                "percent": f"{max(0.5, 100 * seconds / longest):.1f}",
-            }
-            for _name, words, seconds in rows
-        ],
-        "note": note,
     }
 
 
 def _whole_gil(record) -> bool:
     """Tell whether it is a record of ``gil`` in which all three ways were measured."""
     return record.workload == "gil" and {row["mode"] for row in record.measured} == set(MODES)
-
-
-def _gil(points, drawing, figures, header) -> dict:
-    """Return what the page says of the workload ``gil``."""
-    cores = points[-1]["cores"]
-    medians = {point["mode"]: f"{point['speedup'].median:.2f}" for point in points}
-    load = header.get("machine", {}).get("load_1min") or 0
-    label = "Speedup of a pure-Python loop by threads, processes"
-    return {
-        "cores": cores,
-        "n": points[-1]["n"],
-        "threads": medians["threads"],
-        "processes": medians["processes"],
-        "drawing": figures.inline_svg(drawing, "gil", label),
-        "load": load if load > 0.5 * cores else None,  # said where it disturbed
-    }
-
-
-def _run(record: Record) -> dict:
-    """Return what a record says of where it comes from."""
-    header = record.header
-    machine = header.get("machine", {})
-    facts = {
-        "record": record.path.name + ("" if record.complete else " (broken off)"),
-        "started": header.get("started"),
-        "command": header.get("command"),
-        "versions": ", ".join(f"{k} {v}" for k, v in header.get("versions", {}).items()),
-        "computer": f"{machine.get('host')}, {machine.get('usable_cores')} of "
-        f"{machine.get('cores')} cores usable, load {machine.get('load_1min')} before, "
-        f"{machine.get('system')} {machine.get('architecture')}",
-    }
-    start = record.starts[-1] if record.starts else {}
-    if "worker_saturation" in start:
-        facts["Dask"] = f"worker-saturation {start['worker_saturation']}, no dashboard" + (
-            ", no nannies" if start.get("nanny") is False else ""
-        )
-    if start.get("nodes"):
-        facts["nodes"] = ", ".join(start["nodes"])
-    facts |= start.get("settings") or {}
-    return {"facts": facts, "job_script": start.get("job_script")}
 
 
 def _render(page: dict) -> str:

@@ -62,20 +62,18 @@ def measure(
         done = dict.fromkeys(plan.slots, 0)  # repeats measured so far, at each point
         for index, session in enumerate(plan.sessions()):
             backend = make_backend()
-            expected = metrics.ideal_s(plan.tasks, plan.seconds, session.slots)
             common = {
                 "workload": plan.workload.name,
                 "backend": backend.name,
                 "slots": session.slots,
                 "tasks": plan.tasks,
                 "seconds": plan.seconds,
-                "ideal_s": expected,
+                "ideal_s": metrics.ideal_s(plan.tasks, plan.seconds, session.slots),
             }
             progress.status(f"{session.slots} slots: starting workers …")
             try:
                 begin = process_start() if index == 0 else time.time()
-                start = _start(backend, session, begin, first=index == 0)
-                common |= {key: start[key] for key in ("jobs", "processes", "threads")}
+                phases, ready = _start(backend, session, begin, first=index == 0)
                 for number in range(session.repeats):
                     repeat = done[session.slots] + 1
                     of = plan.repeats[plan.slots.index(session.slots)]
@@ -86,15 +84,17 @@ def measure(
                     items = range(order * plan.tasks, (order + 1) * plan.tasks)
                     row, moments = _repeat(backend, plan, session.slots, items)
                     if number == 0:
-                        phases = phase_durations(
-                            start.pop("ready"), [*start.pop("marks"), *moments]
-                        )
-                        start["phases"] |= phases
-                        start["cold_total_s"] = sum(start["phases"].values())
-                        writer.write("start", slots=session.slots, order=order, **start)
-                    writer.write("row", **common, **row, n_errors=0, status="ok")
+                        # Asked now, since it can take a moment, after the clock of the phases.
+                        about = backend.describe()
+                        common |= {key: about[key] for key in ("jobs", "processes", "threads")}
+                        phases |= phase_durations(ready, moments)
+                        about |= {"backend": backend.name, "first_of_command": index == 0}
+                        about |= {"phases": phases, "cold_total_s": sum(phases.values())}
+                        writer.write("start", slots=session.slots, order=order, **about)
+                    row = common | row
+                    writer.write("row", **row, n_errors=0, status="ok")
                     done[session.slots] = repeat
-                    progress.note(f"{what}: {describe_row({**common, **row})}")
+                    progress.note(f"{what}: {describe_row(row)}")
             except BaseException as error:
                 write_failure(writer, common, error)
                 raise
@@ -130,25 +130,18 @@ def _program() -> str:
     return path.parent.name if path.name == "__main__.py" else path.name
 
 
-def _start(backend: Backend, session: Session, begin: float, first: bool) -> dict:
-    """Start workers and warm them up; return the cold start's phases and what is running."""
-    called = time.time()
-    phases = phase_durations(begin, [("import", called)]) if first else {}
+def _start(
+    backend: Backend, session: Session, begin: float, first: bool
+) -> tuple[dict[str, float], float]:
+    """Start workers and warm them up; return the phases until then, and when that was."""
+    phases = phase_durations(begin, [("import", time.time())]) if first else {}
     phases |= backend.start(session.slots)
     ready = time.time()
     # Loads this package on the workers and gives each thread its first task; thrown away.
     warmup = partial(sleep_task, seconds=WARMUP_S)
     backend.map(warmup, range(session.slots), timeout=MAP_TIMEOUT_S)
-    # What a backend says of itself can take a moment: it is asked after the clock of the phases.
-    marks = [("warmup", time.time())]
-    return {
-        **backend.describe(),
-        "backend": backend.name,
-        "first_of_command": first,
-        "phases": phases,
-        "ready": ready,
-        "marks": marks,
-    }
+    warm = time.time()
+    return phases | {"warmup": warm - ready}, warm
 
 
 def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dict, list]:
@@ -164,12 +157,8 @@ def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dic
     # By the workers' clocks: with clocks that differ these two are off by the difference.
     last_end = min(max(summary.last_end, began), ended)
     row = {
-        "makespan_s": makespan,
-        "overhead_s": makespan - ideal,
+        **metrics.of_makespan(plan.tasks, plan.seconds, slots, makespan),
         "overhead_ms_per_task": metrics.overhead_ms_per_task(plan.tasks, makespan - ideal),
-        "efficiency": metrics.efficiency(ideal, makespan),
-        "speedup": metrics.speedup(plan.tasks, plan.seconds, makespan),
-        "speedup_bound": metrics.speedup_bound(plan.tasks, slots),
         "dispatch_s": max(0.0, last_end - began - ideal),
         "gather_s": ended - last_end,
         "slots_used": summary.slots_used,

@@ -108,7 +108,7 @@ def print_table(entry: RegisteredCluster, rows: Sequence[JobStatus]) -> None:
             continue
         if why := batch.explain(row.reason):
             click.echo(_wrapped(why, width))
-        if log := _log(batch, entry, row.job):
+        if log := _log(entry, row.job):
             click.echo(f"    {log}")
 
 
@@ -122,12 +122,9 @@ def _wrapped(text: str, width: int | None) -> str:
     return textwrap.fill(text, width, initial_indent="    ", subsequent_indent="    ")
 
 
-def _log(batch: BatchSystem, entry: RegisteredCluster, job: str) -> str:
+def _log(entry: RegisteredCluster, job: str) -> str:
     """Return a job's file that is not empty; Dask's workers write to the one for errors."""
-    if entry.logs:
-        files = [file for form in entry.logs for file in output_files.find_files(form, job)]
-    else:
-        files = batch.log_files(entry.log_directory, entry.job_name, job)
+    files = [file for form in entry.logs for file in output_files.find_files(form, job)]
     return next((file for file in reversed(files) if size_of(file)), "")
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 from click.core import ParameterSource
+from dask.system import CPU_COUNT
 
 from .._compat import interrupts
 from .._output import progress
 from .._output.formatting import format_exact_duration
-from ..bench import provenance
 from ..bench.workloads import WORKLOADS
 
 COUNT = click.IntRange(min=1)
@@ -161,7 +161,7 @@ def _run_gil(repeats, out) -> Path:
         if len(repeats) != 1:
             raise click.UsageError("--repeats has more than one number, and gil takes one")
         [count] = repeats
-    cores = min(gil.MAX_CORES, provenance.usable_cores())
+    cores = min(gil.MAX_CORES, CPU_COUNT)
     forecast = gil.forecast_s(cores, count)
     click.echo(
         f"gil: a pure-Python loop on {cores} cores of this computer, serial, threads and "

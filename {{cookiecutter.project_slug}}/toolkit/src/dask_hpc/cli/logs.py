@@ -10,7 +10,7 @@ import click
 from ..batch import output_files
 from ..errors import DaskHPCError
 from ..watchdog import registry
-from ._clusters import batch_system, size_of
+from ._clusters import size_of
 
 JOB_ID = re.compile(r"\w[\w.\[\]-]*")  # 12, 12_3, 12[3], 12.0, 12.server
 
@@ -29,17 +29,14 @@ def logs(job, lines):
     if job is not None and not JOB_ID.fullmatch(job):
         raise click.UsageError(f"{job!r} is no job's id; `dask hpc jobs` lists yours.")
     places = _places()
+    found = [file for form in places for file in output_files.find_files(form, job)]
+    found = [file for file in dict.fromkeys(found) if Path(file).is_file()]
+    filled = [file for file in found if size_of(file)]
+    files = filled or found
+    what = f"There is no log of job {job}"
     if job is None:
-        found = [
-            file for form in places for file in output_files.find_files(form, None) if size_of(file)
-        ]
-        files = [max(found, key=os.path.getmtime)] if found else []
+        files = [max(filled, key=os.path.getmtime)] if filled else []
         what = "There is no log with anything in it"
-    else:
-        found = [file for form in places for file in output_files.find_files(form, job)]
-        found = [file for file in dict.fromkeys(found) if _is_file(file)]
-        files = [file for file in found if size_of(file)] or found
-        what = f"There is no log of job {job}"
     if not files:
         shown = ", ".join(dict.fromkeys(_looked_in(form, job) for form in places))
         where = f": looked in {shown}." if places else ", and no log-directory is known."
@@ -47,10 +44,6 @@ def logs(job, lines):
     for file in files:
         click.echo(click.style(f"==> {file} <==", bold=True))
         click.echo("\n".join(_end(file, lines)) if size_of(file) else "(empty)")
-
-
-def _is_file(path: str) -> bool:
-    return Path(path).is_file()
 
 
 def _looked_in(form: str, job: str | None) -> str:
@@ -65,32 +58,23 @@ def _places() -> list[str]:
 
     found: list[str] = []
     for entry in reversed(registry.entries()):
-        found += entry.logs or _in_folder(entry.batch, entry.log_directory)
-    for batch_name, directory, forms in registry.log_directories():
-        found += forms or _in_folder(batch_name, directory)
+        found += entry.logs
+    found += registry.past_logs()
     batch = options.batch_system()
     if batch.section:
         settings = dask.config.get(f"jobqueue.{batch.section}", None) or {}
         directory = settings.get(batch.log_key) if batch.log_key else None
         if directory:
             text = os.path.expanduser(os.path.expandvars(str(directory)))  # noqa: PTH111
-            found += _in_folder(batch.name, str(Path(text).absolute()))
+            folder = glob.escape(str(Path(text).absolute()))
+            names = (form.format(name="*", job=output_files.JOB) for form in batch.log_names)
+            found += [f"{folder}/{name}" for name in names]
         directives = settings.get("job-extra-directives") or []
         if isinstance(directives, list):
             header = "\n".join(f"{batch.directive} {line}" for line in directives)
             if not directory or output_files.has_own_output(batch, header):
                 found += output_files.output_patterns(batch, header, settings.get("name"))
     return list(dict.fromkeys(found))
-
-
-def _in_folder(batch_name: str, directory: str | None) -> list[str]:
-    """Return the forms of the files that jobs of any name have in a folder of logs."""
-    if not directory:
-        return []
-    names = batch_system(batch_name).log_names
-    return [
-        f"{glob.escape(directory)}/{form.format(name='*', job=output_files.JOB)}" for form in names
-    ]
 
 
 def _end(file: str, lines: int) -> list[str]:

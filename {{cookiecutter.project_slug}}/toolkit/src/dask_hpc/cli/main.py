@@ -15,14 +15,14 @@ from ..errors import DaskHPCError
 warnings.filterwarnings("ignore", "While registering the command with name 'hpc'", UserWarning)
 
 # Commands live in modules of their own, imported only when they are used: `dask hpc --help` should
-# not wait for Matplotlib. Name → (module, help line); the attribute has the command's name.
+# not wait for Matplotlib. Name, which the module and its attribute have, too → help line.
 COMMANDS = {
-    "bench": ("dask_hpc.cli.bench", "Measure how a loop speeds up with more workers."),
-    "cancel": ("dask_hpc.cli.cancel", "Cancel jobs of clusters whose Python is gone."),
-    "jobs": ("dask_hpc.cli.jobs", "List the jobs of your clusters."),
-    "logs": ("dask_hpc.cli.logs", "Show the end of a job's log."),
-    "run": ("dask_hpc.cli.run", "Run a program and its workers in one job."),
-    "setup": ("dask_hpc.cli.setup", "Activate the lab's configuration in this environment."),
+    "bench": "Measure how a loop speeds up with more workers.",
+    "cancel": "Cancel jobs of clusters whose Python is gone.",
+    "jobs": "List the jobs of your clusters.",
+    "logs": "Show the end of a job's log.",
+    "run": "Run a program and its workers in one job.",
+    "setup": "Activate the lab's configuration in this environment.",
 }
 
 
@@ -35,12 +35,12 @@ class LazyGroup(click.Group):
     def get_command(self, ctx, name):
         if name not in COMMANDS:
             return super().get_command(ctx, name)
-        return getattr(importlib.import_module(COMMANDS[name][0]), name)
+        return getattr(importlib.import_module(f"dask_hpc.cli.{name}"), name)
 
     def format_commands(self, ctx, formatter):
         # click would import each command for its help line.
         with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+            formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
 
     def parse_args(self, ctx, args):
         with one_line_errors():
@@ -61,9 +61,9 @@ def one_line_errors():
     """
     try:
         yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise  # shows the help, and is an error only in name
     except click.UsageError as error:
-        if isinstance(error, _NO_ARGUMENTS):
-            raise
         fail(error.format_message(), error.exit_code)
     except DaskHPCError as error:
         fail(one_line(error), 1)
@@ -74,10 +74,6 @@ def one_line_errors():
         fail(one_line(error), 1)
     except (KeyboardInterrupt, click.Abort):  # click makes the one of the other
         fail(None, 130)
-
-
-# Shows the help, and is an error only in name. click 8.1 does not have it.
-_NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 def one_line(error: BaseException) -> str:

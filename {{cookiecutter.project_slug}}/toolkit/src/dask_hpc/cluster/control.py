@@ -80,11 +80,8 @@ class JobControl:
         self.tracker = tracker = JobTracker(pool, clock, tasks)
         usage = UsageTotals(settings.cores)
         self.meter = UsageMeter(pool, self.watcher, usage, idle_timeout, end_itself)
-        log_directory = settings.log_directory if batch.log_key else None
         self.watchdog = WatchdogClient(
-            lambda: registration.describe(
-                batch, any_job(), pool.name, log_directory, self.output.patterns
-            ),
+            lambda: registration.describe(batch, any_job(), pool.name, self.output.patterns),
             messages.warning,
         )
         memory = describe_memory(settings.memory, settings.processes)

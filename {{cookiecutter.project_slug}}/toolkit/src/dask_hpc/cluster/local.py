@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import distributed
 from dask.utils import parse_bytes
-from distributed.core import Status
 
 from .._compat import upstream
 from .._compat.tls_error_queue import IsolatedTLSMixin
@@ -14,10 +13,10 @@ from .._output import messages
 from .._output.formatting import format_count
 from ..config import argument_names, fields, validators
 from ..config.resolve import default_processes
-from ..dask_errors import WorkerStartTimeoutError
 from ..errors import ConfigError, StartError
 from . import main_guard
 from .start_errors import StartErrorsMixin, innermost, quiet, text
+from .wait import WorkerWait, check_n_workers
 
 # Arguments of dask-jobqueue's classes that no key of jobqueue.yaml stands for, and keys that are
 # arguments of LocalCluster as well.
@@ -81,26 +80,10 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
         WorkerStartTimeoutError
             The workers were not there in time.
         """
-        return self.sync(self._wait, n_workers, timeout)
-
-    async def _wait(self, n_workers, timeout):
-        planned = len(self.worker_spec)
-        if (validators.as_number(n_workers) or 0) > planned and self._adaptive is None:
-            messages.info(
-                f"{n_workers} workers are awaited, and the cluster is scaled to {planned}."
-            )
-        try:
-            await self._wait_for_workers(n_workers, timeout)
-        except TimeoutError:
-            workers = self.scheduler.workers.values()
-            arrived = sum(worker.status == Status.running for worker in workers)
-            raise WorkerStartTimeoutError(
-                f"{arrived} of {n_workers} workers came within {timeout} s "
-                f"(the cluster is scaled to {len(self.worker_spec)} workers).",
-                arrived,
-                n_workers,
-                timeout,
-            ) from None
+        number, planned = check_n_workers(n_workers), len(self.worker_spec)
+        if number > planned and self._adaptive is None:
+            messages.info(f"{number} workers are awaited, and the cluster is scaled to {planned}.")
+        return self.sync(WorkerWait(self).wait, number, timeout)
 
 
 def _check_names(given: dict, worker_class: type) -> None:

@@ -13,7 +13,7 @@ from . import scaling
 from .adaptive import Adaptive
 from .lifecycle import ClusterLifecycle
 from .submit_errors import PendingSubmission
-from .wait import WorkerWait
+from .wait import JobsWait, check_n_workers
 
 BOUNDS = {f"{end}{of}" for end in ("minimum", "maximum") for of in ("_jobs", "_cores", "_memory")}
 
@@ -69,7 +69,7 @@ class ClusterMixin(ClusterLifecycle):
         ValueError
             An argument is not a number of workers, jobs or cores, or not an amount of memory.
         """
-        scaling.check_amounts(n, jobs, memory, cores)
+        scaling.check_amounts("scale", {"n": n, "jobs": jobs, "cores": cores}, {"memory": memory})
         control = self._control
         asked = bool(n or jobs or memory or cores)
         if asked and self.status == Status.closed:
@@ -136,10 +136,12 @@ class ClusterMixin(ClusterLifecycle):
         known = validators.parameters(*getattr(adaptive, "func", adaptive).__mro__)
         for name in kwargs.keys() - known - {"Adaptive"}:
             raise argument_names.unknown("adapt", name, fields.suggest(name, known | BOUNDS))
-        scaling.check_bounds(
+        scaling.check_amounts(
+            "adapt",
             {"minimum": minimum, "minimum_jobs": minimum_jobs, "minimum_cores": minimum_cores}
             | {"maximum": maximum, "maximum_jobs": maximum_jobs, "maximum_cores": maximum_cores},
             {"minimum_memory": minimum_memory, "maximum_memory": maximum_memory},
+            unset=(None, math.inf),
         )
         size = self._control.job_size
         low = scaling.lower_bound(size, minimum, minimum_jobs, minimum_cores, minimum_memory)
@@ -169,7 +171,5 @@ class ClusterMixin(ClusterLifecycle):
         JobsEndedError
             All jobs were over before that.
         """
-        if (number := validators.as_whole_number(n_workers)) is None or number < 1:
-            raise ValueError(f"n_workers must be a whole number, 1 or more, not {n_workers!r}")
-        wait = WorkerWait(self, self._control)
+        number, wait = check_n_workers(n_workers), JobsWait(self, self._control)
         return self.sync(self._control.meter.while_awaited, wait.wait, number, timeout)

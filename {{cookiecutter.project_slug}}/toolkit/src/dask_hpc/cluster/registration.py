@@ -1,7 +1,6 @@
 """What the watchdog needs to cancel a cluster's jobs, and `dask hpc jobs` to know them."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 from ..batch import BatchSystem, custom_commands
@@ -30,9 +29,7 @@ def _other_names(batch: BatchSystem, job: Any) -> list[str]:
     return batch.own_names([*custom_commands.split_command(job.submit_command), *words], os.environ)
 
 
-def describe(
-    batch: BatchSystem, job: Any, cluster: str, log_directory: str | None, logs: list[str]
-) -> dict[str, Any]:
+def describe(batch: BatchSystem, job: Any, cluster: str, logs: list[str]) -> dict[str, Any]:
     """Return what the watchdog of a cluster is started with (see `watchdog.process`).
 
     Parameters
@@ -42,7 +39,6 @@ def describe(
         Any of the cluster's.
     cluster : str
         The name of its class.
-    log_directory : str or None
     logs : list of str
         The files that jobs print to, as patterns of `output_files`.
     """
@@ -53,7 +49,6 @@ def describe(
         cluster=cluster,
         job_name=job.job_name,
         other_names=_other_names(batch, job),
-        log_directory=str(Path(log_directory).absolute()) if log_directory else None,
         logs=logs,
     )
     return known | {

@@ -22,59 +22,46 @@ class JobSize:
     memory: int
 
 
-def check_amounts(n: Any, jobs: Any, memory: Any, cores: Any) -> None:
-    """Raise a ValueError unless the arguments of `scale` are amounts."""
-    for name, value in {"n": n, "jobs": jobs, "cores": cores}.items():
-        if value is not None and (line := validators.check_amount(value)):
-            raise ValueError(f"scale({name}=...) {line}")
-    if memory is not None and (line := validators.check_memory_amount(memory)):
-        raise ValueError(f"scale(memory=...): {line}")
+def check_amounts(
+    call: str, numbers: dict[str, Any], memory: dict[str, Any], unset: tuple[Any, ...] = (None,)
+) -> None:
+    """Raise a ValueError unless the arguments of `scale` or `adapt` (`call`) are amounts."""
+    for name, value in numbers.items():
+        if value not in unset and (line := validators.check_amount(value)):
+            raise ValueError(f"{call}({name}=...) {line}")
+    for name, value in memory.items():
+        if value is not None and (line := validators.check_memory_amount(value)):
+            raise ValueError(f"{call}({name}=...): {line}")
+
+
+def _in_jobs(
+    size: JobSize, n: float | None, jobs: float | None, cores: float | None, memory: str | None
+) -> list[float]:
+    """Return how many jobs each of the amounts means that is not None."""
+    bytes_ = None if memory is None else parse_bytes(validators.memory_text(memory))
+    units = [(n, size.workers), (jobs, 1), (cores, size.cores), (bytes_, size.memory)]
+    return [amount / unit for amount, unit in units if amount is not None]
 
 
 def count_jobs(
     size: JobSize, n: float | None, jobs: float | None, memory: str | None, cores: float | None
 ) -> int:
     """Return how many jobs the arguments of `scale` mean; `n` takes precedence over `jobs`."""
-    target = math.ceil(n / size.workers) if n is not None else math.ceil(jobs or 0)
-    if memory is not None:
-        amount = parse_bytes(validators.memory_text(memory))
-        target = max(target, math.ceil(amount / size.memory))
-    if cores is not None:
-        target = max(target, math.ceil(cores / size.cores))
-    return target
-
-
-def check_bounds(numbers: dict[str, Any], memory: dict[str, Any]) -> None:
-    """Raise a ValueError unless the arguments of `adapt` are numbers and amounts of memory."""
-    for name, value in numbers.items():
-        if value not in (None, math.inf) and (line := validators.check_amount(value)):
-            raise ValueError(f"adapt({name}=...) {line}")
-    for name, value in memory.items():
-        if value is not None and (line := validators.check_memory_amount(value)):
-            raise ValueError(f"adapt({name}=...): {line}")
+    return lower_bound(size, n, jobs if n is None else None, cores, memory)
 
 
 def lower_bound(
     size: JobSize, n: float | None, jobs: float | None, cores: float | None, memory: str | None
 ) -> int:
     """Return the least number of jobs that satisfies all minima of `adapt`."""
-    bounds = [(n or 0) / size.workers, jobs or 0]
-    bounds += [cores / size.cores] if cores is not None else []
-    text = validators.memory_text(memory)
-    bounds += [parse_bytes(text) / size.memory] if text else []
-    return math.ceil(max(bounds))
+    return math.ceil(max(_in_jobs(size, n, jobs, cores, memory), default=0))
 
 
 def upper_bound(
     size: JobSize, n: float | None, jobs: float | None, cores: float | None, memory: str | None
 ) -> float:
     """Return the greatest number of jobs within all maxima of `adapt`, but one at least."""
-    bounds = [(math.inf if n is None else n) / size.workers]
-    bounds += [jobs] if jobs is not None else []
-    bounds += [cores / size.cores] if cores is not None else []
-    text = validators.memory_text(memory)
-    bounds += [parse_bytes(text) / size.memory] if text else []
-    high = min(bounds)
+    high = min(_in_jobs(size, n, jobs, cores, memory), default=math.inf)
     return high if math.isinf(high) else max(1, math.floor(high))
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from dask.utils import parse_timedelta
 from distributed.core import Status
 
 from .._output import progress
 from ..batch import describe
+from ..config import validators
 from ..dask_errors import JobsEndedError, WorkerStartTimeoutError
 from ..resilience.worker_identity import count_running
 
@@ -44,8 +46,88 @@ async def wait_until_listed(cluster: SpecCluster) -> None:
         await asyncio.sleep(WORKER_POLL_S)
 
 
+def check_n_workers(n_workers: Any) -> int:
+    """Return the argument of `wait_for_workers` as an int, or raise a ValueError."""
+    if (number := validators.as_whole_number(n_workers)) is None or number < 1:
+        raise ValueError(f"n_workers must be a whole number, 1 or more, not {n_workers!r}")
+    return number
+
+
 class WorkerWait:
     """The wait of one cluster for its workers.
+
+    Parameters
+    ----------
+    cluster : distributed.SpecCluster
+    check : callable, optional
+        Takes the numbers of workers that are there and that are awaited, and the time limit; raises
+        an error if waiting longer does not help.
+    hint : str
+        A sentence for those who have waited too long.
+    """
+
+    def __init__(
+        self,
+        cluster: SpecCluster,
+        check: Callable[[int, int, float | None], None] | None = None,
+        hint: str = "",
+    ):
+        self._cluster = cluster
+        self._check = check
+        self._hint = hint
+
+    async def wait(self, n_workers: int, timeout: float | str | None = None) -> None:
+        """Wait as described in `ClusterMixin.wait_for_workers`."""
+        limit = None if timeout is None else parse_timedelta(timeout, "s")
+        begun = time.monotonic()
+        next_status = begun + QUIET_START_S
+        with progress.start(sys.stderr) as line:
+            while (arrived := self.arrived()) < n_workers:
+                now = time.monotonic()
+                self.check(arrived, n_workers, limit)
+                if limit is not None and now - begun > limit:
+                    late = await self.describe_timeout(n_workers, limit)
+                    raise WorkerStartTimeoutError(late, self.arrived(), n_workers, limit)
+                if now > next_status:
+                    next_status = now + STATUS_INTERVAL_S
+                    missing = self.describe_missing()
+                    text = f"{arrived} of {n_workers} workers"
+                    line.status(f"{text}; {missing}" if missing else text)
+                await asyncio.sleep(WORKER_POLL_S)
+            await wait_until_listed(self._cluster)
+            line.end(f"{arrived} of {n_workers} workers are there.")
+
+    def check(self, arrived: int, n_workers: int, limit: float | None) -> None:
+        """Raise an error if waiting longer does not help."""
+        if self._check is not None:
+            self._check(arrived, n_workers, limit)
+        if self._cluster.status not in (Status.created, Status.starting, Status.running):
+            closed = f"The cluster was closed while {n_workers} workers were awaited"
+            raise WorkerStartTimeoutError(closed, arrived, n_workers, limit)
+
+    def arrived(self) -> int:
+        """Return how many workers can be given tasks."""
+        scheduler = self._cluster.scheduler
+        return count_running(scheduler, scheduler.workers) if scheduler is not None else 0
+
+    def planned(self) -> int:
+        """Return how many workers the cluster is scaled to."""
+        return len(self._cluster.plan)
+
+    def describe_missing(self) -> str:
+        """Describe what the workers that are missing wait for; empty if nothing is known."""
+        return ""
+
+    async def describe_timeout(self, n_workers: int, limit: float, why: str = "") -> str:
+        """Return what is to be said when the time is over; `why`: what is missing."""
+        message = f"{self.arrived()} of {n_workers} workers came within {limit:g} s{why}"
+        if (planned := self.planned()) < n_workers:
+            message += f" (the cluster is scaled to {planned} workers only)"
+        return f"{message}.{self._hint}"
+
+
+class JobsWait(WorkerWait):
+    """The wait for workers in jobs.
 
     Parameters
     ----------
@@ -54,47 +136,14 @@ class WorkerWait:
     """
 
     def __init__(self, cluster: SpecCluster, control: JobControl):
-        self._cluster = cluster
+        super().__init__(cluster)
         self._control = control
 
-    async def wait(self, n_workers: int, timeout=None) -> None:
-        """Wait as described in `ClusterMixin.wait_for_workers`."""
-        cluster, control = self._cluster, self._control
-        limit = None if timeout is None else parse_timedelta(timeout, "s")
-        begun = time.monotonic()
-        next_status = begun + QUIET_START_S
-        with progress.start(sys.stderr) as line:
-            while (arrived := len(self.arrived())) < n_workers:
-                now = time.monotonic()
-                if cluster.status not in (Status.created, Status.starting, Status.running):
-                    closed = f"The cluster was closed while {n_workers} workers were awaited"
-                    raise WorkerStartTimeoutError(closed, arrived, n_workers, limit)
-                control.raise_submit_error()
-                if ended := self._describe_end(arrived, n_workers):
-                    raise JobsEndedError(ended, arrived, n_workers, limit)
-                if limit is not None and now - begun > limit:
-                    await control.watcher.poll()  # the reason of this moment
-                    arrived, late = len(self.arrived()), self._describe_timeout(n_workers, limit)
-                    raise WorkerStartTimeoutError(late, arrived, n_workers, limit)
-                if now > next_status:
-                    next_status = now + STATUS_INTERVAL_S
-                    line.status(self.describe(n_workers))
-                await asyncio.sleep(WORKER_POLL_S)
-            await wait_until_listed(cluster)
-            line.end(f"{arrived} of {n_workers} workers are there.")
-
-    def describe(self, n_workers: int) -> str:
-        """Return a line about the state of the wait."""
-        missing = self.describe_missing()
-        return f"{len(self.arrived())} of {n_workers} workers" + (f"; {missing}" if missing else "")
-
-    def arrived(self) -> set[str]:
-        """Return the names of the workers that can be given tasks."""
-        scheduler = self._cluster.scheduler
-        if scheduler is None:
-            return set()
-        workers = list(scheduler.workers.values())
-        return {str(worker.name) for worker in workers if worker.status == Status.running}
+    def check(self, arrived: int, n_workers: int, limit: float | None) -> None:
+        super().check(arrived, n_workers, limit)
+        self._control.raise_submit_error()
+        if ended := self._describe_end(arrived, n_workers):
+            raise JobsEndedError(ended, arrived, n_workers, limit)
 
     def all_ended(self) -> bool:
         """Return whether every requested job was submitted and is over, and none will follow."""
@@ -107,10 +156,10 @@ class WorkerWait:
     def is_complete(self, n_workers: int) -> bool:
         """Return whether all workers of the remaining jobs are there, and they are too few."""
         pool = self._control.pool
-        most = self._planned() + self._control.resubmitter.scheduled * pool.kind().workers
-        return not pool.is_adapting and 0 < most < n_workers and len(self.arrived()) >= most
+        most = self.planned() + self._control.resubmitter.scheduled * pool.kind().workers
+        return not pool.is_adapting and 0 < most < n_workers and self.arrived() >= most
 
-    def _planned(self) -> int:
+    def planned(self) -> int:
         pool = self._control.pool
         return sum(pool.kind(name).workers for name in pool.names)
 
@@ -154,13 +203,10 @@ class WorkerWait:
         causes = self._control.diagnosis.causes or [self._control.output.hint()]
         return ". ".join(part.strip().rstrip(".") for part in [words, *causes] if part)
 
-    def _describe_timeout(self, n_workers: int, limit: float) -> str:
-        message = f"{len(self.arrived())} of {n_workers} workers came within {limit:g} s"
+    async def describe_timeout(self, n_workers: int, limit: float, why: str = "") -> str:
+        await self._control.watcher.poll()  # the reason of this moment
         if missing := self.describe_missing() or self._describe_ended():
-            message += f": {missing}"
-        planned = self._planned()
+            why += f": {missing}"
         if failure := self._control.watcher.failure:
-            message += f" (the jobs can't be asked about: {failure})"
-        if planned < n_workers:
-            message += f" (the cluster is scaled to {planned} workers only)"
-        return f"{message}."
+            why += f" (the jobs can't be asked about: {failure})"
+        return await super().describe_timeout(n_workers, limit, why)

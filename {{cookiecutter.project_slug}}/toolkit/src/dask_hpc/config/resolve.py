@@ -38,7 +38,6 @@ class JobSettings:
         Seconds asked for; None without a walltime, or if it can't be read.
     death_timeout : float or None
         Seconds after which a worker that finds no scheduler gives up.
-    log_directory : str or None
     """
 
     batch: batch_systems.BatchSystem
@@ -50,7 +49,6 @@ class JobSettings:
     memory_limit: str | None
     walltime: float | None
     death_timeout: float | None
-    log_directory: str | None
 
     def get(self, key: str) -> Any:
         """Return the value of a key: the argument that stands for it, else the configuration's."""
@@ -151,7 +149,6 @@ class _Resolver:
             memory_limit=limit,
             walltime=job_rules.read_walltime(self.batch, self.values)[0],
             death_timeout=self.values.get("death-timeout"),
-            log_directory=self.arguments.get("log_directory"),
         )
 
     def _check(self) -> None:

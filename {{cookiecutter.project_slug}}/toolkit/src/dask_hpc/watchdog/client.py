@@ -43,7 +43,6 @@ class WatchdogClient:
         self._answers: dict[str, None] = {}  # files into which running submissions print
         self._folder: str | None = None  # where these are
         self._description: dict[str, Any] | None = None
-        self._environment: dict[str, str] | None = None
         self._submissions = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket  # ours, where there is a process
@@ -124,7 +123,6 @@ class WatchdogClient:
                 with contextlib.suppress(OSError):
                     self._folder = tempfile.mkdtemp(prefix="dask-hpc-")
                 self._description = self._describe() | {"answers": self._folder}
-                self._environment = self._description.pop("environment", None)
             self._socket, other = socket.socketpair()
             try:
                 self._process = subprocess.Popen(
@@ -135,7 +133,7 @@ class WatchdogClient:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     cwd="/",
-                    env=self._environment,
+                    env=self._description.get("environment"),
                     start_new_session=True,  # Ctrl-C and the end of an ssh session are not for it
                 )
             except BaseException:

@@ -32,7 +32,7 @@ COMMAND_TIMEOUT_S = 30.0
 # A submission that runs when Python ends goes on. Its job is cancelled with the others if its id is
 # there this soon, else by a call of its own.
 SUBMIT_GRACE_S, SUBMIT_TIMEOUT_S = 3.0, 60.0
-MAX_LOG_DIRECTORIES = 20  # how many are remembered
+MAX_PAST_LOGS = 40  # patterns of files that are remembered
 
 
 class Watchdog:
@@ -151,7 +151,7 @@ class Watchdog:
                     self.changed.clear()
                     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                     if not written:
-                        self.record_log_directory(path.parent / "log-directories")
+                        self.remember_logs(path.parent / "past-logs")
                     entry = self.start["entry"] | {"jobs": list(self.jobs)}
                     draft.write_text(json.dumps(entry, indent=1))
                     draft.replace(path)  # who reads finds the old one or the new one
@@ -168,17 +168,15 @@ class Watchdog:
                 time.sleep(HEARTBEAT_S)
             self.changed.wait(HEARTBEAT_S)
 
-    def record_log_directory(self, path: Path) -> None:
+    def remember_logs(self, path: Path) -> None:
         """Note where `dask hpc logs` is to look when the cluster is gone."""
-        keys = ("batch", "job_name", "log_directory", "logs")
-        line = json.dumps({key: self.start["entry"].get(key) for key in keys})
-        if self.start["entry"].get("log_directory") or self.start["entry"].get("logs"):
-            lines = path.read_text().splitlines() if path.exists() else []
-            if line not in lines[-1:]:
-                lines = [*(other for other in lines if other != line), line][-MAX_LOG_DIRECTORIES:]
-                draft = path.with_name(f".logs-{os.getpid()}")
-                draft.write_text("\n".join(lines) + "\n")
-                draft.replace(path)
+        ours = self.start["entry"].get("logs", [])
+        lines = path.read_text().splitlines() if path.exists() else []
+        if ours and ours != lines[-len(ours) :]:
+            lines = [*(line for line in lines if line not in ours), *ours][-MAX_PAST_LOGS:]
+            draft = path.with_name(f".logs-{os.getpid()}")
+            draft.write_text("\n".join(lines) + "\n")
+            draft.replace(path)
 
     def run(self, buffer: bytes) -> None:
         if self.start["registry"]:

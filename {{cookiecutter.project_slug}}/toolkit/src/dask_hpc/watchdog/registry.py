@@ -12,7 +12,7 @@ import os
 import socket
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,8 @@ class RegisteredCluster:
     job_name : str or None
     other_names : tuple of str
         Further names under which the batch system may list its jobs, from the user's directives.
-    log_directory : str or None
-        Where its jobs' output goes.
     logs : tuple of str
-        The files there or elsewhere, as patterns of `output_files`.
+        The files with its jobs' output, as patterns of `output_files`.
     jobs : tuple of str
         Ids of its jobs that were not over.
     """
@@ -66,9 +64,8 @@ class RegisteredCluster:
     cluster: str = ""
     job_name: str | None = None
     other_names: tuple[str, ...] = ()
-    log_directory: str | None = None
     logs: tuple[str, ...] = ()
-    jobs: tuple[str, ...] = field(default=())
+    jobs: tuple[str, ...] = ()
 
     @property
     def alive(self) -> bool:
@@ -126,16 +123,11 @@ def entries() -> list[RegisteredCluster]:
     return sorted((entry for entry in found if entry is not None), key=lambda e: e.started)
 
 
-def log_directories() -> list[tuple[str, str | None, tuple[str, ...]]]:
-    """Return where logs of past clusters are, latest first: batch system, folder, file forms."""
+def past_logs() -> list[str]:
+    """Return the files with the output of past clusters' jobs, as patterns, latest first."""
     try:
-        lines = (folder() / "log-directories").read_text().splitlines()
-        found = [json.loads(line) for line in lines]
-        return [
-            (str(f["batch"]), f["log_directory"], tuple(map(str, f.get("logs") or ())))
-            for f in reversed(found)
-        ]
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError):
+        return (folder() / "past-logs").read_text().splitlines()[::-1]
+    except (OSError, RuntimeError, ValueError):
         return []
 
 
@@ -144,23 +136,13 @@ def _read(path: Path, now: float) -> RegisteredCluster | None:
         # Opened first: that is when a network's file system looks whether what it knows is old.
         with path.open() as file:
             silent = now - os.fstat(file.fileno()).st_mtime
-            fields = json.load(file)
-        return RegisteredCluster(
-            path=path,
-            silent=max(silent, 0.0),
-            host=str(fields["host"]),
-            pid=int(fields["pid"]),
-            started=float(fields["started"]),
-            batch=str(fields["batch"]),
-            cancel=tuple(map(str, fields.get("cancel", ()))),
-            cluster=str(fields.get("cluster", "")),
-            job_name=fields.get("job_name"),
-            other_names=tuple(map(str, fields.get("other_names", ()))),
-            log_directory=fields.get("log_directory"),
-            logs=tuple(map(str, fields.get("logs") or ())),
-            jobs=tuple(map(str, fields.get("jobs", ()))),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+            found = json.load(file)
+        # Another version of the toolkit may have written more.
+        known = {field.name for field in fields(RegisteredCluster)} & found.keys()
+        about: dict[str, Any] = {name: found[name] for name in known}
+        about |= {name: tuple(it) for name, it in about.items() if isinstance(it, list)}
+        return RegisteredCluster(path=path, silent=max(silent, 0.0), **about)
+    except (OSError, ValueError, AttributeError, TypeError):
         return None
 
 

@@ -1,13 +1,16 @@
 """Measure on the cluster that the configuration names."""
 
-import contextlib
+import asyncio
 import os
-import subprocess
+from collections.abc import Sequence
 from functools import cached_property
 
+from ...batch import commands
 from ...config import options
 from ..plan import JobLayout
 from ._dask import JOB_CORES, BackendError, DaskBackend
+
+ANSWER_TIMEOUT_S = 20.0  # for the batch system
 
 
 class ClusterBackend(DaskBackend):
@@ -17,8 +20,6 @@ class ClusterBackend(DaskBackend):
 
     def __init__(self, job_cores: int = JOB_CORES, timeout: float = 120.0):
         super().__init__(job_cores, timeout)
-        self._settings_query: subprocess.Popen[str] | None = None
-
         self.batch_system = options.batch_system()
         if self.batch_system.cluster_class is None:
             raise BackendError(
@@ -40,15 +41,8 @@ class ClusterBackend(DaskBackend):
         if not command:
             return
         try:
-            answer = subprocess.run(
-                command,
-                env=self.batch_system.reading(os.environ),
-                capture_output=True,
-                text=True,
-                timeout=20,
-                check=True,
-            ).stdout
-        except (OSError, subprocess.SubprocessError):
+            answer = self._ask(command)
+        except commands.CommandError:
             return
         word = self.batch_system.queue_word
         which = f"{word} {queue}" if queue else f"the default {word}"
@@ -80,32 +74,17 @@ class ClusterBackend(DaskBackend):
             },
         )
 
-    def start(self, slots: int) -> dict[str, float]:
-        # Asked now, read when the clock of the phases has stopped.
-        command = self.batch_system.settings_command
-        if command:
-            with contextlib.suppress(OSError):
-                self._settings_query = subprocess.Popen(
-                    command,
-                    env=self.batch_system.reading(os.environ),
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    text=True,
-                )
-        return super().start(slots)
-
     def batch_settings(self) -> dict[str, str]:
         """Return the batch system's version and the settings that matter, as it tells them."""
-        if not self._settings_query:
-            return {}
-        asked, self._settings_query = self._settings_query, None
         try:
-            out, _ = asked.communicate(timeout=10)
-        except subprocess.TimeoutExpired:
-            asked.kill()
-            asked.communicate()
-            return {}
-        return self.batch_system.parse_settings(out)
+            answer = self._ask(self.batch_system.settings_command)
+        except commands.CommandError as error:
+            answer = error.out  # a help text, of which some commands make a failure
+        return self.batch_system.parse_settings(answer)
+
+    def _ask(self, command: Sequence[str]) -> str:
+        environ = self.batch_system.reading(os.environ)
+        return asyncio.run(commands.run(command, timeout=ANSWER_TIMEOUT_S, env=environ))
 
     def submitted_at(self) -> float | None:
         times = [e.time for e in self.cluster.watcher.events if e.state == "submitted"]
@@ -122,10 +101,6 @@ class ClusterBackend(DaskBackend):
             "nodes": sorted({e.node for e in self.cluster.watcher.events if e.node}),
             "settings": self.batch_settings(),
         }
-
-    def close(self) -> None:
-        self.batch_settings()  # no child process without an end
-        super().close()
 
     @cached_property
     def _job_settings(self):
