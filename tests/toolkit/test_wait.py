@@ -3,7 +3,6 @@
 import asyncio
 from types import SimpleNamespace
 
-import dask
 import pytest
 from distributed.core import Status
 
@@ -13,7 +12,6 @@ from dask_hpc.batch import JobState, JobStatus, describe
 from dask_hpc.batch.watcher import JobWatcher
 from dask_hpc.cluster import wait
 
-from .conftest import until
 from .fakes import FakeClock, FakeCluster, fake_control, fake_worker, on_loop
 
 
@@ -109,22 +107,33 @@ async def test_cluster_whose_list_is_not_told_of_workers_does_not_wait_for_ever(
         await wait.wait_until_listed(listing())
 
 
-def test_many_jobs_that_end_for_one_reason_are_one_phrase_with_what_their_logs_say(lab, tmp_path):
-    lab.hold()
-    with dask.config.set({"dask-hpc.max-resubmits": 0}), dask_hpc.SLURMCluster() as cluster:
-        cluster._control.tracker.any_worker_came = True  # as if workers had come on other nodes
-        cluster.scale(jobs=5)
-        until(lambda: len(cluster.job_ids) == 5)
-        for job in cluster.job_ids:
-            log = tmp_path / "logs" / f"dask-worker-{job}.err"
-            log.write_text("ModuleNotFoundError: No module named 'distributed'\n")
-            lab.state(job, "FAILED", "NonZeroExitCode", f"node{job}")
-        with pytest.raises(dask_hpc.JobsEndedError) as error:
-            cluster.wait_for_workers(2, timeout=60)
+@on_loop
+async def test_wait_for_jobs_that_are_all_over_says_once_why(quickly):
+    world = Waiting()
+    world.control.diagnosis.causes = ["Its log ends with: No module named 'lab'."]
+    for number in range(2):
+        status = JobStatus(str(100 + number), JobState.FAILED, "NonZeroExitCode", f"node{number}")
+        world.control.watcher._note(status)
+        await world.control.pool.remove(f"job-{number}")
+    world.control.tasks.cancel()
+    world.control.resubmitter._ended.clear()
+    world.control.replacements.abandoned = 2
+    with pytest.raises(dask_hpc.JobsEndedError) as error:
+        await world.wait(4, timeout=60)
+    await world.close()
     text = str(error.value)
-    assert "jobs 100, 101, 102, 103 and 1 more ended, failed: its command failed" in text
-    assert text.count("NonZeroExitCode") == 1
-    assert text.count("ModuleNotFoundError: No module named 'distributed'") == 1
+    assert text.startswith(
+        "All jobs are over, and 0 of 4 workers are there: job 100 ended on node0"
+    )
+    assert text.count("No module named 'lab'") == 1
+
+
+def test_many_jobs_that_end_for_one_reason_are_one_phrase():
+    ended = [
+        JobStatus(str(job), JobState.FAILED, "NonZeroExitCode", f"node{job}") for job in range(5)
+    ]
+    text = describe.describe_ends(batch.get("slurm"), ended)
+    assert text == "jobs 0, 1, 2, 3 and 1 more ended, failed: its command failed (NonZeroExitCode)"
 
 
 def test_the_nodes_of_few_jobs_that_end_for_one_reason_are_named():
