@@ -288,7 +288,7 @@ def test_private_parts_of_dask_that_are_used_here_are_still_there():
 
 def test_without_a_batch_system_get_cluster_is_a_local_one():
     with dask.config.set({"dask-hpc.batch-system": None}):
-        arguments = {"dashboard_address": ":0", "walltime": "1:00:00", "queue": "short"}
+        arguments = {"dashboard_address": None, "walltime": "1:00:00", "queue": "short"}
         with dask_hpc.get_cluster(cores=2, processes=1, memory="1 GiB", **arguments) as cluster:
             assert isinstance(cluster, LocalCluster)
             with Client(cluster) as client:
