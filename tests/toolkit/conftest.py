@@ -76,6 +76,15 @@ class FakeBatchSystem:
         """Let the list command say this of `job` from now on, in its own words."""
         (self.folder / f"{job}.state").write_text(row)
 
+    def kill(self, job: str, state: str, reason: str = "None") -> None:
+        """Kill a job's processes, and let squeue say this of it."""
+        self.state(job, state, reason, "node1")
+        os.killpg(self.pid(job), signal.SIGKILL)
+
+    def pid(self, job: str) -> int:
+        """Return the process id, and group, of a job."""
+        return int((self.folder / f"{job}.pid").read_text())
+
     def script(self, job: str) -> str:
         return (self.folder / f"{job}.script").read_text()
 
@@ -92,7 +101,7 @@ class FakeBatchSystem:
         return not self.running()
 
 
-def until(condition, seconds=20):
+def until(condition, seconds=60):
     """Wait until something is so."""
     end = time.monotonic() + seconds
     while not condition():
@@ -103,6 +112,11 @@ def until(condition, seconds=20):
 def reported(cluster):
     """Return the lines of trouble that a cluster has told."""
     return list(cluster._control.messages.recent)
+
+
+def submissions(lab):
+    """Return how many jobs were submitted."""
+    return len(lab.calls("sbatch"))
 
 
 def _zombie(pid: int) -> bool:
@@ -161,8 +175,12 @@ OWN_SETTINGS = {
 def _settings_of(name, tmp_path, monkeypatch):
     # Its defaults first, the lab's over them.
     from dask_hpc._compat import jobqueue_import  # noqa: F401
+    from dask_hpc.batch import watcher
 
     monkeypatch.chdir(tmp_path)
+    # A test waits for what the poller sees; how rarely a site is asked is in test_watcher.py.
+    monkeypatch.setattr(watcher, "POLL_S", watcher.FIRST_POLL_S)
+    monkeypatch.setattr(watcher, "ACCOUNTING_PAUSE_S", 1.0)
     values = {**SETTINGS, **OWN_SETTINGS[name]}
     settings = {f"jobqueue.{name}.{key}": value for key, value in values.items()}
     with dask.config.set({"dask-hpc.batch-system": name, **settings}):
@@ -177,11 +195,20 @@ def lab(slurm, monkeypatch, tmp_path):
 
 
 @pytest.fixture
+def cluster(lab):
+    """Yield a bare SLURMCluster(): everything comes from the configuration."""
+    import dask_hpc
+
+    with dask_hpc.SLURMCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
 def held(lab, cluster):
     """Two jobs of the test's `cluster` that wait in the queue: enough where no worker is needed."""
     lab.hold()
     cluster.scale(jobs=2)
-    until(lambda: sorted(cluster.job_ids) == ["100", "101"], 90)
+    until(lambda: sorted(cluster.job_ids) == ["100", "101"])
     cluster._control.tracker.any_worker_came = True  # as if others had come before
     return cluster
 

@@ -1,16 +1,32 @@
 """Fakes for tests of decisions: a clock that a test sets, and a pool of jobs without a cluster."""
 
 import asyncio
+import functools
 import itertools
 from types import SimpleNamespace
+
+from distributed.core import Status
 
 from dask_hpc import batch
 from dask_hpc._asyncio import BackgroundTasks
 from dask_hpc._output.messages import Messages
 from dask_hpc.batch import JobState, JobStatus
 from dask_hpc.batch.watcher import JobEvent
+from dask_hpc.cluster.control import JobControl
 from dask_hpc.resilience.tracked_job import JobKind
 from dask_hpc.resilience.tracking import JobTracker
+
+JOB = SimpleNamespace(job_extra_directives=[], job_name="dask-worker", job_header="")
+
+
+def on_loop(test):
+    """Run a test on an event loop."""
+
+    @functools.wraps(test)
+    def run(**arguments):
+        asyncio.run(test(**arguments))
+
+    return run
 
 
 class FakeClock:
@@ -44,19 +60,26 @@ class FakeClock:
 
 
 class FakeScheduler:
-    """What policies look at, and a list of the workers that were removed."""
+    """What policies look at, and the workers that were removed: whether that was expected."""
 
     address = "tcp://10.0.0.1:8786"
     worker_ttl = 300.0
 
     def __init__(self):
         self.workers = {}
+        self.plugins = {}
         self.stream_comms = {}
-        self.removed: list[str] = []
+        self.removed: dict[str, bool] = {}
+        self.on_removed = lambda address: None
 
-    async def remove_worker(self, address, **_):
-        self.removed.append(address)
+    @property
+    def running(self):
+        return [worker for worker in self.workers.values() if worker.status is Status.running]
+
+    async def remove_worker(self, address, *, expected=True, **_):
+        self.removed[address] = expected
         self.workers.pop(address, None)
+        self.on_removed(address)
 
 
 class FakePool:
@@ -151,6 +174,7 @@ class World:
         self.messages = Messages()
         self.tasks = BackgroundTasks("Test")
         self.tracker = JobTracker(self.pool, self.clock, self.tasks)
+        self.pool.scheduler.on_removed = lambda address: self.tracker.worker_removed(address, [])
         self.kind = JobKind({}, 1)
         for number in range(jobs):
             self.submitted(self.pool.add(self.kind), str(100 + number))
@@ -177,15 +201,10 @@ class World:
 
     def worker(self, number: int, address: str = "", name: str = ""):
         """Let a worker of a job register, and return it."""
-        address = address or f"tcp://10.0.0.2:{1000 + len(self.pool.scheduler.workers)}"
-        worker = SimpleNamespace(
-            address=address,
-            name=name or f"job-{number}-0",
-            nanny=None,
-            last_seen=self.clock.now,
-            status=None,
-        )
-        self.pool.scheduler.workers[address] = worker
+        workers = self.pool.scheduler.workers
+        address = address or f"tcp://10.0.0.2:{1000 + len(workers)}"
+        worker = workers[address] = fake_worker(address, name or f"job-{number}-0")
+        worker.last_seen = self.clock.now
         self.tracker.worker_added(worker)
         return worker
 
@@ -193,3 +212,56 @@ class World:
         """Let a worker go."""
         self.pool.scheduler.workers.pop(worker.address, None)
         self.tracker.worker_removed(worker.address, list(tasks), closing)
+
+
+def fake_worker(address: str, name: str, tasks=(), nbytes: int = 0):
+    """Return a worker as the scheduler knows it."""
+    return SimpleNamespace(
+        address=address,
+        name=name,
+        nanny=None,
+        last_seen=0.0,
+        status=Status.running,
+        processing=list(tasks),
+        long_running=[],
+        nbytes=nbytes,
+    )
+
+
+class FakeCluster:
+    """What `JobControl`, `JobsWait` and `Adaptive` see of a cluster, with jobs of two workers."""
+
+    def __init__(self):
+        numbers = itertools.count()
+        self.batch = batch.get("slurm")
+        self.status = Status.running
+        self.scheduler = FakeScheduler()
+        self.adapting = False
+        self.worker_spec = {}
+        self.workers = {}
+        self.new_spec = {"cls": object, "options": {"processes": 2}}
+        self.new_worker_spec = lambda: {f"job-{next(numbers)}": self.new_spec}
+        self.loop = SimpleNamespace(add_callback=lambda function: None)
+        self.plan = self.requested = set()
+        self.scheduler_info = {"workers": {}}
+
+    async def scale_down(self, names):
+        for name in names:
+            self.worker_spec.pop(name)
+
+
+def fake_control(clock: FakeClock, cluster: FakeCluster | None = None) -> JobControl:
+    """Return the control of a cluster that has started, and has no job."""
+    settings = SimpleNamespace(
+        cores=2, processes=2, memory="1 GiB", log_directory=None, walltime=600, death_timeout=60
+    )
+    return JobControl(
+        cluster or FakeCluster(),
+        settings,
+        max_resubmits=5,
+        idle_timeout=None,
+        correct_state=lambda: asyncio.sleep(0),
+        any_job=lambda: JOB,
+        end_itself=lambda: None,
+        clock=clock,
+    )

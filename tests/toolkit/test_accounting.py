@@ -1,5 +1,6 @@
 """What a cluster has cost, and closing it when it has nothing to do."""
 
+import asyncio
 import time
 from types import SimpleNamespace
 
@@ -9,9 +10,12 @@ from dask.distributed import Client
 
 import dask_hpc
 from dask_hpc import ConfigError, batch
-from dask_hpc.accounting import IdleTimer, UsageTotals
+from dask_hpc.accounting import IdleTimer, UsageMeter, UsageTotals
+from dask_hpc.batch import JobState
 from dask_hpc.config import options as config_options
 from dask_hpc.config.lint import lint
+
+from .conftest import until
 
 HOUR = 3600
 
@@ -115,43 +119,59 @@ def heard(monkeypatch):
 
 
 def test_an_idle_cluster_closes_itself_says_so_and_leaves_no_job(lab, heard):
-    with dask_hpc.SLURMCluster(idle_timeout="3 s") as cluster, Client(cluster) as client:
+    with dask_hpc.SLURMCluster(idle_timeout="1 s") as cluster, Client(cluster) as client:
         cluster.scale(jobs=1)
         cluster.wait_for_workers(2, timeout=180)
-        for _ in range(5):  # not idle in between
-            client.submit(time.sleep, 1, pure=False).result()
+        client.submit(time.sleep, 2.5, pure=False).result()  # not idle meanwhile
         assert heard == []
-        end = time.monotonic() + 180
-        while cluster.status.name != "closed" and time.monotonic() < end:
-            time.sleep(0.1)
+        until(lambda: cluster.status.name == "closed")
         assert lab.all_gone()
         with pytest.raises(
-            dask_hpc.ClusterClosedError, match=r"had nothing to do for 3\.00 s .*new one"
+            dask_hpc.ClusterClosedError, match=r"had nothing to do for 1\.00 s .*new one"
         ):
             cluster.scale(jobs=1)
     assert heard[0] == (
-        "SLURMCluster is closed, since it had nothing to do for 3.00 s (idle-timeout)."
+        "SLURMCluster is closed, since it had nothing to do for 1.00 s (idle-timeout)."
     )
     [used] = heard[1:]  # once, although it is closed twice
     assert used.startswith("SLURMCluster closed: 1 job, ")
 
 
-def test_a_cluster_without_a_limit_stays_and_one_that_waits_in_the_queue_too(lab, heard):
-    lab.hold()
-    with dask_hpc.SLURMCluster(idle_timeout=0.1) as cluster:
-        cluster.scale(jobs=1)
-        with pytest.raises(dask_hpc.WorkerStartTimeoutError):
-            cluster.wait_for_workers(1, timeout=4)
-        assert cluster.status.name == "running"
-    assert heard == []  # no job has run
+@pytest.mark.parametrize(("limit", "closed"), [(None, 0), (10.0, 1)])
+def test_a_meter_closes_an_idle_cluster_that_has_a_limit(clock, heard, limit, closed):
+    ended = []
+    cluster = SimpleNamespace(name="SLURMCluster", scheduler=scheduler(), is_running=True)
+    watcher = SimpleNamespace(subscribe=lambda callback: None)
+    meter = UsageMeter(cluster, watcher, UsageTotals(8), limit, lambda: ended.append(1))
+    meter._idleness = IdleTimer(clock)
+    for _ in range(30):
+        meter.tick()
+        clock.now += 1
+    assert len(ended) == len(heard) == closed
 
 
-def test_what_was_used_is_said_at_close(lab, heard):
-    with dask_hpc.SLURMCluster() as cluster:
-        cluster.scale(jobs=1)
-        cluster.wait_for_workers(2, timeout=180)
+def test_who_waits_for_workers_is_not_idle(clock, heard):
+    cluster = SimpleNamespace(name="SLURMCluster", scheduler=scheduler(), is_running=True)
+    watcher = SimpleNamespace(subscribe=lambda callback: None)
+    meter = UsageMeter(cluster, watcher, UsageTotals(8), 1.0, pytest.fail)
+    meter._idleness = IdleTimer(clock)
+
+    async def wait():
+        for _ in range(5):
+            meter.tick()
+            clock.now += 1
+
+    asyncio.run(meter.while_awaited(wait))
+    assert meter.awaited == 0
+
+
+def test_what_was_used_is_said_at_close(lab, held, heard):
+    for job in held.job_ids:
+        lab.state(job, "RUNNING", "None", "node1")
+    until(lambda: all(job.state is JobState.RUNNING for job in held.watcher.jobs.values()))
+    held.close()
     [line] = heard
-    assert line.startswith("SLURMCluster closed: 1 job, ")
+    assert line.startswith("SLURMCluster closed: 2 jobs, ")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +207,7 @@ def test_an_argument_that_is_no_time_is_one_line():
 
 def test_without_a_batch_system_the_argument_is_left_aside(monkeypatch):
     with dask.config.set({"dask-hpc.batch-system": None}):
-        with dask_hpc.get_cluster(idle_timeout="1 s", cores=1, dashboard_address=":0"):
+        with dask_hpc.get_cluster(idle_timeout="1 s", cores=1, dashboard_address=None):
             pass
 
 

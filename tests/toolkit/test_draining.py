@@ -10,7 +10,8 @@ from distributed.core import Status
 
 from dask_hpc._compat.unrunnable_tasks import restart_unrunnable
 from dask_hpc.dask_errors import TaskExceedsWalltimeError
-from dask_hpc.resilience.draining import drain, retire
+from dask_hpc.resilience import draining
+from dask_hpc.resilience.draining import drain, retire, unanswered
 from dask_hpc.resilience.task_limits import WalltimeInterruptions
 
 GONE = "tcp://127.0.0.1:9"
@@ -20,7 +21,7 @@ GONE = "tcp://127.0.0.1:9"
 async def workers(*names):
     """Run a scheduler, and workers of one thread each, in this process."""
     async with (
-        Scheduler(port=0, dashboard_address=":0") as scheduler,
+        Scheduler(port=0, dashboard=False) as scheduler,
         Client(scheduler.address, asynchronous=True) as client,
     ):
         started = [await Worker(scheduler.address, nthreads=1, name=name) for name in names]
@@ -39,6 +40,12 @@ async def until(condition):
 
 def run(test):
     asyncio.run(asyncio.wait_for(test(), 60))
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    """Wait no longer for a worker's word than it takes: two heartbeats, half a second each."""
+    monkeypatch.setattr(draining, "HEARTBEAT_WAIT_S", 0.0)
 
 
 def test_tasks_that_need_what_no_worker_has_do_not_keep_others_from_starting():
@@ -65,7 +72,7 @@ class Counter:
 def test_a_worker_whose_actor_waits_can_still_be_retired():
     async def test():
         async with workers("a", "b") as (scheduler, client, started):
-            busy = [client.submit(time.sleep, 1, workers=[w.address], pure=False) for w in started]
+            busy = [client.submit(time.sleep, 2, workers=[w.address], pure=False) for w in started]
             await until(lambda: all(w.processing for w in scheduler.workers.values()))
             future = client.submit(Counter, actor=True)
             await until(lambda: future.key in scheduler.tasks)
@@ -86,7 +93,7 @@ def test_a_worker_that_is_started_anew_in_a_job_that_is_left_gets_no_tasks():
     async def test():
         async with workers("job-0", "job-1", "other") as (scheduler, client, started):
             # The job's other worker is busy meanwhile, so that leaving goes on.
-            busy = client.submit(time.sleep, 4, workers=[started[1].address])
+            busy = client.submit(time.sleep, 1.5, workers=[started[1].address])
             futures = client.map(time.sleep, [0.5] * 30, pure=False)
             await until(lambda: all(w.processing for w in scheduler.workers.values()))
             end = time.monotonic() + 20
@@ -110,7 +117,7 @@ def test_a_task_that_a_worker_may_be_executing_is_not_begun_elsewhere_beside(tmp
     def work():
         with (tmp_path / "begun").open("a") as file:
             file.write("x")
-        time.sleep(5)
+        time.sleep(2)
 
     async def test():
         async with workers("a", "b") as (scheduler, client, started):
@@ -126,6 +133,20 @@ def test_a_task_that_a_worker_may_be_executing_is_not_begun_elsewhere_beside(tmp
     run(test)
 
 
+def test_a_node_that_answers_is_known_to():
+    async def test():
+        async with workers("a") as (scheduler, client, [worker]):
+            await client.submit(abs, -1)
+            assert 0 <= unanswered(scheduler, worker.address) < 20
+            assert unanswered(scheduler, GONE) == 0
+            stream = scheduler.stream_comms[worker.address].comm.stream
+            await until(lambda: unanswered(scheduler, worker.address) > 0)  # by milliseconds
+            stream.close()
+            assert unanswered(scheduler, worker.address) == 0
+
+    run(test)
+
+
 def test_a_task_that_was_too_long_and_is_tried_again_has_all_its_times_again():
     async def test():
         async with workers("a") as (scheduler, client, _):
@@ -136,8 +157,13 @@ def test_a_task_that_was_too_long_and_is_tried_again_has_all_its_times_again():
             await until(lambda: task.state == "processing")
             for _ in range(3):
                 reruns.stopped([task], "a job runs for 1 s")
-            with pytest.raises(TaskExceedsWalltimeError):
+            with pytest.raises(TaskExceedsWalltimeError) as error:
                 await future
+            assert str(error.value) == (
+                f"Task {future.key!r} was stopped 3 times by the end of its job (a job runs for "
+                "1 s), so it is not begun again: ask for a longer walltime, or split it into "
+                "shorter tasks."
+            )
             await client.retry([future])
             await until(lambda: task.state == "processing")
             reruns.stopped([task], "a job runs for 1 s")

@@ -10,7 +10,7 @@ import pytest
 from packaging.version import Version
 
 USE = """
-cluster = get_cluster(n_workers=1, dashboard_address=":0")
+cluster = get_cluster(n_workers=1, dashboard_address=None)
 with Client(cluster) as client:
     print(client.submit(sum, [1, 2]).result())
 """
@@ -34,6 +34,11 @@ PROGRAMS = {
     ),
 }
 
+VARIATIONS = {"in a function", "threads alone", "with another one"}
+CASES = [
+    pytest.param(case, marks=[pytest.mark.full] if case in VARIATIONS else []) for case in PROGRAMS
+]
+
 
 def run(*words, **arguments):
     environment = {**os.environ, "DASK_DASK_HPC__SCHEDULER": "none"}
@@ -45,7 +50,7 @@ def run(*words, **arguments):
     return done.returncode, done.stdout, done.stderr.splitlines()
 
 
-@pytest.mark.parametrize("case", PROGRAMS)
+@pytest.mark.parametrize("case", CASES)
 def test_a_script_without_the_guard_is_told_so_in_a_line(tmp_path, case):
     program, refused = PROGRAMS[case]
     if case == "under some condition" and Version(distributed.__version__) < Version("2026.7.1"):
@@ -63,6 +68,7 @@ def test_a_script_without_the_guard_is_told_so_in_a_line(tmp_path, case):
         assert (code, said, complaints) == (0, "3\n", [])
 
 
+@pytest.mark.full
 def test_by_ipythons_run(tmp_path):
     (tmp_path / "program.py").write_text(IMPORT + USE)
     pytest.importorskip("IPython")

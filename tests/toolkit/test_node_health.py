@@ -1,17 +1,12 @@
 """Nodes on which jobs go wrong, and that further jobs are kept from."""
 
-import os
-import signal
-import time
 from types import SimpleNamespace
 
 import dask
 import pytest
-from dask.distributed import Client, KilledWorker
 
 import dask_hpc
 from dask_hpc.batch import BATCH_SYSTEMS
-from dask_hpc.resilience import worker_loss
 from dask_hpc.resilience.node_health import EXCLUDED_S, NodeHealth
 
 from .conftest import reported, until
@@ -75,48 +70,12 @@ def test_without_a_bad_node_no_batch_system_is_asked_for_anything(batch_system):
     assert batch_system.exclude_args([], []) == []
 
 
-@pytest.fixture
-def cluster(lab):
-    with dask_hpc.SLURMCluster() as cluster:
-        yield cluster
-
-
 def excluded(lab):
     """Return the nodes that each submission excluded."""
     return [
         next((word.removeprefix("--exclude=") for word in call if word.startswith("--exclude")), "")
         for call in lab.calls("sbatch")
     ]
-
-
-def on_two_nodes(lab, cluster):
-    cluster.scale(jobs=2)
-    until(lambda: sorted(cluster.job_ids) == ["100", "101"])
-    lab.state("100", "RUNNING", "None", "bad")
-    lab.state("101", "RUNNING", "None", "good")
-    cluster.wait_for_workers(4, timeout=90)
-    until(lambda: {s.node for s in cluster.watcher.jobs.values()} == {"bad", "good"})
-
-
-def test_a_task_that_kills_its_workers_does_not_take_their_jobs_along(lab, cluster):
-    on_two_nodes(lab, cluster)
-    with Client(cluster) as client:
-        # All slots are busy for long: as Dask has it, the task would begin again where it was.
-        others = client.map(lambda i: time.sleep(6) or i, range(8), pure=False)
-        bad = client.submit(os._exit, 1, priority=1)
-        with pytest.raises(KilledWorker):
-            bad.result(timeout=90)
-        assert client.gather(others) == list(range(8))
-    assert sorted(cluster.job_ids) == ["100", "101"]
-    assert reported(cluster) == []
-
-
-def test_the_node_of_a_job_whose_workers_are_lost_is_left_out(lab, cluster, monkeypatch):
-    monkeypatch.setattr(worker_loss, "WORKERS_LOST_AFTER_S", 1.0)
-    on_two_nodes(lab, cluster)
-    os.killpg(int((lab.folder / "100.pid").read_text()), signal.SIGKILL)
-    until(lambda: "102" in cluster.job_ids)
-    assert excluded(lab) == ["", "", "bad"]
 
 
 @pytest.fixture

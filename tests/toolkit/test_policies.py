@@ -1,17 +1,19 @@
 """What the policies of `resilience` do as time passes, without a cluster: the clock is set."""
 
 import asyncio
-import functools
 import itertools
+from types import SimpleNamespace
 
 import pytest
 
 from dask_hpc.errors import SubmitError
+from dask_hpc.resilience import resubmission, worker_loss
 from dask_hpc.resilience.diagnosis import Diagnosis
+from dask_hpc.resilience.draining import reset_suspicion
 from dask_hpc.resilience.node_health import NodeHealth
 from dask_hpc.resilience.restart_policy import RestartLimits
 from dask_hpc.resilience.resubmission import Resubmitter
-from dask_hpc.resilience.tracked_job import RestartHistory
+from dask_hpc.resilience.tracked_job import JobKind, RestartHistory
 from dask_hpc.resilience.walltime import WalltimeManager, drain_time, lead_time
 from dask_hpc.resilience.worker_loss import (
     CLIENT_RESTART_GRACE_S,
@@ -21,17 +23,7 @@ from dask_hpc.resilience.worker_loss import (
     seems_lost,
 )
 
-from .fakes import World
-
-
-def on_loop(test):
-    """Run a test on an event loop."""
-
-    @functools.wraps(test)
-    def run(**arguments):
-        asyncio.run(test(**arguments))
-
-    return run
+from .fakes import World, on_loop
 
 
 class Restarts(World):
@@ -76,6 +68,65 @@ async def test_failed_job_is_replaced_after_the_delay():
     assert world.pool.names == ["job-1", "job-2"]  # never a name twice
     assert world.resubmitter.scheduled == 0
     assert world.job(2).history.failures == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "words"),
+    [
+        ("node-fail", "NodeDown", "Job 100 ended on node1, node-fail"),
+        ("preempted", "None", "Job 100 ended on node1, preempted"),
+        ("failed", "NonZeroExitCode", "Job 100 ended on node1, failed: its command failed"),
+        ("timeout", "TimeLimit", "Job 100 ended on node1, timeout: its walltime was over"),
+        ("out-of-memory", "OutOfMemory", "Job 100 ended on node1, out-of-memory"),
+    ],
+)
+def test_end_is_reported_once(state, reason, words):
+    async def live():
+        world = Restarts(2)
+        world.event(0, state, reason)
+        await world.clock.advance(3)
+        assert world.pool.names == ["job-1", "job-2"]
+        return world.said
+
+    [line] = asyncio.run(live())
+    assert line.startswith(words)
+    assert "submitted again" in line
+
+
+@on_loop
+async def test_second_end_for_want_of_memory_is_the_last():
+    world = Restarts(1)
+    world.event(0, "out-of-memory")
+    await world.clock.advance(2)
+    world.event(1, "out-of-memory")
+    await world.clock.advance(2)
+    assert len(world.said) == 2
+    assert "It is not submitted again." in world.said[1]
+    assert world.pool.names == []
+
+
+@on_loop
+async def test_first_jobs_without_a_worker_are_not_tried_again():
+    world = Restarts(2)
+    world.tracker.any_worker_came = False
+    for number in range(2):
+        world.event(number, "failed")
+    await world.clock.advance(5)
+    assert world.pool.names == []
+    assert world.replacements.abandoned == 2
+
+
+@on_loop
+async def test_job_is_replaced_by_one_of_its_kind():
+    world = Restarts(0)
+    gpu = JobKind({"gpu": 1}, 1)
+    world.pool.target = 2
+    world.submitted(world.pool.add(), "100")
+    world.tracker.job_submitted(world.pool.add(gpu), "101", gpu)
+    world._next = 102
+    world.event(1, "node-fail")
+    await world.clock.advance(2)
+    assert world.pool.jobs["job-2"] is gpu
 
 
 @on_loop
@@ -190,6 +241,40 @@ async def test_two_at_once_keep_their_histories():
     world.replacements.schedule(1.0, [RestartHistory(failures=2)])
     await world.clock.advance(2)
     assert sorted(job.history.failures for job in world.tracker) == [1, 2]
+
+
+@on_loop
+async def test_two_at_once_that_are_refused_keep_their_histories():
+    world = Restarts(0)
+    world.pool.target = 2
+    world.pool.refusal = SubmitError("Slurm did not take the job: Socket timed out.")
+    world.replacements.schedule(1.0, [RestartHistory(failures=1)])
+    world.replacements.schedule(1.0, [RestartHistory(failures=1)])
+    await world.clock.advance(2)
+    world.pool.refusal = None
+    await world.clock.advance(10)
+    assert world.pool.target == len(world.pool.names) == 2
+    assert [job.history.failures for job in world.tracker] == [2, 2]
+
+
+def test_end_in_order_takes_back_the_blame():
+    """A worker that ends at its lifetime has not been killed by the tasks that it had."""
+    task = SimpleNamespace(suspicious=1, prefix=SimpleNamespace(suspicious=3))
+    reset_suspicion(SimpleNamespace(tasks={"task": task}), ["task", "forgotten"])
+    assert (task.suspicious, task.prefix.suspicious) == (0, 2)
+
+
+@pytest.mark.parametrize("closing", ["", "closing_gracefully"])
+def test_only_an_end_in_order_does(closing, monkeypatch):
+    cleared = []
+    monkeypatch.setattr(resubmission, "reset_suspicion", lambda _, tasks: cleared.extend(tasks))
+
+    async def live():
+        world = Restarts(1)
+        world.gone(world.worker(0), ["task"], closing)
+
+    asyncio.run(live())
+    assert cleared == (["task"] if closing else [])
 
 
 # --- nodes ------------------------------------------------------------------------------------
@@ -322,6 +407,73 @@ async def test_nannies_that_answer_have_ten_minutes():
     await world.pass_time(40)
     assert set(world.pool.cancelled) == {"100"}
     assert world.job().lost_reason == "{its} workers did not start again"
+
+
+@on_loop
+async def test_silent_worker_is_removed_before_its_ttl():
+    """Its death counts, since a task may be the reason; its job is cancelled at once."""
+    world = Losses()
+    ttl = world.pool.scheduler.worker_ttl
+    await world.pass_time(ttl - 5)
+    assert world.pool.scheduler.removed == {}
+    await world.pass_time(5)
+    assert world.pool.scheduler.removed == {world.first.address: False}
+    assert set(world.pool.cancelled) == {"100"}
+    assert world.job().unresponsive
+
+
+@on_loop
+async def test_process_that_was_held_up_removes_no_worker():
+    """What workers have sent meanwhile has yet to be read, as after Ctrl-Z and fg."""
+    world = Losses()
+    await world.pass_time(5)
+    world.clock.now += 2 * world.pool.scheduler.worker_ttl
+    await world.pass_time(10)
+    assert world.pool.scheduler.removed == {}
+
+
+@pytest.mark.parametrize(("unanswered", "removed"), [(60.0, True), (0.1, False)])
+def test_silent_worker_is_removed_early_if_its_node_does_not_answer(
+    monkeypatch, unanswered, removed
+):
+    monkeypatch.setattr(worker_loss, "unanswered", lambda *_: unanswered)
+
+    async def live():
+        world = Losses()
+        await world.pass_time(20)
+        assert not world.pool.scheduler.removed
+        await world.pass_time(20)  # 30 s are comm.timeouts.tcp
+        assert not world.job().unresponsive
+        return world.pool.scheduler.removed
+
+    assert bool(asyncio.run(live())) is removed
+
+
+@on_loop
+async def test_worker_that_a_nanny_starts_in_a_lost_job_is_removed():
+    world = Losses()
+    world.job().lost_reason = "nothing is heard from {its} workers any more"
+    late = world.worker(0)
+    await world.clock.advance(0.1)
+    assert late.address in world.pool.scheduler.removed
+
+
+@on_loop
+async def test_job_is_alive_while_a_worker_was_heard_from():
+    world = World(1)
+    worker = world.worker(0)
+    assert world.tracker.has_live_worker("100")
+    assert not world.tracker.has_live_worker("99")
+    worker.last_seen -= 600
+    assert not world.tracker.has_live_worker("100")
+
+
+@on_loop
+async def test_job_may_have_more_workers_than_planned():
+    world = World(1)
+    world.worker(0, name="job-0-0")
+    world.worker(0, name="job-0-1")
+    assert len(world.job().addresses) == world.kind.workers == 2
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def test_the_removal_of_a_worker_is_an_event_that_says_what_it_ran_and_whether_i
     # WorkerEventsPlugin tells by it whether a worker died at work.
     async def removed(expected):
         async with (
-            distributed.Scheduler(port=0, dashboard_address=":0") as scheduler,
+            distributed.Scheduler(port=0, dashboard=False) as scheduler,
             distributed.Worker(scheduler.address) as worker,
             distributed.Client(scheduler.address, asynchronous=True) as client,
         ):
@@ -187,7 +187,7 @@ def test_a_task_that_may_run_on_others_is_forgotten_where_its_worker_is_gone():
     # it, and that can go.
     async def forgotten():
         async with (
-            distributed.Scheduler(port=0, dashboard_address=":0") as scheduler,
+            distributed.Scheduler(port=0, dashboard=False) as scheduler,
             distributed.Client(scheduler.address, asynchronous=True) as client,
         ):
             gone = "tcp://127.0.0.1:9"
@@ -207,7 +207,7 @@ def test_a_worker_that_closes_says_so_and_one_that_is_gone_does_not():
     # WorkerEventsPlugin tells by it whether a worker left in order.
     async def told(how):
         async with (
-            distributed.Scheduler(port=0, dashboard_address=":0") as scheduler,
+            distributed.Scheduler(port=0, dashboard=False) as scheduler,
             distributed.Worker(scheduler.address) as worker,
         ):
             if how == "gone":
@@ -228,7 +228,7 @@ def test_the_scheduler_has_the_address_of_each_workers_nanny():
     # tracking.JobTracker keeps it.
     async def nanny():
         async with (
-            distributed.Scheduler(port=0, dashboard_address=":0") as scheduler,
+            distributed.Scheduler(port=0, dashboard=False) as scheduler,
             distributed.Nanny(scheduler.address, nthreads=1) as nanny,
         ):
             [worker] = scheduler.workers.values()

@@ -1,94 +1,139 @@
 """What is said while workers are awaited."""
 
 import asyncio
+from types import SimpleNamespace
 
-import dask
 import pytest
-from distributed.deploy.cluster import Cluster
+from distributed.core import Status
 
 import dask_hpc
 from dask_hpc import batch
 from dask_hpc.batch import JobState, JobStatus, describe
+from dask_hpc.batch.watcher import JobWatcher
 from dask_hpc.cluster import wait
 
-from .conftest import until
+from .fakes import FakeClock, FakeCluster, fake_control, fake_worker, on_loop
+
+
+class Waiting:
+    """A cluster of two jobs of two workers each, and the wait for them; make it on a loop."""
+
+    def __init__(self):
+        self.cluster = FakeCluster()
+        self.control = fake_control(FakeClock(), self.cluster)
+        self.control.scale(2, asked=True)
+        for number, name in enumerate(self.control.pool.names):
+            self.control.note_submitted(name, str(100 + number))
+        self.wait = wait.JobsWait(self.cluster, self.control).wait
+
+    def workers(self, number):
+        """Let both workers of a job register."""
+        for worker in (fake_worker(f"tcp://{number}{i}", f"job-{number}-{i}") for i in "01"):
+            self.cluster.scheduler.workers[worker.address] = worker
+            self.cluster.scheduler_info["workers"][worker.address] = {}
+            self.control.tracker.worker_added(worker)
+
+    async def close(self):
+        self.control.stop()
+        await self.control.watcher.stop()
 
 
 @pytest.fixture
-def said_of_a_wait(lab, capfd):
-    """Return a function that waits for a pending job's two workers and returns what is said."""
+def quickly(monkeypatch):
+    """Let no batch system be asked, and a wait say from its beginning where it is."""
 
-    def said(seconds):
-        lab.hold()
-        with dask_hpc.SLURMCluster() as cluster:
-            cluster.scale(jobs=1)
-            with pytest.raises(dask_hpc.WorkerStartTimeoutError):
-                cluster.wait_for_workers(2, timeout=seconds)
-        return capfd.readouterr().err
+    async def poll(_):
+        return True
 
-    return said
+    monkeypatch.setattr(JobWatcher, "poll", poll)
+    monkeypatch.setattr(wait, "QUIET_START_S", 0.0)
 
 
-def test_a_wait_says_where_it_is_and_what_for(said_of_a_wait):
-    assert "0 of 2 workers; job 100 " in said_of_a_wait(5)
+@on_loop
+async def test_wait_says_where_it_is_and_what_for(quickly, capsys):
+    world = Waiting()
+    world.workers(0)
+    with pytest.raises(dask_hpc.WorkerStartTimeoutError):
+        await world.wait(4, timeout=0.1)
+    await world.close()
+    assert capsys.readouterr().err.startswith("2 of 4 workers; job 101 submitted")
 
 
-def test_a_short_wait_says_nothing(said_of_a_wait):
-    assert " of 2 workers" not in said_of_a_wait(0.5)
+@on_loop
+async def test_short_wait_says_nothing(quickly, monkeypatch, capsys):
+    monkeypatch.setattr(wait, "QUIET_START_S", 2.0)
+    world = Waiting()
+    with pytest.raises(dask_hpc.WorkerStartTimeoutError):
+        await world.wait(4, timeout=0.1)
+    await world.close()
+    assert capsys.readouterr().err == ""
 
 
-def test_a_wait_ends_where_a_job_was_given_up_and_all_others_are_there(lab):
-    with dask_hpc.SLURMCluster() as cluster:
-        cluster.scale(jobs=1)
-        cluster.wait_for_workers(2, timeout=90)
-        lab.hold()
-        cluster.scale(jobs=2)
-        until(lambda: len(cluster.job_ids) == 2)
-        lab.state("101", "CANCELLED", "None", "")
-        with pytest.raises(
-            dask_hpc.JobsEndedError, match=r"2 of 4 workers are there, and no more come"
-        ):
-            cluster.wait_for_workers(4, timeout=60)
+@on_loop
+async def test_wait_ends_where_a_job_was_abandoned_and_all_others_are_there(quickly):
+    world = Waiting()
+    world.workers(0)
+    world.control.watcher.ended(["101"], JobState.CANCELLED)
+    await world.control.pool.remove("job-1")
+    world.control.replacements.abandoned = 1
+    world.control.tasks.cancel()
+    world.control.resubmitter._ended.clear()
+    with pytest.raises(dask_hpc.JobsEndedError, match="2 of 4 workers are there, and no more come"):
+        await world.wait(4, timeout=60)
+    await world.close()
 
 
-def test_workers_that_were_awaited_are_in_the_clusters_own_list(lab, monkeypatch):
-    tell = Cluster._update_worker_status
-
-    def later(self, *message):
-        asyncio.get_running_loop().call_later(0.5, tell, self, *message)
-
-    monkeypatch.setattr(Cluster, "_update_worker_status", later)
-    with dask_hpc.SLURMCluster() as cluster:
-        cluster.scale(jobs=1)
-        cluster.wait_for_workers(2, timeout=90)
-        assert len(cluster.scheduler_info["workers"]) == 2
+def listing(**workers):
+    """Return a cluster whose scheduler has worker "a", and that lists these."""
+    return SimpleNamespace(
+        scheduler=SimpleNamespace(workers={"a": None}),
+        scheduler_info={"workers": workers},
+        status=Status.running,
+    )
 
 
-def test_a_cluster_whose_list_is_not_told_of_workers_does_not_wait_for_ever(lab, monkeypatch):
-    monkeypatch.setattr(Cluster, "_update_worker_status", lambda self, *message: None)
-    monkeypatch.setattr(wait, "INFO_LAG_S", 1.0)
-    with dask_hpc.SLURMCluster() as cluster:
-        cluster.scale(jobs=1)
-        cluster.wait_for_workers(2, timeout=90)
-        assert len(cluster.scheduler.workers) == 2
+@on_loop
+async def test_workers_that_were_awaited_are_in_the_clusters_own_list():
+    cluster = listing()
+    asyncio.get_running_loop().call_later(0.1, cluster.scheduler_info["workers"].update, {"a": {}})
+    await wait.wait_until_listed(cluster)
+    assert "a" in cluster.scheduler_info["workers"]
 
 
-def test_many_jobs_that_end_for_one_reason_are_one_phrase_with_what_their_logs_say(lab, tmp_path):
-    lab.hold()
-    with dask.config.set({"dask-hpc.max-resubmits": 0}), dask_hpc.SLURMCluster() as cluster:
-        cluster._control.tracker.any_worker_came = True  # as if workers had come on other nodes
-        cluster.scale(jobs=5)
-        until(lambda: len(cluster.job_ids) == 5)
-        for job in cluster.job_ids:
-            log = tmp_path / "logs" / f"dask-worker-{job}.err"
-            log.write_text("ModuleNotFoundError: No module named 'distributed'\n")
-            lab.state(job, "FAILED", "NonZeroExitCode", f"node{job}")
-        with pytest.raises(dask_hpc.JobsEndedError) as error:
-            cluster.wait_for_workers(2, timeout=60)
+@on_loop
+async def test_cluster_whose_list_is_not_told_of_workers_does_not_wait_for_ever(monkeypatch):
+    monkeypatch.setattr(wait, "INFO_LAG_S", 0.1)
+    async with asyncio.timeout(10):
+        await wait.wait_until_listed(listing())
+
+
+@on_loop
+async def test_wait_for_jobs_that_are_all_over_says_once_why(quickly):
+    world = Waiting()
+    world.control.diagnosis.causes = ["Its log ends with: No module named 'lab'."]
+    for number in range(2):
+        status = JobStatus(str(100 + number), JobState.FAILED, "NonZeroExitCode", f"node{number}")
+        world.control.watcher._note(status)
+        await world.control.pool.remove(f"job-{number}")
+    world.control.tasks.cancel()
+    world.control.resubmitter._ended.clear()
+    world.control.replacements.abandoned = 2
+    with pytest.raises(dask_hpc.JobsEndedError) as error:
+        await world.wait(4, timeout=60)
+    await world.close()
     text = str(error.value)
-    assert "jobs 100, 101, 102, 103 and 1 more ended, failed: its command failed" in text
-    assert text.count("NonZeroExitCode") == 1
-    assert text.count("ModuleNotFoundError: No module named 'distributed'") == 1
+    assert text.startswith(
+        "All jobs are over, and 0 of 4 workers are there: job 100 ended on node0"
+    )
+    assert text.count("No module named 'lab'") == 1
+
+
+def test_many_jobs_that_end_for_one_reason_are_one_phrase():
+    ended = [
+        JobStatus(str(job), JobState.FAILED, "NonZeroExitCode", f"node{job}") for job in range(5)
+    ]
+    text = describe.describe_ends(batch.get("slurm"), ended)
+    assert text == "jobs 0, 1, 2, 3 and 1 more ended, failed: its command failed (NonZeroExitCode)"
 
 
 def test_the_nodes_of_few_jobs_that_end_for_one_reason_are_named():

@@ -340,10 +340,10 @@ while len(cluster.job_ids) < 2: time.sleep(0.02)
 @pytest.mark.parametrize(
     ("end", "code"),
     [
-        ("os._exit(5)", 5),
+        pytest.param("os._exit(5)", 5, marks=pytest.mark.full),
         ("os.kill(os.getpid(), 9)", -9),
-        ("os.kill(os.getpid(), 15)", -15),
-        ("sys.exit(3)", 3),
+        pytest.param("os.kill(os.getpid(), 15)", -15, marks=pytest.mark.full),
+        pytest.param("sys.exit(3)", 3, marks=pytest.mark.full),
         ("1 / 0", 1),
     ],
 )
