@@ -14,6 +14,7 @@ the output of its cell, and a log has a line for each new status.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import time
@@ -44,7 +45,7 @@ def start(stream: IO[str] | None, total_s: float | None = None) -> Progress:
     return _Terminal(stream) if total_s is None else _TimeBar(stream, total_s)
 
 
-class Progress:
+class Progress(contextlib.AbstractContextManager):
     """A status line and the lines above it. This one shows nothing; see `start` for the others."""
 
     def status(self, text: str, log: bool = True) -> None:
@@ -58,9 +59,6 @@ class Progress:
 
     def end(self, text: str = "") -> None:
         """Remove the status line; in a notebook, where a line stays in any case, leave `text`."""
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_):
         self.end()

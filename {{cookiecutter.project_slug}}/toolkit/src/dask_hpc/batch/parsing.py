@@ -31,14 +31,17 @@ def walltime_seconds(
     # \d is a digit of any script; Python itself refuses thousands of them.
     if match is None or not text.isascii() or len(text) > 100:
         raise ValueError(f"walltime {text!r} is not one that {label} reads: {forms}")
-    part = {name: int(value) for name, value in match.groupdict().items() if value}
-    hours = 24 * part.get("d", 0) + part.get("h", 0)
-    seconds = 3600 * hours + 60 * part.get("m", 0) + part.get("s", 0)
+    seconds = _seconds(match)
     if not seconds:
         raise ValueError(f"walltime {text!r} is no time at all: {forms}")
     if seconds > MAX_WALLTIME_S:
         raise ValueError(f"walltime {text!r} is more than 68 years: {forms}")
     return seconds
+
+
+def _seconds(match: re.Match[str]) -> int:
+    units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+    return sum(int(value) * units[name] for name, value in match.groupdict().items() if value)
 
 
 _DURATION = re.compile(r"(?:(?:(?P<d>\d+)-)?(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d+)", re.ASCII)
@@ -47,10 +50,7 @@ _DURATION = re.compile(r"(?:(?:(?P<d>\d+)-)?(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d+)",
 def parse_duration(text: str) -> float | None:
     """Return the seconds in a time from a list, ``D-HH:MM:SS`` or its end, or None."""
     match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        return None
-    days, hours, minutes, seconds = (int(value or 0) for value in match.groups())
-    return float(86400 * days + 3600 * hours + 60 * minutes + seconds)
+    return None if match is None else float(_seconds(match))
 
 
 def sum_of_cpus(counts: Sequence[str], missing: str) -> int:

@@ -8,7 +8,7 @@ lock.
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -101,8 +101,8 @@ def _measure(writer, common, cores, repeats, seconds, progress):
     with contextlib.ExitStack() as stack:
         ways = {
             "serial": lambda function, items: [function(item) for item in items],
-            "threads": stack.enter_context(_local(processes=1, threads=cores)),
-            "processes": stack.enter_context(_local(processes=cores, threads=1)),
+            "threads": _start_workers(stack, processes=1, threads=cores),
+            "processes": _start_workers(stack, processes=cores, threads=1),
         }
         for mode in MODES[1:]:
             ways[mode](partial(burn_task, rounds=1000), range(4 * cores))
@@ -139,15 +139,10 @@ def _row(mode, results, tasks, rounds, makespan, serial, cores) -> dict:
     return rounded(row | {"slots_used": examine(results).slots_used})
 
 
-@contextlib.contextmanager
-def _local(processes: int, threads: int) -> Iterator[Callable]:
-    """Yield a `map` on a LocalCluster with that many worker processes."""
+def _start_workers(stack: contextlib.ExitStack, processes: int, threads: int) -> Callable:
+    """Return the `map` of a LocalCluster with that many worker processes, which `stack` closes."""
     from .backends.local import LocalBackend
 
-    backend = LocalBackend(job_cores=threads)
-    try:
-        backend.start(processes * threads)
-        run: Callable = backend.map
-        yield run
-    finally:
-        backend.close()
+    backend = stack.enter_context(contextlib.closing(LocalBackend(job_cores=threads)))
+    backend.start(processes * threads)
+    return backend.map

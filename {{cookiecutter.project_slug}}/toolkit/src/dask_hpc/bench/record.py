@@ -55,7 +55,7 @@ def file_name(workload: str) -> str:
     return f"{workload}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl"
 
 
-class Writer:
+class Writer(contextlib.AbstractContextManager):
     """The writer of a record; each line is on its way to the disk before `write` returns.
 
     Parameters
@@ -92,9 +92,6 @@ class Writer:
         # A full disk was reported by `write`; here it would hide what ended the run.
         with contextlib.suppress(OSError):
             self._file.close()
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_):
         self.close()

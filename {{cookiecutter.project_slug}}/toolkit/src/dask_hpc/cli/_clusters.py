@@ -8,7 +8,7 @@ import socket
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -21,18 +21,24 @@ from ..watchdog import registry
 from ..watchdog.registry import RegisteredCluster
 
 SHOW_SILENCE_S = 20.0  # two heartbeats
-Key = tuple[str, tuple[str, ...]]  # a batch system and its cancel command: one call for each
+
+
+def by_command(
+    entries: Iterable[RegisteredCluster],
+) -> Iterator[tuple[BatchSystem, tuple[str, ...], list[RegisteredCluster]]]:
+    """Yield the clusters of each batch system and cancel command: one call serves all of them."""
+    groups: dict[tuple[str, tuple[str, ...]], list[RegisteredCluster]] = {}
+    for entry in entries:
+        groups.setdefault((entry.batch, entry.cancel), []).append(entry)
+    for (name, own), members in groups.items():
+        yield batch_system(name), own, members
 
 
 def ask(entries: Iterable[RegisteredCluster]) -> dict[Path, list[JobStatus]]:
     """Return what the batch system says about the jobs of each entry; one call for all."""
-    groups: dict[Key, list[RegisteredCluster]] = {}
-    for entry in entries:
-        groups.setdefault((entry.batch, entry.cancel), []).append(entry)
     found: dict[Path, list[JobStatus]] = {}
-    for (name, own), members in groups.items():
+    for batch, own, members in by_command(entries):
         ids = list(dict.fromkeys(job for entry in members for job in entry.jobs))
-        batch = batch_system(name)
         try:
             known = asyncio.run(_known(batch, ids, own)) if ids else {}
         except commands.CommandError as error:

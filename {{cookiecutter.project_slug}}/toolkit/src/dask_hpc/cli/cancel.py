@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from .._output.formatting import format_count
 from ..batch import BatchSystem, JobStatus, commands
 from ..errors import DaskHPCError
 from ..watchdog import registry
 from ..watchdog.registry import RegisteredCluster
-from ._clusters import SHOW_SILENCE_S, Key, ask, batch_system, head_line, print_table
+from ._clusters import SHOW_SILENCE_S, ask, by_command, head_line, print_table
 
 
 @click.command()
@@ -45,30 +46,29 @@ def cancel_orphaned(
     if not orphaned:
         click.echo("Nothing to cancel: no jobs are orphaned.")
         return
-    for entry, rows in orphaned:
+    for entry, rows in orphaned.items():
         click.echo(head_line(entry))
         print_table(entry, rows)
-    if not yes and not _confirmed(sum(len(rows) for _, rows in orphaned)):
+    if not yes and not _confirmed(sum(map(len, orphaned.values()))):
         click.echo("Nothing was cancelled.")
         return
     # Somebody may have taken an hour to answer.
     still = {entry.path for entry in registry.entries() if not entry.alive}
-    groups: dict[Key, list[tuple[RegisteredCluster, list[JobStatus]]]] = {}
-    for entry, rows in orphaned:
-        if entry.path in still:
-            groups.setdefault((entry.batch, entry.cancel), []).append((entry, rows))
-        else:
+    for entry in orphaned:
+        if entry.path not in still:
             click.echo(f"{entry.cluster} on {entry.host} has come back: its jobs are left alone.")
-    for (name, own), members in groups.items():
-        _cancel_group(batch_system(name), own, members)
+    for batch, own, members in by_command(entry for entry in orphaned if entry.path in still):
+        _cancel(batch, own, [row.job for entry in members for row in orphaned[entry]])
+        for entry in members:
+            entry.forget()
 
 
 def _orphaned(
     entries: Sequence[RegisteredCluster], statuses: dict[Path, list[JobStatus]]
-) -> list[tuple[RegisteredCluster, list[JobStatus]]]:
+) -> dict[RegisteredCluster, list[JobStatus]]:
     """Return the dead clusters that have jobs, with those that no living cluster has too."""
     alive = {(e.batch, e.cancel, job) for e in entries if e.alive for job in e.jobs}
-    found = []
+    found = {}
     for entry in entries:
         rows = [
             row
@@ -76,7 +76,7 @@ def _orphaned(
             if not row.state.ended and (entry.batch, entry.cancel, row.job) not in alive
         ]
         if rows and not entry.alive:
-            found.append((entry, rows))
+            found[entry] = rows
     return found
 
 
@@ -89,13 +89,7 @@ def _confirmed(number: int) -> bool:
     return click.confirm(f"Cancel {these}?")
 
 
-def _cancel_group(
-    batch: BatchSystem,
-    own: tuple[str, ...],
-    members: list[tuple[RegisteredCluster, list[JobStatus]]],
-) -> None:
-    """Cancel the jobs of clusters with the same batch system and command."""
-    ids = [row.job for _, rows in members for row in rows]
+def _cancel(batch: BatchSystem, own: tuple[str, ...], ids: list[str]) -> None:
     try:
         asyncio.run(commands.cancel(batch, ids, own))
     except commands.CommandError as error:
@@ -103,6 +97,4 @@ def _cancel_group(
         raise DaskHPCError(
             f"{batch.label} did not cancel them: {error}. Try again, or: {command}"
         ) from None
-    for entry, _ in members:
-        entry.forget()
-    click.echo(f"Cancelled {len(ids)} {'job' if len(ids) == 1 else 'jobs'}.")
+    click.echo(f"Cancelled {format_count(len(ids), 'job')}.")
