@@ -33,7 +33,7 @@ test: lint test-quick test-testbed ## the complete check of a change (20 to 25 m
 
 test-quick: .venv/test-ready ## the tests that need no Slurm (half of that)
 	@$(PY) -m asv check --config benchmarks/asv.conf.json --environment existing:same
-	@$(PY) -m pytest $(PARALLEL) -m "not full and not testbed" $(PYTEST_ARGS) $(OR_NONE)
+	@$(PY) -m pytest $(PARALLEL) --durations=25 -m "not full and not testbed" $(PYTEST_ARGS) $(OR_NONE)
 
 test-testbed: .venv/test-ready ## the part on the Slurm testbed
 	@$(PYTEST) -m "not full and testbed" $(PYTEST_ARGS) $(OR_NONE)

@@ -14,7 +14,7 @@ import yaml
 import dask_hpc
 from dask_hpc import batch
 
-from .conftest import ANSWERS, REPOSITORY, TEMPLATE, answers_for, environment, run
+from .conftest import ANSWERS, REPOSITORY, TEMPLATE, environment, run
 from .test_render import BATCH_SYSTEMS
 
 SHIPPED = yaml.safe_load(Path(dask_jobqueue.__file__).with_name("jobqueue.yaml").read_text())
@@ -51,13 +51,13 @@ def job_script(python, project, home, cluster="SLURMCluster", module="dask_jobqu
 
 
 @pytest.fixture
-def script(render, tmp_path):
-    """Return a function: answers to job script, by dask-jobqueue's own class."""
+def script(tmp_path, monkeypatch):
+    """Return a function: a project to its job script, by dask-jobqueue's own class."""
+    monkeypatch.chdir(tmp_path)  # the log directory is made where Python runs
 
-    def script(**answers):
-        name = answers.get("batch_system", "slurm")
-        cluster = batch.get(name).cluster_class
-        return job_script(sys.executable, render(**answers), tmp_path, cluster)
+    def script(project, batch_system="slurm"):
+        text = (project / "config/jobqueue.yaml").read_text()
+        return script_here(text, batch_system, dask_jobqueue)
 
     return script
 
@@ -120,9 +120,9 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize("batch_system", BATCH)
-def test_the_job_script_has_every_answer(script, batch_system, monkeypatch):
+def test_the_job_script_has_every_answer(script, rendered, batch_system, monkeypatch):
     monkeypatch.delenv("LSF_ENVDIR", raising=False)
-    text = script(**answers_for(batch_system))
+    text = script(rendered(batch_system), batch_system)
     lines = text.strip().splitlines()
     description = batch.get(batch_system)
     assert lines[0] == "#!/usr/bin/env " + ("bash" if description.directive else "condor_submit")
@@ -139,15 +139,20 @@ def test_the_job_script_has_every_answer(script, batch_system, monkeypatch):
 
 
 @pytest.mark.parametrize("batch_system", BATCH)
-def test_blank_answers_leave_their_options_out(script, batch_system):
-    text = script(batch_system=batch_system, account="", queue="")
+def test_blank_answers_leave_their_options_out(script, render, batch_system):
+    text = script(render(batch_system=batch_system, account="", queue=""), batch_system)
     assert not re.search(r"^#\S+ (-[ApPq]|--project)\b", text, re.MULTILINE)
     assert "--interface" not in text
 
 
 @pytest.mark.parametrize("account", ["00123", "yes", "it's", "Müller"])
-def test_odd_accounts_reach_the_job_script(script, account):
-    assert f"#SBATCH -A {account}" in script(account=account).splitlines()
+def test_odd_accounts_reach_the_job_script(script, render, account):
+    assert f"#SBATCH -A {account}" in script(render(account=account)).splitlines()
+
+
+def test_dask_jobqueue_reads_the_folder_alone(render, tmp_path):
+    text = job_script(sys.executable, render(account="00123"), tmp_path)
+    assert "#SBATCH -A 00123" in text.splitlines()
 
 
 @pytest.mark.parametrize("batch_system", BATCH)

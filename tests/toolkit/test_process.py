@@ -74,7 +74,13 @@ print(handlers() == before)
 
 @pytest.mark.parametrize(
     "use",
-    ["life()", "thread = threading.Thread(target=life); thread.start(); thread.join()"],
+    [
+        "life()",
+        pytest.param(
+            "thread = threading.Thread(target=life); thread.start(); thread.join()",
+            marks=pytest.mark.full,
+        ),
+    ],
     ids=["main thread", "another thread"],
 )
 def test_a_clusters_life_leaves_the_processs_signal_handlers_as_they_were(lab, tmp_path, use):
@@ -95,7 +101,13 @@ def test_a_clusters_life_leaves_the_processs_signal_handlers_as_they_were(lab, t
     assert (done.stdout.split(), done.returncode) == (["True"] * 3, 0), done.stderr
 
 
-@pytest.mark.parametrize("wait", ["cluster.wait_for_workers(6)", "import time; time.sleep(600)"])
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "cluster.wait_for_workers(6)",
+        pytest.param("import time; time.sleep(600)", marks=pytest.mark.full),
+    ],
+)
 def test_ctrl_c_while_waiting_cancels_every_job_and_stays_a_keyboard_interrupt(lab, tmp_path, wait):
     import dask
     import yaml

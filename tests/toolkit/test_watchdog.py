@@ -118,7 +118,14 @@ def test_every_cancel_command_ends_with_the_jobs(name):
         assert command(["1", "2"]) == [*command([]), "1", "2"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGKILL,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.full),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.full),
+    ],
+)
 def test_all_jobs_that_are_not_over_are_cancelled_with_one_call(site, number):
     with parent(site) as (process, pid):
         until(site.entry.exists)
@@ -128,7 +135,14 @@ def test_all_jobs_that_are_not_over_are_cancelled_with_one_call(site, number):
     assert site.calls() == ["--extra 7 9"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.full),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.full),
+    ],
+)
 def test_a_signal_to_all_of_a_session_finds_the_watchdog_at_work(site, number):
     with parent(site) as (process, pid):
         until(site.entry.exists)
@@ -344,7 +358,7 @@ while len(cluster.job_ids) < 2: time.sleep(0.02)
         ("os.kill(os.getpid(), 9)", -9),
         pytest.param("os.kill(os.getpid(), 15)", -15, marks=pytest.mark.full),
         pytest.param("sys.exit(3)", 3, marks=pytest.mark.full),
-        ("1 / 0", 1),
+        pytest.param("1 / 0", 1, marks=pytest.mark.full),
     ],
 )
 def test_however_a_script_ends_no_job_is_left(lab, tmp_path, monkeypatch, end, code):
