@@ -39,25 +39,16 @@ def inside(tasks: int) -> None:
 
 def main() -> int:
     """Run the rounds in turns, and print one line each."""
-    from on_testbed import install, options, project, records
+    from on_testbed import options, project, records, take_turns
 
     parser = options(__doc__)
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--tasks", type=int, default=32)
     parser.add_argument("--against", type=Path)
     chosen = parser.parse_args()
-    rounds = []
+    arguments = Path(__file__), "inside", chosen.tasks
     with project("deadly", chosen.home) as lab:
-        sides = {"this": lab}
-        if chosen.against:
-            sides["other"] = install(lab.testbed, chosen.against, "other-lab")
-        for _ in range(chosen.times):
-            for side, where in sides.items():
-                [found] = records(where.python(Path(__file__), "inside", chosen.tasks, timeout=600))
-                print(json.dumps({"side": side, **found}), flush=True)
-                rounds.append({"side": side, **found})
-    if chosen.json:
-        chosen.json.write_text(json.dumps(rounds, indent=1) + "\n")
+        take_turns(lab, chosen, lambda where, _: records(where.python(*arguments, timeout=600))[0])
     return 0
 
 

@@ -8,7 +8,7 @@ watchdog has cancelled what it knows, and the seconds until the last one is over
 another checkout's toolkit takes turns with this one's.
 """
 
-import json
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -38,47 +38,32 @@ def listed(testbed) -> list[str]:
     return testbed.run("squeue --noheader --me --format=%i").stdout.split()
 
 
-def one_round(lab, moment: float) -> dict:
+def one_round(lab, number: int) -> dict:
     """Let one program be killed, and look at what it leaves."""
-    testbed = lab.testbed
-    here = f"cd {lab.home}/benchmarks && . ../.venv/bin/activate"
-    testbed.run(f"{here} && python killed_submissions.py inside {moment} || true", check=False)
+    from hpc_testbed import TestbedError
+
+    moment = MOMENTS[number % len(MOMENTS)]
+    with contextlib.suppress(TestbedError):  # it was killed
+        lab.python(Path(__file__), "inside", moment)
     killed = time.monotonic()
     time.sleep(WATCHDOG_S)
-    left = listed(testbed)
-    while listed(testbed) and time.monotonic() - killed < LIMIT_S:
+    left = listed(lab.testbed)
+    while listed(lab.testbed) and time.monotonic() - killed < LIMIT_S:
         time.sleep(2)
-    seconds = time.monotonic() - killed if left else 0.0
-    return {"left": len(left), "seconds": round(seconds)}
+    seconds = round(time.monotonic() - killed) if left else 0
+    return {"moment": moment, "left": len(left), "seconds": seconds}
 
 
 def main() -> int:
     """Run the rounds in turns, and print one line each."""
-    from on_testbed import install, options, project
+    from on_testbed import options, project, take_turns
 
     parser = options(__doc__)
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--against", type=Path)
     chosen = parser.parse_args()
-    rounds = []
     with project("killed", chosen.home) as lab:
-        sides = {"this": lab}
-        if chosen.against:
-            sides["other"] = install(lab.testbed, chosen.against, "other-lab")
-        for side in sides.values():
-            side.testbed.run(f"mkdir -p {side.home}/benchmarks")
-            text = Path(__file__).read_text()
-            side.testbed.run(
-                f"cat > {side.home}/benchmarks/killed_submissions.py <<'END'\n{text}\nEND"
-            )
-        for number in range(chosen.times):
-            for side, where in sides.items():
-                moment = MOMENTS[number % len(MOMENTS)]
-                found = {"side": side, "moment": moment} | one_round(where, moment)
-                print(json.dumps(found), flush=True)
-                rounds.append(found)
-    if chosen.json:
-        chosen.json.write_text(json.dumps(rounds, indent=1) + "\n")
+        take_turns(lab, chosen, one_round)
     return 0
 
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +63,30 @@ def install(testbed: Testbed, repository: Path = REPOSITORY, name: str = "demo-l
         home = install_project(testbed, Path(folder) / name, packages=("./toolkit", "."))
     testbed.run(f"cd {home} && .venv/bin/dask hpc setup")
     return Project(testbed, home)
+
+
+def take_turns(lab: Project, chosen: argparse.Namespace, one_round: Callable) -> list[dict]:
+    """Run rounds on the project and, in turns, on that of another checkout; print and return them.
+
+    Parameters
+    ----------
+    lab : Project
+    chosen : argparse.Namespace
+        With `times`, and `against`: the other checkout, or None.
+    one_round : callable
+        Takes a project and the number of the round, and returns what is to be recorded.
+    """
+    sides = {"this": lab}
+    if chosen.against:
+        sides["other"] = install(lab.testbed, chosen.against, "other-lab")
+    rounds = []
+    for number in range(chosen.times):
+        for side, where in sides.items():
+            rounds.append({"side": side, **one_round(where, number)})
+            print(json.dumps(rounds[-1]), flush=True)
+    if chosen.json:
+        chosen.json.write_text(json.dumps(rounds, indent=1) + "\n")
+    return rounds
 
 
 @contextmanager
