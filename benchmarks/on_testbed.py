@@ -65,8 +65,8 @@ def install(testbed: Testbed, repository: Path = REPOSITORY, name: str = "demo-l
     return Project(testbed, home)
 
 
-def take_turns(lab: Project, chosen: argparse.Namespace, one_round: Callable) -> list[dict]:
-    """Run rounds on the project and, in turns, on that of another checkout; print and return them.
+def take_turns(lab: Project, chosen: argparse.Namespace, one_round: Callable) -> None:
+    """Run rounds on the project and, in turns, on that of another checkout; print them.
 
     Parameters
     ----------
@@ -86,7 +86,6 @@ def take_turns(lab: Project, chosen: argparse.Namespace, one_round: Callable) ->
             print(json.dumps(rounds[-1]), flush=True)
     if chosen.json:
         chosen.json.write_text(json.dumps(rounds, indent=1) + "\n")
-    return rounds
 
 
 @contextmanager

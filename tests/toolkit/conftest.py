@@ -142,6 +142,8 @@ def slurm(tmp_path, monkeypatch):
         yield fake
 
 
+# Of a local cluster: Bokeh takes two seconds to import.
+NO_DASHBOARD = {"dashboard_address": ":0", "scheduler_kwargs": {"dashboard": False}}
 SETTINGS = {
     "cores": 2,
     "processes": 2,

@@ -15,7 +15,7 @@ from dask_hpc.batch import JobState
 from dask_hpc.config import options as config_options
 from dask_hpc.config.lint import lint
 
-from .conftest import until
+from .conftest import NO_DASHBOARD, until
 
 HOUR = 3600
 
@@ -207,7 +207,7 @@ def test_an_argument_that_is_no_time_is_one_line():
 
 def test_without_a_batch_system_the_argument_is_left_aside(monkeypatch):
     with dask.config.set({"dask-hpc.batch-system": None}):
-        with dask_hpc.get_cluster(idle_timeout="1 s", cores=1, dashboard_address=None):
+        with dask_hpc.get_cluster(idle_timeout="1 s", cores=1, **NO_DASHBOARD):
             pass
 
 

@@ -12,7 +12,7 @@ import dask_hpc
 from dask_hpc.batch import JobState
 from dask_hpc.cluster import submit_errors
 
-from .conftest import reported, until
+from .conftest import NO_DASHBOARD, reported, until
 
 REFUSAL = (
     "sbatch: error: Batch job submission failed: "
@@ -290,7 +290,7 @@ def test_private_parts_of_dask_that_are_used_here_are_still_there():
 
 def test_without_a_batch_system_get_cluster_is_a_local_one():
     with dask.config.set({"dask-hpc.batch-system": None}):
-        arguments = {"dashboard_address": None, "walltime": "1:00:00", "queue": "short"}
+        arguments = {**NO_DASHBOARD, "walltime": "1:00:00", "queue": "short"}
         with dask_hpc.get_cluster(cores=2, processes=1, memory="1 GiB", **arguments) as cluster:
             assert isinstance(cluster, LocalCluster)
             with Client(cluster) as client:

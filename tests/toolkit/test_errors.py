@@ -9,7 +9,7 @@ from distributed.scheduler import KilledWorker
 
 import dask_hpc
 
-from .conftest import until
+from .conftest import NO_DASHBOARD, until
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_workers_late_on_a_laptop_and_on_a_cluster_are_the_same_error(lab):
         with pytest.raises(WorkerStartTimeoutError) as error:
             cluster.wait_for_workers(2, timeout=0.1)
     errors.append(error.value)
-    with distributed.LocalCluster(1, dashboard_address=None, processes=False) as cluster:
+    with distributed.LocalCluster(1, **NO_DASHBOARD, processes=False) as cluster:
         with pytest.raises(WorkerStartTimeoutError) as error:
             cluster.wait_for_workers(2, timeout=0.1)
     errors.append(error.value)

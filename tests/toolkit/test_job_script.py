@@ -48,7 +48,8 @@ def job(shell, tmp_path):
             worker.chmod(0o755)
             command = str(worker)
         script = tmp_path / "script"
-        script.write_text(begin + command + WAITING.replace("exit ", f"{end}exit "))
+        waiting = WAITING.replace("seq 50", "seq 15").replace("exit ", f"{end}exit ")
+        script.write_text(begin + command + waiting)
         process = subprocess.Popen(
             [*shell, script], cwd=tmp_path, start_new_session=True, stderr=subprocess.PIPE
         )

@@ -10,7 +10,9 @@ import pytest
 from packaging.version import Version
 
 USE = """
-cluster = get_cluster(n_workers=1, dashboard_address=None)
+# Loads no Bokeh, which takes two seconds.
+options = {"dashboard_address": ":0", "scheduler_kwargs": {"dashboard": False}}
+cluster = get_cluster(n_workers=1, **options)
 with Client(cluster) as client:
     print(client.submit(sum, [1, 2]).result())
 """

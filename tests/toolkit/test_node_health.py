@@ -79,10 +79,12 @@ def excluded(lab):
 
 
 @pytest.fixture
-def beside(held):
-    """Two jobs that wait, one of them as if workers of it were there on another node."""
+def beside(lab, held):
+    """Two jobs, one of them as if workers of it were there on another node."""
+    lab.state("101", "RUNNING", "None", "good")
     job = held._control.tracker.by_id("101")
-    job.node, job.addresses = "good", {"tcp://10.0.0.2:1"}
+    until(lambda: job.node == "good")
+    job.addresses = {"tcp://10.0.0.2:1"}
     return held
 
 

@@ -14,8 +14,9 @@ from dask_hpc.cluster import start_errors
 from dask_hpc.cluster.local import LocalCluster
 from dask_hpc.errors import StartError
 
+from .conftest import NO_DASHBOARD
+
 ANY = {"dashboard_address": ":0"}
-HERE = {"dashboard_address": None}  # loads no dashboard, as ours does not before it is looked at
 KEYS = Security(
     tls_ca_file="/not/there/ca.pem",
     tls_scheduler_cert="/not/there/cert.pem",
@@ -149,14 +150,14 @@ def test_what_is_not_known_is_shown_and_no_remedy_is_named():
     ],
 )
 def test_the_same_on_a_computer_without_a_batch_system(arguments, match, capfd):
-    arguments = {"n_workers": 1, **HERE, **arguments}
+    arguments = {"n_workers": 1, **NO_DASHBOARD, **arguments}
     fails(lambda: LocalCluster(**arguments), match)
     assert capfd.readouterr().err == ""
 
 
 def test_a_port_in_use_there(busy, capfd):
     fails(
-        lambda: LocalCluster(n_workers=0, scheduler_port=busy, **HERE),
+        lambda: LocalCluster(n_workers=0, scheduler_port=busy, **NO_DASHBOARD),
         f"port {busy} is in use already. Set `scheduler_port`",
     )
     assert capfd.readouterr().err == ""
@@ -165,7 +166,7 @@ def test_a_port_in_use_there(busy, capfd):
 def test_a_misspelt_argument_there():
     with pytest.raises(dask_hpc.ConfigError, match="did you mean scheduler_port"):
         LocalCluster(sheduler_port=1)
-    LocalCluster(n_workers=0, death_timeout=60, **HERE).close()
+    LocalCluster(n_workers=0, death_timeout=60, **NO_DASHBOARD).close()
 
 
 def test_a_wrong_number_of_workers_leaves_no_cluster(lab):

@@ -55,7 +55,18 @@ async def use_workarounds(scheduler):
     reset_suspicion(scheduler, keys)
 
 
-@pytest.mark.parametrize("changed", upstream.PARTS, indirect=True)
+# One of each kind; the full run tries all.
+QUICK = {"worker-exit", "removals"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param(name, marks=[] if name in QUICK else [pytest.mark.full])
+        for name in upstream.PARTS
+    ],
+    indirect=True,
+)
 def test_cluster_works_without_workaround(lab, changed, caplog):
     caplog.set_level("INFO", logger="dask_hpc")
     interrupts.hide_calls_not_begun()
