@@ -13,8 +13,9 @@ from dask_hpc.cluster import submit_errors
 from dask_hpc.cluster.control import describe_memory
 from dask_hpc.cluster.submit_errors import SubmitErrors
 from dask_hpc.errors import SubmitError
+from dask_hpc.resilience.interface import JobPool
 
-from .fakes import FakeClock, fake_control, on_loop
+from .fakes import FakeClock, FakePool, fake_control, on_loop
 
 
 def count_kept(root) -> int:
@@ -64,6 +65,13 @@ def test_nothing_grows_for_the_life_of_a_cluster(monkeypatch):
     # What is bounded is full after the first hundreds of these 1,200 jobs.
     before, after = asyncio.run(live())
     assert after <= before * 1.01
+
+
+def test_pools_have_what_policies_use():
+    names = {name for name in vars(JobPool) if not name.startswith("_")}
+    names |= JobPool.__annotations__.keys()
+    for pool in (fake_control(FakeClock()).pool, FakePool(FakeClock())):
+        assert names <= set(dir(pool))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from dask_hpc.errors import SubmitError
-from dask_hpc.resilience import resubmission, worker_loss
+from dask_hpc.resilience import resubmission, walltime, worker_loss
 from dask_hpc.resilience.diagnosis import Diagnosis
 from dask_hpc.resilience.draining import reset_suspicion
 from dask_hpc.resilience.node_health import NodeHealth
@@ -546,6 +546,27 @@ def test_job_is_drained_before_its_end(walltime, left, seconds):
         return await world.drained_at(2000)
 
     assert asyncio.run(live()) == seconds
+
+
+@on_loop
+async def test_what_still_runs_at_the_end_is_counted_and_what_is_lost_is_told(monkeypatch):
+    async def drain(*_):
+        return ["long"]
+
+    async def retire(*_):
+        return ["tcp://10.0.0.2:1000"]
+
+    monkeypatch.setattr(walltime, "drain", drain)
+    monkeypatch.setattr(walltime, "retire", retire)
+    world = Ends()
+    stopped = []
+    world.manager.interruptions = SimpleNamespace(stopped=lambda *words: stopped.append(words))
+    world.event(0, "running", left=100.0)
+    assert await world.drained_at(200) == 90
+    await world.clock.advance(0.1)
+    assert stopped == [(["long"], "a job runs for 100 s")]
+    assert world.said[0].startswith("Job 100 ends and no other worker is there to take its results")
+    assert world.pool.finished == ["job-0"]
 
 
 @on_loop
