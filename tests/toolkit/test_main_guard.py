@@ -43,7 +43,7 @@ CASES = [
 
 
 def run(*words, **arguments):
-    environment = {**os.environ, "DASK_DASK_HPC__SCHEDULER": "none"}
+    environment = {**os.environ, "DASK_DASK_HPC__BATCH_SYSTEM": "none"}
     environment = {k: v for k, v in environment.items() if k != "PYTHONPATH"}
     command = [sys.executable, *words]
     done = subprocess.run(

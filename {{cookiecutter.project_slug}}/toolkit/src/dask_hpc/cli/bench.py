@@ -88,7 +88,13 @@ def list_workloads():
     show_default=True,
     help="Folder for the record.",
 )
-@click.option("--next/--no-next", "show_next", default=True, hidden=True)  # the demo goes on itself
+@click.option(
+    "--next/--no-next",
+    "show_next",
+    default=True,
+    hidden=True,  # the demo goes on itself
+    help="Whether to say where the record is.",
+)
 def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, out, show_next):
     """Measure WORKLOAD (see `list`) and write a record to --out."""
     from ..bench import record, show
