@@ -39,6 +39,14 @@ LAB_ANSWERS = {"project_slug": "blue-lab", "account": "physics", "memory": "24 G
 OTHER_ANSWERS = {"lsf": {"walltime": "00:42"}, "htcondor": {"account": "", "queue": ""}}
 
 
+# Prints the job script of a bare cluster.
+JOB_SCRIPT = """
+import {module} as module
+with module.{cluster}() as cluster:
+    print(cluster.job_script())
+"""
+
+
 def answers_for(batch_system):
     """Return the complete set of answers for a batch system."""
     return {**ANSWERS, "batch_system": batch_system, **OTHER_ANSWERS.get(batch_system, {})}
@@ -283,3 +291,33 @@ def linked_lab(template_git, tmp_path, git_home):
     lab("git", "init", "--quiet")
     lab.commit()
     return lab
+
+
+@pytest.fixture
+def typed(cookiecutter_settings, tmp_path):
+    """Return a function that renders with answers as they were typed at the prompts.
+
+    Those on the command line and in a file of answers are Jinja to cookiecutter, these are not. A
+    replay takes the same way as the prompts.
+    """
+
+    def typed(**answers):
+        answers = {**ANSWERS, **answers}
+        questions = json.loads((REPOSITORY / "cookiecutter.json").read_text())
+        context = {key: value for key, value in questions.items() if key.startswith("_copy")}
+        context |= {**answers, "__package": answers["project_slug"].replace("-", "_")}
+        context["__batch_system"] = ""
+        context["__name_given"] = answers["project_slug"]
+        path = tmp_path / "answers.json"
+        path.write_text(json.dumps({"cookiecutter": context}))
+        output = tmp_path / "typed"
+        project = cookiecutter(
+            str(REPOSITORY),
+            replay=str(path),
+            config_file=str(cookiecutter_settings),
+            output_dir=str(output),
+            overwrite_if_exists=True,
+        )
+        return Path(project)
+
+    return typed

@@ -3,36 +3,30 @@
 What the pre_gen hook and the toolkit have to say of each answer is in tests/toolkit/answers.yaml.
 """
 
-import importlib.util
 import json
 import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
-from cookiecutter.main import cookiecutter
 
 from dask_hpc import batch as batch_systems
 from dask_hpc.config.lint import lint
 
+from .answering import (
+    BATCH,
+    every_file_can_be_read,
+    everything,
+    good,
+    landed,
+    pre_gen,
+    section,
+)
 from .conftest import ANSWERS, REPOSITORY, environment, run
-from .test_render import BATCH_SYSTEMS, QUESTIONS, files
-
-
-def load_hook(name):
-    """Import a hook as it stands in the repository; it does nothing until it is run."""
-    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "hooks" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-pre_gen = load_hook("pre_gen_project")
-BATCH = [name for name in pre_gen.WALLTIMES if name != "none"]
+from .rendering import BATCH_SYSTEMS, QUESTIONS, files
 
 # A name is a folder and a package, of which the toolkit knows nothing.
 BAD_NAMES = [
@@ -70,65 +64,6 @@ ROWS = [
 ]
 
 
-def good(batch_system):
-    """Answers without a fault for this batch system."""
-    answers = {**ANSWERS, "batch_system": batch_system}
-    if batch_system == "lsf":
-        answers["walltime"] = "00:42"
-    for batch, question in pre_gen.NO_PLACE:
-        if batch == batch_system:
-            answers[question] = ""
-    return answers
-
-
-def section(project):
-    """Return the only section of a batch system in the project's jobqueue.yaml."""
-    [found] = yaml.safe_load((project / "config/jobqueue.yaml").read_text())["jobqueue"].values()
-    return found
-
-
-def landed(project, batch_system, question):
-    """Return the text in jobqueue.yaml that came from a question's answer."""
-    batch = batch_systems.get(batch_system)
-    if question == "scheduler_interface":
-        return section(project)["scheduler-options"]["interface"]
-    names = {
-        "account": batch.account_key,
-        "queue": batch.queue_key,
-        "worker_interface": "interface",
-    }
-    return section(project)[names.get(question, question)]
-
-
-@pytest.fixture
-def typed(cookiecutter_settings, tmp_path):
-    """Return a function that renders with answers as they were typed at the prompts.
-
-    Those on the command line and in a file of answers are Jinja to cookiecutter, these are not. A
-    replay takes the same way as the prompts.
-    """
-
-    def typed(**answers):
-        answers = {**good("slurm"), **answers}
-        context = {key: value for key, value in QUESTIONS.items() if key.startswith("_copy")}
-        context |= {**answers, "__package": answers["project_slug"].replace("-", "_")}
-        context["__batch_system"] = ""
-        context["__name_given"] = answers["project_slug"]
-        path = tmp_path / "answers.json"
-        path.write_text(json.dumps({"cookiecutter": context}))
-        output = tmp_path / "typed"
-        project = cookiecutter(
-            str(REPOSITORY),
-            replay=str(path),
-            config_file=str(cookiecutter_settings),
-            output_dir=str(output),
-            overwrite_if_exists=True,
-        )
-        return Path(project)
-
-    return typed
-
-
 @pytest.fixture
 def command(tmp_path, cookiecutter_settings):
     """Return a function that runs `python -m cookiecutter` as a user does, in an empty folder.
@@ -157,14 +92,6 @@ def command(tmp_path, cookiecutter_settings):
     command.start = [sys.executable, "-m", "cookiecutter"]
     command.folder = folder
     return command
-
-
-def everything(folder):
-    """All paths below a folder, with what files hold and when they were changed."""
-    return {
-        path: (path.read_bytes(), path.stat().st_mtime_ns) if path.is_file() else None
-        for path in folder.rglob("*")
-    }
 
 
 def assert_refused(shown, *questions):
@@ -562,15 +489,6 @@ def test_an_answer_arrives_unchanged_and_setup_says_what_the_table_says(
     warned = lint([(path, yaml.safe_load(path.read_text()))])
     assert bool(warned) == (verdict == "kept")
     every_file_can_be_read(project)
-
-
-def every_file_can_be_read(project):
-    """YAML, TOML and JSON of a rendered project are valid; the toolkit's are copied."""
-    for path in [*project.glob("config/*.yaml"), project / "environment.yml"]:
-        assert isinstance(yaml.safe_load(path.read_text()), dict), path
-    tomllib.loads((project / "pyproject.toml").read_text())
-    for path in project.glob("notebooks/*.ipynb"):
-        json.loads(path.read_text())
 
 
 @pytest.mark.parametrize("blank", ["", "  "])

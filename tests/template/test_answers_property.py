@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 from dask_hpc import batch
 from dask_hpc.config import validators
 
+from .answering import BATCH, every_file_can_be_read, everything, good, landed, pre_gen
 from .conftest import ANSWERS
-from .test_answers import BATCH, every_file_can_be_read, everything, good, landed, pre_gen, typed
-from .test_render import BATCH_SYSTEMS
-
-__all__ = ["typed"]  # a fixture
+from .rendering import BATCH_SYSTEMS
 
 
 def examples(few, many):

@@ -10,7 +10,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from .conftest import ANSWERS
-from .test_render import BATCH_SYSTEMS, own_texts
+from .rendering import BATCH_SYSTEMS, own_texts
 
 # Where conda-forge calls a package otherwise. dask-core is Dask without what we do not use.
 CONDA_NAMES = {"dask": "dask-core", "matplotlib": "matplotlib-base"}

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from .conftest import ANSWERS, Repository, environment, run
-from .test_render import files
+from .rendering import files
 
 WORKFLOW = ".github/workflows/tests.yml"
 

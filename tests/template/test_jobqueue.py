@@ -14,8 +14,8 @@ import yaml
 import dask_hpc
 from dask_hpc import batch
 
-from .conftest import ANSWERS, REPOSITORY, TEMPLATE, environment, run
-from .test_render import BATCH_SYSTEMS
+from .conftest import ANSWERS, JOB_SCRIPT, REPOSITORY, TEMPLATE, environment, run
+from .rendering import BATCH_SYSTEMS
 
 SHIPPED = yaml.safe_load(Path(dask_jobqueue.__file__).with_name("jobqueue.yaml").read_text())
 # Old names that dask-jobqueue 0.9 still ships, and warns about.
@@ -23,12 +23,6 @@ DEPRECATED = {"extra", "env-extra", "job-extra"}
 # Keys that concern Dask's developers, not a lab.
 NOT_SHOWN = {"worker-command"}
 BATCH = [name for name in BATCH_SYSTEMS if batch.get(name).cluster_class]
-
-JOB_SCRIPT = """
-import {module} as module
-with module.{cluster}() as cluster:
-    print(cluster.job_script())
-"""
 
 
 def current_keys(batch_system):

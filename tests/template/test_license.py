@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from .conftest import REPOSITORY, TEMPLATE
-from .test_render import files
+from .rendering import files
 
 DISTRIBUTIONS = {
     "dask_hpc": TEMPLATE / "toolkit",

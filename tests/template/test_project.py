@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from .test_jobqueue import JOB_SCRIPT
+from .conftest import JOB_SCRIPT
 
 RUN_NOTEBOOK = """
 import sys, nbclient, nbformat

@@ -13,7 +13,7 @@ import sysconfig
 import pytest
 
 from .conftest import REPOSITORY, TEMPLATE, environment, run
-from .test_render import BATCH_SYSTEMS
+from .rendering import BATCH_SYSTEMS
 
 # What the tests below type: the first words of blocks of lines, by page.
 TYPED = {

@@ -9,12 +9,8 @@ import yaml
 
 from dask_hpc.config.resolve import default_processes
 
-from .conftest import REPOSITORY, TEMPLATE
-
-QUESTIONS = json.loads((REPOSITORY / "cookiecutter.json").read_text())
-BATCH_SYSTEMS = re.findall(
-    r"^ +[0-9] - ([a-z]+)", QUESTIONS["__prompts__"]["batch_system"], re.MULTILINE
-)
+from .conftest import TEMPLATE
+from .rendering import BATCH_SYSTEMS, QUESTIONS, files, own_texts
 
 # All of a new project but the toolkit, which is copied as it is.
 FILES = {
@@ -33,17 +29,6 @@ FILES = {
     "src/demo_lab/example.py",
     "tests/test_smoke.py",
 }
-
-
-def files(directory):
-    """Return the paths of all files below a directory, relative to it."""
-    return {str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file()}
-
-
-def own_texts(project):
-    """Return (path, text) of every rendered file, without the toolkit."""
-    paths = [p for p in project.rglob("*") if p.is_file()]
-    return [(p, p.read_text()) for p in paths if "toolkit" not in p.relative_to(project).parts]
 
 
 @pytest.mark.parametrize("batch_system", BATCH_SYSTEMS)

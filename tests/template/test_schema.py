@@ -11,7 +11,7 @@ from dask_hpc.config import fields, files
 from docs import keys
 
 from .conftest import run
-from .test_render import BATCH_SYSTEMS
+from .rendering import BATCH_SYSTEMS
 
 GOOD = "dask-hpc: {batch-system: slurm}\njobqueue: {slurm: {cores: 8, memory: 16 GiB}}\n"
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from .conftest import REPOSITORY, environment, run
-from .test_render import files
+from .rendering import files
 
 
 def clone(repository, folder):

@@ -1,22 +1,12 @@
 """The toolkit's clusters on real Slurm, from the lab's project, as alice."""
 
 import re
-import textwrap
 
 import pytest
 
 from hpc_testbed import TestbedError
 
-
-def script(code):
-    """Return a program around `code`, which finds `cluster` and `client` made."""
-    return textwrap.dedent(
-        """\
-        import os, socket, subprocess, time
-        from dask.distributed import Client
-        from dask_hpc import SLURMCluster, SubmitError, WorkerStartTimeoutError, get_cluster
-        """
-    ) + textwrap.dedent(code)
+from .programs import script
 
 
 def test_a_bare_slurmcluster_runs_tasks_in_jobs_of_the_labs_configuration(lab):

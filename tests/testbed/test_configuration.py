@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from .test_cluster import script
+from .programs import script
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """How the workers of jobs start, on real Slurm: what tasks print, and what tasks find."""
 
-from .test_cluster import script
+from .programs import script
 
 
 def test_what_tasks_print_is_in_the_log_of_a_job_that_was_cancelled(lab):
