@@ -188,7 +188,7 @@ def test_the_results_come_from_several_nodes_with_several_processes_each(submit,
         """,
         nodes=3,
     ).wait()
-    assert re.fullmatch(r"Dashboard: .*\n", job.said)
+    assert re.fullmatch(r"Dashboard: .*\n(\d of 6 workers\n)*", job.said)
     lines = job.printed.splitlines()
     kind, first = lines[0].split()
     assert kind == "AllocationCluster"
