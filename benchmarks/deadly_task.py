@@ -34,7 +34,8 @@ def inside(tasks: int) -> None:
         wait([*others, deadly], timeout=300)
         lost = sum(isinstance(future.exception(), KilledWorker) for future in others)
         seconds = round(time.monotonic() - begun, 1)
-    print(json.dumps({"lost": lost, "seconds": seconds, "deadly": deadly.status}), flush=True)
+        given_up = isinstance(deadly.exception(), KilledWorker)
+    print(json.dumps({"lost": lost, "seconds": seconds, "deadly_given_up": given_up}), flush=True)
 
 
 def main() -> int:

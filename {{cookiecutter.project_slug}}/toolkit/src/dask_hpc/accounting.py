@@ -18,8 +18,6 @@ from ._output import formatting, messages
 from .batch import BatchSystem, JobState
 from .batch.watcher import JobEvent, JobWatcher
 
-IDLE_POLL_S = 1.0
-
 
 def cores_held(batch: BatchSystem, script: str) -> int | None:
     """Return how many cores a job with this script holds; None if the script does not say.
@@ -192,7 +190,7 @@ class UsageMeter:
             self.usage.ended(event.job, elapsed)
 
     def tick(self) -> None:
-        """Close the cluster if its time is over; called every `IDLE_POLL_S`."""
+        """Close the cluster if it has been idle for too long. To be called now and then."""
         if self.limit is None or self.closed_because or not self._cluster.is_running:
             return
         awaited = bool(self.awaited)
