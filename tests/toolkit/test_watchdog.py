@@ -241,8 +241,24 @@ def test_a_submission_that_takes_long_holds_up_no_other_job(site, monkeypatch):
     child = watchdog_process.Watchdog(os.getpid(), site.about)
     child.handle_message("+ 7")
     child.handle_message(f"? {site.folder / 'never'}")
-    assert child.cancel_remaining()
+    child.cancel_remaining()
     assert site.calls() == ["--extra 7"]
+    assert not child.jobs
+
+
+def test_the_last_that_is_written_is_what_is_left(site):
+    site.about |= {"one_by_one": True, "pauses": []}
+    (site.folder / "cancel").write_text(
+        f'#!/bin/sh\necho "$@" >> {site.log}\ntest "$2" != 9 || exit 1\n'
+    )
+    child = watchdog_process.Watchdog(os.getpid(), site.about)
+    for job in "789":
+        child.handle_message(f"+ {job}")
+    child.cancel_remaining()
+    child.stopping = True
+    child.update_registry()  # returns by itself
+    assert json.loads(site.entry.read_text())["jobs"] == ["9"]
+    assert site.calls() == ["--extra 7", "--extra 8", "--extra 9"]
 
 
 def test_after_a_clean_close_nothing_is_left(site):

@@ -55,8 +55,9 @@ class Watchdog:
         self.start = start
         self.jobs: dict[str, None] = {}
         self.answers: dict[str, None] = {}
+        self.uncancelled: set[str] = set()  # those of `jobs` that the command failed for
         self.changed = threading.Event()
-        self.stopping = False
+        self.parent_gone = self.stopping = False
         self.registry_thread = threading.Thread(target=self.update_registry, daemon=True)
 
     def handle_message(self, line: str) -> None:
@@ -92,17 +93,16 @@ class Watchdog:
             elif orphan:
                 return
 
-    def cancel_remaining(self) -> bool:
-        """Cancel what is left; return whether that was possible."""
+    def cancel_remaining(self) -> None:
+        """Cancel what is left; `jobs` keeps what could not be cancelled."""
         begin = time.monotonic()
-        done = True
         while True:
             self.read_answers()
             waited = time.monotonic() - begin
-            if self.jobs and (not self.answers or waited > SUBMIT_GRACE_S):
-                done = self.cancel() and done
+            if not self.answers or waited > SUBMIT_GRACE_S:
+                self.cancel([job for job in self.jobs if job not in self.uncancelled])
             if not self.answers or waited > SUBMIT_TIMEOUT_S:
-                return done
+                return
             time.sleep(0.1)
 
     def read_answers(self) -> None:
@@ -113,11 +113,15 @@ class Watchdog:
                     self.jobs[match["job_id"]] = None
                     del self.answers[path]
 
-    def cancel(self) -> bool:
-        jobs, self.jobs = list(self.jobs), {}
-        if self.start.get("one_by_one"):
-            return all([self.run_cancel_command([job]) for job in jobs])
-        return self.run_cancel_command(jobs)
+    def cancel(self, jobs: list[str]) -> None:
+        size = 1 if self.start.get("one_by_one") else max(len(jobs), 1)
+        for first in range(0, len(jobs), size):
+            together = jobs[first : first + size]
+            if self.run_cancel_command(together):
+                for job in together:
+                    del self.jobs[job]
+            else:
+                self.uncancelled.update(together)
 
     def run_cancel_command(self, jobs: list[str]) -> bool:
         for pause in (*self.start.get("pauses", CANCEL_RETRY_S), None):
@@ -145,9 +149,10 @@ class Watchdog:
         path = Path(self.start["registry"])
         draft = path.with_suffix(".new")
         told = written = False
-        while not self.stopping:
+        while True:
+            last = self.stopping  # read before the jobs: what is written last is what is left
             try:
-                if self.changed.is_set() or not written:
+                if last or self.changed.is_set() or not written:
                     self.changed.clear()
                     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                     if not written:
@@ -156,7 +161,7 @@ class Watchdog:
                     draft.write_text(json.dumps(entry, indent=1))
                     draft.replace(path)  # who reads finds the old one or the new one
                     written = True
-                else:
+                elif not self.parent_gone:
                     os.utime(path)  # without a time: it is the file server's own
             except OSError as error:
                 written = False
@@ -166,6 +171,8 @@ class Watchdog:
                     with contextlib.suppress(OSError):
                         os.write(0, f"{text}\n".encode())
                 time.sleep(HEARTBEAT_S)
+            if last:
+                return
             self.changed.wait(HEARTBEAT_S)
 
     def remember_logs(self, path: Path) -> None:
@@ -182,15 +189,16 @@ class Watchdog:
         if self.start["registry"]:
             self.registry_thread.start()
         self.wait_for_parent_exit(buffer)
-        self.stopping = True
-        self.changed.set()
-        done = self.cancel_remaining()
+        self.parent_gone = True
+        self.cancel_remaining()
         if self.start["answers"]:
             shutil.rmtree(self.start["answers"], ignore_errors=True)
         if self.start["registry"]:
+            self.stopping = True
+            self.changed.set()
             self.registry_thread.join(5)
             # Jobs that could not be cancelled stay known as left.
-            if done and not self.registry_thread.is_alive():
+            if not self.jobs and not self.registry_thread.is_alive():
                 for suffix in (".new", ".json"):
                     with contextlib.suppress(OSError):
                         Path(self.start["registry"]).with_suffix(suffix).unlink(missing_ok=True)
