@@ -4,36 +4,36 @@ import re
 import time
 from collections.abc import Sequence
 
-# Batch systems count seconds in 32 bits; what Slurm makes of more is not what was meant.
+# Batch systems count seconds in 32 bits; Slurm misinterprets larger values.
 MAX_WALLTIME_S = 2**31 - 1
 
 
 def walltime_seconds(
     text: str, patterns: Sequence[re.Pattern[str]], label: str, forms: str
 ) -> float:
-    """Return the seconds in a walltime that one of the patterns matches as a whole.
+    """Return the seconds of a walltime that matches one of the patterns entirely.
 
     Parameters
     ----------
     text : str
     patterns : sequence of re.Pattern
-        With groups out of ``d``, ``h``, ``m`` and ``s``: whole days, hours, minutes and seconds.
+        With groups from ``d``, ``h``, ``m``, and ``s``: days, hours, minutes, and seconds.
     label, forms : str
-        Whose walltime it is and how one is written, for the message.
+        The batch system and the valid formats, for the message.
 
     Raises
     ------
     ValueError
-        No pattern matches, or the walltime is zero or more than 68 years. The message is one line.
+        No pattern matches, or the walltime is zero or more than 68 years.
     """
     text = str(text).strip()
     match = next(filter(None, (pattern.fullmatch(text) for pattern in patterns)), None)
-    # \d is a digit of any script; Python itself refuses thousands of them.
+    # \d matches digits of any script, and int() rejects thousands of digits.
     if match is None or not text.isascii() or len(text) > 100:
-        raise ValueError(f"walltime {text!r} is not one that {label} reads: {forms}")
+        raise ValueError(f"walltime {text!r} is not valid for {label}: {forms}")
     seconds = _seconds(match)
     if not seconds:
-        raise ValueError(f"walltime {text!r} is no time at all: {forms}")
+        raise ValueError(f"walltime {text!r} must be more than 0: {forms}")
     if seconds > MAX_WALLTIME_S:
         raise ValueError(f"walltime {text!r} is more than 68 years: {forms}")
     return seconds
@@ -48,7 +48,7 @@ _DURATION = re.compile(r"(?:(?:(?P<d>\d+)-)?(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d+)",
 
 
 def parse_duration(text: str) -> float | None:
-    """Return the seconds in a time from a list, ``D-HH:MM:SS`` or its end, or None."""
+    """Return the seconds of a duration, ``D-HH:MM:SS`` or its last parts; None if invalid."""
     match = _DURATION.fullmatch(text.strip())
     return None if match is None else float(_seconds(match))
 
@@ -67,9 +67,9 @@ def sum_of_cpus(counts: Sequence[str], missing: str) -> int:
 
 
 def seconds_since(text: str, form: str) -> float | None:
-    """Return the seconds since a time from a list; None if it is not a time, or in the future.
+    """Return the seconds since a time; None if it is not a time, or in the future.
 
-    The list does not name a time zone; the time is taken as this computer's local time.
+    The time has no time zone and is assumed to be this computer's local time.
     """
     try:
         passed = time.time() - time.mktime(time.strptime(text.strip(), form))

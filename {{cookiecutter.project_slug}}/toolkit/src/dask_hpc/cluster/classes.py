@@ -9,31 +9,31 @@ from .mixin import ClusterMixin
 
 _DOC = """Run Dask's workers in {label} jobs.
 
-This is dask-jobqueue's `{name}` and takes its arguments. In addition, it says
-what its jobs wait for, raises an error when the batch system rejects one,
-resubmits jobs that fail, moves results elsewhere before a job's walltime is
-over, and cancels all jobs when it closes.
+This is dask-jobqueue's `{name}` and takes the same arguments. In addition, it
+reports what pending jobs are waiting for, raises an error when the batch system
+rejects a job, resubmits jobs that fail, moves results to other workers before a
+job reaches its walltime, and cancels all jobs when it closes.
 
 Parameters
 ----------
 n_workers : int, optional
-    Workers (processes) to ask for at once, in whole jobs; see `scale`.
+    Number of workers (processes) to start with, rounded up to whole jobs; see `scale`.
 config_name : str, optional
     The profile: a section of ``jobqueue.yaml`` other than ``{section}``.
 {parameters}idle_timeout : float, str or timedelta, optional
-    Close the cluster when its workers have had nothing to do for so long, in seconds or as
-    ``"30 minutes"``; 0 for never. By default, ``dask-hpc: idle-timeout:`` says.
+    Close the cluster after its workers have been idle for this long, in seconds or as
+    ``"30 minutes"``; 0 for never. The default is ``dask-hpc: idle-timeout:``.
 security : bool or distributed.Security, optional
-    Encrypt connections: True for temporary keys.
+    Encrypt connections; True to use temporary keys.
 asynchronous : bool, optional
-    Whether all calls are made on a running event loop, and awaited.
+    Whether the cluster is used with ``async``/``await``, on a running event loop.
 **kwargs
     Further arguments of `dask_jobqueue.{name}` and `distributed.SpecCluster`.
 
 Notes
 -----
-Each argument that is left out comes from the key of the same name in ``jobqueue.yaml``
-(``job-extra-directives`` for ``job_extra_directives``); `dask hpc setup` shows their values.
+The default of each argument is the key of the same name in ``jobqueue.yaml``
+(``job-extra-directives`` for ``job_extra_directives``); `dask hpc setup` shows the values.
 
 Examples
 --------
@@ -47,7 +47,7 @@ Examples
 
 
 def _documented(cls: Any) -> Any:
-    """Give a class a docstring made of the table of keys; upstream's names other defaults."""
+    """Give a class a docstring made from the table of keys; upstream's has other defaults."""
     known = validators.parameters(dask_jobqueue.JobQueueCluster, *cls.job_cls.__mro__)
     parameters = "".join(
         f"{argument} : {field.kind.type}, optional\n    {field.doc}\n"

@@ -1,4 +1,4 @@
-"""Know the jobs of a cluster by the arguments that they were submitted with."""
+"""Group the jobs of a cluster by the arguments that they were submitted with."""
 
 import copy
 from typing import Any
@@ -7,7 +7,7 @@ from ..resilience.tracked_job import JobKind
 
 
 class JobKinds:
-    """The kinds of jobs that a cluster has had, and the kind of each job that is wanted."""
+    """The kinds of jobs that a cluster has had, and the kind of each wanted job."""
 
     def __init__(self) -> None:
         self._kinds: list[JobKind] = []
@@ -17,8 +17,8 @@ class JobKinds:
         return self._by_name.get(name)
 
     def of_spec(self, spec: dict[str, Any]) -> JobKind:
-        """Return the kind of jobs that are submitted with this entry in ``worker_spec``."""
-        # A copy: users change parts of new_spec between two calls of scale.
+        """Return the kind of jobs submitted with this entry of ``worker_spec``."""
+        # Copy it: users modify new_spec between calls of scale.
         spec = {**spec, "options": _copied(spec.get("options", {}))}
         for kind in self._kinds:
             if kind.spec == spec:

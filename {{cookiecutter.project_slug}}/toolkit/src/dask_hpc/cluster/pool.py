@@ -1,7 +1,7 @@
-"""The jobs of a cluster, as the policies of `resilience` see them.
+"""The jobs of a cluster, in the form in which the policies of `resilience` use them.
 
-This is the one place that knows how SpecCluster keeps its jobs: `worker_spec` has those that are
-wanted, `workers` those that were submitted, and `_correct_state` makes the second like the first.
+Only this module knows how SpecCluster stores its jobs: `worker_spec` has the wanted jobs, `workers`
+the submitted ones, and `_correct_state` makes the second match the first.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class ClusterJobPool:
-    """Implements `resilience.interface.JobPool` for a `SpecCluster` whose workers are batch jobs.
+    """Implementation of `resilience.interface.JobPool` for a `SpecCluster` of batch jobs.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ class ClusterJobPool:
     watcher : JobWatcher
     canceller : BatchedCanceller
     correct_state : callable
-        SpecCluster's own: starts a round of submissions and returns an awaitable.
+        SpecCluster's method: starts a round of submissions and returns an awaitable.
     any_job : callable
-        Returns one of dask-jobqueue's jobs, of the kind that is submitted next.
+        Returns one of dask-jobqueue's jobs, of the kind to be submitted next.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class ClusterJobPool:
     name : str
         The name of the cluster's class.
     target : int
-        Number of jobs that the user, or `adapt`, asked for, less those that were abandoned.
+        Number of jobs that the user or `adapt` requested, minus abandoned jobs.
     submit_errors : SubmitErrors
     """
 
@@ -73,7 +73,7 @@ class ClusterJobPool:
         self._submitted: set[str] = set()
         self._leaving: dict[str, Any] = {}  # dask-jobqueue's jobs, by name
 
-    # --- what is there ----------------------------------------------------------------------------
+    # --- state ------------------------------------------------------------------------------------
 
     @property
     def scheduler(self) -> Scheduler:
@@ -92,19 +92,19 @@ class ClusterJobPool:
 
     @property
     def names(self) -> list[str]:
-        """The names of all jobs that are wanted, oldest first."""
+        """The names of all wanted jobs, oldest first."""
         return list(self._cluster.worker_spec)
 
     def is_wanted(self, name: str) -> bool:
-        """Return whether this job is among them."""
+        """Return whether a job is wanted."""
         return name in self._cluster.worker_spec
 
     def are_submitted(self) -> bool:
-        """Return whether all jobs that are wanted have been submitted."""
+        """Return whether all wanted jobs have been submitted."""
         return self._submitted.issuperset(self._cluster.worker_spec)
 
     def kind(self, name: str | None = None) -> JobKind:
-        """Return what is known of jobs like the one of this name, or like those submitted next."""
+        """Return the kind of the job with this name or, without a name, of the next job."""
         cluster = self._cluster
         if name is not None and (known := self._kinds.of_job(name)) is not None:
             return known
@@ -112,39 +112,39 @@ class ClusterJobPool:
         return self._kinds.of_spec(spec)
 
     def can_exclude(self, nodes: Sequence[str]) -> bool:
-        """Return whether jobs can be submitted so that they do not run on these nodes."""
+        """Return whether jobs can be kept off these nodes at submission."""
         directives = self._any_job().job_extra_directives
         return bool(nodes) and bool(self.batch.exclude_args(nodes, directives))
 
-    # --- what the batch system says ---------------------------------------------------------------
+    # --- the batch system -------------------------------------------------------------------------
 
     def status(self, job_id: str) -> JobStatus | None:
-        """Return what the batch system said last of a job."""
+        """Return a job's status as of the last poll."""
         return self._watcher.status(job_id)
 
     @property
     def last_poll(self) -> float:
-        """When it said so (`time.monotonic`)."""
+        """When the batch system last answered (`time.monotonic`, in seconds)."""
         return self._watcher.last_poll
 
     def poll_soon(self) -> None:
-        """Have the batch system asked soon, since something has happened to our jobs."""
+        """Request a poll soon, since something has happened to our jobs."""
         self._watcher.poll_soon()
 
     async def poll(self) -> bool:
-        """Ask the batch system now; return whether it has answered."""
+        """Poll the batch system now; return whether it answered."""
         before = time.monotonic()
         await self._watcher.poll()
         return self._watcher.last_poll >= before
 
     async def cancel(self, job_ids: Sequence[str]) -> None:
-        """Cancel jobs; return when the batch system was told."""
+        """Cancel jobs; return once the cancel command has run."""
         await self._canceller.cancel(*job_ids)
 
-    # --- what is wanted ---------------------------------------------------------------------------
+    # --- adding jobs ------------------------------------------------------------------------------
 
     def scale(self, target: int, tracker: JobTracker) -> None:
-        """Want so many jobs, and begin to submit what is missing."""
+        """Set the number of wanted jobs, and start submitting missing ones."""
         surplus = len(self.names) - target
         for name in scaling.choose_jobs_to_drop(self.names, surplus, tracker, self.scheduler):
             self._cluster.worker_spec.pop(name, None)
@@ -156,7 +156,7 @@ class ClusterJobPool:
         loop.add_callback(self._correct_state)
 
     def add(self, kind: JobKind | None = None) -> str:
-        """Want one more job, and return its name; `submit` submits it."""
+        """Add a wanted job and return its name; `submit` submits it."""
         [(name, spec)] = self._cluster.new_worker_spec().items()
         kind = kind or self._kinds.of_spec(spec)
         self._kinds.add_job(name, kind)
@@ -164,22 +164,22 @@ class ClusterJobPool:
         return name
 
     async def submit(self) -> None:
-        """Submit the jobs that are wanted and not submitted yet, in one round for all."""
-        # Shielded: others wait for the same round, and its submissions have to be noted.
+        """Submit all jobs that are wanted and not submitted yet, in one round."""
+        # Shielded, since others wait for the same round, and its submissions must be recorded.
         await asyncio.shield(self._correct_state())
 
     def note_submitted(self, name: str) -> None:
-        """Note that the batch system has taken a job."""
+        """Record that the batch system has accepted a job."""
         self._submitted.add(name)
 
     def note_refused(self, refusal: SubmitError, scheduled: int) -> None:
-        """Forget the jobs whose submission has failed; the next round tries others.
+        """Forget the jobs whose submission failed; the next round submits new ones.
 
         Parameters
         ----------
         refusal : SubmitError
         scheduled : int
-            Jobs that are about to be submitted again.
+            Number of jobs that are about to be resubmitted.
         """
         workers = self._cluster.workers
         for name in [name for name, job in workers.items() if job.status == Status.failed]:
@@ -190,17 +190,17 @@ class ClusterJobPool:
         self.submit_errors.record(refusal)
 
     def pop_submit_error(self) -> SubmitError | None:
-        """Return the refusal that nobody has been told yet; the caller is to tell it."""
+        """Return the submit error that has not been reported yet, if any; the caller reports it."""
         return self.submit_errors.pop()
 
-    # --- what is wanted no longer -----------------------------------------------------------------
+    # --- removing jobs ----------------------------------------------------------------------------
 
     def unwanted(self) -> Iterator[str]:
-        """Yield the names of jobs that were submitted, and are not wanted any more."""
+        """Yield the names of submitted jobs that are no longer wanted."""
         yield from set(self._cluster.workers) - set(self._cluster.worker_spec)
 
     def release(self, name: str) -> None:
-        """Want a job no longer, while its workers leave; `finish` ends it."""
+        """Stop wanting a job, while its workers drain; `finish` ends it."""
         self._leaving[name] = self._take(name)
 
     async def finish(self, name: str) -> None:
@@ -214,7 +214,7 @@ class ClusterJobPool:
             await self.finish(name)
 
     async def remove(self, name: str) -> None:
-        """Forget a job that is over."""
+        """Forget a job that has ended."""
         await self._close_job(self._take(name))
 
     def _take(self, name: str) -> Any:
