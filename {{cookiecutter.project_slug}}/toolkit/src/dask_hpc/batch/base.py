@@ -18,6 +18,7 @@ from .parsing import walltime_seconds
 from .state import JobState, JobStatus
 
 WORDS = Path(__file__).with_name("words")
+_SYSTEMS = tomllib.loads(Path(__file__).with_name("systems.toml").read_text(encoding="utf-8"))
 
 
 def _without(environ: Mapping[str, str], patterns: Sequence[str]) -> dict[str, str]:
@@ -31,10 +32,15 @@ def _without(environ: Mapping[str, str], patterns: Sequence[str]) -> dict[str, s
 class BatchSystem:
     """The description of a batch system; a class for each in a file of its own.
 
-    Attributes
+    What is plain data in it, the attributes below, is in ``systems.toml``.
+
+    Parameters
     ----------
     name : str
         As in the configuration, ``dask-hpc: batch-system: slurm``.
+
+    Attributes
+    ----------
     label : str
         As people write it.
     cluster_class : str or None
@@ -81,7 +87,7 @@ class BatchSystem:
         The key there for how long a job may run; None if jobs have no such limit.
     walltime_forms : str
         How a walltime is written, in one line.
-    walltime_patterns : tuple of re.Pattern
+    walltime_patterns : tuple of str
         The same for `parsing.walltime_seconds`.
     reading_variables : tuple of str
         Patterns of environment variables that change what the commands that list and cancel jobs
@@ -103,15 +109,14 @@ class BatchSystem:
         Parts of the messages which refuse a job that could not run on any node.
     """
 
-    name: str
     label: str
     cluster_class: str | None = None
     account_key: str | None = None
-    queue_key: str | None = "queue"
+    queue_key: str | None = None
     queue_word: str = "queue"
     required: tuple[str, ...] = ()
     not_requested: Mapping[str, str] = MappingProxyType({})
-    log_key: str | None = "log-directory"
+    log_key: str | None = None
     log_names: tuple[str, ...] = ()
     log_user: str = ""
     directive: str = ""
@@ -126,9 +131,9 @@ class BatchSystem:
     job_id_pattern: str = r"(?P<job_id>\d+)"
     job_id_variables: tuple[str, ...] = ()
     job_id_line: str = ""
-    walltime_key: str | None = "walltime"
+    walltime_key: str | None = None
     walltime_forms: str = ""
-    walltime_patterns: tuple[re.Pattern[str], ...] = ()
+    walltime_patterns: tuple[str, ...] = ()
     reading_variables: tuple[str, ...] = ()
     job_variables: tuple[str, ...] = ()
     inside_variables: tuple[str, ...] = ()
@@ -138,6 +143,11 @@ class BatchSystem:
     version_pattern: str = ""
     gone_messages: tuple[str, ...] = ()
     no_node_messages: tuple[str, ...] = ()
+
+    def __init__(self, name: str):
+        self.name = name
+        for attribute, value in _SYSTEMS[name].items():
+            setattr(self, attribute, tuple(value) if isinstance(value, list) else value)
 
     @cached_property
     def _words(self) -> dict[str, dict[str, Any]]:

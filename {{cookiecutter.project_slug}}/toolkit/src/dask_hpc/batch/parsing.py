@@ -8,16 +8,15 @@ from collections.abc import Sequence
 MAX_WALLTIME_S = 2**31 - 1
 
 
-def walltime_seconds(
-    text: str, patterns: Sequence[re.Pattern[str]], label: str, forms: str
-) -> float:
+def walltime_seconds(text: str, patterns: Sequence[str], label: str, forms: str) -> float:
     """Return the seconds in a walltime that one of the patterns matches as a whole.
 
     Parameters
     ----------
     text : str
-    patterns : sequence of re.Pattern
-        With groups out of ``d``, ``h``, ``m`` and ``s``: whole days, hours, minutes and seconds.
+    patterns : sequence of str
+        Regular expressions with groups out of ``d``, ``h``, ``m`` and ``s``: whole days, hours,
+        minutes and seconds.
     label, forms : str
         Whose walltime it is and how one is written, for the message.
 
@@ -27,7 +26,7 @@ def walltime_seconds(
         No pattern matches, or the walltime is zero or more than 68 years. The message is one line.
     """
     text = str(text).strip()
-    match = next(filter(None, (pattern.fullmatch(text) for pattern in patterns)), None)
+    match = next(filter(None, (re.fullmatch(pattern, text) for pattern in patterns)), None)
     # \d is a digit of any script; Python itself refuses thousands of them.
     if match is None or not text.isascii() or len(text) > 100:
         raise ValueError(f"walltime {text!r} is not one that {label} reads: {forms}")
