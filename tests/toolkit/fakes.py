@@ -174,6 +174,8 @@ class World:
         self.messages = Messages()
         self.tasks = BackgroundTasks("Test")
         self.tracker = JobTracker(self.pool, self.clock, self.tasks)
+        # What every policy takes.
+        self.shared = (self.pool, self.tracker, self.clock, self.messages, self.tasks)
         self.pool.scheduler.on_removed = lambda address: self.tracker.worker_removed(address, [])
         self.kind = JobKind({}, 1)
         for number in range(jobs):

@@ -8,13 +8,11 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .._asyncio import Clock
 from .._output import formatting
-from .._output.messages import Messages
 from ..batch import output_files
-from .interface import JobOutput, JobPool
+from .interface import JobOutput
+from .policy import Policy
 from .tracked_job import TrackedJob
-from .tracking import JobTracker
 
 # Of death-timeout, after which a worker without a scheduler gives up: when we speak of it.
 DEATH_TIMEOUT_FRACTION = 0.7
@@ -165,15 +163,13 @@ def last_lines(text: str, number: int = SHOWN_LINES) -> str:
 
 
 @dataclass(eq=False)
-class Diagnosis:
+class Diagnosis(Policy):
     """Examines jobs that run although none of their workers comes.
 
     Parameters
     ----------
-    pool : JobPool
-    tracker : JobTracker
-    clock : Clock
-    messages : Messages
+    *shared
+        Those of `Policy`.
     output : JobOutput
     death_timeout : float or None
         Seconds after which a worker that finds no scheduler gives up.
@@ -184,10 +180,6 @@ class Diagnosis:
         What was found, the last time that a job had no worker.
     """
 
-    pool: JobPool
-    tracker: JobTracker
-    clock: Clock
-    messages: Messages
     output: JobOutput
     death_timeout: float | None
     causes: list[str] = field(default_factory=list, init=False)
