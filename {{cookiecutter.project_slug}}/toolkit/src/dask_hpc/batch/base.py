@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from .parsing import walltime_seconds
+from .parsing import MAX_WALLTIME_S, clock_seconds
 from .state import JobState, JobStatus
 
 WORDS = Path(__file__).with_name("words")
@@ -88,7 +88,8 @@ class BatchSystem:
     walltime_forms : str
         How a walltime is written, in one line.
     walltime_patterns : tuple of str
-        The same for `parsing.walltime_seconds`.
+        The same as regular expressions with groups out of ``d``, ``h``, ``m`` and ``s``: whole
+        days, hours, minutes and seconds.
     reading_variables : tuple of str
         Patterns of environment variables that change what the commands that list and cancel jobs
         say or do. The commands that are run here do not get them.
@@ -201,11 +202,21 @@ class BatchSystem:
         Raises
         ------
         ValueError
-            This batch system can't read it, or it is zero; the text is one line.
+            This batch system can't read it, or it is zero or more than 68 years; the text is one
+            line.
         """
         if self.walltime_key is None:
             raise ValueError(f"walltime {text!r} means nothing here: jobs have none")
-        return walltime_seconds(text, self.walltime_patterns, self.label, self.walltime_forms)
+        text, forms = str(text).strip(), self.walltime_forms
+        match = next(filter(None, (re.fullmatch(it, text) for it in self.walltime_patterns)), None)
+        # \d is a digit of any script; Python itself refuses thousands of them.
+        if match is None or not text.isascii() or len(text) > 100:
+            raise ValueError(f"walltime {text!r} is not one that {self.label} reads: {forms}")
+        if not (seconds := clock_seconds(match)):
+            raise ValueError(f"walltime {text!r} is no time at all: {forms}")
+        if seconds > MAX_WALLTIME_S:
+            raise ValueError(f"walltime {text!r} is more than 68 years: {forms}")
+        return seconds
 
     def format_walltime(self, seconds: float) -> str:
         """Return a number of seconds as a walltime that this batch system reads."""

@@ -43,7 +43,9 @@ def logs(job, lines):
         raise DaskHPCError(what + where)
     for file in files:
         click.echo(click.style(f"==> {file} <==", bold=True))
-        click.echo("\n".join(_end(file, lines)) if size_of(file) else "(empty)")
+        # No more than the end of a log that may be large.
+        text = output_files.tail(file, max(65536, 400 * lines))
+        click.echo("\n".join(text.splitlines()[-lines:]) or "(empty)")
 
 
 def _looked_in(form: str, job: str | None) -> str:
@@ -75,10 +77,3 @@ def _places() -> list[str]:
             if not directory or output_files.has_own_output(batch, header):
                 found += output_files.output_patterns(batch, header, settings.get("name"))
     return list(dict.fromkeys(found))
-
-
-def _end(file: str, lines: int) -> list[str]:
-    with open(file, "rb") as stream:  # noqa: PTH123 - a str
-        # No more than the end of a log that may be large.
-        stream.seek(max(0, size_of(file) - max(65536, 400 * lines)))
-        return stream.read().decode(errors="replace").splitlines()[-lines:]

@@ -143,17 +143,6 @@ def _without_error(log: str, address: str) -> str:
     return CAUSES[-1][1].format(what=address)
 
 
-def tail(path: str, most: int = TAIL_BYTES) -> str:
-    """Return the end of a file as text; empty if it can't be read."""
-    try:
-        with Path(path).open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - most))
-            return file.read().decode(errors="replace")
-    except OSError:
-        return ""
-
-
 def last_lines(text: str, number: int = SHOWN_LINES) -> str:
     """Return what matters of a log, in a line: its last error, or its last meaningful lines."""
     if line := error_line(text):
@@ -214,7 +203,7 @@ class Diagnosis(Policy):
         forms, paths = output.patterns, output.files(job.job_id)
         text, path = "", ""
         for candidate in reversed(paths):  # errors are last
-            if text := tail(candidate):
+            if text := output_files.tail(candidate, TAIL_BYTES):
                 path = candidate
                 break
         if text:
