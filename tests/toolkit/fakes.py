@@ -255,7 +255,13 @@ class FakeCluster:
 def fake_control(clock: FakeClock, cluster: FakeCluster | None = None) -> JobControl:
     """Return the control of a cluster that has started, and has no job."""
     settings = SimpleNamespace(
-        cores=2, processes=2, memory="1 GiB", log_directory=None, walltime=600, death_timeout=60
+        cores=2,
+        processes=2,
+        memory="1 GiB",
+        log_directory=None,
+        walltime=600,
+        death_timeout=60,
+        origins=lambda _text: "",
     )
     return JobControl(
         cluster or FakeCluster(),

@@ -95,6 +95,9 @@ class BatchSystem:
         say or do. The commands that are run here do not get them.
     job_variables : tuple of str
         Patterns of those that a job has, and that change jobs submitted from within it.
+    unwanted_variables : tuple of str
+        Those that the submit command runs without: they would send a job's output elsewhere than
+        the job script says, or keep the command waiting for the job's end.
     inside_variables : tuple of str
         Those that are set if a process is in a job.
     name_options, name_variables : tuple of str
@@ -137,6 +140,7 @@ class BatchSystem:
     walltime_patterns: tuple[str, ...] = ()
     reading_variables: tuple[str, ...] = ()
     job_variables: tuple[str, ...] = ()
+    unwanted_variables: tuple[str, ...] = ()
     inside_variables: tuple[str, ...] = ()
     name_options: tuple[str, ...] = ()
     name_variables: tuple[str, ...] = ()
@@ -298,11 +302,11 @@ class BatchSystem:
     def submitting(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of the submit command: the user's, without that of an outer job.
 
-        The new job may inherit it, and would then request what the outer job had requested.
+        The new job may inherit it, and would then request what the outer job had requested. Nor
+        does it have the `unwanted_variables`.
         """
-        if not any(environ.get(name) for name in self.inside_variables):
-            return dict(environ)
-        return _without(environ, self.job_variables)
+        inside = any(environ.get(name) for name in self.inside_variables)
+        return _without(environ, self.unwanted_variables + (self.job_variables if inside else ()))
 
     def own_names(self, words: Iterable[str], environ: Mapping[str, str]) -> list[str]:
         """Return the names that a user gives to jobs in directives or in the submit command."""
@@ -361,9 +365,11 @@ class BatchSystem:
         mark = re.compile(rf"\A\s*{re.escape(self.directive)}\s+")
         return [mark.sub("", it, count=1) if isinstance(it, str) else it for it in directives]
 
-    def comment_in(self, directives: Sequence[Any] | Mapping[str, Any]) -> str:
-        """Return a warning if one of the extra directives is a comment, or an empty text."""
+    def no_option_in(self, directives: Sequence[Any] | Mapping[str, Any]) -> str:
+        """Return a warning if one of the extra directives is no option, or an empty text."""
         for it in self.unmarked(directives) if self.directive else []:
-            if str(it).lstrip().startswith("#"):
+            if (line := str(it).lstrip()).startswith("#"):
                 return f"{str(it)!r} is a comment to {self.label}, which does not read it"
+            if line and not line.startswith("-"):
+                return f"{str(it)!r} is no option of {self.submit}: write its dashes, too"
         return ""

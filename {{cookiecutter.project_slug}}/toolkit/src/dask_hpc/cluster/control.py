@@ -68,6 +68,7 @@ class JobControl:
     ):
         self.batch = batch = cluster.batch
         self.job_size = JobSize(settings.processes, settings.cores, parse_bytes(settings.memory))
+        self.origins = settings.origins
         self.messages = messages = Messages()
         self.tasks = tasks = BackgroundTasks("Looking after jobs")
         clock = clock or Clock()
@@ -88,7 +89,7 @@ class JobControl:
         self.limits = limits = RestartLimits(max_resubmits, memory)
         self.health = NodeHealth(tracker, clock)
         shared = (pool, tracker, clock, messages, tasks)
-        self.diagnosis = Diagnosis(*shared, self.output, settings.death_timeout)
+        self.diagnosis = Diagnosis(*shared, self.output, settings.death_timeout, settings.origins)
         self.resubmitter = Resubmitter(*shared, limits, self.health, self.diagnosis.examine)
         self.replacements = self.resubmitter.replacements
         self.lost_workers = LostWorkerMonitor(*shared)

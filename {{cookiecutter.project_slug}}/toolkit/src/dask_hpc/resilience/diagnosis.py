@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -162,6 +163,8 @@ class Diagnosis(Policy):
     output : JobOutput
     death_timeout : float or None
         Seconds after which a worker that finds no scheduler gives up.
+    origins : callable, optional
+        Takes a text, and returns where keys in it are set, if not in the lab's files.
 
     Attributes
     ----------
@@ -171,6 +174,7 @@ class Diagnosis(Policy):
 
     output: JobOutput
     death_timeout: float | None
+    origins: Callable[[str], str] = lambda _text: ""
     causes: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
@@ -210,7 +214,8 @@ class Diagnosis(Policy):
             line = f"Its log {path} ends with: {last_lines(text)}"
             address = self.pool.scheduler.address
             if cause := likely_cause(text, address, output.python, output.shebang):
-                line += f" - likely, {cause}"
+                places = self.origins(cause)
+                line += f" - likely, {cause}" + (f"; {places}" if places else "")
         else:
             line = _without_text(job.job_id, forms, paths)
         self.causes = [line] if line else []
