@@ -1,7 +1,9 @@
 """Render the template, install what it made, and run Python there."""
 
+import contextlib
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -10,9 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import cookiecutter.hooks
 import pytest
 import yaml
-from cookiecutter.main import cookiecutter
+from cookiecutter.exceptions import FailedHookException
+from cookiecutter.main import cookiecutter as make
 
 REPOSITORY = Path(__file__).parents[2]
 TEMPLATE = REPOSITORY / "{{cookiecutter.project_slug}}"
@@ -68,6 +72,25 @@ def run(command, **options):
     return done.stdout
 
 
+@pytest.fixture(scope="session", autouse=True)
+def hooks_run_here():
+    """Let cookiecutter run hooks in this process: a Python for each takes most of a rendering."""
+
+    def run_script(path, cwd="."):
+        with contextlib.chdir(cwd):
+            try:
+                runpy.run_path(path, run_name="__main__")
+            except SystemExit as end:
+                if end.code:
+                    raise FailedHookException(
+                        f"Hook script failed (exit status: {end.code})"
+                    ) from None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cookiecutter.hooks, "run_script", run_script)
+        yield
+
+
 @pytest.fixture(scope="session")
 def cookiecutter_settings(tmp_path_factory):
     """Return settings which keep cookiecutter out of the home directory."""
@@ -86,7 +109,7 @@ def render_to(cookiecutter_settings):
     """Return a function that renders the template into a directory, with default answers but..."""
 
     def render_to(directory, source=REPOSITORY, overwrite=False, **answers):
-        project = cookiecutter(
+        project = make(
             str(source),
             no_input=True,
             config_file=str(cookiecutter_settings),
@@ -293,8 +316,20 @@ def linked_lab(template_git, tmp_path, git_home):
     return lab
 
 
+@pytest.fixture(scope="session")
+def without_texts(tmp_path_factory):
+    """Return a copy of the template with no more than configuration: where answers go."""
+    copy = tmp_path_factory.mktemp("template") / REPOSITORY.name
+    copy.mkdir()
+    shutil.copy(REPOSITORY / "cookiecutter.json", copy)
+    for name in ("hooks", "templates", TEMPLATE.name):
+        ignored = shutil.ignore_patterns("toolkit", "src", "tests", "notebooks", "README.md")
+        shutil.copytree(REPOSITORY / name, copy / name, ignore=ignored)
+    return copy
+
+
 @pytest.fixture
-def typed(cookiecutter_settings, tmp_path):
+def typed(cookiecutter_settings, without_texts, tmp_path):
     """Return a function that renders with answers as they were typed at the prompts.
 
     Those on the command line and in a file of answers are Jinja to cookiecutter, these are not. A
@@ -311,8 +346,8 @@ def typed(cookiecutter_settings, tmp_path):
         path = tmp_path / "answers.json"
         path.write_text(json.dumps({"cookiecutter": context}))
         output = tmp_path / "typed"
-        project = cookiecutter(
-            str(REPOSITORY),
+        project = make(
+            str(without_texts),
             replay=str(path),
             config_file=str(cookiecutter_settings),
             output_dir=str(output),
