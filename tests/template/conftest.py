@@ -144,6 +144,18 @@ def rendered(render_to, tmp_path_factory):
     return rendered
 
 
+@pytest.fixture(scope="session")
+def blank(render_to, tmp_path_factory):
+    """Return a function that gives a batch system's project with no other answer, to read only."""
+    folder = tmp_path_factory.mktemp("blank")
+
+    @cache
+    def blank(batch_system="slurm"):
+        return render_to(folder / batch_system, batch_system=batch_system)
+
+    return blank
+
+
 @dataclass
 class Installed:
     """A rendered project that is installed in an environment of its own."""

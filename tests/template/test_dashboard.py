@@ -10,6 +10,8 @@ import pytest
 from .conftest import environment
 from .jupyter import JupyterLab, fetch
 
+pytestmark = pytest.mark.xdist_group("installed projects")
+
 # Dask's own class, as in notebook 00. The link comes with the port, which the tests compare.
 CLUSTER = """
 from dask.distributed import LocalCluster

@@ -7,6 +7,8 @@ import pytest
 
 from .conftest import JOB_SCRIPT
 
+pytestmark = pytest.mark.xdist_group("installed projects")
+
 RUN_NOTEBOOK = """
 import sys, nbclient, nbformat
 notebook = nbformat.read(sys.argv[1], as_version=4)

@@ -255,6 +255,7 @@ def test_the_first_steps_are_those_of_the_readmes(rendered):
     assert numbers == [sum(n**2 for n in range(many)) for many in (40, 500)]
 
 
+@pytest.mark.xdist_group("installed projects")
 def test_looking_at_the_job_script(typed, slurm_project):
     lines = block((REPOSITORY / "docs/how-to/lab-admin.md").read_text(), "dask hpc setup")
     made = [f"cd {slurm_project.project}", "python3 -m venv .venv", "source .venv/bin/activate"]

@@ -2,6 +2,10 @@
 
 import json
 
+import pytest
+
+pytestmark = pytest.mark.xdist_group("installed projects")
+
 CODE = """
 from dask.distributed import Client, LocalCluster, progress
 cluster = LocalCluster(n_workers=1, processes=False, dashboard_address=":0")
