@@ -4,6 +4,8 @@ What the pre_gen hook and the toolkit have to say of each answer is in tests/too
 """
 
 import json
+import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -252,7 +254,8 @@ def test_what_is_too_old_is_told_with_the_version_that_is_needed(
 
 def old_pythons():
     """Return Pythons that are too old and, as pyenv puts them, at hand."""
-    found = Path.home().glob(".pyenv/versions/3.[6789].*/bin/python")
+    home = pwd.getpwuid(os.getuid()).pw_dir  # HOME is another one for the toolkit's tests
+    found = Path(home).glob(".pyenv/versions/3.[6789].*/bin/python")
     return [str(path) for path in found] + [
         path for minor in range(6, 10) if (path := shutil.which(f"python3.{minor}"))
     ]
