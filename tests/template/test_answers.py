@@ -490,7 +490,7 @@ def test_what_is_typed_at_the_prompt_arrives_unchanged(terminal):
 
 
 def test_what_is_on_the_command_line_is_jinja_to_cookiecutter(command):
-    """docs/explanation/design.md says so; whoever means braces writes them as Jinja's own text."""
+    """Record 17 in docs/ says so; whoever means braces writes them as Jinja's own text."""
     code, _ = command("account={{ 7 * 7 }}", "queue={{ '{{ x }}' }}")
     assert code == 0
     slurm = section(command.folder / "my-lab")

@@ -57,6 +57,13 @@ ELSEWHERE = {
         "dask hpc bench": "benchmarks/demo.py: bench",
     },
     "docs/how-to/one-job.md": {"dask hpc run": "tests/testbed/test_one_job.py: hpc run"},
+    "docs/how-to/bench.md": {
+        "dask hpc bench list": "tests/toolkit/test_bench_cli.py: list",
+        "dask hpc bench": "tests/template/test_readmes.py: docs/how-to/bench.md",
+    },
+    "docs/how-to/dashboard.md": {"ssh -N -L": SITE},
+    "docs/how-to/read-logs.md": {"dask hpc logs": "tests/toolkit/test_cli_jobs.py: logs"},
+    "docs/how-to/setup.md": {"dask hpc setup": "tests/toolkit/test_cli.py: setup"},
     "docs/how-to/find-jobs.md": {
         "$ dask hpc jobs": "tests/toolkit/test_cli_jobs.py: jobs",
         "$ dask hpc logs": "tests/toolkit/test_cli_jobs.py: logs",
@@ -217,6 +224,8 @@ def test_the_projects_readme(typed, template_git, tmp_path):
     assert "Put the lab's own" in (project / "tests/test_smoke.py").read_text()
 
     typed([active, *block(text, "dask hpc bench")], project)
+    page = (REPOSITORY / "docs/how-to/bench.md").read_text()
+    assert set(block(text, "dask hpc bench")) < set(block(page, "dask hpc bench"))
     assert (project / "bench-results/report.html").is_file()
 
 
