@@ -194,7 +194,10 @@ def typed(git_home, template_git):
 
 
 def test_the_projects_readme(typed, template_git, tmp_path):
-    """Install it, see that all is well, compute, put it into git, follow the template, measure."""
+    """Install it, see that all is well, compute, put it into git, follow the template, measure.
+
+    And look at the job script, as the page for a lab's admin says.
+    """
     words = ["cruft create --no-input", f"{ADDRESS}dask-hpc-starter"]
     typed([" ".join(words)], tmp_path)
     project = tmp_path / "my-lab"
@@ -202,9 +205,11 @@ def test_the_projects_readme(typed, template_git, tmp_path):
     script = re.search(r"```python\n(from dask.*?)```", text, re.DOTALL)[1]
     (project / "first.py").write_text(script)
     install, active = block(text, "python3"), "source .venv/bin/activate"
-    first = [*install, *block(text, "pytest"), *block(text, "mkdir"), *block(text, "python first")]
-    printed = typed([*first, *block(text, "git init")], project)
+    look = block((REPOSITORY / "docs/how-to/lab-admin.md").read_text(), "dask hpc setup")
+    first = [*install, *block(text, "pytest"), *look, *block(text, "mkdir")]
+    printed = typed([*first, *block(text, "python first"), *block(text, "git init")], project)
     assert "2 passed" in printed
+    assert "#SBATCH -J my-lab" in printed
     assert "\n20540\n" in printed
 
     # A release of the template that changes what a lab sees.
@@ -262,9 +267,3 @@ def test_the_first_steps_are_those_of_the_readmes(rendered):
     assert program.replace("my_lab.", f"{rendered('slurm').name.replace('-', '_')}.") in readme
     numbers = [int(number) for number in re.findall(r"[Ii]t prints (\d+)", tutorial)]
     assert numbers == [sum(n**2 for n in range(many)) for many in (40, 500)]
-
-
-def test_looking_at_the_job_script(typed, slurm_project):
-    lines = block((REPOSITORY / "docs/how-to/lab-admin.md").read_text(), "dask hpc setup")
-    made = [f"cd {slurm_project.project}", "python3 -m venv .venv", "source .venv/bin/activate"]
-    assert "#SBATCH -A physics" in typed([*made, "pip install -e .", *lines], "/")

@@ -136,6 +136,15 @@ def test_variables_that_go_before_the_job_script_are_named(lab, cluster, monkeyp
         cluster.wait_for_workers(1, timeout=60)
 
 
+def test_a_refusal_says_which_keys_are_not_the_labs(lab, cluster, monkeypatch):
+    monkeypatch.setenv("DASK_JOBQUEUE__SLURM__ACCOUNT", "old")
+    lab.says("sbatch", "Invalid account or account/partition combination specified")
+    cluster.scale(jobs=1)
+    words = r"yours\. Here account is from the variable DASK_JOBQUEUE__SLURM__ACCOUNT\.$"
+    with pytest.raises(dask_hpc.SubmitError, match=words):
+        cluster.wait_for_workers(1, timeout=60)
+
+
 def test_empty_answer_is_a_refusal(lab, cluster):
     (lab.folder / "bin" / "sbatch").write_text("#!/bin/sh\n")
     cluster.scale(jobs=1)

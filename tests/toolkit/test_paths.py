@@ -24,6 +24,13 @@ NEEDS_CRYPTOGRAPHY = pytest.mark.skipif(
 WHERE = "jobqueue.slurm.local-directory"
 
 
+def test_a_folder_in_the_home_of_nobody_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="there is no user nobody9 here, whose home ~nobody9/x"):
+        paths.ensure_shared_directory("~nobody9/x", "jobqueue.slurm.log-directory")
+    assert not list(tmp_path.iterdir())
+
+
 def test_tilde_and_variables_of_a_shared_folder_are_filled_in_and_it_is_made(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SCRATCH", str(tmp_path / "scratch"))

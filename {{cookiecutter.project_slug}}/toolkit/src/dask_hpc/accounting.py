@@ -9,6 +9,7 @@ import math
 import re
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import distributed
@@ -127,6 +128,7 @@ class MeteredCluster(Protocol):
         """Whether the cluster has started and is not closing."""
 
 
+@dataclass(eq=False)
 class UsageMeter:
     """Counts a cluster's core-hours, and closes it when it has been idle for too long.
 
@@ -148,30 +150,24 @@ class UsageMeter:
         Why the cluster was closed; empty if it was not, or by the user.
     """
 
-    def __init__(
-        self,
-        cluster: MeteredCluster,
-        watcher: JobWatcher,
-        usage: UsageTotals,
-        limit: float | None,
-        end: Callable[[], None],
-    ):
-        self.usage = usage
-        self.limit = limit
-        self.awaited = 0
-        self.closed_because = ""
-        self._cluster = cluster
-        self._watcher = watcher
-        self._end = end
+    cluster: MeteredCluster
+    watcher: JobWatcher
+    usage: UsageTotals
+    limit: float | None
+    end: Callable[[], None]
+    awaited = 0
+    closed_because = ""
+    _reported = False
+
+    def __post_init__(self) -> None:
         self._idleness = IdleTimer()
-        self._reported = False
-        watcher.subscribe(self._on_event)
+        self.watcher.subscribe(self._on_event)
 
     def report_usage(self) -> None:
         """Report what was used, once, if there was any job."""
         if self.usage.jobs and not self._reported:
             self._reported = True
-            messages.info(f"{self._cluster.name} closed: {self.usage}.")
+            messages.info(f"{self.cluster.name} closed: {self.usage}.")
 
     async def while_awaited(self, wait: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         """Call `wait`; meanwhile the cluster does not count as idle."""
@@ -182,7 +178,7 @@ class UsageMeter:
             self.awaited -= 1
 
     def _on_event(self, event: JobEvent) -> None:
-        status = self._watcher.status(event.job)
+        status = self.watcher.status(event.job)
         elapsed = status.elapsed if status is not None else None
         if event.state in (JobState.RUNNING, JobState.ENDING):
             self.usage.began(event.job, elapsed)
@@ -191,11 +187,11 @@ class UsageMeter:
 
     def tick(self) -> None:
         """Close the cluster if it has been idle for too long. To be called now and then."""
-        if self.limit is None or self.closed_because or not self._cluster.is_running:
+        if self.limit is None or self.closed_because or not self.cluster.is_running:
             return
         awaited = bool(self.awaited)
-        if self._idleness.seconds(self._cluster.scheduler, awaited=awaited) >= self.limit:
+        if self._idleness.seconds(self.cluster.scheduler, awaited=awaited) >= self.limit:
             time_ = format_time(self.limit).strip()
             self.closed_because = f"it had nothing to do for {time_} (idle-timeout)"
-            messages.info(f"{self._cluster.name} is closed, since {self.closed_because}.")
-            self._end()
+            messages.info(f"{self.cluster.name} is closed, since {self.closed_because}.")
+            self.end()

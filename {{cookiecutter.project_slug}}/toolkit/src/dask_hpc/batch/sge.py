@@ -8,19 +8,11 @@ begun. Its list does not say what a job waits for.
 import getpass
 import re
 from collections.abc import Sequence
-from types import MappingProxyType
 from xml.etree import ElementTree
 
 from .base import BatchSystem
 from .parsing import seconds_since, sum_of_cpus
 from .state import JobState, JobStatus, merged
-
-# Of its manual, sge_types, time_specifier: three numbers, of which one that is zero may be left out
-# while its colon stays, or one in seconds. There is no MM:SS. A leading 0 or 0x would make a number
-# octal or hexadecimal, which nobody means: it is refused here.
-_CLOCK = re.compile(r"(?P<h>\d*):(?P<m>\d*):(?P<s>\d*)")
-_SECONDS = re.compile(r"(?P<s>[1-9]\d*)")
-
 
 # sge_status(5), "failed": 37 is an enforced limit, h_rt as a rule.
 _FAILED = {"37": JobState.TIMEOUT}
@@ -40,44 +32,7 @@ STATES = (
 class SGESystem(BatchSystem):
     """Grid Engine."""
 
-    name = "sge"
-    label = "SGE"
-    cluster_class = "SGECluster"
-    job_id_variables = ("JOB_ID",)
-    account_key = "project"
-    # Nor is memory asked for, as not every site counts it; it is resource-spec's.
-    not_requested = MappingProxyType(
-        {"job-extra-directives": "cores, as in -pe smp 8 (`qconf -spl` lists the site's words)"}
-    )
-    directive = "#$"
-    log_names = ("{name}.o{job}",)
-    submit = "qsub"
-    jobs_command_hint = "qstat -u $USER"
-    queues_command_hint = "qstat -g c"
-    reason_command_hint = "qstat -j"
-    cancel = "qdel"
-    # 'Your job 123 ("name") has been submitted', or the number alone (qsub -terse). An array's is
-    # 'Your job-array 123.1-3:1 (...' and 123.1-3:1.
-    job_id_pattern = (
-        r"(?m)(?:Your job(?:-array)? |^(?=\d+(?:\.\d+-\d+:\d+)?[ \t\r]*$))"
-        r"(?P<job_id>\d+)"
-    )
-    cores_in_script = (r"\s-pe \S+ (\d+)",)
-    walltime_forms = "HH:MM:SS (also a number alone: seconds)"
-    walltime_patterns = (_CLOCK, _SECONDS)
-    # What qstat prints differently, and what it prints for its developers.
-    reading_variables = ("SGE_LONG_*", "SGE_SINGLE_LINE", "SGE_DEBUG_LEVEL")
-    settings_command = ("qstat", "-help")
-    version_pattern = r"(\S.*)"  # the first line, "SGE 8.1.9", before the options
-    name_options = ("-N",)
     states = STATES
-    # qdel says about each job, with what went wrong, what went right.
-    gone_messages = (
-        "does not exist",
-        "already in deletion",
-        "has deleted job",
-        "has registered the job",
-    )
 
     def list_command(self, _job_ids: Sequence[str]) -> list[str]:
         # All of the user's jobs: there is no list of some of them (-j prints everything about
@@ -144,4 +99,4 @@ class SGESystem(BatchSystem):
         return sum_of_cpus(totals, "qstat lists no such queue")
 
 
-SGE = SGESystem()
+SGE = SGESystem("sge")

@@ -15,9 +15,9 @@ from pathlib import Path
 from dask.system import CPU_COUNT
 
 from .._output.progress import Progress
-from . import metrics, provenance, record
+from . import metrics, provenance
 from .plan import Plan
-from .runner import header, rounded, write_failure
+from .runner import recording, rounded
 from .show import describe_row
 from .validation import MeasurementError, examine
 from .workloads import WORKLOADS, burn, burn_task
@@ -83,15 +83,9 @@ def measure(
     seconds = SERIAL_S / tasks
     workload = WORKLOADS["gil"]
     plan = Plan(workload, tasks, seconds, (cores,), (repeats,))
-    with record.Writer(out / record.file_name(workload.name)) as writer:
-        writer.write("header", **header(plan))
-        common = {"workload": workload.name, "backend": "local", "slots": cores, "tasks": tasks}
-        try:
-            _measure(writer, common, cores, repeats, seconds, progress)
-        except BaseException as error:
-            write_failure(writer, common, error)
-            raise
-        writer.write("end", finished=provenance.now())
+    common = {"workload": workload.name, "backend": "local", "slots": cores, "tasks": tasks}
+    with recording(plan, out, common) as writer:
+        _measure(writer, common, cores, repeats, seconds, progress)
     return writer.path
 
 

@@ -7,7 +7,7 @@ import contextlib
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -57,12 +57,13 @@ def measure(
     """
     progress = progress or Progress()
     order = 0
-    with record.Writer(out / record.file_name(plan.workload.name)) as writer:
-        writer.write("header", **header(plan, extra))
+    common: dict = {}  # of the rows of a session
+    with recording(plan, out, common, extra) as writer:
         done = dict.fromkeys(plan.slots, 0)  # repeats measured so far, at each point
         for index, session in enumerate(plan.sessions()):
             backend = make_backend()
-            common = {
+            common.clear()
+            common |= {
                 "workload": plan.workload.name,
                 "backend": backend.name,
                 "slots": session.slots,
@@ -95,16 +96,38 @@ def measure(
                     writer.write("row", **row, n_errors=0, status="ok")
                     done[session.slots] = repeat
                     progress.note(f"{what}: {describe_row(row)}")
-            except BaseException as error:
-                write_failure(writer, common, error)
-                raise
             finally:
                 backend.close()
-        writer.write("end", finished=provenance.now())
     return writer.path
 
 
-def header(plan: Plan, extra: dict | None = None) -> dict:
+@contextlib.contextmanager
+def recording(
+    plan: Plan, out: Path, common: dict, extra: dict | None = None
+) -> Iterator[record.Writer]:
+    """Write a record of what is measured meanwhile: its head, its end, or the error that ends it.
+
+    Parameters
+    ----------
+    plan : Plan
+    out : Path
+        Folder for the record.
+    common : dict
+        What a row of the failed point says beside the error; it may change meanwhile.
+    extra : dict, optional
+        More for the head of the record.
+    """
+    with record.Writer(out / record.file_name(plan.workload.name)) as writer:
+        writer.write("header", **_header(plan, extra))
+        try:
+            yield writer
+        except BaseException as error:
+            _write_failure(writer, common, error)
+            raise
+        writer.write("end", finished=provenance.now())
+
+
+def _header(plan: Plan, extra: dict | None) -> dict:
     """Return the first line of a record: what this is, and what is run on what."""
     return {
         "schema": record.SCHEMA,
@@ -158,7 +181,7 @@ def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dic
     last_end = min(max(summary.last_end, began), ended)
     row = {
         **metrics.of_makespan(plan.tasks, plan.seconds, slots, makespan),
-        "overhead_ms_per_task": metrics.overhead_ms_per_task(plan.tasks, makespan - ideal),
+        "overhead_ms_per_task": 1000 * (makespan - ideal) / plan.tasks,
         "dispatch_s": max(0.0, last_end - began - ideal),
         "gather_s": ended - last_end,
         "slots_used": summary.slots_used,
@@ -168,7 +191,7 @@ def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dic
     return rounded(row), [("first_result", summary.first_end), ("last_result", ended)]
 
 
-def write_failure(writer: record.Writer, common: dict, error: BaseException) -> None:
+def _write_failure(writer: record.Writer, common: dict, error: BaseException) -> None:
     """Write a failed point as a row; an error of the writing itself must not hide `error`."""
     interrupted = isinstance(error, KeyboardInterrupt)
     if interrupted:

@@ -7,54 +7,16 @@ from .._compat.jobqueue_import import dask_jobqueue
 from ..config import fields, validators
 from .mixin import ClusterMixin
 
-_DOC = """Run Dask's workers in {label} jobs.
-
-This is dask-jobqueue's `{name}` and takes its arguments. In addition, it says
-what its jobs wait for, raises an error when the batch system rejects one,
-resubmits jobs that fail, moves results elsewhere before a job's walltime is
-over, and cancels all jobs when it closes.
-
-Parameters
-----------
-n_workers : int, optional
-    Workers (processes) to ask for at once, in whole jobs; see `scale`.
-config_name : str, optional
-    The profile: a section of ``jobqueue.yaml`` other than ``{section}``.
-{parameters}idle_timeout : float, str or timedelta, optional
-    Close the cluster when its workers have had nothing to do for so long, in seconds or as
-    ``"30 minutes"``; 0 for never. By default, ``dask-hpc: idle-timeout:`` says.
-security : bool or distributed.Security, optional
-    Encrypt connections: True for temporary keys.
-asynchronous : bool, optional
-    Whether all calls are made on a running event loop, and awaited.
-**kwargs
-    Further arguments of `dask_jobqueue.{name}` and `distributed.SpecCluster`.
-
-Notes
------
-Each argument that is left out comes from the key of the same name in ``jobqueue.yaml``
-(``job-extra-directives`` for ``job_extra_directives``); `dask hpc setup` shows their values.
-
-Examples
---------
->>> from dask.distributed import Client
->>> from dask_hpc import {name}
->>> with {name}() as cluster, Client(cluster) as client:
-...     cluster.scale(jobs=4)
-...     cluster.wait_for_workers(8)
-...     results = client.gather(client.map(my_function, my_inputs))
-"""
-
 
 def _documented(cls: Any) -> Any:
-    """Give a class a docstring made of the table of keys; upstream's names other defaults."""
+    """Give a class the docstring of `ClusterMixin`, completed from the table of keys."""
     known = validators.parameters(dask_jobqueue.JobQueueCluster, *cls.job_cls.__mro__)
     parameters = "".join(
         f"{argument} : {field.kind.type}, optional\n    {field.doc}\n"
         for key, field in fields.FIELDS.items()
         if (argument := fields.argument_of(key)) in known and key not in fields.renamed(cls.batch)
     )
-    cls.__doc__ = _DOC.format(
+    cls.__doc__ = (ClusterMixin.__doc__ or "").format(
         label=cls.batch.label,
         name=cls.__name__,
         section=cls.batch.section,
@@ -65,41 +27,41 @@ def _documented(cls: Any) -> Any:
 
 @_documented
 class SLURMCluster(ClusterMixin, dask_jobqueue.SLURMCluster):
-    """See `_DOC`."""
+    """See `ClusterMixin`."""
 
     batch = batch_systems.get("slurm")
 
 
 @_documented
 class PBSCluster(ClusterMixin, dask_jobqueue.PBSCluster):
-    """See `_DOC`."""
+    """See `ClusterMixin`."""
 
     batch = batch_systems.get("pbs")
 
 
 @_documented
 class SGECluster(ClusterMixin, dask_jobqueue.SGECluster):
-    """See `_DOC`."""
+    """See `ClusterMixin`."""
 
     batch = batch_systems.get("sge")
 
 
 @_documented
 class OARCluster(ClusterMixin, dask_jobqueue.OARCluster):
-    """See `_DOC`."""
+    """See `ClusterMixin`."""
 
     batch = batch_systems.get("oar")
 
 
 @_documented
 class LSFCluster(ClusterMixin, dask_jobqueue.LSFCluster):
-    """See `_DOC`."""
+    """See `ClusterMixin`."""
 
     batch = batch_systems.get("lsf")
 
 
 @_documented
 class HTCondorCluster(ClusterMixin, dask_jobqueue.HTCondorCluster):
-    """See `_DOC`."""
+    """See `ClusterMixin`."""
 
     batch = batch_systems.get("htcondor")

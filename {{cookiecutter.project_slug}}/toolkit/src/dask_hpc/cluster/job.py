@@ -101,7 +101,7 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
                 # ValueError: what the submit command printed holds no job id.
                 self.status = Status.failed
                 # Without what came before: it says no more, in seventy lines.
-                raise submit_error(owner.batch, error) from None
+                raise submit_error(owner.batch, error, owner.origins) from None
             owner.note_submitted(str(self.name), self.job_id)
 
     async def _submit_off_bad_nodes(self, owner: JobControl) -> None:

@@ -19,7 +19,43 @@ BOUNDS = {f"{end}{of}" for end in ("minimum", "maximum") for of in ("_jobs", "_c
 
 
 class ClusterMixin(ClusterLifecycle):
-    """The public calls of every cluster class here; see `SLURMCluster` for what they add."""
+    """Run Dask's workers in {label} jobs.
+
+    This is dask-jobqueue's `{name}` and takes its arguments. In addition, it says
+    what its jobs wait for, raises an error when the batch system rejects one,
+    resubmits jobs that fail, moves results elsewhere before a job's walltime is
+    over, and cancels all jobs when it closes.
+
+    Parameters
+    ----------
+    n_workers : int, optional
+        Workers (processes) to ask for at once, in whole jobs; see `scale`.
+    config_name : str, optional
+        The profile: a section of ``jobqueue.yaml`` other than ``{section}``.
+    {parameters}idle_timeout : float, str or timedelta, optional
+        Close the cluster when its workers have had nothing to do for so long, in seconds or as
+        ``"30 minutes"``; 0 for never. By default, ``dask-hpc: idle-timeout:`` says.
+    security : bool or distributed.Security, optional
+        Encrypt connections: True for temporary keys.
+    asynchronous : bool, optional
+        Whether all calls are made on a running event loop, and awaited.
+    **kwargs
+        Further arguments of `dask_jobqueue.{name}` and `distributed.SpecCluster`.
+
+    Notes
+    -----
+    Each argument that is left out comes from the key of the same name in ``jobqueue.yaml``
+    (``job-extra-directives`` for ``job_extra_directives``); `dask hpc setup` shows their values.
+
+    Examples
+    --------
+    >>> from dask.distributed import Client
+    >>> from dask_hpc import {name}
+    >>> with {name}() as cluster, Client(cluster) as client:
+    ...     cluster.scale(jobs=4)
+    ...     cluster.wait_for_workers(8)
+    ...     results = client.gather(client.map(my_function, my_inputs))
+    """
 
     @property
     def job_ids(self) -> list[str]:
@@ -144,8 +180,8 @@ class ClusterMixin(ClusterLifecycle):
             unset=(None, math.inf),
         )
         size = self._control.job_size
-        low = scaling.lower_bound(size, minimum, minimum_jobs, minimum_cores, minimum_memory)
-        high = scaling.upper_bound(size, maximum, maximum_jobs, maximum_cores, maximum_memory)
+        low = scaling.lower_bound(size, (minimum, minimum_jobs, minimum_cores, minimum_memory))
+        high = scaling.upper_bound(size, (maximum, maximum_jobs, maximum_cores, maximum_memory))
         if low > high:
             raise ValueError(f"adapt() from {low} jobs to {high}: the minimum is above the maximum")
         self._control.replacements.abandoned = 0

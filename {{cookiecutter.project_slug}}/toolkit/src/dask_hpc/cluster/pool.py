@@ -7,6 +7,7 @@ wanted, `workers` those that were submitted, and `_correct_state` makes the seco
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,6 @@ from distributed.core import Status
 from ..batch import BatchSystem, JobStatus
 from ..resilience.tracked_job import JobKind
 from . import scaling
-from .job_kinds import JobKinds
 from .submit_errors import SubmitErrors
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ class ClusterJobPool:
         self._canceller = canceller
         self._correct_state = correct_state
         self._any_job = any_job
-        self._kinds = JobKinds()
+        self._kinds: list[JobKind] = []  # those that the cluster has had
+        self._kind_of: dict[str, JobKind] = {}  # by names in worker_spec
         self._submitted: set[str] = set()
         self._leaving: dict[str, Any] = {}  # dask-jobqueue's jobs, by name
 
@@ -106,10 +107,25 @@ class ClusterJobPool:
     def kind(self, name: str | None = None) -> JobKind:
         """Return what is known of jobs like the one of this name, or like those submitted next."""
         cluster = self._cluster
-        if name is not None and (known := self._kinds.of_job(name)) is not None:
-            return known
-        spec = cluster.new_spec if name is None else cluster.worker_spec.get(name, cluster.new_spec)
-        return self._kinds.of_spec(spec)
+        if name is None:
+            return self._kind_of_spec(cluster.new_spec)
+        known = self._kind_of.get(name)
+        return known or self._kind_of_spec(cluster.worker_spec.get(name, cluster.new_spec))
+
+    def _kind_of_spec(self, spec: dict[str, Any]) -> JobKind:
+        """Return the kind of jobs that are submitted with this entry in ``worker_spec``."""
+        # A copy: users change parts of new_spec between two calls of scale.
+        options: dict[str, Any] = {
+            key: copy.copy(value) if isinstance(value, (list, dict)) else value
+            for key, value in spec.get("options", {}).items()
+        }
+        spec = {**spec, "options": options}
+        for kind in self._kinds:
+            if kind.spec == spec:
+                return kind
+        planned = options.get("processes") or len(spec.get("group", [""]))
+        self._kinds.append(kind := JobKind(spec, planned))
+        return kind
 
     def can_exclude(self, nodes: Sequence[str]) -> bool:
         """Return whether jobs can be submitted so that they do not run on these nodes."""
@@ -158,8 +174,7 @@ class ClusterJobPool:
     def add(self, kind: JobKind | None = None) -> str:
         """Want one more job, and return its name; `submit` submits it."""
         [(name, spec)] = self._cluster.new_worker_spec().items()
-        kind = kind or self._kinds.of_spec(spec)
-        self._kinds.add_job(name, kind)
+        kind = self._kind_of[name] = kind or self._kind_of_spec(spec)
         self._cluster.worker_spec[name] = kind.spec
         return name
 
@@ -185,7 +200,7 @@ class ClusterJobPool:
         for name in [name for name, job in workers.items() if job.status == Status.failed]:
             del workers[name]
             self._cluster.worker_spec.pop(name, None)
-            self._kinds.forget(name)
+            self._kind_of.pop(name, None)
         self.target = min(self.target, len(self.names) + scheduled)
         self.submit_errors.record(refusal)
 
@@ -219,7 +234,7 @@ class ClusterJobPool:
 
     def _take(self, name: str) -> Any:
         self._cluster.worker_spec.pop(name, None)
-        self._kinds.forget(name)
+        self._kind_of.pop(name, None)
         self._submitted.discard(name)
         return self._cluster.workers.pop(name, None)
 

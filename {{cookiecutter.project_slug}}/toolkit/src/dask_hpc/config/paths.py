@@ -32,9 +32,11 @@ def ensure_shared_directory(text: str, where: str) -> str:
     Raises
     ------
     ConfigError
-        A variable is not set, or the folder can't be made or used; one line.
+        A variable is not set, there is no such user, or the folder can't be made or used; one line.
     """
     path = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111 - raises nothing
+    if user := HOME_RE.match(path):
+        raise ConfigError(f"{where}: there is no user {user[0][1:]} here, whose home {text} names.")
     if "$" in path:
         raise ConfigError(f"{where}: {text} names a variable that is not set here.")
     if any(character.isspace() for character in path):

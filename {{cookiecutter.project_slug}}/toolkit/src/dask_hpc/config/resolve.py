@@ -3,6 +3,7 @@
 import getpass
 import importlib.util
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -38,6 +39,8 @@ class JobSettings:
         Seconds asked for; None without a walltime, or if it can't be read.
     death_timeout : float or None
         Seconds after which a worker that finds no scheduler gives up.
+    given : frozenset of str
+        The keys that the user's arguments stand for.
     """
 
     batch: batch_systems.BatchSystem
@@ -49,6 +52,16 @@ class JobSettings:
     memory_limit: str | None
     walltime: float | None
     death_timeout: float | None
+    given: frozenset[str]
+
+    def origins(self, text: str) -> str:
+        """Return where keys that a message names are set, if not in the lab's files; else empty."""
+        found, keys = [], self.section.all().keys() - self.given
+        for key in dict.fromkeys(re.findall(r"[a-z]+(?:-[a-z]+)*", text)):
+            place = sources.origin("jobqueue", self.section.holder(key), key) if key in keys else ""
+            if place and not place.startswith("config/"):
+                found.append(f"{key} is from {place}")
+        return ", ".join(found)
 
     def get(self, key: str) -> Any:
         """Return the value of a key: the argument that stands for it, else the configuration's."""
@@ -149,6 +162,7 @@ class _Resolver:
             memory_limit=limit,
             walltime=job_rules.read_walltime(self.batch, self.values)[0],
             death_timeout=self.values.get("death-timeout"),
+            given=frozenset(self.given),
         )
 
     def _check(self) -> None:
@@ -197,8 +211,7 @@ class _Resolver:
             self.arguments["interface"] = interface
 
     def _names_of_jobs(self) -> None:
-        no = "their name can't hold blanks, slashes and quotes"
-        name = self._clean("name", validators.clean_job_name, "jobs are", no)
+        name = self._clean("name", validators.clean_job_name)
         forms = [form for form in self.batch.log_names if "{name}" in form]
         rest = max((len(form.format(name="", job="0" * 10)) for form in forms), default=0)
         longest = validators.MAX_FILE_NAME_BYTES - rest
@@ -207,17 +220,14 @@ class _Resolver:
                 f"{self.where('name')}: a name of {len(name)} characters is too long for the files "
                 f"of the jobs' output, which are called after it; give {longest} at most."
             )
-        no = "its workers' names can't hold blanks, quotes and what ends a command"
-        self._clean("cluster-name", validators.clean_cluster_name, "the cluster is", no)
+        self._clean("cluster-name", validators.clean_cluster_name)
 
-    def _clean(self, key: str, clean: Callable[[str], str], what: str, no: str) -> str:
-        """Replace what a job script can't hold in a name, with a warning; return the name."""
+    def _clean(self, key: str, clean: Callable[[str], str]) -> str:
+        """Replace what a job script can't hold in a name; return the name."""
         if (given := self.values.get(key)) is None:
             return ""
         name = clean(str(given))
         if name != str(given):
-            line = f"{what} called {name}, since {no}."
-            warnings.warn(f"{self.where(key)} {given!r}: {line}")
             self.arguments[fields.argument_of(key)] = name or None
         return name
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .._asyncio import Clock
 from .._output import formatting
-from .._output.messages import Messages
 from ..batch import output_files
-from .interface import JobOutput, JobPool
+from .interface import JobOutput
+from .policy import Policy
 from .tracked_job import TrackedJob
-from .tracking import JobTracker
 
 # Of death-timeout, after which a worker without a scheduler gives up: when we speak of it.
 DEATH_TIMEOUT_FRACTION = 0.7
@@ -145,17 +144,6 @@ def _without_error(log: str, address: str) -> str:
     return CAUSES[-1][1].format(what=address)
 
 
-def tail(path: str, most: int = TAIL_BYTES) -> str:
-    """Return the end of a file as text; empty if it can't be read."""
-    try:
-        with Path(path).open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - most))
-            return file.read().decode(errors="replace")
-    except OSError:
-        return ""
-
-
 def last_lines(text: str, number: int = SHOWN_LINES) -> str:
     """Return what matters of a log, in a line: its last error, or its last meaningful lines."""
     if line := error_line(text):
@@ -165,18 +153,18 @@ def last_lines(text: str, number: int = SHOWN_LINES) -> str:
 
 
 @dataclass(eq=False)
-class Diagnosis:
+class Diagnosis(Policy):
     """Examines jobs that run although none of their workers comes.
 
     Parameters
     ----------
-    pool : JobPool
-    tracker : JobTracker
-    clock : Clock
-    messages : Messages
+    *shared
+        Those of `Policy`.
     output : JobOutput
     death_timeout : float or None
         Seconds after which a worker that finds no scheduler gives up.
+    origins : callable, optional
+        Takes a text, and returns where keys in it are set, if not in the lab's files.
 
     Attributes
     ----------
@@ -184,12 +172,9 @@ class Diagnosis:
         What was found, the last time that a job had no worker.
     """
 
-    pool: JobPool
-    tracker: JobTracker
-    clock: Clock
-    messages: Messages
     output: JobOutput
     death_timeout: float | None
+    origins: Callable[[str], str] = lambda _text: ""
     causes: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
@@ -222,14 +207,15 @@ class Diagnosis:
         forms, paths = output.patterns, output.files(job.job_id)
         text, path = "", ""
         for candidate in reversed(paths):  # errors are last
-            if text := tail(candidate):
+            if text := output_files.tail(candidate, TAIL_BYTES):
                 path = candidate
                 break
         if text:
             line = f"Its log {path} ends with: {last_lines(text)}"
             address = self.pool.scheduler.address
             if cause := likely_cause(text, address, output.python, output.shebang):
-                line += f" - likely, {cause}"
+                places = self.origins(cause)
+                line += f" - likely, {cause}" + (f"; {places}" if places else "")
         else:
             line = _without_text(job.job_id, forms, paths)
         self.causes = [line] if line else []

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from .._asyncio import BackgroundTasks, Clock
-from .._output.messages import Messages
 from ..errors import SubmitError
-from .interface import JobPool
+from .policy import Policy
 from .restart_policy import MAX_RESUBMIT_DELAY_S, RestartLimits, backoff
 from .tracked_job import RestartHistory, TrackedJob
 
@@ -16,15 +14,13 @@ QUOTA_RETRY_S = 10.0
 
 
 @dataclass(eq=False)
-class Replacements:
+class Replacements(Policy):
     """The jobs that are about to be submitted in place of others.
 
     Parameters
     ----------
-    pool : JobPool
-    clock : Clock
-    messages : Messages
-    tasks : BackgroundTasks
+    *shared
+        Those of `Policy`.
     limits : RestartLimits
 
     Attributes
@@ -35,10 +31,6 @@ class Replacements:
         Jobs that are not submitted again, since the last `scale` or `adapt`.
     """
 
-    pool: JobPool
-    clock: Clock
-    messages: Messages
-    tasks: BackgroundTasks
     limits: RestartLimits
     scheduled = 0
     abandoned = 0

@@ -5,27 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._compat.unrunnable_tasks import restart_unrunnable
-from .._output.messages import Messages
-from .interface import JobPool
+from .policy import Policy
 from .resubmission import Resubmitter
-from .tracking import JobTracker
 
 
 @dataclass(eq=False)
-class WaitingTasks:
+class WaitingTasks(Policy):
     """Says, once, that tasks wait for workers while no job is there or about to come.
 
     Parameters
     ----------
-    pool : JobPool
-    tracker : JobTracker
-    messages : Messages
+    *shared
+        Those of `Policy`.
     resubmitter : Resubmitter
     """
 
-    pool: JobPool
-    tracker: JobTracker
-    messages: Messages
     resubmitter: Resubmitter
     _warned = False
 

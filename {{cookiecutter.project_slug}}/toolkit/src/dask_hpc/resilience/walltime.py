@@ -6,16 +6,13 @@ from dataclasses import dataclass, field
 
 from distributed import Scheduler
 
-from .._asyncio import BackgroundTasks, Clock
 from .._output import formatting
-from .._output.messages import Messages
 from ..batch import JobState
 from .draining import drain, retire
-from .interface import JobPool
+from .policy import Policy
 from .replacements import Replacements
 from .task_limits import WalltimeInterruptions
 from .tracked_job import TrackedJob
-from .tracking import JobTracker
 from .worker_identity import workers_named
 
 # Of a job's time, the part at its end in which its workers leave: a tenth, within these seconds.
@@ -30,7 +27,7 @@ MAX_NAMED_ACTORS = 3
 
 
 @dataclass(eq=False)
-class WalltimeManager:
+class WalltimeManager(Policy):
     """Knows when each job of a cluster ends, and has its workers leave before.
 
     The end is the one that the batch system names (`JobStatus.left`), if it names one. Otherwise
@@ -38,11 +35,8 @@ class WalltimeManager:
 
     Parameters
     ----------
-    pool : JobPool
-    tracker : JobTracker
-    clock : Clock
-    messages : Messages
-    tasks : BackgroundTasks
+    *shared
+        Those of `Policy`.
     replacements : Replacements
     walltime : float or None
         Seconds asked for; None or infinite if jobs have no end.
@@ -53,11 +47,6 @@ class WalltimeManager:
         To be set when the cluster's scheduler has started.
     """
 
-    pool: JobPool
-    tracker: JobTracker
-    clock: Clock
-    messages: Messages
-    tasks: BackgroundTasks
     replacements: Replacements
     walltime: float | None
     interruptions: WalltimeInterruptions = field(init=False)
