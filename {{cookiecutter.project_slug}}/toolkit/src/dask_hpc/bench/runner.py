@@ -135,12 +135,7 @@ def _header(plan: Plan, extra: dict | None) -> dict:
         "workload": plan.workload.name,
         "started": provenance.now(),
         "command": shlex.join([_program(), *sys.argv[1:]]),
-        "plan": {
-            "tasks": plan.tasks,
-            "seconds": plan.seconds,
-            "slots": plan.slots,
-            "repeats": plan.repeats,
-        },
+        "plan": {name: getattr(plan, name) for name in ("tasks", "seconds", "slots", "repeats")},
         "versions": provenance.versions(),
         "machine": provenance.machine(),
         **(extra or {}),

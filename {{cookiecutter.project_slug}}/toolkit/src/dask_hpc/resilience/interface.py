@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+from distributed import Scheduler
 
 from ..batch import BatchSystem, JobStatus
+from ..errors import SubmitError
 from .tracked_job import JobKind
-
-if TYPE_CHECKING:
-    from distributed import Scheduler
-
-    from ..errors import SubmitError
 
 
 class JobPool(Protocol):
