@@ -3,8 +3,6 @@
 Core-hours are the jobs' running time by the batch system's own clock, times their cores.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import time

@@ -1,7 +1,5 @@
 """Tell the tracker when workers come and go."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """What the policies of this package may see and touch of a cluster."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 
