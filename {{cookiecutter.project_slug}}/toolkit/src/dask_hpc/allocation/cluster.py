@@ -6,20 +6,19 @@ Each node's workers are a step of the job, that is a child process `srun` of the
 program ends, however it ends, Slurm ends the job with all that is in it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os
 import time
 import weakref
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from dask.utils import parse_bytes
 from distributed.core import Status
 from distributed.deploy.spec import SpecCluster
+from distributed.scheduler import WorkerState
 
 from .. import batch as batch_systems
 from .._asyncio import BackgroundTasks
@@ -39,9 +38,6 @@ from ..resilience.draining import remove_worker
 from .arguments import check_allocation_size, on_node
 from .environment import nodes, profile
 from .step import MAX_STEP_RESTARTS, SQUEUE_POLL_S, SrunStep, last_srun_message, node_is_lost
-
-if TYPE_CHECKING:
-    from distributed.scheduler import WorkerState
 
 # Workers that lasted for so long before they ended have begun well.
 RESTART_RESET_S = 600.0

@@ -19,11 +19,14 @@ class JobPool(Protocol):
     Attributes
     ----------
     batch : BatchSystem
+    name : str
+        The name of the cluster's class.
     target : int
         Number of jobs that the user, or `adapt`, asked for, less those that were abandoned.
     """
 
     batch: BatchSystem
+    name: str
     target: int
 
     @property
