@@ -10,8 +10,9 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 TESTBED := TESTBED_MAKE=1 $(PY) -m hpc_testbed --target lab
 # The record of the headline on the testbed is kept.
 PYTEST = mkdir -p build/benchmarks && $(PY) -m pytest --benchmark-json=build/benchmarks/headline.json
-# They mostly wait, for processes that start; more at once would make times mean nothing.
-PARALLEL := --numprocesses 3
+# They often wait, for processes that start; more at once would make times mean nothing. Tests that
+# share what takes long to set up (marked xdist_group) run in one process, so that it is set up once.
+PARALLEL := --numprocesses 3 --dist loadgroup
 # 5: none is left of them by PYTEST_ARGS, as by -k.
 OR_NONE = || [ $$? -eq 5 ]
 PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject.toml

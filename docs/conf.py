@@ -1,7 +1,9 @@
 """Sphinx's configuration for the documentation: `make docs` builds it into build/docs."""
 
+import re
+
 import dask_hpc
-from docs import keys
+from docs import keys, notebooks
 
 project = "dask-hpc-starter"
 author = "the dask-hpc-starter developers"
@@ -34,7 +36,7 @@ autodoc_typehints = "none"  # the docstrings say the types
 html_theme = "furo"
 html_title = "dask-hpc-starter"
 html_static_path = ["_static"]
-html_css_files = ["tables.css"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
@@ -51,16 +53,18 @@ def _plain(_app, _context, lines):
             lines[number] = line.replace("*", r"\*").replace("--", r"\-\-")
 
 
-def _tables_of_keys(_app, page, source):
-    """Put the tables of configuration keys into the page that has their places."""
+def _insert_generated(_app, page, source):
+    """Put what is written elsewhere, tables of keys and notebooks, in its places in a page."""
     if page == "reference/configuration":
         for section in ("dask-hpc", "jobqueue"):
             table = "\n".join(keys.table(section))
             source[0] = source[0].replace(f"% keys of {section}\n", f"{table}\n")
+    if cells := re.search(r"^% cells of (.+)$", source[0], re.MULTILINE):
+        source[0] = source[0].replace(cells[0], notebooks.page(cells[1]))
 
 
 def setup(app):
     """Connect what the extensions leave to the project."""
-    app.connect("source-read", _tables_of_keys)
+    app.connect("source-read", _insert_generated)
     app.connect("sphinx-click-process-description", _plain)
     app.connect("sphinx-click-process-options", _plain)

@@ -11,6 +11,7 @@ import json
 import keyword
 import re
 import sys
+import unicodedata
 
 # The middle line is the only Jinja in this file. JSON escapes all quotes and backslashes in an
 # answer, so that the raw string cannot end early.
@@ -122,6 +123,14 @@ def check_text(answer):
     return None
 
 
+def check_line(text):
+    """Say what is wrong with an answer that becomes a part of a job script's line, or None."""
+    # Control characters, and Unicode's own separators of lines and paragraphs.
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text):
+        return "it has a line break or control character; write it as one plain line"
+    return None
+
+
 def check_slug(slug):
     """Return what is wrong with the project's name, or None."""
     if not SLUG.fullmatch(slug) or len(slug) > LONGEST_SLUG:
@@ -227,7 +236,7 @@ def problems(answers):
         report("batch_system", "choose one of " + ", ".join(WALLTIMES))
     for name in ("account", "queue"):
         if text[name].strip():
-            report(name, NO_PLACE.get((batch_system, name)))
+            report(name, NO_PLACE.get((batch_system, name)) or check_line(text[name]))
     cores, processes = check_count(text["cores"]), check_count(text["processes"])
     report("cores", cores)
     report("memory", check_memory(text["memory"], 1 if processes else int(text["processes"])))

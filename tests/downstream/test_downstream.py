@@ -23,7 +23,7 @@ def test_a_partition_that_is_not_there(testbed):
     testbed.run("sbatch --partition=nowhere --wrap=true")
 """
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("downstream")]
 
 
 def blocks(language, heading):

@@ -1,7 +1,9 @@
 """Render the template, install what it made, and run Python there."""
 
+import contextlib
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -10,9 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import cookiecutter.hooks
+import cruft._cli
 import pytest
 import yaml
-from cookiecutter.main import cookiecutter
+from cookiecutter.exceptions import FailedHookException
+from cookiecutter.main import cookiecutter as make
+from typer.testing import CliRunner
 
 REPOSITORY = Path(__file__).parents[2]
 TEMPLATE = REPOSITORY / "{{cookiecutter.project_slug}}"
@@ -68,6 +74,25 @@ def run(command, **options):
     return done.stdout
 
 
+@pytest.fixture(scope="session", autouse=True)
+def hooks_run_here():
+    """Let cookiecutter run hooks in this process: a Python for each takes most of a rendering."""
+
+    def run_script(path, cwd="."):
+        with contextlib.chdir(cwd):
+            try:
+                runpy.run_path(path, run_name="__main__")
+            except SystemExit as end:
+                if end.code:
+                    raise FailedHookException(
+                        f"Hook script failed (exit status: {end.code})"
+                    ) from None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cookiecutter.hooks, "run_script", run_script)
+        yield
+
+
 @pytest.fixture(scope="session")
 def cookiecutter_settings(tmp_path_factory):
     """Return settings which keep cookiecutter out of the home directory."""
@@ -86,7 +111,7 @@ def render_to(cookiecutter_settings):
     """Return a function that renders the template into a directory, with default answers but..."""
 
     def render_to(directory, source=REPOSITORY, overwrite=False, **answers):
-        project = cookiecutter(
+        project = make(
             str(source),
             no_input=True,
             config_file=str(cookiecutter_settings),
@@ -119,6 +144,18 @@ def rendered(render_to, tmp_path_factory):
         return render_to(folder / batch_system, **answers_for(batch_system))
 
     return rendered
+
+
+@pytest.fixture(scope="session")
+def blank(render_to, tmp_path_factory):
+    """Return a function that gives a batch system's project with no other answer, to read only."""
+    folder = tmp_path_factory.mktemp("blank")
+
+    @cache
+    def blank(batch_system="slurm"):
+        return render_to(folder / batch_system, batch_system=batch_system)
+
+    return blank
 
 
 @dataclass
@@ -197,15 +234,19 @@ def template_files():
     return [name for name in names if (REPOSITORY / name).is_file()]
 
 
-@pytest.fixture
-def template_copy(template_files, tmp_path):
-    """Return a directory with only those files, to change at will."""
-    copy = tmp_path / "dask-hpc-starter"
-    for name in template_files:
+def copy_template(names, copy):
+    """Copy the template's files to a directory."""
+    for name in names:
         target = copy / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(REPOSITORY / name, target)
-    return copy
+
+
+@pytest.fixture
+def template_copy(template_files, tmp_path):
+    """Return a directory with only those files, to change at will."""
+    copy_template(template_files, tmp_path / "dask-hpc-starter")
+    return tmp_path / "dask-hpc-starter"
 
 
 @dataclass
@@ -230,18 +271,19 @@ class Repository:
         return self("git", "rev-parse", "HEAD").strip()
 
     def cruft(self, *words, typed=""):
-        """Run cruft as a user types it; return (exit code, what it printed)."""
-        command = [sys.executable, "-m", "cruft", *words]
-        done = subprocess.run(
-            [str(word) for word in command],
-            cwd=self.path,
-            env=environment(self.home),
-            input=typed,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return done.returncode, done.stdout + done.stderr
+        """Let cruft do as if a user had typed this; return (exit code, what it printed).
+
+        The command itself is typed in test_readmes.py.
+        """
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.path)
+            own = environment(self.home)
+            for name in os.environ.keys() - own.keys():
+                patch.delenv(name)
+            for name, value in own.items():
+                patch.setenv(name, value)
+            done = CliRunner().invoke(cruft._cli.app, [str(word) for word in words], input=typed)
+        return done.exit_code, done.output
 
     def version(self):
         """Return what `dask hpc --version` prints with the project's own toolkit."""
@@ -256,10 +298,9 @@ class Repository:
         return (self.path / name).read_text()
 
 
-@pytest.fixture
-def git_home(tmp_path):
-    """Return a home directory of somebody who has told git a name."""
-    home = tmp_path / "git-home"
+def make_git_home(folder):
+    """Make a home directory of somebody who has told git a name."""
+    home = folder / "git-home"
     home.mkdir()
     settings = "[user]\nname = A\nemail = a@example.org\n[init]\ndefaultBranch = main\n"
     (home / ".gitconfig").write_text(settings)
@@ -267,34 +308,67 @@ def git_home(tmp_path):
 
 
 @pytest.fixture
-def template_git(template_copy, tmp_path, git_home):
-    """Return a git repository with the template committed, in a path with a space."""
-    path = tmp_path / "a path" / "dask-hpc-starter"
-    path.parent.mkdir()
-    template_copy.rename(path)
-    repository = Repository(path, git_home)
+def git_home(tmp_path):
+    """Return such a home directory of this test's own."""
+    return make_git_home(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def committed_template(template_files, tmp_path_factory):
+    """Return a git repository with the template committed, to copy."""
+    folder = tmp_path_factory.mktemp("committed")
+    repository = Repository(folder / "dask-hpc-starter", make_git_home(folder))
+    copy_template(template_files, repository.path)
     repository("git", "init", "--quiet")
     repository.commit()
     return repository
 
 
-@pytest.fixture
-def linked_lab(template_git, tmp_path, git_home):
-    """Return blue-lab, made by `cruft create` and committed as post_gen says."""
-    folder = Repository(tmp_path / "labs", git_home)
-    folder.path.mkdir()
+@pytest.fixture(scope="session")
+def created_lab(committed_template, tmp_path_factory):
+    """Return the path of blue-lab as `cruft create` made it, to copy."""
+    folder = Repository(tmp_path_factory.mktemp("created"), committed_template.home)
     answers = json.dumps(LAB_ANSWERS)
-    words = ["create", template_git.path, "--no-input", "--extra-context", answers]
+    words = ["create", committed_template.path, "--no-input", "--extra-context", answers]
     code, printed = folder.cruft(*words)
     assert code == 0, printed
-    lab = Repository(folder.path / "blue-lab", git_home)
+    return folder.path / "blue-lab"
+
+
+@pytest.fixture
+def template_git(committed_template, tmp_path, git_home):
+    """Return a git repository with the template committed, in a path with a space."""
+    path = tmp_path / "a path" / "dask-hpc-starter"
+    shutil.copytree(committed_template.path, path)
+    return Repository(path, git_home)
+
+
+@pytest.fixture
+def linked_lab(created_lab, committed_template, template_git, tmp_path, git_home):
+    """Return blue-lab, made by cruft from `template_git` and committed as post_gen says."""
+    lab = Repository(tmp_path / "labs" / "blue-lab", git_home)
+    shutil.copytree(created_lab, lab.path)
+    link = lab.path / ".cruft.json"
+    link.write_text(link.read_text().replace(f"{committed_template.path}", f"{template_git.path}"))
     lab("git", "init", "--quiet")
     lab.commit()
     return lab
 
 
+@pytest.fixture(scope="session")
+def without_texts(tmp_path_factory):
+    """Return a copy of the template with no more than configuration: where answers go."""
+    copy = tmp_path_factory.mktemp("template") / REPOSITORY.name
+    copy.mkdir()
+    shutil.copy(REPOSITORY / "cookiecutter.json", copy)
+    for name in ("hooks", "templates", TEMPLATE.name):
+        ignored = shutil.ignore_patterns("toolkit", "src", "tests", "notebooks", "README.md")
+        shutil.copytree(REPOSITORY / name, copy / name, ignore=ignored)
+    return copy
+
+
 @pytest.fixture
-def typed(cookiecutter_settings, tmp_path):
+def typed(cookiecutter_settings, without_texts, tmp_path):
     """Return a function that renders with answers as they were typed at the prompts.
 
     Those on the command line and in a file of answers are Jinja to cookiecutter, these are not. A
@@ -311,8 +385,8 @@ def typed(cookiecutter_settings, tmp_path):
         path = tmp_path / "answers.json"
         path.write_text(json.dumps({"cookiecutter": context}))
         output = tmp_path / "typed"
-        project = cookiecutter(
-            str(REPOSITORY),
+        project = make(
+            str(without_texts),
             replay=str(path),
             config_file=str(cookiecutter_settings),
             output_dir=str(output),

@@ -1,14 +1,17 @@
-"""The dashboard's link leads to the dashboard, wherever Python runs: real servers, real pages."""
+"""The dashboard's link leads to the dashboard, wherever Python runs: real servers, real pages.
+
+How the link is chosen is in tests/toolkit/test_dashboard_link.py.
+"""
 
 import json
-import os
-import re
 import subprocess
 
 import pytest
 
 from .conftest import environment
 from .jupyter import JupyterLab, fetch
+
+pytestmark = pytest.mark.xdist_group("installed projects")
 
 # Dask's own class, as in notebook 00. The link comes with the port, which the tests compare.
 CLUSTER = """
@@ -28,7 +31,8 @@ def is_dashboard(page):
 def script(local_project):
     """Return a function that starts code as a script in a terminal.
 
-    It returns what the code printed first, and the script goes on until the test is over.
+    It returns what the code printed first, and the script goes on until the test is over. Nothing
+    may be printed about how the link was found.
     """
     running = []
 
@@ -39,6 +43,7 @@ def script(local_project):
             env=environment(local_project.home, **variables),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
         )
         running.append(process)
@@ -46,7 +51,7 @@ def script(local_project):
 
     yield script
     for process in running:
-        process.communicate("\n", timeout=60)
+        assert process.communicate("\n", timeout=60)[1] == ""
 
 
 @pytest.fixture(scope="module", params=[pytest.param("/", marks=pytest.mark.full), "/x/"])
@@ -96,6 +101,7 @@ def test_in_jupyterlabs_terminal_it_is_a_whole_address(jupyterlab):
     assert is_dashboard(jupyterlab.get(link.removeprefix(jupyterlab.root)))
 
 
+@pytest.mark.full
 def test_where_the_server_can_not_pass_it_on_the_link_is_direct(local_project):
     option = "--ServerApp.jpserver_extensions={'jupyter_server_proxy': False}"
     with JupyterLab(local_project, option) as jupyterlab:
@@ -113,67 +119,13 @@ def test_in_a_script_it_works_as_it_is(script):
     assert is_dashboard(fetch(link))
 
 
-def test_under_a_hub_whose_server_is_not_seen_the_hubs_variable_tells(script):
-    link, port = script(CLUSTER, JUPYTERHUB_SERVICE_PREFIX="/user/alice/")
-    assert link == f"/user/alice/proxy/{port}/status"
-
-
-def test_what_a_server_left_behind_leads_nobody_astray(script, tmp_path):
-    # Its file has the number of a process that is above this one; nobody listens there any more.
-    left = {"pid": os.getpid(), "url": "http://localhost:1/", "base_url": "/"}
-    (tmp_path / f"jpserver-{os.getpid()}.json").write_text(json.dumps(left))
-    link, port = script(CLUSTER, JUPYTER_RUNTIME_DIR=str(tmp_path))
-    assert link == f"http://localhost:{port}/status"
-
-
-OTHER, DASKS_OWN = "http://here.example:{port}/", "{scheme}://{host}:{port}/status"
-
-
-@pytest.mark.parametrize(
-    ("how", "chosen"),
-    [
-        ("a variable", OTHER),
-        ("a variable", DASKS_OWN),
-        ("a file", OTHER),
-        ("a file", DASKS_OWN),
-        ("dask.config.set", OTHER),  # set there, Dask's own looks as if nobody had set it
-    ],
-)
-def test_a_link_that_somebody_has_set_stays(script, local_project, chosen, how):
-    variables, code, own = {}, CLUSTER, local_project.home / ".config/dask/own.yaml"
-    if how == "a variable":
-        variables = {"DASK_DISTRIBUTED__DASHBOARD__LINK": chosen}
-    elif how == "a file":
-        own.parent.mkdir(parents=True, exist_ok=True)
-        own.write_text(json.dumps({"distributed": {"dashboard": {"link": chosen}}}))
-    else:
-        code = (
-            f"import dask\ndask.config.set({{'distributed.dashboard.link': {chosen!r}}})\n{CLUSTER}"
-        )
+def test_a_link_that_somebody_has_set_stays(script, local_project):
+    own = local_project.home / ".config/dask/own.yaml"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    chosen = "http://here.example:{port}/"
+    own.write_text(json.dumps({"distributed": {"dashboard": {"link": chosen}}}))
     try:
-        link, port = script(code, **variables)
+        link, port = script(CLUSTER)
     finally:
-        own.unlink(missing_ok=True)
-    assert link == chosen.format(scheme="http", host="127.0.0.1", port=port)
-
-
-def test_a_notebook_run_by_nbconvert_has_a_direct_link(local_project):
-    cell = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
-    notebook = {"cells": [{**cell, "source": CLUSTER}], "metadata": {}, "nbformat": 4}
-    path = local_project.home / "link.ipynb"
-    path.write_text(json.dumps({**notebook, "nbformat_minor": 4}))
-    options = ["--to", "notebook", "--execute", "--stdout"]
-    printed = local_project.run("-m", "nbconvert", *options, path)
-    assert re.search(r"http://localhost:(\d+)/status \1", printed)
-
-
-def test_nothing_is_printed_about_how_it_was_found(local_project):
-    done = subprocess.run(
-        [local_project.python, "-c", CLUSTER],
-        cwd=local_project.home,
-        env=environment(local_project.home),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stderr == ""
+        own.unlink()
+    assert link == chosen.format(port=port)

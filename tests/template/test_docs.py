@@ -1,5 +1,6 @@
 """Pages under docs/ say what the code does."""
 
+import json
 import re
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 import dask_hpc
 from dask_hpc import batch as batch_systems
 from dask_hpc.config import fields
-from docs import keys
+from docs import keys, notebooks
 
 from .conftest import REPOSITORY
 
@@ -59,6 +60,20 @@ def test_the_page_on_the_configuration_has_the_places_of_both_tables():
         assert f"\n% keys of {section}\n" in page  # docs/conf.py fills them in
         rows = [re.match(r"\| `([\w-]+)` \|", line) for line in keys.table(section)]
         assert [row[1] for row in rows if row] == list(table)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(notebooks.FOLDER.glob("*.ipynb")), ids=lambda path: path.stem
+)
+def test_each_notebook_is_a_page_of_the_tutorial(path):
+    """When code has changed: CONTRIBUTING.md says how to record what the cells print."""
+    cells = notebooks.cells(path)
+    page = REPOSITORY / f"docs/tutorial/{path.stem.partition('-')[2]}.md"
+    title, *rest = page.read_text().splitlines()
+    assert title == cells[0]["source"][0].strip()
+    assert f"% cells of {path.name}" in rest  # docs/conf.py fills them in
+    recorded = json.loads(notebooks.OUTPUT.read_text())[path.name]
+    assert recorded.keys() <= {notebooks.key(cell) for cell in cells}
 
 
 def anchors(text):

@@ -9,7 +9,6 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from .conftest import ANSWERS
 from .rendering import BATCH_SYSTEMS, own_texts
 
 # Where conda-forge calls a package otherwise. dask-core is Dask without what we do not use.
@@ -59,23 +58,23 @@ def pip_specs(project):
 
 @pytest.mark.parametrize("batch_system", BATCH_SYSTEMS)
 class TestEveryScheduler:
-    def test_conda_and_pip_install_the_same_packages(self, render, batch_system):
-        project = render(batch_system=batch_system)
+    def test_conda_and_pip_install_the_same_packages(self, blank, batch_system):
+        project = blank(batch_system)
         assert set(conda_specs(project)) - ONLY_CONDA == set(pip_specs(project))
 
-    def test_bounds_are_the_same(self, render, batch_system):
+    def test_bounds_are_the_same(self, blank, batch_system):
         """What pip can't install is then seen by whoever installs the toolkit to work on it."""
-        project = render(batch_system=batch_system)
+        project = blank(batch_system)
         conda, pip = conda_specs(project), pip_specs(project)
         for name in pip:
             assert bounds(conda[name]) == bounds(pip[name]), name
 
-    def test_conda_reads_every_spec(self, render, batch_system):
-        for text in conda_texts(render(batch_system=batch_system)):
+    def test_conda_reads_every_spec(self, blank, batch_system):
+        for text in conda_texts(blank(batch_system)):
             assert text == "pip" or SPEC.fullmatch(text), text
 
-    def test_conda_forge_is_the_only_channel(self, render, batch_system):
-        project = render(batch_system=batch_system)
+    def test_conda_forge_is_the_only_channel(self, blank, batch_system):
+        project = blank(batch_system)
         channels = yaml.safe_load((project / "environment.yml").read_text())["channels"]
         assert channels == ["conda-forge", "nodefaults"]
         for path, text in own_texts(project):
@@ -93,8 +92,8 @@ def test_a_spec_that_conda_may_not_read_is_told(text):
     assert not SPEC.fullmatch(text)
 
 
-def test_the_project_asks_for_what_its_toolkit_asks_for(render):
-    project = render()
+def test_the_project_asks_for_what_its_toolkit_asks_for(blank):
+    project = blank()
     own = tomllib.loads((project / "pyproject.toml").read_text())["project"]
     toolkit = tomllib.loads((project / "toolkit/pyproject.toml").read_text())["project"]
     extras = toolkit["optional-dependencies"]
@@ -103,15 +102,15 @@ def test_the_project_asks_for_what_its_toolkit_asks_for(render):
     assert own["entry-points"] == toolkit["entry-points"]
 
 
-def test_conda_installs_the_project_with_its_toolkit_from_its_folder(render):
-    environment = yaml.safe_load((render(**ANSWERS) / "environment.yml").read_text())
+def test_conda_installs_the_project_with_its_toolkit_from_its_folder(rendered):
+    environment = yaml.safe_load((rendered("slurm") / "environment.yml").read_text())
     assert environment["name"] == "demo-lab"
     pip = next(spec for spec in environment["dependencies"] if isinstance(spec, dict))
     assert pip == {"pip": ["-e ."]}
 
 
-def test_every_python_that_is_promised_is_the_same(render):
-    project = render()
+def test_every_python_that_is_promised_is_the_same(blank):
+    project = blank()
     promised = set()
     for path in [project / "pyproject.toml", project / "toolkit" / "pyproject.toml"]:
         promised.add(tomllib.loads(path.read_text())["project"]["requires-python"])

@@ -11,6 +11,8 @@ import yaml
 from .conftest import ANSWERS, Repository, environment, run
 from .rendering import files
 
+pytestmark = pytest.mark.xdist_group("cruft")
+
 WORKFLOW = ".github/workflows/tests.yml"
 
 
@@ -74,7 +76,9 @@ def test_the_workflows_own_steps_pass_in_a_clone(linked_lab, tmp_path, git_home,
     clone = Repository(tmp_path / "clone", git_home)
     run(["git", "clone", "--quiet", linked_lab.path, clone.path])
     prefix = tmp_path / "env"
-    run([sys.executable, "-m", "venv", prefix])
+    # pip comes with the packages of this one.
+    options = [] if from_the_index else ["--without-pip"]
+    run([sys.executable, "-m", "venv", *options, prefix])
     settings = {"PATH": f"{prefix}/bin:/usr/bin:/bin", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     if not from_the_index:
         purelib = run(

@@ -133,8 +133,8 @@ def test_the_job_script_has_every_answer(script, rendered, batch_system, monkeyp
 
 
 @pytest.mark.parametrize("batch_system", BATCH)
-def test_blank_answers_leave_their_options_out(script, render, batch_system):
-    text = script(render(batch_system=batch_system, account="", queue=""), batch_system)
+def test_blank_answers_leave_their_options_out(script, blank, batch_system):
+    text = script(blank(batch_system), batch_system)
     assert not re.search(r"^#\S+ (-[ApPq]|--project)\b", text, re.MULTILINE)
     assert "--interface" not in text
 
@@ -178,8 +178,8 @@ class TestEveryBatchSystem:
             assert line, key
             assert key in line[0]
 
-    def test_every_answer_that_was_left_blank_says_what_to_ask(self, render, batch_system):
-        text = (render(batch_system=batch_system) / "config/jobqueue.yaml").read_text()
+    def test_every_answer_that_was_left_blank_says_what_to_ask(self, blank, batch_system):
+        text = (blank(batch_system) / "config/jobqueue.yaml").read_text()
         description = batch.get(batch_system)
         questions = [key for key in (description.account_key, description.queue_key) if key]
         for key in [*questions, "interface"]:
@@ -358,8 +358,8 @@ def test_the_gpu_profile_says_what_differs_and_the_rest_is_as_above(
             assert line in script.splitlines()
 
 
-def test_without_a_batch_system_nothing_about_one_is_configured(render):
-    text = (render(batch_system="none") / "config/jobqueue.yaml").read_text()
+def test_without_a_batch_system_nothing_about_one_is_configured(blank):
+    text = (blank("none") / "config/jobqueue.yaml").read_text()
     assert yaml.safe_load(text) == {"dask-hpc": {"batch-system": "none"}}
 
 

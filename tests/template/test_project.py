@@ -7,6 +7,8 @@ import pytest
 
 from .conftest import JOB_SCRIPT
 
+pytestmark = pytest.mark.xdist_group("installed projects")
+
 RUN_NOTEBOOK = """
 import sys, nbclient, nbformat
 notebook = nbformat.read(sys.argv[1], as_version=4)
@@ -15,18 +17,15 @@ nbformat.write(notebook, sys.argv[2])
 """
 
 
-def account(installed, **extra):
+def account(installed):
     """Return the account in the job script of a bare SLURMCluster(), from an unrelated folder."""
-    text = installed.run(
-        "-c", JOB_SCRIPT.format(module="dask_hpc", cluster="SLURMCluster"), **extra
-    )
+    text = installed.run("-c", JOB_SCRIPT.format(module="dask_hpc", cluster="SLURMCluster"))
     return re.search(r"^#SBATCH -A (.*)$", text, re.MULTILINE)[1]
 
 
-# Those of a Slurm site's run in test_git, too, as its workflow's steps.
-@pytest.mark.parametrize(
-    "which", [pytest.param("slurm_project", marks=pytest.mark.full), "local_project"]
-)
+# Those of a Slurm site's project run in test_readmes.py and test_git.py, too.
+@pytest.mark.full
+@pytest.mark.parametrize("which", ["slurm_project", "local_project"])
 def test_the_projects_own_tests_pass(request, which):
     installed = request.getfixturevalue(which)
     # Plug-ins that the outer environment happens to have are none of the project's.
@@ -38,11 +37,7 @@ def test_the_projects_own_tests_pass(request, which):
     assert re.search(r"\b2 passed", printed)
 
 
-def test_setup_makes_a_bare_cluster_use_the_labs_configuration(slurm_project):
-    assert account(slurm_project) == "physics"
-
-
-def test_an_edit_counts_at_once(slurm_project):
+def test_an_edit_of_the_labs_configuration_counts_at_once(slurm_project):
     path = slurm_project.project / "config/jobqueue.yaml"
     text = path.read_text()
     path.write_text(text.replace('account: "physics"', 'account: "biology"'))
@@ -75,7 +70,8 @@ def test_a_members_own_configuration_goes_before_the_labs(slurm_project):
     before = own.read_text() if own.exists() else None
     own.write_text("jobqueue: {slurm: {account: mine}}\n")
     try:
-        assert account(slurm_project) == "mine"
+        code = "import dask; print(dask.config.get('jobqueue.slurm.account'))"
+        assert slurm_project.run("-c", code).strip() == "mine"
     finally:
         own.unlink() if before is None else own.write_text(before)
 
@@ -134,20 +130,3 @@ def test_the_laptop_notebook_finds_the_project_from_anywhere(local_project, fold
     cell = cell.replace("slow_square(5)", "slow_square(5, seconds=0)")
     printed = local_project.run("-c", cell, cwd=local_project.project / folder)
     assert printed == "from laptop_lab.example import slow_square\n25\n"
-
-
-LAPTOP = "echo 'dask-hpc: {batch-system: none}' > ~/.config/dask/dask-hpc.yaml"
-
-
-def test_the_readmes_first_script_runs_on_a_laptop_as_the_readme_says(slurm_project, tmp_path):
-    readme = (slurm_project.project / "README.md").read_text()
-    assert LAPTOP in readme
-    own = slurm_project.home / ".config/dask/dask-hpc.yaml"
-    own.parent.mkdir(parents=True, exist_ok=True)
-    own.write_text("dask-hpc: {batch-system: none}\n")
-    script = tmp_path / "first.py"
-    script.write_text(re.search(r"```python\n(from dask.*?)```", readme, re.DOTALL)[1])
-    try:
-        assert slurm_project.run(script, cwd=tmp_path).strip() == "20540"
-    finally:
-        own.unlink()

@@ -57,6 +57,13 @@ ELSEWHERE = {
         "dask hpc bench": "benchmarks/demo.py: bench",
     },
     "docs/how-to/one-job.md": {"dask hpc run": "tests/testbed/test_one_job.py: hpc run"},
+    "docs/how-to/bench.md": {
+        "dask hpc bench list": "tests/toolkit/test_bench_cli.py: list",
+        "dask hpc bench": "tests/template/test_readmes.py: docs/how-to/bench.md",
+    },
+    "docs/how-to/dashboard.md": {"ssh -N -L": SITE},
+    "docs/how-to/read-logs.md": {"dask hpc logs": "tests/toolkit/test_cli_jobs.py: logs"},
+    "docs/how-to/setup.md": {"dask hpc setup": "tests/toolkit/test_cli.py: setup"},
     "docs/how-to/find-jobs.md": {
         "$ dask hpc jobs": "tests/toolkit/test_cli_jobs.py: jobs",
         "$ dask hpc logs": "tests/toolkit/test_cli_jobs.py: logs",
@@ -187,7 +194,10 @@ def typed(git_home, template_git):
 
 
 def test_the_projects_readme(typed, template_git, tmp_path):
-    """Install it, see that all is well, compute, put it into git, follow the template, measure."""
+    """Install it, see that all is well, compute, put it into git, follow the template, measure.
+
+    And look at the job script, as the page for a lab's admin says.
+    """
     words = ["cruft create --no-input", f"{ADDRESS}dask-hpc-starter"]
     typed([" ".join(words)], tmp_path)
     project = tmp_path / "my-lab"
@@ -195,9 +205,11 @@ def test_the_projects_readme(typed, template_git, tmp_path):
     script = re.search(r"```python\n(from dask.*?)```", text, re.DOTALL)[1]
     (project / "first.py").write_text(script)
     install, active = block(text, "python3"), "source .venv/bin/activate"
-    first = [*install, *block(text, "pytest"), *block(text, "mkdir"), *block(text, "python first")]
-    printed = typed([*first, *block(text, "git init")], project)
+    look = block((REPOSITORY / "docs/how-to/lab-admin.md").read_text(), "dask hpc setup")
+    first = [*install, *block(text, "pytest"), *look, *block(text, "mkdir")]
+    printed = typed([*first, *block(text, "python first"), *block(text, "git init")], project)
     assert "2 passed" in printed
+    assert "#SBATCH -J my-lab" in printed
     assert "\n20540\n" in printed
 
     # A release of the template that changes what a lab sees.
@@ -212,6 +224,8 @@ def test_the_projects_readme(typed, template_git, tmp_path):
     assert "Put the lab's own" in (project / "tests/test_smoke.py").read_text()
 
     typed([active, *block(text, "dask hpc bench")], project)
+    page = (REPOSITORY / "docs/how-to/bench.md").read_text()
+    assert set(block(text, "dask hpc bench")) < set(block(page, "dask hpc bench"))
     assert (project / "bench-results/report.html").is_file()
 
 
@@ -253,9 +267,3 @@ def test_the_first_steps_are_those_of_the_readmes(rendered):
     assert program.replace("my_lab.", f"{rendered('slurm').name.replace('-', '_')}.") in readme
     numbers = [int(number) for number in re.findall(r"[Ii]t prints (\d+)", tutorial)]
     assert numbers == [sum(n**2 for n in range(many)) for many in (40, 500)]
-
-
-def test_looking_at_the_job_script(typed, slurm_project):
-    lines = block((REPOSITORY / "docs/how-to/lab-admin.md").read_text(), "dask hpc setup")
-    made = [f"cd {slurm_project.project}", "python3 -m venv .venv", "source .venv/bin/activate"]
-    assert "#SBATCH -A physics" in typed([*made, "pip install -e .", *lines], "/")

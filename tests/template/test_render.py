@@ -41,9 +41,9 @@ class TestEveryScheduler:
         for path, text in own_texts(rendered(batch_system)):
             assert not re.search(r"\{\{|\}\}|\{%|%\}|\{#|#\}|cookiecutter", text), path
 
-    def test_no_blank_space_is_left(self, render, batch_system):
+    def test_no_blank_space_is_left(self, blank, batch_system):
         """With blank answers, where lines are left out."""
-        for path, text in own_texts(render(batch_system=batch_system)):
+        for path, text in own_texts(blank(batch_system)):
             assert text.endswith("\n"), path
             assert not text.endswith("\n\n"), path
             assert not re.search(r"[ \t]$", text, re.MULTILINE), path
@@ -93,8 +93,8 @@ def test_processes_are_the_cores_up_to_eight_unless_said_otherwise(render, cores
     assert slurm["processes"] == default_processes(slurm["cores"])  # the toolkit's own rule
 
 
-def test_the_toolkit_is_copied_byte_by_byte(render):
-    project = render()
+def test_the_toolkit_is_copied_byte_by_byte(blank):
+    project = blank()
     copied = files(project / "toolkit")
     assert "pyproject.toml" in copied
     for name in copied:

@@ -10,6 +10,8 @@ import dask_hpc
 
 from .conftest import LAB_ANSWERS, TEMPLATE, Repository
 
+pytestmark = pytest.mark.xdist_group("cruft")
+
 CONFIG = "config/jobqueue.yaml"
 VERSION = "toolkit/src/dask_hpc/__init__.py"
 MODULE = "toolkit/src/dask_hpc/errors.py"

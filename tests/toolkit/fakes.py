@@ -87,6 +87,7 @@ class FakePool:
 
     def __init__(self, clock: FakeClock, target: int = 0):
         self.batch = batch.get("slurm")
+        self.name = "SLURMCluster"
         self.scheduler = FakeScheduler()
         self.clock = clock
         self.target = target
@@ -174,6 +175,8 @@ class World:
         self.messages = Messages()
         self.tasks = BackgroundTasks("Test")
         self.tracker = JobTracker(self.pool, self.clock, self.tasks)
+        # What every policy takes.
+        self.shared = (self.pool, self.tracker, self.clock, self.messages, self.tasks)
         self.pool.scheduler.on_removed = lambda address: self.tracker.worker_removed(address, [])
         self.kind = JobKind({}, 1)
         for number in range(jobs):
@@ -253,7 +256,13 @@ class FakeCluster:
 def fake_control(clock: FakeClock, cluster: FakeCluster | None = None) -> JobControl:
     """Return the control of a cluster that has started, and has no job."""
     settings = SimpleNamespace(
-        cores=2, processes=2, memory="1 GiB", log_directory=None, walltime=600, death_timeout=60
+        cores=2,
+        processes=2,
+        memory="1 GiB",
+        log_directory=None,
+        walltime=600,
+        death_timeout=60,
+        origins=lambda _text: "",
     )
     return JobControl(
         cluster or FakeCluster(),

@@ -162,6 +162,18 @@ def test_every_job_is_in_one_list_call_and_in_one_cancel_call():
     assert SLURM.cancel_command(["1", "2", "3"])[-3:] == ["1", "2", "3"]
 
 
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        ("unrecognized option '--exclusiv'; Try \"sbatch --help\"", "job-extra-directives"),
+        ("invalid option -- 'Y'", "job-extra-directives"),
+        ("This does not look like a batch script.  The first line must start", "shebang"),
+    ],
+)
+def test_a_refused_script_names_the_key_to_change(words, key):
+    assert f"heck {key}" in SLURM.advice(words)
+
+
 def test_a_value_with_a_blank_is_told_as_the_reason_of_an_invalid_directive():
     said = SLURM.advice("sbatch: error: Invalid directive found in batch script: such")
     assert "account or queue, contains a space" in said

@@ -18,6 +18,8 @@ from dask_hpc.bench.workloads import sleep_task
 from dask_hpc.dask_errors import WorkerStartTimeoutError
 from dask_hpc.errors import SubmitError
 
+pytestmark = pytest.mark.xdist_group("local backend")
+
 
 @pytest.fixture(scope="module")
 def local():

@@ -38,10 +38,11 @@ def test_120_slots_are_no_faster_than_100_and_125_are():
 
 def test_share_of_the_ideal_does_not_blame_the_scheduler_for_the_last_wave():
     perfect = metrics.ideal_s(500, 1.0, 120)
-    assert metrics.efficiency(perfect, perfect) == 1
-    assert metrics.efficiency(perfect, 5.2) == pytest.approx(0.9615, abs=1e-4)
-    assert metrics.speedup(500, 1.0, 5.2) == pytest.approx(96.15, abs=0.01)
-    assert metrics.overhead_ms_per_task(500, 0.2) == pytest.approx(0.4)
+    assert metrics.of_makespan(500, 1.0, 120, perfect)["efficiency"] == 1
+    measured = metrics.of_makespan(500, 1.0, 120, 5.2)
+    assert measured["efficiency"] == pytest.approx(0.9615, abs=1e-4)
+    assert measured["speedup"] == pytest.approx(96.15, abs=0.01)
+    assert measured["overhead_s"] == pytest.approx(0.2)
 
 
 def test_a_summary_says_of_how_many_it_is_and_their_range():

@@ -9,6 +9,8 @@ from click.testing import CliRunner
 from dask_hpc.bench import aggregate, metrics, record, report, show
 from dask_hpc.cli.main import main
 
+pytestmark = pytest.mark.xdist_group("figures")
+
 TASKS = 500
 
 

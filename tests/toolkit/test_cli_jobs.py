@@ -287,12 +287,20 @@ def test_an_empty_log_is_named(run, folder):
 
 
 @pytest.mark.parametrize("arguments", [["logs"], ["logs", "7"]])
-def test_where_there_is_no_log_one_line_says_where_it_looked(run, folder, arguments):
+def test_where_there_is_no_log_another_line_says_where_it_looked(run, folder, arguments):
     result = run(*arguments)
     assert result.exit_code == 1
-    assert result.output.startswith("Error: No ")
-    assert result.output.endswith(f"; searched {folder}.\n")
-    assert result.output.count("\n") == 1
+    looked, error = result.output.splitlines()
+    assert looked == f"Looked in {folder}."
+    assert error.startswith("Error: No ")
+
+
+def test_of_many_folders_without_a_log_three_are_named(run, folder, state):
+    state.mkdir(parents=True, exist_ok=True)
+    forms = [f"/old{number}/dask-worker-{{job}}.err" for number in range(9)]
+    (state / "past-logs").write_text("\n".join(forms))
+    looked, _ = run("logs", "7").output.splitlines()
+    assert looked == "Looked in /old8, /old7, /old6 and 7 more."
 
 
 @pytest.mark.parametrize("job", ["../../etc/passwd", "", "*"])
@@ -326,7 +334,7 @@ def test_logs_by_the_users_own_directives_are_found(run, folder, cluster, state,
         assert "from the configuration" in run("logs", "7").output
         assert "from a cluster that is there" in run("logs", "8").output
         assert "from one that is gone" in run("logs", "9").output
-        assert f"searched {tmp_path}/far, " in run("logs", "10").output
+        assert f"Looked in {tmp_path}/far, " in run("logs", "10").output
 
 
 def test_without_a_log_directory_slurms_own_file_is_found(run, folder, tmp_path):

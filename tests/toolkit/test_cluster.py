@@ -138,6 +138,15 @@ def test_variables_that_go_before_the_job_script_are_named(lab, cluster, monkeyp
         cluster.wait_for_workers(1, timeout=60)
 
 
+def test_a_refusal_says_which_keys_are_not_the_labs(lab, cluster, monkeypatch):
+    monkeypatch.setenv("DASK_JOBQUEUE__SLURM__ACCOUNT", "old")
+    lab.says("sbatch", "Invalid account or account/partition combination specified")
+    cluster.scale(jobs=1)
+    words = r"yours\. Here account is from the variable DASK_JOBQUEUE__SLURM__ACCOUNT\.$"
+    with pytest.raises(dask_hpc.SubmitError, match=words):
+        cluster.wait_for_workers(1, timeout=60)
+
+
 def test_empty_answer_is_a_refusal(lab, cluster):
     (lab.folder / "bin" / "sbatch").write_text("#!/bin/sh\n")
     cluster.scale(jobs=1)
@@ -422,6 +431,7 @@ def test_adapt_refuses_unknown_argument(lab):
 def test_help_of_a_class_has_its_own_arguments_and_no_default_of_upstreams():
     for name in ("SLURMCluster", "HTCondorCluster"):
         text = getattr(dask_hpc, name).__doc__
+        assert "\nParameters\n----------\nn_workers : int, optional\n    Workers" in text
         assert f"from dask_hpc import {name}" in text
         for argument in ("cores : int", "idle_timeout : ", "scheduler_options : dict"):
             assert argument in text

@@ -196,6 +196,11 @@ def test_a_submission_has_what_its_user_has_set_and_nothing_of_a_job_around_it()
     assert SLURM.submitting(outside) == outside
 
 
+def test_a_submission_lacks_what_moves_the_output_or_waits_for_the_job():
+    moved = {"SBATCH_OUTPUT": "elsewhere", "SBATCH_ERROR": "elsewhere", "SBATCH_WAIT": "1"}
+    assert SLURM.submitting(moved | THE_USERS) == THE_USERS
+
+
 def test_jobs_are_submitted_without_the_variables_of_the_job_around(lab, tmp_path, monkeypatch):
     sbatch = lab.folder / "bin" / "sbatch"
     lines = sbatch.read_text().splitlines()

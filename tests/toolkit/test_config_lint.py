@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import dask.config
 import pytest
 import yaml
 
+from dask_hpc.config import summary
 from dask_hpc.config.lint import lint
 
 LAB = Path("config/jobqueue.yaml")
@@ -68,13 +70,21 @@ def test_nothing_is_said_of_a_good_file():
         (
             "scheduler-options: {interfase: ib0}",
             "scheduler-options: interfase: not an argument of Dask's scheduler "
-            "(did you mean interface?)",
+            "start (did you mean interface?)",
         ),
         ("scheduler-options: [port]", "scheduler-options: must be a mapping, such as"),
         ("log-directory: 5", "log-directory: must be the name of a folder, not 5"),
         ("partition: x", "partition: unknown key, ignored; use queue"),
         ("time: x", "time: unknown key, ignored; use walltime"),
         ("mem: 16 GiB", "mem: unknown key, ignored; use memory"),
+        ('queue: "None"', "queue: None is a text here: leave it empty, or write null"),
+        ('walltime: "None"', "walltime: None is a text here: leave it empty, or write null"),
+        ("name: my lab", "name: jobs are called my-lab, not 'my lab', since their name can't"),
+        ("shebang: bash", "shebang: must begin with #!, as in #!/bin/bash, not 'bash'"),
+        (
+            "job-extra-directives: [exclusive]",
+            "job-extra-directives: 'exclusive' is no option of sbatch: write its dashes, too",
+        ),
         ('account: "a\\nb"', "account: 'a\\nb' has a line break or control character"),
         ('job-extra-directives: ["-x\\n"]', "job-extra-directives: '-x\\n' has a line break"),
     ],
@@ -179,7 +189,7 @@ def test_the_file_that_counts_is_named_where_a_later_one_goes_before():
 def test_our_own_section_is_looked_at_too():
     [only] = lint([(LAB, {"dask-hpc": {"batch-system": "slrum"}})])
     assert only.startswith(
-        "config/jobqueue.yaml: dask-hpc.batch-system: unknown batch system 'slrum'; use one of slurm"
+        "config/jobqueue.yaml: dask-hpc.batch-system: unknown batch system 'slrum'; known: slurm"
     )
     [only] = lint([(LAB, {"dask-hpc": {"batch-sytem": "slurm"}})])
     assert "did you mean batch-system?" in only
@@ -207,7 +217,7 @@ def test_a_section_that_is_likely_a_slip_is_named(content, line):
 @pytest.mark.parametrize(
     "content",
     [
-        {"dask_hpc": {"batch-system": "slurm"}},  # Dask takes - and _ for the same
+        {"dask_hpc": {"batch-system": "none"}},  # Dask takes - and _ for the same
         {"distributed": {}, "labextension": {}, "array": {}, "jobs": {}},
         {"jobqueue": {"slurm-gpu": {"cores": 8}}},
         {"jobqueue": {"gpu": {"cores": 8}, "large": {"cores": 8}}},
@@ -254,3 +264,20 @@ def test_files_of_other_kinds_and_empty_sections_are_passed_over():
         (LAB, {"jobqueue": {"slurm": None}}),
     ]
     assert lint(files) == []
+
+
+def test_a_batch_system_without_a_section_is_said_to_have_none():
+    files = [(LAB, yaml.safe_load("dask-hpc: {batch-system: slurm}"))]
+    assert lint(files) == [
+        "config/jobqueue.yaml: dask-hpc.batch-system: there is no section jobqueue.slurm with the "
+        "cores and memory of its jobs"
+    ]
+    assert lint([*files, (HOME, {"jobqueue": {"slurm": {"cores": 8, "memory": "16 GiB"}}})]) == []
+
+
+def test_an_unknown_key_of_a_variable_is_said_with_the_variables_name(monkeypatch):
+    monkeypatch.setenv("DASK_JOBQUEUE__SLURM__CORS", "4")
+    monkeypatch.setattr(dask.config, "paths", [])
+    assert summary.lint() == [
+        "DASK_JOBQUEUE__SLURM__CORS: jobqueue.slurm.cors: unknown key, ignored; did you mean cores?"
+    ]

@@ -6,7 +6,7 @@ import pytest
 
 import dask_hpc
 from dask_hpc.resilience import diagnosis
-from dask_hpc.resilience.diagnosis import last_lines, likely_cause, tail
+from dask_hpc.resilience.diagnosis import last_lines, likely_cause
 from dask_hpc.resilience.tracked_job import JobKind, RestartHistory, TrackedJob
 
 from .conftest import reported, until
@@ -141,14 +141,6 @@ def test_what_matters_in_a_log_is_shown_and_a_cause_only_if_it_is_known(log):
 def test_every_cause_names_what_to_change():
     for _, words in diagnosis.CAUSES:
         assert "jobqueue.yaml" in words
-
-
-def test_of_a_long_log_only_the_end_is_read(tmp_path):
-    path = tmp_path / "job.err"
-    path.write_text("x" * 100_000 + "\nthe end\n")
-    assert tail(path, most=20).endswith("\nthe end\n")
-    assert len(tail(path, most=20)) == 20
-    assert tail(tmp_path / "not-there") == ""
 
 
 def test_the_last_lines_that_say_something_are_shown_in_one():

@@ -81,3 +81,11 @@ def test_slurms_pattern_for_the_user_in_the_folder_is_filled_in_since_slurm_make
         assert Path(f"logs-{ME}").is_dir()
         assert not Path("logs-%u").exists()
         assert cluster._control.output.files("7")[-1] == f"{tmp_path}/logs-{ME}/dask-worker-7.err"
+
+
+def test_of_a_long_log_only_the_end_is_read(tmp_path):
+    path = tmp_path / "job.err"
+    path.write_text("x" * 100_000 + "\nthe end\n")
+    assert output_files.tail(path, 20).endswith("\nthe end\n")
+    assert len(output_files.tail(path, 20)) == 20
+    assert output_files.tail(tmp_path / "not-there", 20) == ""

@@ -24,6 +24,13 @@ NEEDS_CRYPTOGRAPHY = pytest.mark.skipif(
 WHERE = "jobqueue.slurm.local-directory"
 
 
+def test_a_folder_in_the_home_of_nobody_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="there is no user nobody9 here, whose home ~nobody9/x"):
+        paths.ensure_shared_directory("~nobody9/x", "jobqueue.slurm.log-directory")
+    assert not list(tmp_path.iterdir())
+
+
 def test_tilde_and_variables_of_a_shared_folder_are_filled_in_and_it_is_made(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SCRATCH", str(tmp_path / "scratch"))
@@ -167,17 +174,6 @@ def test_the_lines_come_after_those_of_the_lab(lab):
 def test_no_local_directory_means_no_lines(lab):
     with SLURMCluster() as cluster:
         assert "mkdir" not in cluster.job_script()
-
-
-def test_workers_work_in_the_folder_on_every_batch_system(site, tmp_path):
-    import dask_hpc
-
-    cls = getattr(dask_hpc, site.batch.cluster_class)
-    with cls(local_directory=f"{tmp_path}/$USER/new one", processes=1) as cluster:
-        cluster.scale(jobs=1)
-        cluster.wait_for_workers(1, timeout=180)
-        [worker] = cluster.scheduler.workers.values()
-        assert worker.local_directory.startswith(f"{tmp_path}/{getpass.getuser()}/new one/")
 
 
 def keys(folder) -> list[Path]:

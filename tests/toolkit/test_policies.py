@@ -33,11 +33,7 @@ class Restarts(World):
         super().__init__(jobs)
         self.health = NodeHealth(self.tracker, self.clock)
         self.resubmitter = Resubmitter(
-            self.pool,
-            self.tracker,
-            self.clock,
-            self.messages,
-            self.tasks,
+            *self.shared,
             limits=RestartLimits(max_resubmits, "1 GiB"),
             health=self.health,
             examine=lambda job: examined,
@@ -330,7 +326,7 @@ class Losses(World):
 
     def __init__(self):
         super().__init__(1)
-        self.monitor = LostWorkerMonitor(self.pool, self.tracker, self.clock, self.tasks)
+        self.monitor = LostWorkerMonitor(*self.shared)
         self.event(0, "running")
         self.first = self.worker(0)
 
@@ -506,15 +502,7 @@ class Ends(Restarts):
 
     def __init__(self, walltime=600.0):
         super().__init__(1)
-        self.manager = WalltimeManager(
-            self.pool,
-            self.tracker,
-            self.clock,
-            self.messages,
-            self.tasks,
-            replacements=self.replacements,
-            walltime=walltime,
-        )
+        self.manager = WalltimeManager(*self.shared, self.replacements, walltime)
         self.left = []
 
     async def drained_at(self, limit):
@@ -604,9 +592,7 @@ class Output:
 @on_loop
 async def test_job_without_a_worker_is_reported_once():
     world = World(2)
-    diagnosis = Diagnosis(
-        world.pool, world.tracker, world.clock, world.messages, output=Output(), death_timeout=60
-    )
+    diagnosis = Diagnosis(*world.shared, output=Output(), death_timeout=60)
     for number in range(2):
         world.event(number, "running", node="node7")
     world.clock.now += 41
@@ -625,9 +611,7 @@ async def test_job_without_a_worker_is_reported_once():
 @on_loop
 async def test_job_with_a_worker_is_not_reported():
     world = World(1)
-    diagnosis = Diagnosis(
-        world.pool, world.tracker, world.clock, world.messages, output=Output(), death_timeout=60
-    )
+    diagnosis = Diagnosis(*world.shared, output=Output(), death_timeout=60)
     world.event(0, "running")
     world.worker(0)
     world.clock.now += 600

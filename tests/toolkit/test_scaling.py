@@ -39,8 +39,8 @@ def test_jobs_are_counted_up(n, jobs, memory, cores, expected):
     ],
 )
 def test_the_narrowest_bound_counts(n, jobs, cores, memory, low, high):
-    assert scaling.lower_bound(SIZE, n, jobs, cores, memory) == low
-    assert scaling.upper_bound(SIZE, n, jobs, cores, memory) == high
+    assert scaling.lower_bound(SIZE, (n, jobs, cores, memory)) == low
+    assert scaling.upper_bound(SIZE, (n, jobs, cores, memory)) == high
 
 
 def test_jobs_without_workers_go_first_then_the_youngest():

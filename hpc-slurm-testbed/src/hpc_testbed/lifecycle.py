@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from hpc_testbed.docker_engine import docker_errors, require_docker
@@ -21,20 +22,22 @@ def up(testbed: Testbed) -> None:
     require_docker()
     project = testbed.project
     with exclusive(testbed.name):
-        stopwatch = _Stopwatch()
+        times = [time.monotonic()]
         if testbed.nodes is None:
             testbed.nodes = max(project.nodes(ended=True), default=DEFAULT_NODES)
         image = _node_image(project)
         if image is None:
             project.build()
             image = project.image
-        testbed.stages = {"image": stopwatch.lap()}
+        times.append(time.monotonic())
         remove_nodes_beyond(testbed, testbed.nodes)
-        seconds = {"TESTBED_IMAGE_SECONDS": f"{testbed.stages['image']:.1f}"}
+        seconds = {"TESTBED_IMAGE_SECONDS": f"{times[1] - times[0]:.1f}"}
         project.start(testbed.nodes, image, seconds)
-        testbed.stages["containers"] = stopwatch.lap()
+        times.append(time.monotonic())
         wait_for_nodes(testbed)
-        testbed.stages["slurm"] = stopwatch.lap()
+        times.append(time.monotonic())
+        laps = (end - begin for begin, end in pairwise(times))
+        testbed.stages = dict(zip(("image", "containers", "slurm"), laps, strict=True))
 
 
 def down(project: ComposeProject) -> None:
@@ -68,15 +71,3 @@ def _node_image(project: ComposeProject) -> str | None:
         hint = f"to change it, run {command_hint('down')} and up"
         print(f"Testbed {project.name} runs {other}; {hint}.", file=sys.stderr)
     return project.node_image()
-
-
-class _Stopwatch:
-    """A stopwatch: `lap` returns the seconds since the last call."""
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def lap(self) -> float:
-        now = time.monotonic()
-        lap, self._last = now - self._last, now
-        return lap

@@ -46,9 +46,7 @@ def list_processes(containers: dict[str, str]) -> list[Process]:
 def leftover_processes(testbed: Testbed, timeout: float) -> list[Process]:
     """Wait until no user processes run on the nodes; return those left after `timeout` seconds."""
     end = time.monotonic() + timeout
-    while found := testbed.processes():
-        if time.monotonic() > end:
-            break
+    while (found := testbed.processes()) and time.monotonic() < end:
         time.sleep(0.2)
     return found
 

@@ -13,6 +13,7 @@ import pytest
 
 from hpc_testbed.compose import SUITES, TARGETS, default_name
 from hpc_testbed.errors import DockerUnavailableError, TestbedError
+from hpc_testbed.faults.repair import is_idle
 from hpc_testbed.lock import locked
 from hpc_testbed.processes import kill, leftover_processes
 from hpc_testbed.testbed import Testbed
@@ -105,27 +106,33 @@ def testbed(testbed_session: Testbed) -> Iterator[Testbed]:
     """
     yield testbed_session
     unused, testbed_session.unused_faults = testbed_session.unused_faults, []
-    wrong = testbed_session.status_problems()
-    if wrong:
-        testbed_session.repair()
-    jobs = testbed_session.jobs()
-    if jobs:
-        testbed_session.run(f"scancel {' '.join(jobs)}", user="root")
-        wrong.append(
-            f"job {jobs[0]} is left" if len(jobs) == 1 else f"jobs {', '.join(jobs)} are left"
-        )
-    processes = leftover_processes(testbed_session, JOB_END_TIMEOUT_S)
-    if processes:
-        kill(testbed_session, processes)
-        wrong += [f"a process is left, {process}" for process in processes]
-    # The next test must not find jobs that are still completing.
-    gone = "while [[ $(squeue --noheader) ]]; do sleep 0.1; done"
-    if testbed_session.run(gone, user="root", timeout=60, check=False).returncode != 0:
-        wrong.append(f"still completing: {', '.join(testbed_session.jobs(completing=True))}")
+    wrong = [] if is_idle(testbed_session) else _clean_up(testbed_session)
     said = [f"the test did not clean up the testbed: {'; '.join(wrong)}"] if wrong else []
     said += [f"{call} was never injected: use it in a `with` statement" for call in unused]
     if said:
         pytest.fail("; ".join(said), pytrace=False)
+
+
+def _clean_up(testbed: Testbed) -> list[str]:
+    """End and repair what a test has left; return what that was."""
+    wrong = testbed.status_problems()
+    if wrong:
+        testbed.repair()
+    jobs = testbed.jobs()
+    if jobs:
+        testbed.run(f"scancel {' '.join(jobs)}", user="root")
+        wrong.append(
+            f"job {jobs[0]} is left" if len(jobs) == 1 else f"jobs {', '.join(jobs)} are left"
+        )
+    processes = leftover_processes(testbed, JOB_END_TIMEOUT_S)
+    if processes:
+        kill(testbed, processes)
+        wrong += [f"a process is left, {process}" for process in processes]
+    # The next test must not find jobs that are still completing.
+    gone = "while [[ $(squeue --noheader) ]]; do sleep 0.1; done"
+    if testbed.run(gone, user="root", timeout=60, check=False).returncode != 0:
+        wrong.append(f"still completing: {', '.join(testbed.jobs(completing=True))}")
+    return wrong
 
 
 def _given_name(config: pytest.Config) -> str | None:

@@ -6,11 +6,13 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+from hpc_testbed.docker_engine import docker_errors
 from hpc_testbed.errors import TestbedError, command_hint
 
 if TYPE_CHECKING:
     from hpc_testbed.testbed import Testbed
 
+FIRST_USER_ID, NOBODY_ID = 2000, 65534  # see the Dockerfile
 JOB_NAME = "testbed-fault"  # of jobs that a fault submits, which repair cancels
 # Docker cannot remove a limit; this is more than any machine has.
 UNLIMITED_MEMORY = "1024g"
@@ -83,6 +85,22 @@ def status_problems(testbed: Testbed) -> list[str]:
     states = testbed.container_states()
     found = [f"{name} is {state}" for name, state in states.items() if state != "running"]
     return found + [f"{node} is {state}" for node, state in _nodes_out_of_service(testbed).items()]
+
+
+@docker_errors()
+def is_idle(testbed: Testbed) -> bool:
+    """Return whether all nodes are idle, no job is there, and users run nothing on the nodes."""
+    there, nodes = testbed.project.containers(ended=True), testbed.project.nodes()
+    if any(each.status != "running" for each in there.values()):
+        return False
+    ask = "sinfo --noheader --Node --partition=short --format='%N %t'; squeue --noheader"
+    told = testbed.run(ask, user="root", check=False).stdout.splitlines()
+    if sorted(told) != sorted(f"node{number} idle" for number in nodes):
+        return False
+    # Faster than `list_processes`, which looks inside the containers. An engine that maps ids to
+    # higher ones shows users everywhere.
+    listed = [node.top(ps_args="-eo uid,pid")["Processes"] for node in nodes.values()]
+    return max({int(row[0]) for rows in listed for row in rows} - {NOBODY_ID}) < FIRST_USER_ID
 
 
 def check_health(testbed: Testbed) -> list[str]:

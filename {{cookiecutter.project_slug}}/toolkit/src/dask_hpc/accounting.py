@@ -3,13 +3,12 @@
 Core-hours are the jobs' running time, by the batch system's clock, multiplied by their cores.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import distributed
 from dask.utils import format_time
@@ -17,6 +16,7 @@ from dask.utils import format_time
 from ._output import formatting, messages
 from .batch import BatchSystem, JobState
 from .batch.watcher import JobEvent, JobWatcher
+from .resilience.interface import JobPool
 
 
 def cores_held(batch: BatchSystem, script: str) -> int | None:
@@ -113,26 +113,13 @@ class IdleTimer:
         return self._clock() - self._since
 
 
-class MeteredCluster(Protocol):
-    """The parts of a cluster that `UsageMeter` uses."""
-
-    name: str  # of the cluster's class
-
-    @property
-    def scheduler(self) -> distributed.Scheduler:
-        """Dask's scheduler; None until it starts."""
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the cluster has started and is not closing."""
-
-
+@dataclass(eq=False)
 class UsageMeter:
     """Measure a cluster's core-hours, and close the cluster when it has been idle for too long.
 
     Parameters
     ----------
-    cluster : MeteredCluster
+    pool : JobPool
     watcher : JobWatcher
     usage : UsageTotals
     limit : float or None
@@ -148,30 +135,24 @@ class UsageMeter:
         Why the cluster closed itself; empty otherwise.
     """
 
-    def __init__(
-        self,
-        cluster: MeteredCluster,
-        watcher: JobWatcher,
-        usage: UsageTotals,
-        limit: float | None,
-        end: Callable[[], None],
-    ):
-        self.usage = usage
-        self.limit = limit
-        self.awaited = 0
-        self.closed_because = ""
-        self._cluster = cluster
-        self._watcher = watcher
-        self._end = end
+    pool: JobPool
+    watcher: JobWatcher
+    usage: UsageTotals
+    limit: float | None
+    end: Callable[[], None]
+    awaited = 0
+    closed_because = ""
+    _reported = False
+
+    def __post_init__(self) -> None:
         self._idleness = IdleTimer()
-        self._reported = False
-        watcher.subscribe(self._on_event)
+        self.watcher.subscribe(self._on_event)
 
     def report_usage(self) -> None:
         """Report the core-hours, once, if there were any jobs."""
         if self.usage.jobs and not self._reported:
             self._reported = True
-            messages.info(f"{self._cluster.name} closed: {self.usage}.")
+            messages.info(f"{self.pool.name} closed: {self.usage}.")
 
     async def while_awaited(self, wait: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         """Call `wait`; until it returns, the cluster does not count as idle."""
@@ -182,7 +163,7 @@ class UsageMeter:
             self.awaited -= 1
 
     def _on_event(self, event: JobEvent) -> None:
-        status = self._watcher.status(event.job)
+        status = self.watcher.status(event.job)
         elapsed = status.elapsed if status is not None else None
         if event.state in (JobState.RUNNING, JobState.ENDING):
             self.usage.began(event.job, elapsed)
@@ -191,11 +172,11 @@ class UsageMeter:
 
     def tick(self) -> None:
         """Close the cluster if it has been idle for too long. Call this periodically."""
-        if self.limit is None or self.closed_because or not self._cluster.is_running:
+        if self.limit is None or self.closed_because or not self.pool.is_running:
             return
         awaited = bool(self.awaited)
-        if self._idleness.seconds(self._cluster.scheduler, awaited=awaited) >= self.limit:
+        if self._idleness.seconds(self.pool.scheduler, awaited=awaited) >= self.limit:
             time_ = format_time(self.limit).strip()
             self.closed_because = f"it was idle for {time_} (idle-timeout)"
-            messages.info(f"Closing {self._cluster.name}, because {self.closed_because}.")
-            self._end()
+            messages.info(f"Closing {self.pool.name}, because {self.closed_because}.")
+            self.end()

@@ -28,6 +28,7 @@ SQUEUE_POLL_S = 60.0  # minimum interval between two calls of squeue
 
 # Reads from the shell that starts the workers, which never writes: a read ends by its timeout, or
 # at once when shell and workers are gone. A sleep would outlive them if Slurm can't reach the node.
+
 _WATCH_FIRST_NODE = """\
 exec 9> >(
   unset ${{!SQUEUE_*}} ${{!SCANCEL_*}} SLURM_CLUSTERS
@@ -108,6 +109,11 @@ class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
         """The file with the workers' output."""
         return f"{self.log_directory}/{self.job_name}-{os.environ['SLURM_JOB_ID']}-{self.node}.out"
 
+    @property
+    def log_hint(self) -> str:
+        """A sentence about that file; empty without one."""
+        return f" Output: {self.log}" if self.log_directory is not None else ""
+
     async def start(self) -> None:
         self.started_at = time.monotonic()
         process = self._process = await asyncio.create_subprocess_exec(
@@ -168,7 +174,3 @@ def last_srun_message(said: str) -> str:
         line for line in lines if line and not line.startswith(("Job step aborted", "forcing"))
     ]
     return lines[-1].rstrip(".") if lines else ""
-
-
-def log_hint(step: SrunStep) -> str:
-    return f" Output: {step.log}" if step.log_directory is not None else ""

@@ -3,16 +3,15 @@
 from .base import BatchSystem
 from .htcondor import HTCONDOR
 from .lsf import LSF
-from .none import NONE
 from .oar import OAR
 from .pbs import PBS
 from .sge import SGE
 from .slurm import SLURM
 from .state import JobState, JobStatus
 
-BATCH_SYSTEMS: dict[str, BatchSystem] = {
-    batch_system.name: batch_system for batch_system in (SLURM, PBS, SGE, OAR, LSF, HTCONDOR, NONE)
-}
+# The last one is none: workers run on the computer where Python runs.
+_KNOWN = (SLURM, PBS, SGE, OAR, LSF, HTCONDOR, BatchSystem("none"))
+BATCH_SYSTEMS = {batch_system.name: batch_system for batch_system in _KNOWN}
 
 __all__ = ["BATCH_SYSTEMS", "BatchSystem", "JobState", "JobStatus", "get"]
 

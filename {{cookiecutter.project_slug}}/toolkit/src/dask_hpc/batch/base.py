@@ -14,10 +14,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from .parsing import walltime_seconds
+from .parsing import MAX_WALLTIME_S, clock_seconds
 from .state import JobState, JobStatus
 
 WORDS = Path(__file__).with_name("words")
+_SYSTEMS = tomllib.loads(Path(__file__).with_name("systems.toml").read_text(encoding="utf-8"))
 
 
 def _without(environ: Mapping[str, str], patterns: Sequence[str]) -> dict[str, str]:
@@ -31,10 +32,15 @@ def _without(environ: Mapping[str, str], patterns: Sequence[str]) -> dict[str, s
 class BatchSystem:
     """The description of a batch system; a class for each in a file of its own.
 
-    Attributes
+    What is plain data in it, the attributes below, is in ``systems.toml``.
+
+    Parameters
     ----------
     name : str
         As in the configuration, ``dask-hpc: batch-system: slurm``.
+
+    Attributes
+    ----------
     label : str
         The name as shown to users.
     cluster_class : str or None
@@ -80,13 +86,17 @@ class BatchSystem:
         Key of its section for the walltime; None if jobs have no such limit.
     walltime_forms : str
         A one-line description of the format of a walltime.
-    walltime_patterns : tuple of re.Pattern
-        The same for `parsing.walltime_seconds`.
+    walltime_patterns : tuple of str
+        The same as regular expressions with groups from ``d``, ``h``, ``m``, and ``s``: days,
+        hours, minutes, and seconds.
     reading_variables : tuple of str
         Patterns of environment variables that change the output or behavior of commands that list
         and cancel jobs. We remove them when running these commands.
     job_variables : tuple of str
         Patterns of environment variables of a job that affect jobs submitted from within it.
+    unwanted_variables : tuple of str
+        Environment variables to remove for the submit command: they would override the job
+        script's output files, or make the command wait for the job's end.
     inside_variables : tuple of str
         Environment variables that are set inside a job.
     name_options, name_variables : tuple of str
@@ -102,15 +112,14 @@ class BatchSystem:
         Substrings of messages that reject a job because no node could run it.
     """
 
-    name: str
     label: str
     cluster_class: str | None = None
     account_key: str | None = None
-    queue_key: str | None = "queue"
+    queue_key: str | None = None
     queue_word: str = "queue"
     required: tuple[str, ...] = ()
     not_requested: Mapping[str, str] = MappingProxyType({})
-    log_key: str | None = "log-directory"
+    log_key: str | None = None
     log_names: tuple[str, ...] = ()
     log_user: str = ""
     directive: str = ""
@@ -125,11 +134,12 @@ class BatchSystem:
     job_id_pattern: str = r"(?P<job_id>\d+)"
     job_id_variables: tuple[str, ...] = ()
     job_id_line: str = ""
-    walltime_key: str | None = "walltime"
+    walltime_key: str | None = None
     walltime_forms: str = ""
-    walltime_patterns: tuple[re.Pattern[str], ...] = ()
+    walltime_patterns: tuple[str, ...] = ()
     reading_variables: tuple[str, ...] = ()
     job_variables: tuple[str, ...] = ()
+    unwanted_variables: tuple[str, ...] = ()
     inside_variables: tuple[str, ...] = ()
     name_options: tuple[str, ...] = ()
     name_variables: tuple[str, ...] = ()
@@ -137,6 +147,11 @@ class BatchSystem:
     version_pattern: str = ""
     gone_messages: tuple[str, ...] = ()
     no_node_messages: tuple[str, ...] = ()
+
+    def __init__(self, name: str):
+        self.name = name
+        for attribute, value in _SYSTEMS[name].items():
+            setattr(self, attribute, tuple(value) if isinstance(value, list) else value)
 
     @cached_property
     def _words(self) -> dict[str, dict[str, Any]]:
@@ -185,16 +200,26 @@ class BatchSystem:
         return self.format_walltime(3600) if self.walltime_key else ""
 
     def parse_walltime(self, text: str) -> float:
-        """Return a walltime in seconds.
+        """Return a walltime's seconds.
 
         Raises
         ------
         ValueError
-            The walltime is zero, or invalid for this batch system.
+            This batch system can't read it, or it is zero or more than 68 years; the text is one
+            line.
         """
         if self.walltime_key is None:
             raise ValueError(f"walltime {text!r}: jobs of {self.label} have no walltime")
-        return walltime_seconds(text, self.walltime_patterns, self.label, self.walltime_forms)
+        text, forms = str(text).strip(), self.walltime_forms
+        match = next(filter(None, (re.fullmatch(it, text) for it in self.walltime_patterns)), None)
+        # \d is a digit of any script; Python itself refuses thousands of them.
+        if match is None or not text.isascii() or len(text) > 100:
+            raise ValueError(f"walltime {text!r} is not one that {self.label} reads: {forms}")
+        if not (seconds := clock_seconds(match)):
+            raise ValueError(f"walltime {text!r} must be more than 0: {forms}")
+        if seconds > MAX_WALLTIME_S:
+            raise ValueError(f"walltime {text!r} is more than 68 years: {forms}")
+        return seconds
 
     def format_walltime(self, seconds: float) -> str:
         """Return a number of seconds as a walltime in this batch system's format."""
@@ -274,13 +299,13 @@ class BatchSystem:
         return {**kept, "LC_ALL": "C"}
 
     def submitting(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment of the submit command: the user's, minus an outer job's variables.
+        """Return the environment of the submit command: the user's, without that of an outer job.
 
-        The new job could inherit these, and would then request what the outer job had requested.
+        The new job may inherit it, and would then request what the outer job had requested. Nor
+        does it have the `unwanted_variables`.
         """
-        if not any(environ.get(name) for name in self.inside_variables):
-            return dict(environ)
-        return _without(environ, self.job_variables)
+        inside = any(environ.get(name) for name in self.inside_variables)
+        return _without(environ, self.unwanted_variables + (self.job_variables if inside else ()))
 
     def own_names(self, words: Iterable[str], environ: Mapping[str, str]) -> list[str]:
         """Return the job names that the user sets in directives or the submit command."""
@@ -340,9 +365,11 @@ class BatchSystem:
         mark = re.compile(rf"\A\s*{re.escape(self.directive)}\s+")
         return [mark.sub("", it, count=1) if isinstance(it, str) else it for it in directives]
 
-    def comment_in(self, directives: Sequence[Any] | Mapping[str, Any]) -> str:
-        """Return a warning if one of the extra directives is a comment; otherwise empty."""
+    def no_option_in(self, directives: Sequence[Any] | Mapping[str, Any]) -> str:
+        """Return a warning if one of the extra directives is no option, or an empty text."""
         for it in self.unmarked(directives) if self.directive else []:
-            if str(it).lstrip().startswith("#"):
+            if (line := str(it).lstrip()).startswith("#"):
                 return f"{str(it)!r} is a comment, which {self.label} ignores"
+            if line and not line.startswith("-"):
+                return f"{str(it)!r} is no option of {self.submit}: write its dashes, too"
         return ""

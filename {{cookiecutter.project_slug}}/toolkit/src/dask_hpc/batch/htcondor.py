@@ -30,32 +30,7 @@ def _node(host: str) -> str:
 class HTCondorSystem(BatchSystem):
     """HTCondor."""
 
-    name = "htcondor"
-    label = "HTCondor"
-    cluster_class = "HTCondorCluster"
-    # HTCondor's own variables do not hold it. It is a macro of the submit description's.
-    job_id_variables = ("CONDOR_JOB_ID",)
-    job_id_line = "export CONDOR_JOB_ID=$(ClusterId)"
-    queue_word = "pool"
-    queue_key = None
-    walltime_key = None
-    required = ("disk",)
     directives_type = dict
-    log_names = ("worker-{job}.0.out", "worker-{job}.0.err")
-    submit = "condor_submit"
-    jobs_command_hint = "condor_q"
-    reason_command_hint = "condor_q -better-analyze"
-    cancel = "condor_rm"
-    # "1 job(s) submitted to cluster 123.", or a range, "123.0 - 123.0" (condor_submit -terse). Each
-    # of our jobs is a cluster of one.
-    cores_in_script = (r"RequestCpus = (\d+)",)
-    job_id_pattern = r"(?m)(?:submitted to cluster |^(?=\d+\.0 - \d+\.0\s*$))(?P<job_id>\d+)"
-    # Variables _CONDOR_... stand for the same in its configuration, which says where the pool is,
-    # too. In any case of letters.
-    reading_variables = ("_CONDOR_CONDOR_Q_*", "_CONDOR_Q_*", "_CONDOR_TOOL_DEBUG*")
-    settings_command = ("condor_version",)
-    version_pattern = r"\$CondorVersion: (\S+)"
-    gone_messages = ("Couldn't find/remove",)
 
     def list_command(self, job_ids: Sequence[str]) -> list[str]:
         # The reason comes last, since it may contain spaces.
@@ -104,4 +79,4 @@ class HTCondorSystem(BatchSystem):
         return sum_of_cpus(totals, "condor_status lists no slots")
 
 
-HTCONDOR = HTCondorSystem()
+HTCONDOR = HTCondorSystem("htcondor")

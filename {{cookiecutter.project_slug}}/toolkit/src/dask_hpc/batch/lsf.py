@@ -12,44 +12,9 @@ from collections.abc import Sequence
 from .base import BatchSystem
 from .state import JobState, JobStatus, merged
 
-# Of bsub's reference, -W: "[hour:]minute[/host_name | /host_model]"; minutes may be more than 59.
-_RUN_LIMIT = re.compile(r"(?:(?P<h>\d+):)?(?P<m>\d+)(?:/[^\s/]+)?")
-
 
 class LSFSystem(BatchSystem):
     """IBM Spectrum LSF."""
-
-    name = "lsf"
-    label = "LSF"
-    cluster_class = "LSFCluster"
-    job_id_variables = ("LSB_JOBID",)
-    account_key = "project"
-    directive = "#BSUB"
-    # Before the id is the worker's name, not the job's.
-    log_names = ("*-{job}.out", "*-{job}.err")
-    submit = "bsub"
-    jobs_command_hint = "bjobs"
-    queues_command_hint = "bqueues"
-    reason_command_hint = "bjobs -p"
-    cancel = "bkill"
-    # "Job <123> is submitted to queue <normal>."
-    cores_in_script = (r"\s-n (\d+)",)
-    job_id_pattern = r"Job <(?P<job_id>\d+)> is submitted"
-    walltime_forms = "HH:MM (also a number alone: minutes); no seconds"
-    walltime_patterns = (_RUN_LIMIT,)
-    # Of IBM's reference, "Environment variable reference", and lsf.conf's, which they overrule.
-    reading_variables = ("LSB_BJOBS_*", "BJOBS_*", "LSB_DISPLAY_YEAR", "LSB_SHORT_HOSTLIST")
-    settings_command = ("lsid",)
-    # lsid's first line: "IBM Spectrum LSF Standard 10.1.0.0, Jul 08 2016".
-    version_pattern = r"LSF.*? (\d+(?:\.\d+)+)"
-    name_options = ("-J",)
-    # The last but one with LSB_BJOBS_CONSISTENT_EXIT_CODE, and exit code 255.
-    gone_messages = (
-        "is not found",
-        "No matching job found",
-        "No unfinished job found",
-        "Job has already finished",
-    )
 
     def format_walltime(self, seconds: float) -> str:
         """Return a number of seconds as a run limit, rounded up to full minutes."""
@@ -80,4 +45,4 @@ class LSFSystem(BatchSystem):
         return merged(jobs)
 
 
-LSF = LSFSystem()
+LSF = LSFSystem("lsf")

@@ -7,43 +7,14 @@ resubmits a job whose node failed, as another job, which this toolkit does not r
 
 import re
 from collections.abc import Sequence
-from types import MappingProxyType
 
 from .base import BatchSystem
 from .parsing import seconds_since
 from .state import JobState, JobStatus
 
-# Of oarsub's manual, --resource: "[hour:mn:sec|hour:mn|hour]".
-_CLOCK = re.compile(r"(?P<h>\d+)(?::(?P<m>\d+)(?::(?P<s>\d+))?)?")
-
 
 class OARSystem(BatchSystem):
     """OAR."""
-
-    name = "oar"
-    label = "OAR"
-    cluster_class = "OARCluster"
-    job_id_variables = ("OAR_JOB_ID",)
-    account_key = "project"
-    not_requested = MappingProxyType(
-        {
-            "memory-per-core-property-name": "memory, as in memcore (`oarnodes` lists the site's "
-            "properties), or to not_applicable",
-        }
-    )
-    log_key = None
-    directive = "#OAR"
-    submit = "oarsub"
-    jobs_command_hint = "oarstat -u"
-    cancel = "oardel"
-    cores_in_script = (r"/core=(\d+)", r"/nodes=(\d+)")
-    job_id_pattern = r"OAR_JOB_ID=(?P<job_id>\d+)"
-    walltime_forms = "HH:MM:SS (also HH:MM, or a number alone: hours)"
-    walltime_patterns = (_CLOCK,)
-    settings_command = ("oarstat", "--version")
-    version_pattern = r"OAR version : (.*\S)"  # "OAR version : 2.5.9 (Canicule)"
-    name_options = ("-n", "--name")
-    gone_messages = ("This job was already killed",)
 
     def list_command(self, job_ids: Sequence[str]) -> list[str]:
         # As text, since JSON needs a Perl module that not every site has.
@@ -82,4 +53,4 @@ class OARSystem(BatchSystem):
         return JobStatus(job.strip(), state, reason, node, elapsed, name=value("name"))
 
 
-OAR = OARSystem()
+OAR = OARSystem("oar")

@@ -190,3 +190,13 @@ def find_files(form: str, job: str | None) -> list[str]:
 def show_pattern(form: str, job: str) -> str:
     """Return a form as shown to users."""
     return _plain(form.replace(JOB, job))
+
+
+def tail(path: str, most: int) -> str:
+    """Return the end of a file as text, at most so many bytes; empty if it can't be read."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - a str
+            file.seek(max(0, os.fstat(file.fileno()).st_size - most))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""

@@ -8,38 +8,8 @@ from collections.abc import Sequence
 MAX_WALLTIME_S = 2**31 - 1
 
 
-def walltime_seconds(
-    text: str, patterns: Sequence[re.Pattern[str]], label: str, forms: str
-) -> float:
-    """Return the seconds of a walltime that matches one of the patterns entirely.
-
-    Parameters
-    ----------
-    text : str
-    patterns : sequence of re.Pattern
-        With groups from ``d``, ``h``, ``m``, and ``s``: days, hours, minutes, and seconds.
-    label, forms : str
-        The batch system and the valid formats, for the message.
-
-    Raises
-    ------
-    ValueError
-        No pattern matches, or the walltime is zero or more than 68 years.
-    """
-    text = str(text).strip()
-    match = next(filter(None, (pattern.fullmatch(text) for pattern in patterns)), None)
-    # \d matches digits of any script, and int() rejects thousands of digits.
-    if match is None or not text.isascii() or len(text) > 100:
-        raise ValueError(f"walltime {text!r} is not valid for {label}: {forms}")
-    seconds = _seconds(match)
-    if not seconds:
-        raise ValueError(f"walltime {text!r} must be more than 0: {forms}")
-    if seconds > MAX_WALLTIME_S:
-        raise ValueError(f"walltime {text!r} is more than 68 years: {forms}")
-    return seconds
-
-
-def _seconds(match: re.Match[str]) -> int:
+def clock_seconds(match: re.Match[str]) -> int:
+    """Return the seconds in a match with groups out of ``d``, ``h``, ``m`` and ``s``."""
     units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
     return sum(int(value) * units[name] for name, value in match.groupdict().items() if value)
 
@@ -50,7 +20,7 @@ _DURATION = re.compile(r"(?:(?:(?P<d>\d+)-)?(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d+)",
 def parse_duration(text: str) -> float | None:
     """Return the seconds of a duration, ``D-HH:MM:SS`` or its last parts; None if invalid."""
     match = _DURATION.fullmatch(text.strip())
-    return None if match is None else float(_seconds(match))
+    return None if match is None else float(clock_seconds(match))
 
 
 def sum_of_cpus(counts: Sequence[str], missing: str) -> int:

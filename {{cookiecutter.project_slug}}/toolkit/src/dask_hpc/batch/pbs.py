@@ -12,10 +12,6 @@ from .base import BatchSystem
 from .parsing import parse_duration
 from .state import JobState, JobStatus, merged
 
-# Of OpenPBS's manual, pbs_server_attributes: "[[hours:]minutes:]seconds[.milliseconds]". Left out
-# are the milliseconds, and days, as in D:HH:MM:SS, which Torque alone reads.
-_DURATION = re.compile(r"(?:(?:(?P<h>\d+):)?(?P<m>\d+):)?(?P<s>\d+)")
-
 
 def _jobs(stdout: str) -> list[dict[str, str]]:
     """Return the attributes of each job that `qstat -f` prints; skip what precedes the first."""
@@ -41,36 +37,6 @@ _DELETED = "91"  # OpenPBS's job.h: JOB_SUBSTATE_TERMINATED, by qdel
 
 class PBSSystem(BatchSystem):
     """OpenPBS, PBS Pro, and Torque."""
-
-    name = "pbs"
-    label = "PBS"
-    cluster_class = "PBSCluster"
-    job_id_variables = ("PBS_JOBID",)
-    account_key = "account"
-    directive = "#PBS"
-    # OpenPBS calls them 123.server.OU, Torque dask-worker.o123.
-    log_names = ("{job}.*.OU", "{name}.o{job}", "{job}.*.ER", "{name}.e{job}")
-    submit = "qsub"
-    jobs_command_hint = "qstat -u $USER"
-    queues_command_hint = "qstat -Q"
-    cancel = "qdel"
-    # 123.server, or an array's 123[].server, alone on its line. qstat and qdel take what is before
-    # the server, too.
-    job_id_pattern = r"(?m)^(?P<job_id>\d+(?:\[\])?)(?:\.[\w.-]+)?[ \t\r]*$"
-    cores_in_script = (r"(?:ncpus|ppn)=(\d+)", r"(?:select|nodes)=(\d+)")
-    walltime_forms = "HH:MM:SS (also MM:SS, or a number alone: seconds)"
-    walltime_patterns = (_DURATION,)
-    reading_variables = ("PBS_QSTAT_*", "PBSDEBUG")
-    settings_command = ("qstat", "--version")
-    # OpenPBS: "pbs_version = 23.06.06". Torque says "Version: 6.1.3", and that to stderr.
-    version_pattern = r"(?:pbs_version = |Version: )(\S+)"
-    name_options = ("-N",)
-    gone_messages = (
-        "Unknown Job Id",
-        "Job has finished",
-        "Job already in exit state",
-        "Request invalid for state of job",
-    )
 
     def list_command(self, job_ids: Sequence[str]) -> list[str]:
         return ["qstat", "-f", *job_ids]
@@ -103,4 +69,4 @@ class PBSSystem(BatchSystem):
         return JobStatus(job["id"], state, reason, node, elapsed, left, job.get("Job_Name", ""))
 
 
-PBS = PBSSystem()
+PBS = PBSSystem("pbs")

@@ -8,76 +8,15 @@ started. The list does not show what a job is waiting for.
 import getpass
 import re
 from collections.abc import Sequence
-from types import MappingProxyType
 from xml.etree import ElementTree
 
 from .base import BatchSystem
 from .parsing import seconds_since, sum_of_cpus
 from .state import JobState, JobStatus, merged
 
-# Of its manual, sge_types, time_specifier: three numbers, of which one that is zero may be left out
-# while its colon stays, or one in seconds. There is no MM:SS. A leading 0 or 0x would make a number
-# octal or hexadecimal, which nobody means: it is refused here.
-_CLOCK = re.compile(r"(?P<h>\d*):(?P<m>\d*):(?P<s>\d*)")
-_SECONDS = re.compile(r"(?P<s>[1-9]\d*)")
-
-
-# sge_status(5), "failed": 37 is an enforced limit, h_rt as a rule.
-_FAILED = {"37": JobState.TIMEOUT}
-
-
-# sge_status(5), "Job state".
-_PENDING = "qw Rq hqw hRwq Eqw Ehqw EhRqw"
-_RUNNING = "r hr t Rr Rt s ts S tS T tT Rs Rts RS RtS RT RtT"
-STATES = (
-    dict.fromkeys(_PENDING.split(), JobState.PENDING)
-    | dict.fromkeys(_RUNNING.split(), JobState.RUNNING)
-    | {f"d{word}": JobState.ENDING for word in _RUNNING.split()}  # being deleted
-    | {"z": JobState.DONE}
-)
-
 
 class SGESystem(BatchSystem):
     """Grid Engine."""
-
-    name = "sge"
-    label = "SGE"
-    cluster_class = "SGECluster"
-    job_id_variables = ("JOB_ID",)
-    account_key = "project"
-    # Nor is memory asked for, as not every site counts it; it is resource-spec's.
-    not_requested = MappingProxyType(
-        {"job-extra-directives": "cores, as in -pe smp 8 (`qconf -spl` lists the site's names)"}
-    )
-    directive = "#$"
-    log_names = ("{name}.o{job}",)
-    submit = "qsub"
-    jobs_command_hint = "qstat -u $USER"
-    queues_command_hint = "qstat -g c"
-    reason_command_hint = "qstat -j"
-    cancel = "qdel"
-    # 'Your job 123 ("name") has been submitted', or the number alone (qsub -terse). An array's is
-    # 'Your job-array 123.1-3:1 (...' and 123.1-3:1.
-    job_id_pattern = (
-        r"(?m)(?:Your job(?:-array)? |^(?=\d+(?:\.\d+-\d+:\d+)?[ \t\r]*$))"
-        r"(?P<job_id>\d+)"
-    )
-    cores_in_script = (r"\s-pe \S+ (\d+)",)
-    walltime_forms = "HH:MM:SS (also a number alone: seconds)"
-    walltime_patterns = (_CLOCK, _SECONDS)
-    # What qstat prints differently, and what it prints for its developers.
-    reading_variables = ("SGE_LONG_*", "SGE_SINGLE_LINE", "SGE_DEBUG_LEVEL")
-    settings_command = ("qstat", "-help")
-    version_pattern = r"(\S.*)"  # the first line, "SGE 8.1.9", before the options
-    name_options = ("-N",)
-    states = STATES
-    # qdel says about each job, with what went wrong, what went right.
-    gone_messages = (
-        "does not exist",
-        "already in deletion",
-        "has deleted job",
-        "has registered the job",
-    )
 
     def list_command(self, _job_ids: Sequence[str]) -> list[str]:
         # All of the user's jobs, since qstat cannot list some of them (-j prints everything about
@@ -103,7 +42,7 @@ class SGESystem(BatchSystem):
         for entry in root.iter("job_list"):
             word = entry.findtext("state", "")
             node = entry.findtext("queue_name", "").partition("@")[2]  # all.q@node1
-            state = STATES.get(word, JobState.UNKNOWN)
+            state = self.states.get(word, JobState.UNKNOWN)
             reason = word if state is JobState.PENDING and word != "qw" else ""
             # qstat does not show the time left.
             elapsed = seconds_since(entry.findtext("JAT_start_time", ""), "%Y-%m-%dT%H:%M:%S")
@@ -120,8 +59,8 @@ class SGESystem(BatchSystem):
                 continue
             failed = value.get("failed", "0").split()[0]
             state = JobState.DONE if value.get("exit_status", "0") == "0" else JobState.FAILED
-            if failed in _FAILED:
-                state = _FAILED[failed]
+            if failed in self.ends:
+                state = self.ends[failed]
             elif value.get("deleted_by", "NONE") != "NONE":
                 state = JobState.CANCELLED
             elif failed != "0":
@@ -144,4 +83,4 @@ class SGESystem(BatchSystem):
         return sum_of_cpus(totals, "qstat lists no such queue")
 
 
-SGE = SGESystem()
+SGE = SGESystem("sge")

@@ -9,11 +9,6 @@ from .parsing import parse_duration, sum_of_cpus
 from .slurm_environment import JOB_VARIABLES, READING_VARIABLES
 from .state import JobState, JobStatus, merged
 
-# As in sbatch's manual, --time: the meaning of the fields depends on whether there are days.
-_WITH_DAYS = re.compile(r"(?P<d>\d+)-(?P<h>\d+)(?::(?P<m>\d+)(?::(?P<s>\d+))?)?")
-_PLAIN = re.compile(r"(?:(?P<h>\d+):(?=\d+:\d+$))?(?P<m>\d+)(?::(?P<s>\d+))?")
-
-
 # An array's tasks, 123_4 or 123_[5-9%2], and the parts of a heterogeneous job, 123+1.
 _PART = re.compile(r"(\d+)(?:_(?:\d+|\[.*\])|\+\d+)")
 
@@ -51,39 +46,8 @@ _REASON_OF_END = {JobState.TIMEOUT: "TimeLimit", JobState.OUT_OF_MEMORY: "OutOfM
 class SlurmSystem(BatchSystem):
     """Slurm, with `sbatch`."""
 
-    variables_before_script = "SBATCH_"
-    name = "slurm"
-    label = "Slurm"
-    cluster_class = "SLURMCluster"
-    job_id_variables = ("SLURM_ARRAY_JOB_ID", "SLURM_HET_JOB_ID", "SLURM_JOB_ID")
-    account_key = "account"
-    queue_word = "partition"
-    directive = "#SBATCH"
-    log_names = ("{name}-{job}.out", "{name}-{job}.err")
-    log_user = "%u"
-    submit = "sbatch"
-    jobs_command_hint = "squeue --me"
-    queues_command_hint = "sinfo"
-    cancel = "scancel"
-    # A site's banner may hold numbers of its own. The second form is what --parsable prints.
-    cores_in_script = (
-        r"(?:--cpus-per-task[= ]|\s-c[= ]?)(\d+)",
-        r"(?:--ntasks[= ]|\s-n[= ]?)(\d+)",
-    )
-    job_id_pattern = r"(?:Submitted batch job |\A(?=\d+(?:;\S+)?\s*\Z))(?P<job_id>\d+)"
-    walltime_forms = (
-        "HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS "
-        "(also MM:SS, or a number alone: minutes, or UNLIMITED)"
-    )
-    walltime_patterns = (_WITH_DAYS, _PLAIN)
     reading_variables = READING_VARIABLES
     job_variables = JOB_VARIABLES
-    name_options = ("-J", "--job-name")
-    name_variables = ("SBATCH_JOB_NAME",)
-    inside_variables = ("SLURM_JOB_ID", "SLURM_JOBID")
-    settings_command = ("scontrol", "show", "config")
-    gone_messages = ("Invalid job id specified", "already completing or completed")
-    no_node_messages = ("node configuration", "node count", "invalid node name")
 
     def parse_walltime(self, text: str) -> float:
         """Return a walltime in seconds, as sbatch interprets it; infinite for UNLIMITED.
@@ -189,4 +153,4 @@ class SlurmSystem(BatchSystem):
         return {key: found[key] for key in self._words["settings"]["shown"] if key in found}
 
 
-SLURM = SlurmSystem()
+SLURM = SlurmSystem("slurm")

@@ -7,6 +7,7 @@ and needs processes to use all cores. NumPy and file I/O are different: they rel
 
 import contextlib
 import time
+import timeit
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,9 +15,9 @@ from pathlib import Path
 from dask.system import CPU_COUNT
 
 from .._output.progress import Progress
-from . import metrics, provenance, record
+from . import metrics, provenance
 from .plan import Plan
-from .runner import header, rounded, write_failure
+from .runner import recording, rounded
 from .show import describe_row
 from .validation import MeasurementError, examine
 from .workloads import WORKLOADS, burn, burn_task
@@ -47,12 +48,7 @@ def _quickest(rounds: int) -> float:
     It uses CPU time instead of wall time, since on a busy computer all five runs may have to wait
     for a core, and the loop would become far too short.
     """
-    times = []
-    for _ in range(5):
-        start = time.thread_time()
-        burn(rounds)
-        times.append(time.thread_time() - start)
-    return min(times)
+    return min(timeit.repeat(partial(burn, rounds), timer=time.thread_time, repeat=5, number=1))
 
 
 def measure(
@@ -82,15 +78,9 @@ def measure(
     seconds = SERIAL_S / tasks
     workload = WORKLOADS["gil"]
     plan = Plan(workload, tasks, seconds, (cores,), (repeats,))
-    with record.Writer(out / record.file_name(workload.name)) as writer:
-        writer.write("header", **header(plan))
-        common = {"workload": workload.name, "backend": "local", "slots": cores, "tasks": tasks}
-        try:
-            _measure(writer, common, cores, repeats, seconds, progress)
-        except BaseException as error:
-            write_failure(writer, common, error)
-            raise
-        writer.write("end", finished=provenance.now())
+    common = {"workload": workload.name, "backend": "local", "slots": cores, "tasks": tasks}
+    with recording(plan, out, common) as writer:
+        _measure(writer, common, cores, repeats, seconds, progress)
     return writer.path
 
 

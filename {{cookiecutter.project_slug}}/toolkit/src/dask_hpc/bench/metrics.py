@@ -25,33 +25,20 @@ def speedup_bound(tasks: int, slots: int) -> float:
     return tasks / waves(tasks, slots)
 
 
-def speedup(tasks: int, seconds: float, makespan_s: float) -> float:
-    """Return how many times faster it is than the serial loop, which takes K·s by construction."""
-    return tasks * seconds / makespan_s
-
-
-def efficiency(ideal: float, makespan_s: float) -> float:
-    """Return the efficiency: ideal/makespan, where 1 is perfect.
-
-    Unlike speedup/N, it does not blame the scheduler for slots that are idle in the last wave.
-    """
-    return ideal / makespan_s
-
-
-def overhead_ms_per_task(tasks: int, overhead_s: float) -> float:
-    """Return the overhead spread over the tasks, in milliseconds per task."""
-    return 1000 * overhead_s / tasks
-
-
 def of_makespan(tasks: int, seconds: float, slots: int, makespan_s: float) -> dict[str, Any]:
-    """Return what a row of the record says of one makespan."""
+    """Return what a row of the record says of one makespan.
+
+    The speedup is over the serial loop, which takes K·s by construction. The efficiency is the
+    share of the ideal that was reached, where 1 is perfect; unlike speedup/N, it does not blame the
+    scheduler for slots that the last wave leaves idle.
+    """
     ideal = ideal_s(tasks, seconds, slots)
     return {
         "makespan_s": makespan_s,
         "ideal_s": ideal,
         "overhead_s": makespan_s - ideal,
-        "efficiency": efficiency(ideal, makespan_s),
-        "speedup": speedup(tasks, seconds, makespan_s),
+        "efficiency": ideal / makespan_s,
+        "speedup": tasks * seconds / makespan_s,
         "speedup_bound": speedup_bound(tasks, slots),
     }
 

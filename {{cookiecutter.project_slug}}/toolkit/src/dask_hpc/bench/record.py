@@ -1,22 +1,22 @@
-"""The record of a run: JSON Lines, one object per line, written during the run.
+"""The record of a run: JSON Lines, one object a line, written as things happen.
 
-The key ``kind`` gives the kind of a line:
+Kinds of lines, told by their key ``kind``:
 
 ``header``
-    The first line. ``schema`` and ``version`` give the format of the file; the rest describes the
-    run: command, plan, versions, machine.
+    The first line. ``schema`` and ``version`` say what this file is; the rest says what was run:
+    command, plan, versions, machine.
 ``start``
-    A start of workers: the division of slots into jobs, the job script, the batch system's
-    settings, and the cold-start phases in seconds. The first one in a run also has the time from
-    the command's start (phase ``import``) to its last result (``cold_total_s``).
+    Workers were started: how slots are made of jobs, the job script, the batch system's settings,
+    and the cold-start phases in seconds. The first of a run has the time from the command's start
+    (phase ``import``) to its last result (``cold_total_s``).
 ``row``
-    One repeat, measured or failed (``status``). A measured one has the keys ``workload backend
-    slots jobs processes threads tasks seconds repeat order started makespan_s ideal_s efficiency
-    overhead_s speedup slots_used max_concurrency hosts dispatch_s gather_s n_errors status``.
+    One repeat, measured or failed (``status``). Keys of a measured one: ``workload backend slots
+    jobs processes threads tasks seconds repeat order started makespan_s ideal_s efficiency
+    overhead_s speedup slots_used hosts dispatch_s gather_s n_errors status``.
 ``end``
-    The run was completed.
+    The run came to its own end.
 
-A run that is killed leaves the lines written so far. The last may be truncated; `read` skips it.
+A run that is killed leaves the lines it had written. The last may be torn; `read` leaves it out.
 """
 
 import contextlib

@@ -7,7 +7,7 @@ import contextlib
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +31,6 @@ def measure(
     make_backend: Callable[[], Backend],
     out: Path,
     progress: Progress | None = None,
-    extra: dict | None = None,
 ) -> Path:
     """Measure a plan and return the path of its record.
 
@@ -42,13 +41,11 @@ def measure(
     ----------
     plan : Plan
     make_backend : callable
-        Returns a backend that is not started; called once per session.
+        Returns a backend that is not started; called once each session.
     out : Path
         Folder for the record.
     progress : Progress, optional
-        Shows the progress; by default, nothing is shown.
-    extra : dict, optional
-        Additional keys for the header of the record.
+        Shows how far the run is; by default, nothing does.
 
     Raises
     ------
@@ -57,12 +54,13 @@ def measure(
     """
     progress = progress or Progress()
     order = 0
-    with record.Writer(out / record.file_name(plan.workload.name)) as writer:
-        writer.write("header", **header(plan, extra))
+    common: dict = {}  # of the rows of a session
+    with recording(plan, out, common) as writer:
         done = dict.fromkeys(plan.slots, 0)  # repeats measured so far, at each point
         for index, session in enumerate(plan.sessions()):
             backend = make_backend()
-            common = {
+            common.clear()
+            common |= {
                 "workload": plan.workload.name,
                 "backend": backend.name,
                 "slots": session.slots,
@@ -95,16 +93,34 @@ def measure(
                     writer.write("row", **row, n_errors=0, status="ok")
                     done[session.slots] = repeat
                     progress.note(f"{what}: {describe_row(row)}")
-            except BaseException as error:
-                write_failure(writer, common, error)
-                raise
             finally:
                 backend.close()
-        writer.write("end", finished=provenance.now())
     return writer.path
 
 
-def header(plan: Plan, extra: dict | None = None) -> dict:
+@contextlib.contextmanager
+def recording(plan: Plan, out: Path, common: dict) -> Iterator[record.Writer]:
+    """Write a record of what is measured meanwhile: its head, its end, or the error that ends it.
+
+    Parameters
+    ----------
+    plan : Plan
+    out : Path
+        Folder for the record.
+    common : dict
+        What a row of the failed point says beside the error; it may change meanwhile.
+    """
+    with record.Writer(out / record.file_name(plan.workload.name)) as writer:
+        writer.write("header", **_header(plan))
+        try:
+            yield writer
+        except BaseException as error:
+            _write_failure(writer, common, error)
+            raise
+        writer.write("end", finished=provenance.now())
+
+
+def _header(plan: Plan) -> dict:
     """Return the header of a record: its format, what is run, and on what."""
     return {
         "schema": record.SCHEMA,
@@ -112,15 +128,9 @@ def header(plan: Plan, extra: dict | None = None) -> dict:
         "workload": plan.workload.name,
         "started": provenance.now(),
         "command": shlex.join([_program(), *sys.argv[1:]]),
-        "plan": {
-            "tasks": plan.tasks,
-            "seconds": plan.seconds,
-            "slots": plan.slots,
-            "repeats": plan.repeats,
-        },
+        "plan": {name: getattr(plan, name) for name in ("tasks", "seconds", "slots", "repeats")},
         "versions": provenance.versions(),
         "machine": provenance.machine(),
-        **(extra or {}),
     }
 
 
@@ -158,17 +168,16 @@ def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dic
     last_end = min(max(summary.last_end, began), ended)
     row = {
         **metrics.of_makespan(plan.tasks, plan.seconds, slots, makespan),
-        "overhead_ms_per_task": metrics.overhead_ms_per_task(plan.tasks, makespan - ideal),
+        "overhead_ms_per_task": 1000 * (makespan - ideal) / plan.tasks,
         "dispatch_s": max(0.0, last_end - began - ideal),
         "gather_s": ended - last_end,
         "slots_used": summary.slots_used,
-        "max_concurrency": summary.max_concurrency,
         "hosts": summary.hosts,
     }
     return rounded(row), [("first_result", summary.first_end), ("last_result", ended)]
 
 
-def write_failure(writer: record.Writer, common: dict, error: BaseException) -> None:
+def _write_failure(writer: record.Writer, common: dict, error: BaseException) -> None:
     """Write a failed point as a row; an error while writing must not hide `error`."""
     interrupted = isinstance(error, KeyboardInterrupt)
     if interrupted:

@@ -61,28 +61,24 @@ class Workload:
     local_only: bool = False
 
 
-WORKLOADS = {
-    workload.name: workload
-    for workload in (
-        Workload(
-            "sleep",
-            "500 sleeping tasks of 1 s on 120 slots, six times: the cost of distributing tasks",
-            sleep_task,
-            slots=(120,),
-            repeats=(6,),
-        ),
-        Workload(
-            "strong-scaling",
-            "the same on 20, 50, 100, and 120 slots: how speedup grows with slots",
-            sleep_task,
-            slots=(20, 50, 100, 120),
-            repeats=(1, 2, 3, 6),
-        ),
-        Workload(
-            "gil",
-            "a pure-Python computation on this computer's cores: threads against processes",
-            burn_task,
-            local_only=True,
-        ),
-    )
-}
+_SLEEP = Workload(
+    "sleep",
+    "500 sleeping tasks of 1 s on 120 slots, six times: the cost of distributing tasks",
+    sleep_task,
+    slots=(120,),
+    repeats=(6,),
+)
+_STRONG_SCALING = Workload(
+    "strong-scaling",
+    "the same on 20, 50, 100, and 120 slots: how speedup grows with slots",
+    sleep_task,
+    slots=(20, 50, 100, 120),
+    repeats=(1, 2, 3, 6),
+)
+_GIL = Workload(
+    "gil",
+    "a pure-Python computation on this computer's cores: threads against processes",
+    burn_task,
+    local_only=True,
+)
+WORKLOADS = {workload.name: workload for workload in (_SLEEP, _STRONG_SCALING, _GIL)}

@@ -12,6 +12,7 @@ from ..errors import DaskHPCError
 from ..watchdog import registry
 from ._clusters import size_of
 
+MAX_FOLDERS = 3  # that are named where there is no log
 JOB_ID = re.compile(r"\w[\w.\[\]-]*")  # 12, 12_3, 12[3], 12.0, 12.server
 
 
@@ -33,17 +34,21 @@ def logs(job, lines):
     found = [file for file in dict.fromkeys(found) if Path(file).is_file()]
     filled = [file for file in found if size_of(file)]
     files = filled or found
-    what = f"No log found for job {job}"
+    what = f"No log found for job {job}."
     if job is None:
         files = [max(filled, key=os.path.getmtime)] if filled else []
-        what = "No nonempty log found"
+        what = "No nonempty log found."
     if not files:
-        shown = ", ".join(dict.fromkeys(_looked_in(form, job) for form in places))
-        where = f"; searched {shown}." if places else ": log-directory is not set."
-        raise DaskHPCError(what + where)
+        folders = list(dict.fromkeys(_looked_in(form, job) for form in places))
+        more = f" and {len(folders) - MAX_FOLDERS} more" if len(folders) > MAX_FOLDERS else ""
+        shown = f"Searched {', '.join(folders[:MAX_FOLDERS])}{more}."
+        click.echo(shown if folders else "log-directory is not set.", err=True)
+        raise DaskHPCError(what)
     for file in files:
         click.echo(click.style(f"==> {file} <==", bold=True))
-        click.echo("\n".join(_end(file, lines)) if size_of(file) else "(empty)")
+        # Read only the end: the log may be large.
+        text = output_files.tail(file, max(65536, 400 * lines))
+        click.echo("\n".join(text.splitlines()[-lines:]) or "(empty)")
 
 
 def _looked_in(form: str, job: str | None) -> str:
@@ -75,10 +80,3 @@ def _places() -> list[str]:
             if not directory or output_files.has_own_output(batch, header):
                 found += output_files.output_patterns(batch, header, settings.get("name"))
     return list(dict.fromkeys(found))
-
-
-def _end(file: str, lines: int) -> list[str]:
-    with open(file, "rb") as stream:  # noqa: PTH123 - a str
-        # Read only the end: the log may be large.
-        stream.seek(max(0, size_of(file) - max(65536, 400 * lines)))
-        return stream.read().decode(errors="replace").splitlines()[-lines:]

@@ -68,6 +68,7 @@ class JobControl:
     ):
         self.batch = batch = cluster.batch
         self.job_size = JobSize(settings.processes, settings.cores, parse_bytes(settings.memory))
+        self.origins = settings.origins
         self.messages = messages = Messages()
         self.tasks = tasks = BackgroundTasks("Looking after jobs")
         clock = clock or Clock()
@@ -87,36 +88,13 @@ class JobControl:
         memory = describe_memory(settings.memory, settings.processes)
         self.limits = limits = RestartLimits(max_resubmits, memory)
         self.health = NodeHealth(tracker, clock)
-        self.diagnosis = Diagnosis(
-            pool,
-            tracker,
-            clock,
-            messages,
-            output=self.output,
-            death_timeout=settings.death_timeout,
-        )
-        self.resubmitter = Resubmitter(
-            pool,
-            tracker,
-            clock,
-            messages,
-            tasks,
-            limits=limits,
-            health=self.health,
-            examine=self.diagnosis.examine,
-        )
+        shared = (pool, tracker, clock, messages, tasks)
+        self.diagnosis = Diagnosis(*shared, self.output, settings.death_timeout, settings.origins)
+        self.resubmitter = Resubmitter(*shared, limits, self.health, self.diagnosis.examine)
         self.replacements = self.resubmitter.replacements
-        self.lost_workers = LostWorkerMonitor(pool, tracker, clock, tasks)
-        self.walltime = WalltimeManager(
-            pool,
-            tracker,
-            clock,
-            messages,
-            tasks,
-            replacements=self.replacements,
-            walltime=settings.walltime,
-        )
-        self._waiting_tasks = WaitingTasks(pool, tracker, messages, self.resubmitter)
+        self.lost_workers = LostWorkerMonitor(*shared)
+        self.walltime = WalltimeManager(*shared, self.replacements, settings.walltime)
+        self._waiting_tasks = WaitingTasks(*shared, self.resubmitter)
         self._ticks: list[PeriodicCallback] = []
         self.watcher.has_workers = tracker.has_live_worker
         self.watcher.subscribe(

@@ -101,7 +101,7 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
                 # ValueError: no job id in the submit command's output.
                 self.status = Status.failed
                 # Drop the context, 70 lines of traceback without further information.
-                raise submit_error(owner.batch, error) from None
+                raise submit_error(owner.batch, error, owner.origins) from None
             owner.note_submitted(str(self.name), self.job_id)
 
     async def _submit_off_bad_nodes(self, owner: JobControl) -> None:

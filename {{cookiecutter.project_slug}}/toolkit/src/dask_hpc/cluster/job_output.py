@@ -1,7 +1,5 @@
 """Find the output of a cluster's jobs."""
 
-from __future__ import annotations
-
 import os
 import shlex
 from collections.abc import Callable

@@ -5,6 +5,8 @@ hangs (docs/development/upstream/distributed-worker-close.md). If the batch syst
 processes by their parents, nothing would ever end that worker.
 """
 
+from pathlib import Path
+
 from .._compat import upstream
 from .._compat.jobqueue_import import Job
 from ..config.shell import is_bourne
@@ -14,18 +16,9 @@ COMMAND = "%(worker_command)s"
 # Most batch systems signal all processes of a job, so give the worker time before passing the
 # signal on: a second signal ends a Dask worker at once and leaves its files on the node's disk.
 # `code` is set only once, since a `wait` that a signal interrupts returns 128 or more.
-WAITING = """ &
-worker=$! code=
-# Keep this shell until the worker has ended. Signals usually reach both; if the worker is still
-# running after 5 s, send it SIGTERM.
-stop_worker() {
-    for _ in $(seq 50); do kill -0 "$worker" || break; sleep 0.1; done
-    kill "$worker" || :
-    wait "$worker" && code=0 || code=${code:-$?}
-} 2> /dev/null
-trap stop_worker INT TERM
-wait "$worker" || code=${code:-$?}
-exit "${code:-0}\""""
+# The first line is for shellcheck alone.
+_LINES = Path(__file__).with_name("wait_for_worker.sh").read_text(encoding="utf-8").splitlines()
+WAITING = " &\n" + "\n".join(_LINES[1:])
 
 
 class WaitsForWorker(Job):

@@ -98,7 +98,8 @@ class ClusterLifecycle(
 
     @property
     def _options_are_in(self) -> str:
-        return f"interface and scheduler-options in jobqueue.yaml, section {self._section}"
+        line = f"interface and scheduler-options in jobqueue.yaml, section {self._section}"
+        return self._control.origins(line) or line
 
     async def _start(self):
         await super()._start()

@@ -19,7 +19,43 @@ BOUNDS = {f"{end}{of}" for end in ("minimum", "maximum") for of in ("_jobs", "_c
 
 
 class ClusterMixin(ClusterLifecycle):
-    """The public methods of all our cluster classes; see `SLURMCluster` for what they add."""
+    """Run Dask's workers in {label} jobs.
+
+    This is dask-jobqueue's `{name}` and takes the same arguments. In addition, it
+    reports what pending jobs are waiting for, raises an error when the batch system
+    rejects a job, resubmits jobs that fail, moves results to other workers before a
+    job reaches its walltime, and cancels all jobs when it closes.
+
+    Parameters
+    ----------
+    n_workers : int, optional
+        Number of workers (processes) to start with, rounded up to whole jobs; see `scale`.
+    config_name : str, optional
+        The profile: a section of ``jobqueue.yaml`` other than ``{section}``.
+    {parameters}idle_timeout : float, str or timedelta, optional
+        Close the cluster after its workers have been idle for this long, in seconds or as
+        ``"30 minutes"``; 0 for never. The default is ``dask-hpc: idle-timeout:``.
+    security : bool or distributed.Security, optional
+        Encrypt connections; True to use temporary keys.
+    asynchronous : bool, optional
+        Whether the cluster is used with ``async``/``await``, on a running event loop.
+    **kwargs
+        Further arguments of `dask_jobqueue.{name}` and `distributed.SpecCluster`.
+
+    Notes
+    -----
+    The default of each argument is the key of the same name in ``jobqueue.yaml``
+    (``job-extra-directives`` for ``job_extra_directives``); `dask hpc setup` shows the values.
+
+    Examples
+    --------
+    >>> from dask.distributed import Client
+    >>> from dask_hpc import {name}
+    >>> with {name}() as cluster, Client(cluster) as client:
+    ...     cluster.scale(jobs=4)
+    ...     cluster.wait_for_workers(8)
+    ...     results = client.gather(client.map(my_function, my_inputs))
+    """
 
     @property
     def job_ids(self) -> list[str]:
@@ -144,8 +180,8 @@ class ClusterMixin(ClusterLifecycle):
             unset=(None, math.inf),
         )
         size = self._control.job_size
-        low = scaling.lower_bound(size, minimum, minimum_jobs, minimum_cores, minimum_memory)
-        high = scaling.upper_bound(size, maximum, maximum_jobs, maximum_cores, maximum_memory)
+        low = scaling.lower_bound(size, (minimum, minimum_jobs, minimum_cores, minimum_memory))
+        high = scaling.upper_bound(size, (maximum, maximum_jobs, maximum_cores, maximum_memory))
         if low > high:
             raise ValueError(f"adapt(): the minimum ({low} jobs) is above the maximum ({high})")
         self._control.replacements.abandoned = 0

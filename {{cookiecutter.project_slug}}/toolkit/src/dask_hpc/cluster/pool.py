@@ -7,28 +7,29 @@ the submitted ones, and `_correct_state` makes the second match the first.
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from distributed import Scheduler
 from distributed.core import Status
 
 from ..batch import BatchSystem, JobStatus
+from ..batch.canceller import BatchedCanceller
+from ..batch.watcher import JobWatcher
+from ..errors import SubmitError
 from ..resilience.tracked_job import JobKind
+from ..resilience.tracking import JobTracker
 from . import scaling
-from .job_kinds import JobKinds
 from .submit_errors import SubmitErrors
 
 if TYPE_CHECKING:
-    from distributed import Scheduler
-
-    from ..batch.canceller import BatchedCanceller
-    from ..batch.watcher import JobWatcher
-    from ..errors import SubmitError
-    from ..resilience.tracking import JobTracker
     from .lifecycle import ClusterLifecycle
 
 
+@dataclass(eq=False)
 class ClusterJobPool:
     """Implementation of `resilience.interface.JobPool` for a `SpecCluster` of batch jobs.
 
@@ -52,24 +53,19 @@ class ClusterJobPool:
     submit_errors : SubmitErrors
     """
 
-    def __init__(
-        self,
-        cluster: ClusterLifecycle,
-        watcher: JobWatcher,
-        canceller: BatchedCanceller,
-        correct_state: Callable[[], asyncio.Future[None]],
-        any_job: Callable[[], Any],
-    ):
-        self.batch: BatchSystem = cluster.batch
-        self.name = type(cluster).__name__
-        self.target = 0
+    cluster: ClusterLifecycle
+    watcher: JobWatcher
+    canceller: BatchedCanceller
+    correct_state: Callable[[], asyncio.Future[None]]
+    any_job: Callable[[], Any]
+    target = 0
+
+    def __post_init__(self) -> None:
+        self.batch: BatchSystem = self.cluster.batch
+        self.name = type(self.cluster).__name__
         self.submit_errors = SubmitErrors()
-        self._cluster = cluster
-        self._watcher = watcher
-        self._canceller = canceller
-        self._correct_state = correct_state
-        self._any_job = any_job
-        self._kinds = JobKinds()
+        self._kinds: list[JobKind] = []  # those that the cluster has had
+        self._kind_of: dict[str, JobKind] = {}  # by names in worker_spec
         self._submitted: set[str] = set()
         self._leaving: dict[str, Any] = {}  # dask-jobqueue's jobs, by name
 
@@ -78,68 +74,83 @@ class ClusterJobPool:
     @property
     def scheduler(self) -> Scheduler:
         """Dask's scheduler; None until it starts."""
-        return self._cluster.scheduler
+        return self.cluster.scheduler
 
     @property
     def is_running(self) -> bool:
         """Whether the cluster has started and is not closing."""
-        return self._cluster.status is Status.running
+        return self.cluster.status is Status.running
 
     @property
     def is_adapting(self) -> bool:
         """Whether `adapt` decides on the number of jobs."""
-        return self._cluster.adapting
+        return self.cluster.adapting
 
     @property
     def names(self) -> list[str]:
         """The names of all wanted jobs, oldest first."""
-        return list(self._cluster.worker_spec)
+        return list(self.cluster.worker_spec)
 
     def is_wanted(self, name: str) -> bool:
         """Return whether a job is wanted."""
-        return name in self._cluster.worker_spec
+        return name in self.cluster.worker_spec
 
     def are_submitted(self) -> bool:
         """Return whether all wanted jobs have been submitted."""
-        return self._submitted.issuperset(self._cluster.worker_spec)
+        return self._submitted.issuperset(self.cluster.worker_spec)
 
     def kind(self, name: str | None = None) -> JobKind:
         """Return the kind of the job with this name or, without a name, of the next job."""
-        cluster = self._cluster
-        if name is not None and (known := self._kinds.of_job(name)) is not None:
-            return known
-        spec = cluster.new_spec if name is None else cluster.worker_spec.get(name, cluster.new_spec)
-        return self._kinds.of_spec(spec)
+        cluster = self.cluster
+        if name is None:
+            return self._kind_of_spec(cluster.new_spec)
+        known = self._kind_of.get(name)
+        return known or self._kind_of_spec(cluster.worker_spec.get(name, cluster.new_spec))
+
+    def _kind_of_spec(self, spec: dict[str, Any]) -> JobKind:
+        """Return the kind of jobs that are submitted with this entry in ``worker_spec``."""
+        # A copy: users change parts of new_spec between two calls of scale.
+        options: dict[str, Any] = {
+            key: copy.copy(value) if isinstance(value, (list, dict)) else value
+            for key, value in spec.get("options", {}).items()
+        }
+        spec = {**spec, "options": options}
+        for kind in self._kinds:
+            if kind.spec == spec:
+                return kind
+        planned = options.get("processes") or len(spec.get("group", [""]))
+        self._kinds.append(kind := JobKind(spec, planned))
+        return kind
 
     def can_exclude(self, nodes: Sequence[str]) -> bool:
         """Return whether jobs can be kept off these nodes at submission."""
-        directives = self._any_job().job_extra_directives
+        directives = self.any_job().job_extra_directives
         return bool(nodes) and bool(self.batch.exclude_args(nodes, directives))
 
     # --- the batch system -------------------------------------------------------------------------
 
     def status(self, job_id: str) -> JobStatus | None:
         """Return a job's status as of the last poll."""
-        return self._watcher.status(job_id)
+        return self.watcher.status(job_id)
 
     @property
     def last_poll(self) -> float:
         """When the batch system last answered (`time.monotonic`, in seconds)."""
-        return self._watcher.last_poll
+        return self.watcher.last_poll
 
     def poll_soon(self) -> None:
         """Request a poll soon, since something has happened to our jobs."""
-        self._watcher.poll_soon()
+        self.watcher.poll_soon()
 
     async def poll(self) -> bool:
         """Poll the batch system now; return whether it answered."""
         before = time.monotonic()
-        await self._watcher.poll()
-        return self._watcher.last_poll >= before
+        await self.watcher.poll()
+        return self.watcher.last_poll >= before
 
     async def cancel(self, job_ids: Sequence[str]) -> None:
         """Cancel jobs; return once the cancel command has run."""
-        await self._canceller.cancel(*job_ids)
+        await self.canceller.cancel(*job_ids)
 
     # --- adding jobs ------------------------------------------------------------------------------
 
@@ -147,26 +158,25 @@ class ClusterJobPool:
         """Set the number of wanted jobs, and start submitting missing ones."""
         surplus = len(self.names) - target
         for name in scaling.choose_jobs_to_drop(self.names, surplus, tracker, self.scheduler):
-            self._cluster.worker_spec.pop(name, None)
-        if self._cluster.status not in (Status.closing, Status.closed):
-            while len(self._cluster.worker_spec) < target:
+            self.cluster.worker_spec.pop(name, None)
+        if self.cluster.status not in (Status.closing, Status.closed):
+            while len(self.cluster.worker_spec) < target:
                 self.add()
-        loop = self._cluster.loop
+        loop = self.cluster.loop
         assert loop is not None  # it starts with the cluster
-        loop.add_callback(self._correct_state)
+        loop.add_callback(self.correct_state)
 
     def add(self, kind: JobKind | None = None) -> str:
         """Add a wanted job and return its name; `submit` submits it."""
-        [(name, spec)] = self._cluster.new_worker_spec().items()
-        kind = kind or self._kinds.of_spec(spec)
-        self._kinds.add_job(name, kind)
-        self._cluster.worker_spec[name] = kind.spec
+        [(name, spec)] = self.cluster.new_worker_spec().items()
+        kind = self._kind_of[name] = kind or self._kind_of_spec(spec)
+        self.cluster.worker_spec[name] = kind.spec
         return name
 
     async def submit(self) -> None:
         """Submit all jobs that are wanted and not submitted yet, in one round."""
         # Shielded, since others wait for the same round, and its submissions must be recorded.
-        await asyncio.shield(self._correct_state())
+        await asyncio.shield(self.correct_state())
 
     def note_submitted(self, name: str) -> None:
         """Record that the batch system has accepted a job."""
@@ -181,11 +191,11 @@ class ClusterJobPool:
         scheduled : int
             Number of jobs that are about to be resubmitted.
         """
-        workers = self._cluster.workers
+        workers = self.cluster.workers
         for name in [name for name, job in workers.items() if job.status == Status.failed]:
             del workers[name]
-            self._cluster.worker_spec.pop(name, None)
-            self._kinds.forget(name)
+            self.cluster.worker_spec.pop(name, None)
+            self._kind_of.pop(name, None)
         self.target = min(self.target, len(self.names) + scheduled)
         self.submit_errors.record(refusal)
 
@@ -197,7 +207,7 @@ class ClusterJobPool:
 
     def unwanted(self) -> Iterator[str]:
         """Yield the names of submitted jobs that are no longer wanted."""
-        yield from set(self._cluster.workers) - set(self._cluster.worker_spec)
+        yield from set(self.cluster.workers) - set(self.cluster.worker_spec)
 
     def release(self, name: str) -> None:
         """Stop wanting a job, while its workers drain; `finish` ends it."""
@@ -218,10 +228,10 @@ class ClusterJobPool:
         await self._close_job(self._take(name))
 
     def _take(self, name: str) -> Any:
-        self._cluster.worker_spec.pop(name, None)
-        self._kinds.forget(name)
+        self.cluster.worker_spec.pop(name, None)
+        self._kind_of.pop(name, None)
         self._submitted.discard(name)
-        return self._cluster.workers.pop(name, None)
+        return self.cluster.workers.pop(name, None)
 
     @staticmethod
     async def _close_job(job: Any) -> None:

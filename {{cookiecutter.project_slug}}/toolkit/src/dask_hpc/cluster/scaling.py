@@ -34,10 +34,13 @@ def check_amounts(
             raise ValueError(f"{call}({name}=...): {line}")
 
 
-def _in_jobs(
-    size: JobSize, n: float | None, jobs: float | None, cores: float | None, memory: str | None
-) -> list[float]:
+# Workers, jobs, cores, and memory, of which each may be left out.
+Amounts = tuple[float | None, float | None, float | None, str | None]
+
+
+def _in_jobs(size: JobSize, amounts: Amounts) -> list[float]:
     """Return the number of jobs that corresponds to each amount that is not None."""
+    n, jobs, cores, memory = amounts
     bytes_ = None if memory is None else parse_bytes(validators.memory_text(memory))
     units = [(n, size.workers), (jobs, 1), (cores, size.cores), (bytes_, size.memory)]
     return [amount / unit for amount, unit in units if amount is not None]
@@ -47,21 +50,17 @@ def count_jobs(
     size: JobSize, n: float | None, jobs: float | None, memory: str | None, cores: float | None
 ) -> int:
     """Return the number of jobs for arguments of `scale`; `n` takes precedence over `jobs`."""
-    return lower_bound(size, n, jobs if n is None else None, cores, memory)
+    return lower_bound(size, (n, jobs if n is None else None, cores, memory))
 
 
-def lower_bound(
-    size: JobSize, n: float | None, jobs: float | None, cores: float | None, memory: str | None
-) -> int:
-    """Return the smallest number of jobs that satisfies all minima of `adapt`."""
-    return math.ceil(max(_in_jobs(size, n, jobs, cores, memory), default=0))
+def lower_bound(size: JobSize, amounts: Amounts) -> int:
+    """Return the least number of jobs that has all of these amounts, minima of `adapt`."""
+    return math.ceil(max(_in_jobs(size, amounts), default=0))
 
 
-def upper_bound(
-    size: JobSize, n: float | None, jobs: float | None, cores: float | None, memory: str | None
-) -> float:
-    """Return the largest number of jobs within all maxima of `adapt`, but at least one."""
-    high = min(_in_jobs(size, n, jobs, cores, memory), default=math.inf)
+def upper_bound(size: JobSize, amounts: Amounts) -> float:
+    """Return the greatest number of jobs within these maxima of `adapt`, but one at least."""
+    high = min(_in_jobs(size, amounts), default=math.inf)
     return high if math.isinf(high) else max(1, math.floor(high))
 
 

@@ -12,8 +12,18 @@ from ..errors import NoJobIdError, SubmitCommandError, SubmitError
 REPORT_AFTER_S = 3.0
 
 
-def submit_error(batch_system: BatchSystem, error: Exception) -> SubmitError:
-    """Describe a failed submission in one line: the batch system's message, and what to change."""
+def submit_error(
+    batch_system: BatchSystem, error: Exception, origins: Callable[[str], str] = lambda _text: ""
+) -> SubmitError:
+    """Describe a failed submission in one line: the batch system's own words, what to change.
+
+    Parameters
+    ----------
+    batch_system : BatchSystem
+    error : Exception
+    origins : callable, optional
+        As `JobSettings.origins`.
+    """
     if isinstance(error, commands.CommandError) and error.missing:
         return SubmitCommandError(
             f"{error.command} not found: submit jobs from a computer with {batch_system.label}'s "
@@ -32,7 +42,9 @@ def submit_error(batch_system: BatchSystem, error: Exception) -> SubmitError:
         error.words if isinstance(error, commands.CommandError) else " ".join(str(error).split())
     )
     line = f"{batch_system.label} rejected the job: {words.rstrip('.')}."
-    parts = [line, batch_system.advice(words)]
+    parts = [line, advice := batch_system.advice(words)]
+    if places := origins(advice):
+        parts.append(f"Here {places}.")
     prefix = batch_system.variables_before_script
     if found := sorted(name for name in os.environ if prefix and name.startswith(prefix)):
         goes = "overrides" if len(found) == 1 else "override"

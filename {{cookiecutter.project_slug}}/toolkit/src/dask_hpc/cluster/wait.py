@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dask.utils import parse_timedelta
@@ -53,28 +54,23 @@ def check_n_workers(n_workers: Any) -> int:
     return number
 
 
+@dataclass(eq=False)
 class WorkerWait:
     """Waits for the workers of one cluster.
 
     Parameters
     ----------
     cluster : distributed.SpecCluster
-    check : callable, optional
-        Takes the numbers of connected and of requested workers, and the time limit in seconds;
-        raises an error if waiting longer would not help.
+    may_arrive : callable, optional
+        Takes the numbers of workers that are there and that are awaited, and the time limit; raises
+        an error if waiting longer does not help.
     hint : str
-        A sentence to add to the message after a timeout.
+        A sentence for those who have waited too long.
     """
 
-    def __init__(
-        self,
-        cluster: SpecCluster,
-        check: Callable[[int, int, float | None], None] | None = None,
-        hint: str = "",
-    ):
-        self._cluster = cluster
-        self._check = check
-        self._hint = hint
+    cluster: SpecCluster
+    may_arrive: Callable[[int, int, float | None], None] | None = None
+    hint: str = ""
 
     async def wait(self, n_workers: int, timeout: float | str | None = None) -> None:
         """Wait as described in `ClusterMixin.wait_for_workers`."""
@@ -94,25 +90,25 @@ class WorkerWait:
                     text = f"{arrived} of {n_workers} workers"
                     line.status(f"{text}; {missing}" if missing else text)
                 await asyncio.sleep(WORKER_POLL_S)
-            await wait_until_listed(self._cluster)
+            await wait_until_listed(self.cluster)
             line.end(f"{arrived} of {n_workers} workers connected.")
 
     def check(self, arrived: int, n_workers: int, limit: float | None) -> None:
         """Raise an error if waiting longer would not help."""
-        if self._check is not None:
-            self._check(arrived, n_workers, limit)
-        if self._cluster.status not in (Status.created, Status.starting, Status.running):
+        if self.may_arrive is not None:
+            self.may_arrive(arrived, n_workers, limit)
+        if self.cluster.status not in (Status.created, Status.starting, Status.running):
             closed = f"The cluster was closed while waiting for {n_workers} workers"
             raise WorkerStartTimeoutError(closed, arrived, n_workers, limit)
 
     def arrived(self) -> int:
         """Return how many workers can accept tasks."""
-        scheduler = self._cluster.scheduler
+        scheduler = self.cluster.scheduler
         return count_running(scheduler, scheduler.workers) if scheduler is not None else 0
 
     def planned(self) -> int:
         """Return how many workers the cluster is scaled to."""
-        return len(self._cluster.plan)
+        return len(self.cluster.plan)
 
     def describe_missing(self) -> str:
         """Describe what the missing workers are waiting for; empty if unknown."""
@@ -123,7 +119,7 @@ class WorkerWait:
         message = f"{self.arrived()} of {n_workers} workers connected within {limit:g} s{why}"
         if (planned := self.planned()) < n_workers:
             message += f" (the cluster is scaled to {formatting.format_count(planned, 'worker')})"
-        return f"{message}.{self._hint}"
+        return f"{message}.{self.hint}"
 
 
 class JobsWait(WorkerWait):
@@ -165,7 +161,7 @@ class JobsWait(WorkerWait):
 
     def describe_missing(self) -> str:
         """Describe the jobs whose workers have not all connected."""
-        scheduler, tracker = self._cluster.scheduler, self._control.tracker
+        scheduler, tracker = self.cluster.scheduler, self._control.tracker
         complete = {
             job.job_id
             for job in tracker

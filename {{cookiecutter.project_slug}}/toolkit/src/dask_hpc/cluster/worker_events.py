@@ -1,23 +1,21 @@
 """Tell the tracker when workers come and go."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import ClassVar
 
 from distributed import SchedulerPlugin
 from distributed.core import Status
 
 from .._compat import upstream
-
-if TYPE_CHECKING:
-    from ..resilience.task_limits import WalltimeInterruptions
-    from ..resilience.tracking import JobTracker
+from ..resilience.task_limits import WalltimeInterruptions
+from ..resilience.tracking import JobTracker
 
 # Statuses that a worker reports before it closes.
 CLOSING = Status.closing_gracefully, Status.closing
 
 
+@dataclass(eq=False)
 class WorkerEventsPlugin(SchedulerPlugin):
     """Report workers that connect and leave, tasks that end, and the closing of the scheduler.
 
@@ -28,26 +26,19 @@ class WorkerEventsPlugin(SchedulerPlugin):
     scheduler_closes : callable
     """
 
-    name = "dask-hpc"
-
-    def __init__(
-        self,
-        tracker: JobTracker,
-        interruptions: WalltimeInterruptions,
-        scheduler_closes: Callable[[], None],
-    ):
-        self._tracker = tracker
-        self._interruptions = interruptions
-        self._scheduler_closes = scheduler_closes
+    tracker: JobTracker
+    interruptions: WalltimeInterruptions
+    scheduler_closes: Callable[[], None]
+    name: ClassVar = "dask-hpc"
 
     def add_worker(self, scheduler, worker):
-        self._tracker.worker_added(scheduler.workers[worker])
+        self.tracker.worker_added(scheduler.workers[worker])
 
     def transition(self, key, start, finish, *_, **kwargs):
-        if finish in ("memory", "forgotten") and self._interruptions.counts:
-            self._interruptions.counts.pop(key, None)  # the task finished, or is not needed
+        if finish in ("memory", "forgotten") and self.interruptions.counts:
+            self.interruptions.counts.pop(key, None)  # it came through
         if start == "processing" and finish in ("memory", "erred"):
-            self._tracker.task_ended(kwargs.get("worker"))
+            self.tracker.task_ended(kwargs.get("worker"))
 
     def remove_worker(self, scheduler, worker, **_):
         events = [event for _, event in scheduler.get_events(worker)]
@@ -57,7 +48,7 @@ class WorkerEventsPlugin(SchedulerPlugin):
         # A worker that is retired reports closing_gracefully first.
         closing = next((s.name for s in CLOSING if s.name in told), "")
         tasks = list(removals[-1].get("processing-tasks", ())) if died else []
-        self._tracker.worker_removed(worker, tasks, closing)
+        self.tracker.worker_removed(worker, tasks, closing)
 
     async def before_close(self):
-        self._scheduler_closes()
+        self.scheduler_closes()

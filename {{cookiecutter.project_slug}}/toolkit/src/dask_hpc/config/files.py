@@ -181,6 +181,13 @@ def _files(paths: tuple[str, ...]) -> list[tuple[Path, dict[str, Any]]]:
         raise syntax.explain(error) or error from None
 
 
+def variables() -> list[tuple[Path, dict[str, Any]]]:
+    """Return the environment variables that set keys of ours, as if each name were a file's."""
+    ours = ("DASK_JOBQUEUE__", "DASK_DASK_HPC__")
+    names = sorted(name for name in os.environ if name.upper().startswith(ours))
+    return [(Path(it), dask.config.collect_env({it: os.environ[it]})) for it in names]
+
+
 def reread() -> None:
     """Drop cached files, which may have been edited or installed since."""
     _files.cache_clear()

@@ -10,6 +10,20 @@ from ..batch import BatchSystem
 from . import fields, validators
 from .files import jobqueue_defaults
 
+# Keys that are names: what makes a part of a job script of each, whose it is, and what it can't be.
+_NAMES = {
+    "name": (
+        validators.clean_job_name,
+        "jobs are",
+        "their name can't hold blanks, slashes and quotes",
+    ),
+    "cluster-name": (
+        validators.clean_cluster_name,
+        "the cluster is",
+        "its workers' names can't hold blanks, quotes and what ends a command",
+    ),
+}
+
 
 class Problem(NamedTuple):
     """A problem with a key, in words that follow the key's name.
@@ -33,12 +47,19 @@ def check(batch: BatchSystem | None, settings: Mapping[str, Any]) -> Iterator[Pr
         # A key of another batch system has no effect here, and may have another meaning.
         field = fields.FIELDS.get(key) if key in known else None
         check_one = validators.check_single_line if field is None else field.problem
-        if line := check_one(value):
+        line = check_one(value)
+        if value == "None":
+            yield Problem(key, "None is a text here: leave it empty, or write null", bool(line))
+        elif line:
             yield Problem(key, line)
         else:
             good[key] = value
     yield from _check_sizes(good)
+    yield from _check_names(good)
     if batch is not None:
+        if batch.directive and not str(good.get("shebang", "#!")).startswith("#!"):
+            line = f"must begin with #!, as in #!/bin/bash, not {good['shebang']!r}"
+            yield Problem("shebang", line, is_fatal=False)
         yield from _check_directives(batch, good.get("job-extra-directives"))
         if batch.walltime_key and (line := read_walltime(batch, good)[1]):
             yield Problem(batch.walltime_key, line, is_fatal=False)
@@ -67,12 +88,19 @@ def _check_sizes(good: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("memory", line, is_fatal=False)
 
 
+def _check_names(good: Mapping[str, Any]) -> Iterator[Problem]:
+    for key, (clean, what, no) in _NAMES.items():
+        if key in good and (name := clean(given := str(good[key]))) != given:
+            line = f"{what} called {name}, not {given!r}, since {no}"
+            yield Problem(key, line, is_fatal=False)
+
+
 def _check_directives(batch: BatchSystem, directives: Any) -> Iterator[Problem]:
     if directives is None:
         return
     if line := batch.directives_problem(directives):
         yield Problem("job-extra-directives", line)
-    elif line := batch.comment_in(directives):
+    elif line := batch.no_option_in(directives):
         yield Problem("job-extra-directives", line, is_fatal=False)
 
 

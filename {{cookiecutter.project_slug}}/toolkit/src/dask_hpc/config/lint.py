@@ -66,6 +66,11 @@ def _lint_values(files: Files) -> Iterator[str]:
     name = dask.config.get(f"{SECTION}.batch-system", None, config=named)
     own = batch_systems.BATCH_SYSTEMS.get(str(name))
     base = merged.get(own.section, {}) if own and own.section else {}
+    if own and own.section and own.section not in merged:
+        path = next(path for path, content in reversed(files) if _section(content, SECTION))
+        place = nodes.place(path, SECTION, "batch-system")
+        line = f"there is no section jobqueue.{own.section} with the cores and memory of its jobs"
+        yield f"{place}: {SECTION}.batch-system: {line}"
     said = set(_problems(own, base))
     for section, found in merged.items():
         batch, known = _batch_system_of(section), set()

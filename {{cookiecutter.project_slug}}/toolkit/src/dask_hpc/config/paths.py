@@ -33,9 +33,11 @@ def ensure_shared_directory(text: str, where: str) -> str:
     Raises
     ------
     ConfigError
-        A variable is not set, or the folder cannot be created or written to.
+        A variable is not set, a user does not exist, or the folder cannot be created or written to.
     """
     path = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111 - never raises
+    if user := HOME_RE.match(path):
+        raise ConfigError(f"{where}: unknown user {user[0][1:]} in {text}.")
     if "$" in path:
         raise ConfigError(f"{where}: {text} contains a variable that is not set here.")
     if any(character.isspace() for character in path):

@@ -3,6 +3,7 @@
 import getpass
 import importlib.util
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -29,17 +30,17 @@ class JobSettings:
     section : profiles.Section
         The keys of the cluster's section of ``jobqueue.yaml``.
     arguments : dict
-        The arguments of dask-jobqueue's class: the user's, and those that it must be given.
+        Those of dask-jobqueue's class: the user's, completed with what it must be given explicitly.
     cores, processes : int
-        Of one job.
     memory : str
-        Of one job, with its unit.
     memory_limit : str or None
-        The memory limit of a worker, if not the default.
+        A worker's, if it is not to be the default.
     walltime : float or None
-        The walltime in seconds; None if not set or invalid.
+        Seconds asked for; None without a walltime, or if it can't be read.
     death_timeout : float or None
-        Seconds after which a worker that cannot reach the scheduler exits.
+        Seconds after which a worker that finds no scheduler gives up.
+    given : frozenset of str
+        The keys that the user's arguments stand for.
     """
 
     batch: batch_systems.BatchSystem
@@ -51,6 +52,16 @@ class JobSettings:
     memory_limit: str | None
     walltime: float | None
     death_timeout: float | None
+    given: frozenset[str]
+
+    def origins(self, text: str) -> str:
+        """Return where keys that a message names are set, if not in the lab's files; else empty."""
+        found, keys = [], self.section.all().keys() - self.given
+        for key in dict.fromkeys(re.findall(r"[a-z]+(?:-[a-z]+)*", text)):
+            place = sources.origin("jobqueue", self.section.holder(key), key) if key in keys else ""
+            if place and not place.startswith("config/"):
+                found.append(f"{key} is from {place}")
+        return ", ".join(found)
 
     def get(self, key: str) -> Any:
         """Return the value of a key: that of its argument, or else of the configuration."""
@@ -150,6 +161,7 @@ class _Resolver:
             memory_limit=limit,
             walltime=job_rules.read_walltime(self.batch, self.values)[0],
             death_timeout=self.values.get("death-timeout"),
+            given=frozenset(self.given),
         )
 
     def _check(self) -> None:
@@ -198,8 +210,7 @@ class _Resolver:
             self.arguments["interface"] = interface
 
     def _names_of_jobs(self) -> None:
-        no = "job names cannot contain spaces, slashes, or quotes"
-        name = self._clean("name", validators.clean_job_name, no)
+        name = self._clean("name", validators.clean_job_name)
         forms = [form for form in self.batch.log_names if "{name}" in form]
         rest = max((len(form.format(name="", job="0" * 10)) for form in forms), default=0)
         longest = validators.MAX_FILE_NAME_BYTES - rest
@@ -208,16 +219,14 @@ class _Resolver:
                 f"{self.where('name')}: a name of {len(name)} characters is too long, since the "
                 f"jobs' output files are named after it; use at most {longest} characters."
             )
-        no = "worker names cannot contain spaces, quotes, or shell operators"
-        self._clean("cluster-name", validators.clean_cluster_name, no)
+        self._clean("cluster-name", validators.clean_cluster_name)
 
-    def _clean(self, key: str, clean: Callable[[str], str], no: str) -> str:
-        """Replace characters that a job script cannot contain, with a warning; return the name."""
+    def _clean(self, key: str, clean: Callable[[str], str]) -> str:
+        """Replace characters that a job script cannot contain in a name; return the name."""
         if (given := self.values.get(key)) is None:
             return ""
         name = clean(str(given))
         if name != str(given):
-            warnings.warn(f"{self.where(key)} {given!r}: using {name} instead, since {no}.")
             self.arguments[fields.argument_of(key)] = name or None
         return name
 

@@ -10,8 +10,6 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-import dask.config
-
 from . import files as config_files
 
 # Most keys to list in a message.
@@ -56,9 +54,7 @@ def describe_key(section: str, key: str) -> str:
 def _hidden() -> Iterator[tuple[Path, Path, dict[tuple[str, str], tuple[Any, Any]]]]:
     """Yield file, lab's file, and section and key → (value in the file, value in the lab's)."""
     # Treat variables as files that come last.
-    names = sorted(name for name in os.environ if name.upper().startswith("DASK_JOBQUEUE__"))
-    variables = [(Path(it), dask.config.collect_env({it: os.environ[it]})) for it in names]
-    files = [*config_files.files(), *variables]
+    files = [*config_files.files(), *config_files.variables()]
     labs = [(at, path) for at, (path, _) in enumerate(files) if config_files.is_labs(path)]
     for at, (path, content) in enumerate(files):
         if config_files.is_labs(path):

@@ -8,7 +8,7 @@ from ..batch import BatchSystem
 from . import lint as config_lint
 from . import shadowed, sources
 from .fields import FIELDS, OWN_FIELDS, SECTION
-from .files import files, jobqueue_defaults, profile_names, reread, source_file
+from .files import files, jobqueue_defaults, profile_names, reread, source_file, variables
 from .options import batch_system
 
 
@@ -52,11 +52,11 @@ def _rows(batch: BatchSystem, section: tuple[str, ...], keys: Iterable[str] = ()
 
 
 def lint() -> list[str]:
-    """Return a line for each likely mistake in the files that Dask reads here.
+    """Return what is doubtful in the files and variables that Dask reads here, one line each.
 
-    Each line gives the file to edit, and the key. This does not query the batch system.
+    A line names the file to edit, or the variable, and the key. The batch system is not asked.
     """
     reread()
-    named = [(source_file(path), content) for path, content in files()]
+    named = [(source_file(path), content) for path, content in files()] + variables()
     hidden = shadowed.describe_all()
     return [*hidden.values(), *config_lint.lint(named, set(hidden))]

@@ -56,7 +56,7 @@ def warn_about_old_names(renamed: Mapping[str, str], sections: Collection[str]) 
     for section in sections:
         for old, new in renamed.items():
             names = ("jobqueue", section, old)
-            if dask.config.get(".".join(names), None) and not sources.place(*names):
+            if dask.config.get(".".join(names), None) and not sources.origin(*names):
                 warn(f"{sources.where(*names)}: renamed: use {new}")
 
 
@@ -73,5 +73,6 @@ def warn_about_no_configuration() -> None:
 
 
 def source_files() -> list[tuple[Path, dict[str, Any]]]:
-    """Return the files that Dask reads here, each under the path at which to edit it."""
-    return [(config_files.source_file(path), content) for path, content in config_files.files()]
+    """Return the files that Dask reads here, each by the name that people edit, and variables."""
+    named = [(config_files.source_file(path), content) for path, content in config_files.files()]
+    return named + config_files.variables()

@@ -1,20 +1,17 @@
 """Diagnose, from a job's log, why none of its workers connects; suggest a fix if one is known."""
 
-from __future__ import annotations
-
 import os
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .._asyncio import Clock
 from .._output import formatting
-from .._output.messages import Messages
 from ..batch import output_files
-from .interface import JobOutput, JobPool
+from .interface import JobOutput
+from .policy import Policy
 from .tracked_job import TrackedJob
-from .tracking import JobTracker
 
 # Report a job without workers after this fraction of death-timeout, before its workers give up.
 DEATH_TIMEOUT_FRACTION = 0.7
@@ -145,17 +142,6 @@ def _without_error(log: str, address: str) -> str:
     return CAUSES[-1][1].format(what=address)
 
 
-def tail(path: str, most: int = TAIL_BYTES) -> str:
-    """Return the end of a file as text; empty if it can't be read."""
-    try:
-        with Path(path).open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - most))
-            return file.read().decode(errors="replace")
-    except OSError:
-        return ""
-
-
 def last_lines(text: str, number: int = SHOWN_LINES) -> str:
     """Return a log's last error, or else its last meaningful lines, joined into one line."""
     if line := error_line(text):
@@ -165,18 +151,18 @@ def last_lines(text: str, number: int = SHOWN_LINES) -> str:
 
 
 @dataclass(eq=False)
-class Diagnosis:
+class Diagnosis(Policy):
     """Examine jobs that are running although none of their workers has connected.
 
     Parameters
     ----------
-    pool : JobPool
-    tracker : JobTracker
-    clock : Clock
-    messages : Messages
+    *shared
+        Those of `Policy`.
     output : JobOutput
     death_timeout : float or None
         Seconds after which a worker that cannot reach the scheduler gives up.
+    origins : callable, optional
+        Takes a text, and returns where keys in it are set, if not in the lab's files.
 
     Attributes
     ----------
@@ -184,12 +170,9 @@ class Diagnosis:
         Findings about the last job without a worker.
     """
 
-    pool: JobPool
-    tracker: JobTracker
-    clock: Clock
-    messages: Messages
     output: JobOutput
     death_timeout: float | None
+    origins: Callable[[str], str] = lambda _text: ""
     causes: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
@@ -222,14 +205,15 @@ class Diagnosis:
         forms, paths = output.patterns, output.files(job.job_id)
         text, path = "", ""
         for candidate in reversed(paths):  # stderr is last
-            if text := tail(candidate):
+            if text := output_files.tail(candidate, TAIL_BYTES):
                 path = candidate
                 break
         if text:
             line = f"The log {path} ends with: {last_lines(text)}"
             address = self.pool.scheduler.address
             if cause := likely_cause(text, address, output.python, output.shebang):
-                line += f" - likely cause: {cause}"
+                places = self.origins(cause)
+                line += f" - likely cause: {cause}" + (f"; {places}" if places else "")
         else:
             line = _without_text(job.job_id, forms, paths)
         self.causes = [line] if line else []

@@ -1,13 +1,9 @@
 """Submit replacement jobs after a delay, and retry when the batch system rejects them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 
-from .._asyncio import BackgroundTasks, Clock
-from .._output.messages import Messages
 from ..errors import SubmitError
-from .interface import JobPool
+from .policy import Policy
 from .restart_policy import MAX_RESUBMIT_DELAY_S, RestartLimits, backoff
 from .tracked_job import RestartHistory, TrackedJob
 
@@ -16,15 +12,13 @@ QUOTA_RETRY_S = 10.0
 
 
 @dataclass(eq=False)
-class Replacements:
+class Replacements(Policy):
     """Replacement jobs that are about to be submitted.
 
     Parameters
     ----------
-    pool : JobPool
-    clock : Clock
-    messages : Messages
-    tasks : BackgroundTasks
+    *shared
+        Those of `Policy`.
     limits : RestartLimits
 
     Attributes
@@ -35,10 +29,6 @@ class Replacements:
         Number of jobs given up since the last `scale` or `adapt`.
     """
 
-    pool: JobPool
-    clock: Clock
-    messages: Messages
-    tasks: BackgroundTasks
     limits: RestartLimits
     scheduled = 0
     abandoned = 0

@@ -1,22 +1,17 @@
 """Resubmit jobs that end unexpectedly, so that a cluster keeps the size it was scaled to."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .._asyncio import BackgroundTasks, Clock
 from .._output import formatting
-from .._output.messages import Messages
 from ..batch import JobStatus, describe
 from .draining import remove_worker, reset_suspicion
-from .interface import JobPool
 from .node_health import NodeHealth
+from .policy import Policy
 from .replacements import Replacements
 from .restart_policy import Abandon, RestartLimits, Resubmit, decide
 from .tracked_job import TrackedJob
-from .tracking import JobTracker
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +22,7 @@ _Ended = tuple["TrackedJob", JobStatus]
 
 
 @dataclass(eq=False)
-class Resubmitter:
+class Resubmitter(Policy):
     """Resubmit a cluster's jobs when they end.
 
     Jobs that the toolkit itself ended are ignored. When somebody else cancels a job, that is
@@ -37,11 +32,8 @@ class Resubmitter:
 
     Parameters
     ----------
-    pool : JobPool
-    tracker : JobTracker
-    clock : Clock
-    messages : Messages
-    tasks : BackgroundTasks
+    *shared
+        Those of `Policy`.
     limits : RestartLimits
     health : NodeHealth
         Decides which nodes the next jobs avoid.
@@ -54,11 +46,6 @@ class Resubmitter:
         The replacement jobs that are about to be submitted.
     """
 
-    pool: JobPool
-    tracker: JobTracker
-    clock: Clock
-    messages: Messages
-    tasks: BackgroundTasks
     limits: RestartLimits
     health: NodeHealth
     examine: Callable[[TrackedJob], str]
@@ -66,7 +53,7 @@ class Resubmitter:
 
     def __post_init__(self) -> None:
         self.replacements = Replacements(
-            self.pool, self.clock, self.messages, self.tasks, self.limits
+            self.pool, self.tracker, self.clock, self.messages, self.tasks, self.limits
         )
         self.tracker.on_job_ended.append(self._on_job_ended)
         self.tracker.on_worker_died.append(self._on_worker_died)

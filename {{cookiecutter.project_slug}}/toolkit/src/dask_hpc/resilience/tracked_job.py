@@ -1,7 +1,5 @@
 """Records of a cluster's job, of its kind, and of the jobs that it replaces."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Track a cluster's unfinished jobs and the workers that belong to each of them."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator
 

@@ -1,31 +1,23 @@
 """Warn about tasks that wait although no worker will run them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from .._compat.unrunnable_tasks import restart_unrunnable
-from .._output.messages import Messages
-from .interface import JobPool
+from .policy import Policy
 from .resubmission import Resubmitter
-from .tracking import JobTracker
 
 
 @dataclass(eq=False)
-class WaitingTasks:
+class WaitingTasks(Policy):
     """Warn, once, if tasks wait for workers while no job exists or is about to be submitted.
 
     Parameters
     ----------
-    pool : JobPool
-    tracker : JobTracker
-    messages : Messages
+    *shared
+        Those of `Policy`.
     resubmitter : Resubmitter
     """
 
-    pool: JobPool
-    tracker: JobTracker
-    messages: Messages
     resubmitter: Resubmitter
     _warned = False
 

@@ -1,21 +1,16 @@
 """Drain jobs before they reach their walltime, and replace them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from distributed import Scheduler
 
-from .._asyncio import BackgroundTasks, Clock
 from .._output import formatting
-from .._output.messages import Messages
 from ..batch import JobState
 from .draining import drain, retire
-from .interface import JobPool
+from .policy import Policy
 from .replacements import Replacements
 from .task_limits import WalltimeInterruptions
 from .tracked_job import TrackedJob
-from .tracking import JobTracker
 from .worker_identity import workers_named
 
 # Time for draining: this fraction at the end of a job's walltime, within these bounds in seconds.
@@ -31,7 +26,7 @@ MAX_NAMED_ACTORS = 3
 
 
 @dataclass(eq=False)
-class WalltimeManager:
+class WalltimeManager(Policy):
     """Drain each job of a cluster before it reaches its walltime.
 
     The end of a job is the one that the batch system reports (`JobStatus.left`), if any. Otherwise
@@ -39,11 +34,8 @@ class WalltimeManager:
 
     Parameters
     ----------
-    pool : JobPool
-    tracker : JobTracker
-    clock : Clock
-    messages : Messages
-    tasks : BackgroundTasks
+    *shared
+        Those of `Policy`.
     replacements : Replacements
     walltime : float or None
         Requested walltime in seconds; None or infinite if jobs have no limit.
@@ -54,11 +46,6 @@ class WalltimeManager:
         Set this when the cluster's scheduler has started.
     """
 
-    pool: JobPool
-    tracker: JobTracker
-    clock: Clock
-    messages: Messages
-    tasks: BackgroundTasks
     replacements: Replacements
     walltime: float | None
     interruptions: WalltimeInterruptions = field(init=False)

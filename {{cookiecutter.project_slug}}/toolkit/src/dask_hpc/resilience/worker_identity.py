@@ -1,7 +1,5 @@
 """Find out which job a worker belongs to, from its name, its nanny, or by asking it."""
 
-from __future__ import annotations
-
 import logging
 import os.path
 import re

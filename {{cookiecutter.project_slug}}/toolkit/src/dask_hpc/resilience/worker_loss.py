@@ -1,7 +1,5 @@
 """Detect unresponsive workers and jobs that have lost all workers, and cancel these jobs."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import math
@@ -12,13 +10,11 @@ from dask.utils import parse_timedelta
 from distributed.comm.core import connect
 from distributed.scheduler import WorkerState, heartbeat_interval
 
-from .._asyncio import BackgroundTasks, Clock
 from ..batch import JobState
 from ..batch.watcher import MIN_POLL_INTERVAL_S
 from .draining import remove_worker, unanswered
-from .interface import JobPool
+from .policy import Policy
 from .tracked_job import TrackedJob
-from .tracking import JobTracker
 
 logger = logging.getLogger(__name__)
 
@@ -38,21 +34,9 @@ TTL_MARGIN_S = 2.0
 
 
 @dataclass(eq=False)
-class LostWorkerMonitor:
-    """Remove unresponsive workers, and cancel jobs whose workers are lost.
+class LostWorkerMonitor(Policy):
+    """Remove unresponsive workers, and cancel jobs whose workers are lost."""
 
-    Parameters
-    ----------
-    pool : JobPool
-    tracker : JobTracker
-    clock : Clock
-    tasks : BackgroundTasks
-    """
-
-    pool: JobPool
-    tracker: JobTracker
-    clock: Clock
-    tasks: BackgroundTasks
     _checking = False
     _ticked = math.inf  # when the last tick ended (monotonic clock)
     _resumed = 0.0  # when the event loop resumed after a pause (time.time)
