@@ -291,7 +291,7 @@ def test_where_there_is_no_log_another_line_says_where_it_looked(run, folder, ar
     result = run(*arguments)
     assert result.exit_code == 1
     looked, error = result.output.splitlines()
-    assert looked == f"Looked in {folder}."
+    assert looked == f"Searched {folder}."
     assert error.startswith("Error: No ")
 
 
@@ -300,7 +300,7 @@ def test_of_many_folders_without_a_log_three_are_named(run, folder, state):
     forms = [f"/old{number}/dask-worker-{{job}}.err" for number in range(9)]
     (state / "past-logs").write_text("\n".join(forms))
     looked, _ = run("logs", "7").output.splitlines()
-    assert looked == "Looked in /old8, /old7, /old6 and 7 more."
+    assert looked == "Searched /old8, /old7, /old6 and 7 more."
 
 
 @pytest.mark.parametrize("job", ["../../etc/passwd", "", "*"])
@@ -334,7 +334,7 @@ def test_logs_by_the_users_own_directives_are_found(run, folder, cluster, state,
         assert "from the configuration" in run("logs", "7").output
         assert "from a cluster that is there" in run("logs", "8").output
         assert "from one that is gone" in run("logs", "9").output
-        assert f"Looked in {tmp_path}/far, " in run("logs", "10").output
+        assert f"Searched {tmp_path}/far, " in run("logs", "10").output
 
 
 def test_without_a_log_directory_slurms_own_file_is_found(run, folder, tmp_path):

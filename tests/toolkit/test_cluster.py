@@ -142,7 +142,7 @@ def test_a_refusal_says_which_keys_are_not_the_labs(lab, cluster, monkeypatch):
     monkeypatch.setenv("DASK_JOBQUEUE__SLURM__ACCOUNT", "old")
     lab.says("sbatch", "Invalid account or account/partition combination specified")
     cluster.scale(jobs=1)
-    words = r"yours\. Here account is from the variable DASK_JOBQUEUE__SLURM__ACCOUNT\.$"
+    words = r"yours\. Currently, account is from the variable DASK_JOBQUEUE__SLURM__ACCOUNT\.$"
     with pytest.raises(dask_hpc.SubmitError, match=words):
         cluster.wait_for_workers(1, timeout=60)
 

@@ -70,20 +70,20 @@ def test_nothing_is_said_of_a_good_file():
         (
             "scheduler-options: {interfase: ib0}",
             "scheduler-options: interfase: not an argument of Dask's scheduler "
-            "start (did you mean interface?)",
+            "(did you mean interface?)",
         ),
         ("scheduler-options: [port]", "scheduler-options: must be a mapping, such as"),
         ("log-directory: 5", "log-directory: must be the name of a folder, not 5"),
         ("partition: x", "partition: unknown key, ignored; use queue"),
         ("time: x", "time: unknown key, ignored; use walltime"),
         ("mem: 16 GiB", "mem: unknown key, ignored; use memory"),
-        ('queue: "None"', "queue: None is a text here: leave it empty, or write null"),
-        ('walltime: "None"', "walltime: None is a text here: leave it empty, or write null"),
-        ("name: my lab", "name: jobs are called my-lab, not 'my lab', since their name can't"),
+        ('queue: "None"', "queue: 'None' is text here; leave it empty, or use null"),
+        ('walltime: "None"', "walltime: 'None' is text here; leave it empty, or use null"),
+        ("name: my lab", "name: using my-lab instead of 'my lab', since job names"),
         ("shebang: bash", "shebang: must begin with #!, as in #!/bin/bash, not 'bash'"),
         (
             "job-extra-directives: [exclusive]",
-            "job-extra-directives: 'exclusive' is no option of sbatch: write its dashes, too",
+            "job-extra-directives: 'exclusive' is not an option of sbatch: include the dashes",
         ),
         ('account: "a\\nb"', "account: 'a\\nb' has a line break or control character"),
         ('job-extra-directives: ["-x\\n"]', "job-extra-directives: '-x\\n' has a line break"),
@@ -269,8 +269,8 @@ def test_files_of_other_kinds_and_empty_sections_are_passed_over():
 def test_a_batch_system_without_a_section_is_said_to_have_none():
     files = [(LAB, yaml.safe_load("dask-hpc: {batch-system: slurm}"))]
     assert lint(files) == [
-        "config/jobqueue.yaml: dask-hpc.batch-system: there is no section jobqueue.slurm with the "
-        "cores and memory of its jobs"
+        "config/jobqueue.yaml: dask-hpc.batch-system: add a section jobqueue.slurm with cores and "
+        "memory, which is missing"
     ]
     assert lint([*files, (HOME, {"jobqueue": {"slurm": {"cores": 8, "memory": "16 GiB"}}})]) == []
 

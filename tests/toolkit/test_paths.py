@@ -26,7 +26,7 @@ WHERE = "jobqueue.slurm.local-directory"
 
 def test_a_folder_in_the_home_of_nobody_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="there is no user nobody9 here, whose home ~nobody9/x"):
+    with pytest.raises(ConfigError, match="unknown user nobody9 in ~nobody9/x"):
         paths.ensure_shared_directory("~nobody9/x", "jobqueue.slurm.log-directory")
     assert not list(tmp_path.iterdir())
 

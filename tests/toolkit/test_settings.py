@@ -228,7 +228,7 @@ def test_the_import_of_a_cluster_says_so_too(tmp_path, name):
     [
         (None, ": No such file or directory."),
         (b"a: \xff\n", " is not valid YAML: 'utf-8' codec can't decode byte 0xff in position 3: "),
-        (b"- jobqueue\n", " holds no sections: it should begin like `jobqueue:`."),
+        (b"- jobqueue\n", " has no sections: add one, such as `jobqueue:`."),
     ],
 )
 def test_a_file_that_is_no_yaml_of_dasks(tmp_path, content, line):

@@ -138,7 +138,7 @@ def test_what_a_worker_answers_of_its_job(monkeypatch, caplog, answer, found):
     variables = ["PBS_JOBID", "SLURM_JOB_ID"]
     asked = worker_identity.ask_for_job_ids(scheduler, "tcp://a", variables)
     assert asyncio.run(asked) == found
-    told = "Worker tcp://a does not say which job is its own" in caplog.text
+    told = "Worker tcp://a does not report its job" in caplog.text
     assert told is isinstance(answer, RuntimeError)
 
 

@@ -103,8 +103,8 @@ def test_a_clusters_name_fits_into_the_workers_command(lab):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ({"job_name": "a b"}, r"^argument job_name: jobs are called a-b, not 'a b', since"),
-        ({"name": "a b"}, r"^argument name: the cluster is called a-b, not 'a b', since"),
+        ({"job_name": "a b"}, r"^argument job_name: using a-b instead of 'a b', since"),
+        ({"name": "a b"}, r"^argument name: using a-b instead of 'a b', since"),
     ],
 )
 def test_a_name_that_is_changed_is_said(lab, monkeypatch, arguments, line):

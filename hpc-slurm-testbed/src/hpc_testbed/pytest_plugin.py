@@ -114,7 +114,7 @@ def testbed(testbed_session: Testbed) -> Iterator[Testbed]:
 
 
 def _clean_up(testbed: Testbed) -> list[str]:
-    """End and repair what a test has left; return what that was."""
+    """Clean up after a test, and repair the testbed; return what was wrong."""
     wrong = testbed.status_problems()
     if wrong:
         testbed.repair()

@@ -33,8 +33,7 @@ class Testbed:
         Name of the Compose project: testbeds with different names can run at the same time. The
         default is ``TESTBED_NAME``, or else a name for this checkout.
     nodes : int, optional
-        Number of compute nodes for `up` to start, 1 to 64. By default, as many as are already
-        running, or else 4.
+        Number of compute nodes that `up` starts, 1 to 64; default: as many as are running, or 4.
     suite : {"trixie", "bookworm"}, optional
         Debian release of the image, which determines the Slurm version. The default is
         ``TESTBED_SUITE``, or else trixie.
@@ -42,9 +41,8 @@ class Testbed:
         The image: only Slurm, or with the Python packages of a Dask project. The default is
         ``TESTBED_TARGET``, or else slurm.
     dockerfile : path, optional
-        A Dockerfile that adds packages to the image. It begins with ``ARG BASE`` and
-        ``FROM ${BASE}``, and can copy files from its folder. The default is
-        ``TESTBED_DOCKERFILE``, or else none.
+        Adds packages to the image. It begins with ``ARG BASE`` and ``FROM ${BASE}``, and can copy
+        files from its folder. The default is ``TESTBED_DOCKERFILE``, or else none.
 
     Raises
     ------
@@ -161,9 +159,8 @@ class Testbed:
         command : str
             The command, for bash.
         user, service : str
-            The user (may be ``"root"``), and where to run the command: login1, login2, node1,
-            node2, …, slurmctld, slurmdbd, or mariadb. ``"login"`` and ``"node"`` are the first of
-            each.
+            The user (may be ``"root"``), and where to run the command: login1, login2, node1, …,
+            slurmctld, slurmdbd, or mariadb. ``"login"`` and ``"node"`` are the first of each.
         check : bool
             Whether to raise an error if the command fails.
         timeout : float

@@ -205,8 +205,7 @@ class BatchSystem:
         Raises
         ------
         ValueError
-            This batch system can't read it, or it is zero or more than 68 years; the text is one
-            line.
+            The walltime is invalid for this batch system, zero, or more than 68 years.
         """
         if self.walltime_key is None:
             raise ValueError(f"walltime {text!r}: jobs of {self.label} have no walltime")
@@ -214,11 +213,11 @@ class BatchSystem:
         match = next(filter(None, (re.fullmatch(it, text) for it in self.walltime_patterns)), None)
         # \d is a digit of any script; Python itself refuses thousands of them.
         if match is None or not text.isascii() or len(text) > 100:
-            raise ValueError(f"walltime {text!r} is not one that {self.label} reads: {forms}")
+            raise ValueError(f"walltime {text!r} is not valid for {self.label}: {forms}")
         if not (seconds := clock_seconds(match)):
             raise ValueError(f"walltime {text!r} must be more than 0: {forms}")
         if seconds > MAX_WALLTIME_S:
-            raise ValueError(f"walltime {text!r} is more than 68 years: {forms}")
+            raise ValueError(f"walltime {text!r} must be less than 68 years: {forms}")
         return seconds
 
     def format_walltime(self, seconds: float) -> str:
@@ -366,10 +365,10 @@ class BatchSystem:
         return [mark.sub("", it, count=1) if isinstance(it, str) else it for it in directives]
 
     def no_option_in(self, directives: Sequence[Any] | Mapping[str, Any]) -> str:
-        """Return a warning if one of the extra directives is no option, or an empty text."""
+        """Return a warning if one of the extra directives is not an option; otherwise empty."""
         for it in self.unmarked(directives) if self.directive else []:
             if (line := str(it).lstrip()).startswith("#"):
                 return f"{str(it)!r} is a comment, which {self.label} ignores"
             if line and not line.startswith("-"):
-                return f"{str(it)!r} is no option of {self.submit}: write its dashes, too"
+                return f"{str(it)!r} is not an option of {self.submit}: include the dashes"
         return ""

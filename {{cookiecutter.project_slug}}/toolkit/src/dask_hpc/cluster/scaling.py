@@ -54,12 +54,12 @@ def count_jobs(
 
 
 def lower_bound(size: JobSize, amounts: Amounts) -> int:
-    """Return the least number of jobs that has all of these amounts, minima of `adapt`."""
+    """Return the smallest number of jobs that satisfies these minima of `adapt`."""
     return math.ceil(max(_in_jobs(size, amounts), default=0))
 
 
 def upper_bound(size: JobSize, amounts: Amounts) -> float:
-    """Return the greatest number of jobs within these maxima of `adapt`, but one at least."""
+    """Return the largest number of jobs within these maxima of `adapt`, but at least one."""
     high = min(_in_jobs(size, amounts), default=math.inf)
     return high if math.isinf(high) else max(1, math.floor(high))
 

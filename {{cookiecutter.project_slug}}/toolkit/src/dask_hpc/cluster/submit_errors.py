@@ -44,7 +44,7 @@ def submit_error(
     line = f"{batch_system.label} rejected the job: {words.rstrip('.')}."
     parts = [line, advice := batch_system.advice(words)]
     if places := origins(advice):
-        parts.append(f"Here {places}.")
+        parts.append(f"Currently, {places}.")
     prefix = batch_system.variables_before_script
     if found := sorted(name for name in os.environ if prefix and name.startswith(prefix)):
         goes = "overrides" if len(found) == 1 else "override"

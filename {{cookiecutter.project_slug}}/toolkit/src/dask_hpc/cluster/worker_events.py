@@ -36,7 +36,7 @@ class WorkerEventsPlugin(SchedulerPlugin):
 
     def transition(self, key, start, finish, *_, **kwargs):
         if finish in ("memory", "forgotten") and self.interruptions.counts:
-            self.interruptions.counts.pop(key, None)  # it came through
+            self.interruptions.counts.pop(key, None)  # the task finished, or is not needed
         if start == "processing" and finish in ("memory", "erred"):
             self.tracker.task_ended(kwargs.get("worker"))
 

@@ -10,17 +10,15 @@ from ..batch import BatchSystem
 from . import fields, validators
 from .files import jobqueue_defaults
 
-# Keys that are names: what makes a part of a job script of each, whose it is, and what it can't be.
+# Keys that are names: a function that makes each valid in a job script, and why it is needed.
 _NAMES = {
     "name": (
         validators.clean_job_name,
-        "jobs are",
-        "their name can't hold blanks, slashes and quotes",
+        "job names cannot contain spaces, slashes, or quotes",
     ),
     "cluster-name": (
         validators.clean_cluster_name,
-        "the cluster is",
-        "its workers' names can't hold blanks, quotes and what ends a command",
+        "worker names cannot contain spaces, quotes, or shell operators",
     ),
 }
 
@@ -49,7 +47,7 @@ def check(batch: BatchSystem | None, settings: Mapping[str, Any]) -> Iterator[Pr
         check_one = validators.check_single_line if field is None else field.problem
         line = check_one(value)
         if value == "None":
-            yield Problem(key, "None is a text here: leave it empty, or write null", bool(line))
+            yield Problem(key, "'None' is text here; leave it empty, or use null", bool(line))
         elif line:
             yield Problem(key, line)
         else:
@@ -89,9 +87,9 @@ def _check_sizes(good: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _check_names(good: Mapping[str, Any]) -> Iterator[Problem]:
-    for key, (clean, what, no) in _NAMES.items():
+    for key, (clean, no) in _NAMES.items():
         if key in good and (name := clean(given := str(good[key]))) != given:
-            line = f"{what} called {name}, not {given!r}, since {no}"
+            line = f"using {name} instead of {given!r}, since {no}"
             yield Problem(key, line, is_fatal=False)
 
 

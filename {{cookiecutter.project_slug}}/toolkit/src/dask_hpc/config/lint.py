@@ -69,7 +69,7 @@ def _lint_values(files: Files) -> Iterator[str]:
     if own and own.section and own.section not in merged:
         path = next(path for path, content in reversed(files) if _section(content, SECTION))
         place = nodes.place(path, SECTION, "batch-system")
-        line = f"there is no section jobqueue.{own.section} with the cores and memory of its jobs"
+        line = f"add a section jobqueue.{own.section} with cores and memory, which is missing"
         yield f"{place}: {SECTION}.batch-system: {line}"
     said = set(_problems(own, base))
     for section, found in merged.items():
