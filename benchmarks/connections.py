@@ -2,12 +2,12 @@
 
     python benchmarks/connections.py [--count 200] [--load 1] [--plain] [--testbed]
 
-Each time a new cluster is made, and its first client, which asks something; in turns with TLS and
-without it. `--load` busy processes run for each core meanwhile. No job is submitted, except with
-`--testbed`: this runs on the testbed's login node, where a job's workers connect too and run a
-task. Prints how many connections succeeded and how long they took, the task included; the exit code
-is 0 where all of them did. `--plain` is for dask-jobqueue's own class. The figures in
-docs/explanation/measurements.md come from here.
+Each time, this creates a new cluster and its first client, which makes one call, alternating
+between TLS and plain TCP. Meanwhile, `--load` busy processes run per core. No job is submitted,
+except with `--testbed`: this runs on the testbed's login node, where a job's workers also connect
+and run a task. Prints how many connections succeeded and how long they took, including the task;
+the exit code is 0 if all did. `--plain` uses dask-jobqueue's own class. The figures in
+docs/explanation/measurements.md come from this script.
 """
 
 import json
@@ -21,14 +21,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-# Nothing of the machine's own configuration counts, and no file is left in the present folder.
+# Do not depend on the machine's configuration, and do not leave files in the current directory.
 ARGUMENTS = {"cores": 4, "processes": 4, "memory": "2 GiB", "log_directory": None}
 KEYS = ("ca", "cert", "key")
 
 
 @contextmanager
 def busy_cores(per_core):
-    """Keep all cores busy, with that many processes each."""
+    """Keep all cores busy, with `per_core` processes each."""
     spin = [sys.executable, "-c", "while True: pass"]
     processes = [subprocess.Popen(spin) for _ in range(per_core * (os.cpu_count() or 1))]
     try:
@@ -40,7 +40,7 @@ def busy_cores(per_core):
 
 
 def connect(cluster_class, secure, folder, job):
-    """Make a cluster and its first client; return the seconds that the client took."""
+    """Create a cluster and its first client; return the seconds that the client took."""
     from distributed import Client
 
     options = {"dashboard_address": ":0"} | ({"interface": "ib0"} if job else {})

@@ -1,10 +1,11 @@
-"""Submit a task that ends each worker it runs on, and see whether others get their results.
+"""Submit a task that kills each worker it runs on, and check whether other tasks survive.
 
     python benchmarks/deadly_task.py [--times 3] [--tasks 32] [--against CHECKOUT]
 
-Each round has two jobs of two workers on the testbed, of two threads each, and tasks of three
-seconds beside the deadly one. Prints how many of them were given up with it (`KilledWorker`), and
-the seconds until all were done. With --against, another checkout's toolkit takes turns.
+Each round has two jobs on the testbed, with two workers of two threads each, and runs tasks of
+three seconds in addition to the deadly one. Prints how many of these failed with it
+(`KilledWorker`), and the seconds until all were done. With --against, alternates with the toolkit
+of another checkout.
 """
 
 import json
@@ -39,7 +40,7 @@ def inside(tasks: int) -> None:
 
 
 def main() -> int:
-    """Run the rounds in turns, and print one line each."""
+    """Run the rounds, and print one line for each."""
     from on_testbed import options, project, records, take_turns
 
     parser = options(__doc__)

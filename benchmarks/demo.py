@@ -1,8 +1,8 @@
 """`make demo`: from the template to 500 x sleep(1) on a real Slurm cluster, in one command.
 
 Renders the template with the testbed's answers, starts the testbed, installs the project there as
-alice, lets the project's own harness measure, brings the record back and draws the report. Where
-no Docker engine answers, the same harness runs on this machine's cores.
+alice, runs the project's benchmarks, copies the records back, and writes the report. Without
+Docker, the same benchmarks run on this machine's cores.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ANSWERS = REPOSITORY / "hpc-slurm-testbed" / "answers.yaml"
 BUILD = REPOSITORY / "build"
 RESULTS = BUILD / "demo"
-NEW = BUILD / "demo-new"  # of the demo that runs: the last one's stay until there are others
+NEW = BUILD / "demo-new"  # of the running demo: the last results stay until there are new ones
 RUNS = ("strong-scaling", "gil")
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came: it ends the demo like Ctrl-C."""
+    """Raised on SIGTERM, which ends the demo like Ctrl-C."""
 
 
 def main() -> int:
@@ -40,7 +40,7 @@ def main() -> int:
         shutil.rmtree(NEW, ignore_errors=True)
         try:
             if problem:
-                say(f"No Slurm here, a LocalCluster of this machine instead: {problem}")
+                say(f"No Slurm here; using a LocalCluster on this machine instead: {problem}")
                 measure_here()
             else:
                 measure_on_testbed(project)
@@ -51,17 +51,19 @@ def main() -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:
-        return error.returncode  # it has said why
+        return error.returncode  # the command has printed why
     except KeyboardInterrupt:
-        kept = f"what was measured is in {shown(RESULTS)}" if measured else "nothing was measured"
+        kept = (
+            f"measurements so far are in {shown(RESULTS)}" if measured else "nothing was measured"
+        )
         print(f"\nInterrupted; {kept}.", file=sys.stderr)
         return 130
-    say(f"Done in {time.monotonic() - begin:.0f} s. Look at {shown(RESULTS / 'report.html')}")
+    say(f"Done in {time.monotonic() - begin:.0f} s. See {shown(RESULTS / 'report.html')}")
     return 0
 
 
 def render() -> Path:
-    """Make the lab's project, with the answers that fit the testbed."""
+    """Render the lab's project, with answers that fit the testbed."""
     answers = yaml.safe_load(ANSWERS.read_text())
     project = BUILD / answers["default_context"]["project_slug"]
     shutil.rmtree(project, ignore_errors=True)
@@ -71,15 +73,15 @@ def render() -> Path:
         [*command, "--output-dir", BUILD, REPOSITORY], capture_output=True, text=True
     )
     if done.returncode != 0:
-        raise TestbedError(f"the template did not render: {done.stderr.strip()}")
+        raise TestbedError(f"cannot render the template: {done.stderr.strip()}")
     return project
 
 
 def measure_on_testbed(project: Path) -> None:
-    """Let the project's harness measure on the testbed; bring back what it recorded."""
+    """Run the project's benchmarks on the testbed; copy the records back."""
     testbed = Testbed(default_name("demo"), nodes=4, target="lab")
-    testbed.down()  # what a killed demo may have left
-    say("Starting a Slurm cluster: controller, accounting, login node and 4 compute nodes")
+    testbed.down()  # clean up after a demo that was killed
+    say("Starting a Slurm cluster: controller, accounting, login node, and 4 compute nodes")
     with testbed:
         took = ", ".join(f"{stage} {took:.1f} s" for stage, took in testbed.stages.items())
         say(f"4 nodes are idle ({took}). Installing the project as alice")
@@ -90,19 +92,19 @@ def measure_on_testbed(project: Path) -> None:
                 command = f".venv/bin/dask hpc bench run {run} --out results --no-next"
                 testbed.run(f"cd {home} && {command}", show=True)
         finally:
-            with contextlib.suppress(TestbedError):  # interrupted before there was any
+            with contextlib.suppress(TestbedError):  # interrupted before there were any results
                 testbed.get(f"{home}/results", NEW)
     say("The testbed is down.")
 
 
 def measure_here() -> None:
-    """Let the harness measure on a LocalCluster of this machine."""
+    """Run the benchmarks on a LocalCluster on this machine."""
     for run in RUNS:
         bench("run", run, "--backend", "local", "--out", NEW, "--no-next")
 
 
 def keep_results() -> bool:
-    """Put what was measured in the place of the last demo's results; say whether there is any."""
+    """Replace the last demo's results if there are new ones; return whether there are."""
     measured = any('"status": "ok"' in path.read_text() for path in NEW.glob("*.jsonl"))
     if measured:
         shutil.rmtree(RESULTS, ignore_errors=True)
@@ -111,14 +113,14 @@ def keep_results() -> bool:
 
 
 def bench(*arguments: object) -> None:
-    """Run `dask hpc bench`; interrupted, wait until it has ended its workers."""
+    """Run `dask hpc bench`; if interrupted, wait until it has ended its workers."""
     command = [sys.executable, "-m", "dask", "hpc", "bench", *map(str, arguments)]
     with subprocess.Popen(command) as child:
         try:
             code = child.wait()
         except KeyboardInterrupt as interrupt:
-            # subprocess.run would kill it now, and leave its workers alone. A terminal has sent it
-            # the same Ctrl-C; what was sent to us alone is passed on.
+            # subprocess.run would kill it now, and leave its workers running. A terminal sends
+            # Ctrl-C to both processes; pass on a SIGTERM that only this one has received.
             if isinstance(interrupt, Terminated):
                 child.terminate()
             child.wait()
@@ -132,7 +134,7 @@ def say(line: str) -> None:
 
 
 def shown(path: Path) -> str:
-    """Return a path as it is seen from where the user stands."""
+    """Return a path relative to the current directory, if possible."""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 

@@ -1,12 +1,11 @@
-"""Let twelve faults happen, ten times each, while 500 tasks of a second run; check the results.
+"""Inject twelve faults, ten times each, while 500 one-second tasks run; check the results.
 
     python benchmarks/faults_soak.py [--times 10] [--faults kill-node,cancel-jobs] [--plain]
 
-Each fault has a cluster of three jobs, each with one of the testbed's four nodes to itself, and
-each injection has a map of 500 tasks on it. What is recorded: whether all results are right, and
-the seconds from the injection until the lost workers were noticed, until as many were there again,
-and until the map was done. Prints a Markdown table; the exit code is 0 where all results were
-right.
+Each fault gets a cluster of three jobs, each on its own node of the testbed's four, and each
+injection a map of 500 tasks. Records whether all results are correct, and the seconds from the
+injection until the loss of workers was noticed, until as many workers had connected again, and
+until the map was done. Prints a Markdown table; the exit code is 0 if all results were correct.
 """
 
 import json
@@ -16,7 +15,7 @@ from statistics import median
 
 from hpc_testbed import TestbedError
 
-# After the one nothing is lost, after the other nothing comes back by itself.
+# The first loses no workers; after the second, none come back by themselves.
 NOTHING_BACK = {"restart-slurmctld", "cancel-jobs"}
 FAULTS = [
     "kill-node",
@@ -36,14 +35,14 @@ HEAD = ["fault", "results right", "lost workers noticed", "all workers back", "m
 
 
 def injections(lab, fault: str, side: str, times: int, tasks: int) -> list[dict]:
-    """Let one fault happen again and again to a cluster's first job; return what was seen."""
+    """Inject one fault repeatedly into a cluster's first job; return the observations."""
     from tests.comparison.harness import Program, first_job, shortened
 
     settings = {"queue": "spare"} if fault == "preempt-jobs" else {}
     if fault == "exhaust-memory":
-        settings["hold"] = 40  # MiB a task, which twelve at once make more than the node has left
+        settings["hold"] = 40  # MiB per task: twelve at once exceed what the node has left
     if fault in NOTHING_BACK:
-        settings["settle"] = 5  # seconds after the map in which workers may come back
+        settings["settle"] = 5  # seconds after the map in which workers could come back
     rounds = []
     try:
         with Program(
@@ -66,7 +65,7 @@ def injections(lab, fault: str, side: str, times: int, tasks: int) -> list[dict]
             program.ended()
             if rounds:
                 rounds[-1]["said"] = shortened(program.said())
-    except (AssertionError, TestbedError) as error:  # the program ended before its time, or is late
+    except (AssertionError, TestbedError) as error:  # the program ended early, or is late
         rounds.append({"fault": fault, "side": side, "number": len(rounds), "right": False})
         rounds[-1]["problem"] = str(error)[:2000]
         print(json.dumps(rounds[-1]), file=sys.stderr, flush=True)
@@ -111,7 +110,7 @@ def main() -> int:
     with project("soak", chosen.home) as lab:
         for fault in chosen.faults.split(","):
             rounds += injections(lab, fault, side, chosen.times, chosen.tasks)
-            if chosen.json:  # kept as it goes: this takes hours
+            if chosen.json:  # write it after each fault, since this takes hours
                 chosen.json.write_text(json.dumps(rounds, indent=1) + "\n")
     print(markdown(HEAD, table(rounds)))
     good = sum(row["right"] for row in rounds)

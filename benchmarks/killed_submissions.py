@@ -1,11 +1,11 @@
-"""Kill Python while it submits jobs, and see how many jobs are left, and for how long.
+"""Kill Python while it submits jobs, and count how many jobs are orphaned, and for how long.
 
     python benchmarks/killed_submissions.py [--times 3] [--against CHECKOUT]
 
-A program on the testbed asks for twenty jobs and kills itself with SIGKILL while they are
-submitted, at another moment each time. Prints how many jobs are there 15 s later, when the
-watchdog has cancelled what it knows, and the seconds until the last one is over. With --against,
-another checkout's toolkit takes turns with this one's.
+A program on the testbed requests twenty jobs and kills itself with SIGKILL during submission, at
+different times. Prints how many jobs exist 15 s later, when the watchdog has cancelled those that
+it knows, and the seconds until the last one has ended. With --against, alternates with the toolkit
+of another checkout.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ LIMIT_S = 240.0
 
 
 def inside(moment: float) -> None:
-    """Ask for jobs, and be killed; runs on the login node."""
+    """Request jobs, and get killed; runs on the login node."""
     import os
     import signal
     import threading
@@ -34,16 +34,16 @@ def inside(moment: float) -> None:
 
 
 def listed(testbed) -> list[str]:
-    """Return the jobs that Slurm has."""
+    """Return the user's jobs in Slurm."""
     return testbed.run("squeue --noheader --me --format=%i").stdout.split()
 
 
 def one_round(lab, number: int) -> dict:
-    """Let one program be killed, and look at what it leaves."""
+    """Run one program that gets killed, and count the jobs that it leaves."""
     from hpc_testbed import TestbedError
 
     moment = MOMENTS[number % len(MOMENTS)]
-    with contextlib.suppress(TestbedError):  # it was killed
+    with contextlib.suppress(TestbedError):  # the program was killed
         lab.python(Path(__file__), "inside", moment)
     killed = time.monotonic()
     time.sleep(WATCHDOG_S)
@@ -55,7 +55,7 @@ def one_round(lab, number: int) -> dict:
 
 
 def main() -> int:
-    """Run the rounds in turns, and print one line each."""
+    """Run the rounds, and print one line for each."""
     from on_testbed import options, project, take_turns
 
     parser = options(__doc__)

@@ -1,13 +1,13 @@
-"""Do the processes of cancelled jobs end with them? Jobs that are cancelled at random moments.
+"""Cancel jobs at random times, and check whether their processes end with them.
 
     python benchmarks/leftovers.py [--jobs 200] [--load 0]
 
-Each round makes a cluster with ten jobs on the testbed, of one worker each, in every fourth round
-with a nanny. They are cancelled while they start, after their tasks, or by their cluster when it
-closes, so that its scheduler's end and SIGTERM reach the workers together. Once Slurm says that
-they are over, the nodes are looked at. Prints how many jobs left a process, and which; exit code 0:
-none did.
-`--load` busy processes run meanwhile for each core here. TESTBED_SUITE=bookworm: on Slurm 22.05.
+Each round creates a cluster with ten jobs on the testbed, of one worker each, in every fourth round
+with a nanny. The jobs are cancelled while they start, after their tasks, or by their cluster when
+it closes, so that the scheduler's close and SIGTERM reach the workers together. When Slurm reports
+that they have ended, the script checks the nodes. Prints how many jobs left a process, and which;
+the exit code is 0 if none did. Meanwhile, `--load` busy processes run per core on this machine. Use
+TESTBED_SUITE=bookworm for Slurm 22.05.
 """
 
 import json
@@ -20,15 +20,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 WAYS = ("starting", "running", "closing")
-BATCH = 10  # jobs a round
-NANNY = 4  # every fourth round has them
-THREADS = 8  # of a worker
-# Seconds that a process may be there after its job: Slurm tells of its end a moment before.
+BATCH = 10  # jobs per round
+NANNY = 4  # every fourth round uses nannies
+THREADS = 8  # per worker
+# A process may outlive its job by this many seconds, since Slurm reports the end a moment early.
 GRACE = 3.0
 
 
 def inside(way: str, nanny: bool, jobs: int, seed: int) -> None:
-    """Do a round and print its jobs as a JSON line; runs on the login node."""
+    """Run a round and print its jobs as a JSON line; runs on the login node."""
     from distributed import Client
 
     from dask_hpc import SLURMCluster
@@ -47,7 +47,7 @@ def inside(way: str, nanny: bool, jobs: int, seed: int) -> None:
             time.sleep(chance.uniform(0, 8))
         else:
             cluster.wait_for_workers(jobs, timeout=120)
-            # Every thread of every worker has been at work.
+            # Have every thread of every worker run a task.
             client.gather(client.map(time.sleep, [0.2] * THREADS * jobs, pure=False))
         if way != "closing":
             subprocess.run(["scancel", *ids], check=True)
@@ -58,7 +58,7 @@ def inside(way: str, nanny: bool, jobs: int, seed: int) -> None:
 
 @contextmanager
 def looked_at(testbed) -> Iterator[Callable[[], list[dict]]]:
-    """Yield a function that returns what the jobs of alice left; nothing stays of it at the end."""
+    """Yield a function that returns, and kills, the processes that alice's jobs left."""
     from hpc_testbed.processes import kill, leftover_processes
 
     def look() -> list[dict]:
@@ -85,7 +85,7 @@ def looked_at(testbed) -> Iterator[Callable[[], list[dict]]]:
 
 
 def table(rounds: list[dict]) -> list[list[object]]:
-    """Return the table's rows: by way and nanny, of how many jobs a process was left."""
+    """Return the table's rows: how many jobs left a process, by way and nanny."""
     lines = []
     for way in WAYS:
         for nanny in (False, True):
@@ -102,7 +102,7 @@ def leaving(row: dict) -> int:
 
 
 def main() -> int:
-    """Run the rounds on the testbed and print what came of them; return the exit code."""
+    """Run the rounds on the testbed and print the results; return the exit code."""
     from connections import busy_cores
     from on_testbed import options, project, records
 
@@ -110,8 +110,8 @@ def main() -> int:
 
     parser = options(__doc__)
     parser.add_argument("--jobs", type=int, default=200)
-    parser.add_argument("--load", type=int, default=0, help="busy processes for each core (0)")
-    parser.add_argument("--seed", type=int, default=0, help="of the random moments")
+    parser.add_argument("--load", type=int, default=0, help="busy processes per core (0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random times")
     chosen = parser.parse_args()
     rounds, begin = [], time.monotonic()
     with (

@@ -1,4 +1,4 @@
-"""For the scripts beside it: the lab's project, installed on a testbed as alice."""
+"""Helpers of the scripts in this folder: the lab's project, installed on a testbed as alice."""
 
 import argparse
 import json
@@ -26,7 +26,7 @@ class Project:
     home: str
 
     def python(self, program: Path, *arguments: object, timeout: float = 7200) -> str:
-        """Run a program of ours there, its stderr shown here; return what it printed."""
+        """Run a local program on the testbed; return its output, with the last lines of stderr."""
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / program.name).write_text(program.read_text())
             self.testbed.put(Path(folder), f"{self.home}/benchmarks")
@@ -39,42 +39,42 @@ class Project:
 
 
 def records(printed: str) -> list[dict]:
-    """Return the objects that a program printed as JSON, one a line."""
+    """Return the objects that a program printed as JSON, one per line."""
     return [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
 
 
 def options(doc: str | None) -> argparse.ArgumentParser:
-    """Return a parser with the options that all of these scripts have."""
+    """Return a parser with the common options of these scripts."""
     parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
     parser.add_argument(
-        "--home", help="the project is there already, on the running testbed of TESTBED_NAME"
+        "--home", help="home of an installed project, on the running testbed TESTBED_NAME"
     )
-    parser.add_argument("--json", type=Path, help="keep the record in this file")
+    parser.add_argument("--json", type=Path, help="write the record to this file")
     return parser
 
 
 def install(testbed: Testbed, repository: Path = REPOSITORY, name: str = "demo-lab") -> Project:
-    """Install the project that a checkout's template makes, under a name of its own."""
+    """Render a checkout's template and install the project, under the given name."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "cookiecutter", "--no-input", "--config-file", ANSWERS]
         command += ["--output-dir", folder, repository, f"project_slug={name}"]
         subprocess.run(command, check=True, capture_output=True)
-        # Older projects do not bring the toolkit along themselves.
+        # Older projects do not install the toolkit themselves.
         home = install_project(testbed, Path(folder) / name, packages=("./toolkit", "."))
     testbed.run(f"cd {home} && .venv/bin/dask hpc setup")
     return Project(testbed, home)
 
 
 def take_turns(lab: Project, chosen: argparse.Namespace, one_round: Callable) -> None:
-    """Run rounds on the project and, in turns, on that of another checkout; print them.
+    """Run rounds, alternating between the project and that of another checkout; print them.
 
     Parameters
     ----------
     lab : Project
     chosen : argparse.Namespace
-        With `times`, and `against`: the other checkout, or None.
+        With `times`, and with `against`: the other checkout, or None.
     one_round : callable
-        Takes a project and the number of the round, and returns what is to be recorded.
+        Takes a project and the number of the round, and returns the dict to record.
     """
     sides = {"this": lab}
     if chosen.against:
@@ -90,12 +90,12 @@ def take_turns(lab: Project, chosen: argparse.Namespace, one_round: Callable) ->
 
 @contextmanager
 def project(purpose: str, home: str | None = None, nodes: int = 4) -> Iterator[Project]:
-    """Yield the project on a testbed of its own, or on the one that TESTBED_NAME says."""
+    """Yield the project on a new testbed, or on the testbed TESTBED_NAME."""
     with ExitStack() as held:
         testbed = Testbed(
             os.environ.get("TESTBED_NAME") or default_name(purpose), nodes=nodes, target="lab"
         )
         if not testbed.is_up():
-            testbed.down()  # what a killed run may have left
+            testbed.down()  # clean up after a run that was killed
             held.enter_context(testbed)
         yield install(testbed) if home is None else Project(testbed, home)

@@ -1,13 +1,13 @@
-"""Why the harness collects results as it does: the ways compared, interleaved, on a LocalCluster.
+"""Compare ways to collect results, interleaved, on a LocalCluster, to justify the harness's choice.
 
     python benchmarks/profile_choice.py [REPEATS]
 
-500 tasks of 1 s on 100 and on 120 slots, and 500 uneven ones (lognormal, 1 s in the mean, the
-longest 5.6 s; always the same) on 120, for each worker-saturation and each way to collect. Prints a
-Markdown table of medians: total, how late the last task ended after the ideal, and the tail until
-the results were here after that. The ideal is the longest task, or all work over all slots (in
-whole tasks, where they are equal), whichever is more. A table in docs/explanation/benchmarks.md
-comes from here.
+Runs 500 tasks of 1 s on 100 and on 120 slots, and 500 uneven ones (lognormal with a mean of 1 s, at
+most 5.6 s, always the same) on 120, for each worker-saturation and each way to collect. Prints a
+Markdown table of medians: total, how late after the ideal the last task ended, and the time after
+that until all results were received. The ideal is the longest task, or the total work divided by
+the slots (in whole tasks, if they are equal), whichever is larger. A table in
+docs/explanation/benchmarks.md comes from this script.
 """
 
 import math
@@ -27,7 +27,7 @@ TASKS = 500
 
 
 def uneven(seed: int = 1) -> list[float]:
-    """Return how long each task takes, in seconds: 1 s in the mean."""
+    """Return the lengths of the tasks, in seconds, with a mean of 1 s."""
     drawn = random.Random(seed)
     lengths = [drawn.lognormvariate(0, 0.5) for _ in range(TASKS)]
     mean = sum(lengths) / TASKS
@@ -39,24 +39,24 @@ MAPS = {"100 slots": (100, EVEN), "120 slots": (120, EVEN), "120 slots, uneven":
 
 
 def ideal(slots: int, lengths: list[float]) -> float:
-    """Return the least time that these tasks take, in seconds; exact where all are equal."""
+    """Return the shortest possible time for these tasks, in seconds; exact if all are equal."""
     if len(set(lengths)) == 1:
         return math.ceil(len(lengths) / slots) * lengths[0]
     return max(*lengths, sum(lengths) / slots)
 
 
 def timed(length: float):
-    """Do what the harness's task does, of this length."""
+    """Run the harness's task with this length."""
     return sleep_task(0, seconds=length)
 
 
 async def gather(client, futures):
-    """Return all results at the end, as is usual."""
+    """Gather all results at the end, as usual."""
     return await client.gather(futures)
 
 
 async def one_by_one(client, futures):
-    """Return the results, each fetched when its task has ended."""
+    """Fetch each result when its task has ended."""
     ended = as_completed(futures, loop=client.loop, with_results=True)
     return [result async for _, result in ended]
 
@@ -96,7 +96,7 @@ def main(repeats: int) -> None:
 
 
 def one(backend, saturation, way, lengths, least):
-    """Return total, lateness and tail of one map, in seconds."""
+    """Return total, lateness, and tail of one map, in seconds."""
     backend.cluster.scheduler.WORKER_SATURATION = saturation
     collect = WAYS[saturation, way]
 
@@ -110,7 +110,7 @@ def one(backend, saturation, way, lengths, least):
         return end - begin, last - begin - least, end - last
 
     found = backend.cluster.sync(run)
-    time.sleep(0.3)  # the futures of this one are forgotten before the next
+    time.sleep(0.3)  # let Dask release the futures before the next map
     return found
 
 

@@ -1,10 +1,10 @@
-"""Create, scale, use and close clusters in one process; check that nothing fails, stays or grows.
+"""Create, scale, use, and close clusters in one process; check for failures and leaks.
 
     python benchmarks/soak.py [--rounds 100] [--plain]
 
-Each round makes a cluster with two jobs on the testbed, runs a map on it and closes it. After each
-round the process is measured: resident memory, threads, open file handles. Exit code 0: no round
-failed, no job was left, and nothing grew.
+Each round creates a cluster with two jobs on the testbed, runs a map on it, and closes it. After
+each round, this measures the process's resident memory, threads, and open file handles. The exit
+code is 0 if no round failed, no job was left, and nothing grew.
 """
 
 import gc
@@ -17,13 +17,13 @@ from pathlib import Path
 from statistics import median
 
 HEAD = ["round", "seconds", "memory MiB", "threads", "handles", "jobs left"]
-# What the first rounds load and cache is no leak: growth is counted from here on.
+# The first rounds import and cache things, which is not a leak: count growth from here on.
 SETTLED = 10
-RSS_MIB = 10.0  # that the last ten rounds may be above the ten after SETTLED
+RSS_MIB = 10.0  # allowed growth from the ten rounds after SETTLED to the last ten
 
 
 def inside(rounds: int, plain: bool) -> None:
-    """Do the rounds and print a JSON line for each; runs on the login node."""
+    """Run the rounds and print a JSON line for each; runs on the login node."""
     if plain:
         from dask_jobqueue import SLURMCluster
     else:
@@ -71,7 +71,7 @@ def verdict(rows: list[dict]) -> list[str]:
         return wrong  # too few to tell growth
     early, late = rows[SETTLED : SETTLED + 10], rows[-10:]
     for name in ("threads", "handles"):
-        # Not the largest: the kernel may have a thread that is over for Python a moment more.
+        # Not the maximum: the kernel may briefly keep a thread that has ended in Python.
         before, after = (median(row[name] for row in part) for part in (early, late))
         if after > before:
             wrong.append(f"{name} grew from {before:g} to {after:g}")
@@ -94,7 +94,7 @@ def table(rows: list[dict]) -> list[list[object]]:
 
 
 def main() -> int:
-    """Run the rounds on the testbed and print what came of them; return the exit code."""
+    """Run the rounds on the testbed and print the results; return the exit code."""
     from on_testbed import options, project, records
 
     from tests.tables import markdown
@@ -111,10 +111,10 @@ def main() -> int:
         chosen.json.write_text(json.dumps({"plain": chosen.plain, "rounds": rows}, indent=1) + "\n")
     wrong = verdict(rows)
     if len(rows) < chosen.rounds:
-        wrong.append(f"{len(rows)} of {chosen.rounds} rounds were run:\n{printed}")
+        wrong.append(f"only {len(rows)} of {chosen.rounds} rounds ran:\n{printed}")
     print(markdown(HEAD, table(rows)))
     failed = {row["round"] for row in rows if row["problem"] or row["jobs_left"]}
-    print(f"\n{len(rows) - len(failed)} of {chosen.rounds} rounds were clean.")
+    print(f"\n{len(rows) - len(failed)} of {chosen.rounds} rounds succeeded.")
     for line in wrong:
         print(f"Error: {line}", file=sys.stderr)
     return int(bool(wrong))

@@ -1,11 +1,11 @@
-"""How soon do workers come, and results? This checkout and another one, in turns on one testbed.
+"""Measure how soon workers and results are available, alternating between two checkouts.
 
     python benchmarks/start.py [--against ../other-checkout] [--rounds 5] [--json build/start.json]
 
-Each round runs two programs with the lab's configuration as each checkout's template has it: one
-starts 4 jobs of 8 processes, the other types 500 tasks of a second on 4 jobs of 30 threads, and
-then the same map on the warm cluster. Prints a Markdown table of medians. With `--json` each row is
-kept as soon as it is there, and rounds that the file has already are not run again.
+Each round runs two programs on the testbed, with the configuration of each checkout's template: one
+starts 4 jobs of 8 processes; the other runs 500 tasks of 1 s on 4 jobs of 30 threads, and then the
+same map on the warm cluster. Prints a Markdown table of medians. With `--json`, each row is written
+as soon as it is measured, and rounds that are already in the file are skipped.
 """
 
 import json
@@ -15,12 +15,12 @@ import time
 from pathlib import Path
 from statistics import median
 
-BEGIN = time.time()  # the first line that a user's program could have
+BEGIN = time.time()  # when the first line of a user's program would run
 
 TASKS, JOBS, THREADS, PROCESSES = 500, 4, 30, 8
 WARM_MAPS = 2
 QUANTITIES = {
-    "workers": (f"{JOBS} jobs x {PROCESSES} processes, all workers there", "s"),
+    "workers": (f"{JOBS} jobs x {PROCESSES} processes, all workers connected", "s"),
     "pss": ("memory (PSS) of a worker", "MiB"),
     "cold": (f"program's first line to the last of {TASKS} results", "s"),
     "warm": (f"`gather(map())` of {TASKS} x 1 s, warm", "s"),
@@ -28,20 +28,20 @@ QUANTITIES = {
 
 
 def task(item):
-    """Wait for a second."""
+    """Sleep for a second."""
     time.sleep(1)
     return item
 
 
 def pss() -> float:
-    """Return this process's share of memory, in MiB."""
+    """Return this process's proportional set size (PSS), in MiB."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
     (size,) = (int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return size / 1024
 
 
 def start_workers() -> dict:
-    """Time the start of many processes and look at their memory."""
+    """Time the start of many processes, and measure their memory."""
     from dask.distributed import Client
 
     from dask_hpc import get_cluster
@@ -58,7 +58,7 @@ def start_workers() -> dict:
 
 
 def type_a_map() -> dict:
-    """Time what a user types, from the program's first line; then the same again."""
+    """Time a typical program, from its first line to the results; then repeat the map."""
     from dask.distributed import Client
 
     from dask_hpc import get_cluster
@@ -70,7 +70,7 @@ def type_a_map() -> dict:
         cold = time.time() - BEGIN
         warm = []
         for number in range(1, WARM_MAPS + 1):
-            time.sleep(0.5)  # until the last map's results are let go
+            time.sleep(0.5)  # let Dask release the last map's results
             items = range(number * TASKS, (number + 1) * TASKS)
             begin = time.monotonic()
             results += client.gather(client.map(task, items))
@@ -102,7 +102,7 @@ def table(rows: list[dict]) -> str:
 
 
 def kept(path: Path | None) -> list[dict]:
-    """Return the rows that an earlier run has left in its record."""
+    """Return the rows of an earlier run's record."""
     if path is None or not path.exists():
         return []
     return [json.loads(line) for line in path.read_text().splitlines()]

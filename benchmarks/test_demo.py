@@ -92,7 +92,7 @@ def test_interrupted_without_an_engine_it_says_one_line(number):
         running.send_signal(number)
     said = [line for line in running.stdout.read().splitlines() if not line.startswith(" ")]
     assert running.wait(timeout=120) == 130
-    assert "Interrupted; what was measured is in build/demo." in said
+    assert "Interrupted; measurements so far are in build/demo." in said
     assert not [line for line in said if "ERROR" in line or "leaked" in line or "Traceback" in line]
     (record,) = RESULTS.glob("strong-scaling-*.jsonl")
     assert '"status": "ok"' in record.read_text()

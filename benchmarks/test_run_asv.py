@@ -54,7 +54,7 @@ def test_without_git_one_line_says_that_a_checkout_is_needed(tmp_path):
     code, printed = run(sys.executable, folder / "run_asv.py")
     assert code == 1
     (line,) = printed.splitlines()
-    assert "is no git checkout" in line
+    assert "is not a git checkout" in line
     assert "clone" in line
 
 

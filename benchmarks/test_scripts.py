@@ -34,7 +34,7 @@ def on(lab):
 @pytest.mark.full
 def test_rounds(lab):
     printed = run("soak.py", "--rounds", 3, "--home", lab.home, **on(lab))
-    assert printed.endswith("3 of 3 rounds were clean.\n")
+    assert printed.endswith("3 of 3 rounds succeeded.\n")
 
 
 @pytest.mark.full

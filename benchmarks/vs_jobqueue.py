@@ -1,11 +1,11 @@
-"""Are our classes as quick as plain ones? 500 tasks of a second on 120 slots, with each in turns.
+"""Compare the speed of our classes with dask-jobqueue's: 500 tasks of 1 s on 120 slots.
 
     python benchmarks/vs_jobqueue.py [--rounds 5] [--repeats 3]
 
-Each round makes one cluster of dask-jobqueue's own class and one of ours on the testbed, in
-changing order, with the same arguments: four jobs of 30 threads, on nodes that are free again. On
-each the map is timed, from `client.map` to the last result of `client.gather`, and so is the start:
-from the class being called until all workers are there. Prints a Markdown table of medians.
+Each round creates one cluster of dask-jobqueue's own class and one of ours on the testbed, in
+alternating order, with the same arguments: four jobs of 30 threads, after the nodes are free again.
+Times the map, from `client.map` to the last result of `client.gather`, and the start, from the
+creation of the cluster until all workers have connected. Prints a Markdown table of medians.
 """
 
 import json
@@ -49,7 +49,7 @@ def inside(rounds: int, repeats: int) -> None:
                 cluster.scale(jobs=JOBS)
                 cluster.wait_for_workers(JOBS, timeout=120)
                 start = time.monotonic() - begin
-                # Workers load what they need at the first task.
+                # Warm up: workers import what they need with their first task.
                 client.gather(client.map(partial(task, 0.05), range(JOBS * THREADS), pure=False))
                 makespans = []
                 for _ in range(repeats):

@@ -1,7 +1,7 @@
-"""Tidy the new project, and say what comes next.
+"""Clean up the new project and print the next steps.
 
-The template's toolkit is copied from the developer's tree as it is, with all caches; a new project
-begins without them. As in the pre_gen hook, the answers arrive as JSON data.
+Cookiecutter copies the toolkit from the developer's tree with all caches; this removes them. As in
+the pre_gen hook, the answers arrive as JSON data.
 """
 
 import json
@@ -13,17 +13,17 @@ ANSWERS = r"""
 {{ cookiecutter | tojson }}
 """
 
-# Only folders that come from the template are searched, so that a second rendering into a lived-in
-# project (cookiecutter -f) leaves its .venv and data alone.
+# Search only folders that come from the template, so that rendering again into an existing project
+# (cookiecutter -f) does not touch its .venv and data.
 FOLDERS = ["config", "notebooks", "src", "tests", "toolkit"]
 CACHES = ["__pycache__", ".ipynb_checkpoints", ".pytest_cache", ".ruff_cache", ".mypy_cache"]
 CACHES += [".hypothesis", ".benchmarks", "dask-scratch-space", "dask-logs"]
-# Left by building or installing the toolkit in place.
+# Left over from building or installing the toolkit in place.
 BUILT = ["toolkit/build", "toolkit/dist", "toolkit/.venv"]
 
 
 def remove_caches(project):
-    """Remove what tools left in the template's folders, below the directory `project`."""
+    """Remove what tools left in the template's folders of the directory `project`."""
     paths = [project / name for name in BUILT]
     for folder in FOLDERS:
         for cache in CACHES:
@@ -37,35 +37,32 @@ def remove_caches(project):
 
 
 def is_for_comparison(project):
-    """Tell whether cruft makes this project only to see what an update changes."""
+    """Return whether cruft renders this project only to find what an update changes."""
     parent = project.parent
     temporary = Path(tempfile.gettempdir()).resolve()
     return parent.parent == temporary and parent.name.startswith(tempfile.gettempprefix())
 
 
 def next_steps(answers):
-    """Return the lines to print for a person who has just made a project."""
+    """Return the lines to print for the user who has just created the project."""
     slug = answers["project_slug"]
     lines = [
-        f"\n{slug} is ready (batch system: {answers['batch_system']}). "
-        "Next, as its README.md says:",
+        f"\n{slug} is ready (batch system: {answers['batch_system']}). Next steps (see README.md):",
         f"  cd {slug} && git init && git add . && git commit -m 'Our project'",
         "  conda env create --file environment.yml    # or a venv, see README.md",
         f"  conda activate {slug} && dask hpc setup",
         "  jupyter lab notebooks/00-laptop.ipynb",
     ]
     questions = ["account", "queue", "worker_interface", "scheduler_interface"]
-    if answers["batch_system"] == "htcondor":  # it has neither accounts nor queues
+    if answers["batch_system"] == "htcondor":  # has neither accounts nor queues
         questions = questions[2:]
     blank = [name for name in questions if not answers[name].strip()]
     given = [name for name in questions if name not in blank]
     if answers["batch_system"] == "none":
         if given:
-            lines.append("Not used, as there is no batch system yet: " + ", ".join(given) + ".")
+            lines.append("Not used without a batch system: " + ", ".join(given) + ".")
     elif blank:
-        lines.append(
-            "Left blank: " + ", ".join(blank) + ". config/jobqueue.yaml says what to ask your site."
-        )
+        lines.append("Left blank: " + ", ".join(blank) + ". config/jobqueue.yaml explains them.")
     return lines
 
 

@@ -1,1 +1,1 @@
-"""The suite of asv: what a lab and its members wait for."""
+"""The asv suite: operations that a lab and its members wait for."""

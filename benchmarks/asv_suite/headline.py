@@ -1,4 +1,4 @@
-"""What handing out 500 tasks costs on this machine's LocalCluster, by the harness's own clock."""
+"""The overhead of distributing 500 tasks on a LocalCluster, measured by the harness."""
 
 import tempfile
 from pathlib import Path
@@ -6,7 +6,7 @@ from statistics import median
 
 
 class Headline:
-    """500 x sleep(1) on 120 slots: 5 s is the bound, what is above is overhead."""
+    """500 x sleep(1) on 120 slots: 5 s is the bound, and the rest is overhead."""
 
     timeout = 180
 

@@ -1,4 +1,4 @@
-"""What a lab waits for when it makes its project."""
+"""The time to render the template, and the size of the project."""
 
 import contextlib
 import io

@@ -1,8 +1,8 @@
-"""What everyone who uses the toolkit waits for."""
+"""The import time of the toolkit."""
 
 
 class Import:
-    """A fresh interpreter that imports the toolkit; the cluster classes come on first use."""
+    """Import the toolkit in a fresh interpreter; cluster classes are imported on first use."""
 
     repeat = 5
     timeout = 60

@@ -23,7 +23,7 @@ SYSTEMS = {
     "sge": (
         "bookworm",
         {**JOB, "queue": "all.q", "job-extra-directives": ["-pe smp 2"]},
-        r"pending \(`qstat -j` with its id says why\)",
+        r"pending \(`qstat -j ID` shows why\)",
         "ended on .*, failed",
         [
             ({"queue": "nowhere"}, 'unknown queue "nowhere"; .*Check queue: `qconf -sql`'),
@@ -36,7 +36,7 @@ SYSTEMS = {
     "oar": (
         "bookworm",
         {**JOB, "memory-per-core-property-name": "memcore"},
-        r"pending: OAR plans its start \(scheduledStart 20",
+        r"pending: start scheduled by OAR \(scheduledStart 20",
         "ended on .*, failed",
         [
             ({"queue": "nowhere"}, r"The queue nowhere does not exist\. Check queue"),
@@ -48,7 +48,7 @@ SYSTEMS = {
     "htcondor": (
         "trixie",
         {"disk": "10 MiB"},
-        r"pending \(`condor_q -better-analyze` with its id says why\)",
+        r"pending \(`condor_q -better-analyze ID` shows why\)",
         "ended on .*, failed",
         [
             ({"job_extra_directives": {"+Group": "((("}}, "Parse error .* Check job-extra-direct"),

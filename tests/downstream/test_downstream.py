@@ -88,14 +88,15 @@ def test_without_docker_their_test_is_skipped_and_the_reason_is_seen(installed):
     assert done.returncode == 0, done.stdout
     assert "1 skipped" in done.stdout
     (line,) = re.findall("hpc-testbed was not used: .*", done.stdout)
-    assert f"no Docker engine answers at DOCKER_HOST={NOWHERE}" in line
+    assert f"the Docker engine does not respond at DOCKER_HOST={NOWHERE}" in line
 
 
 def test_without_docker_a_testbed_that_is_required_is_a_failure(installed):
     done = installed.run("pytest --require-testbed", DOCKER_HOST=NOWHERE)
     assert done.returncode == 1
-    assert f"the testbed is required: no Docker engine answers at DOCKER_HOST={NOWHERE}" in (
-        done.stdout
+    assert (
+        f"the testbed is required: the Docker engine does not respond at DOCKER_HOST={NOWHERE}"
+        in (done.stdout)
     )
 
 
@@ -105,10 +106,13 @@ def test_without_docker_a_testbed_that_is_required_is_a_failure(installed):
         ("--testbed-suite sid", "invalid choice: 'sid'"),
         ("-o testbed_suite=sid", "the testbed did not start: suite 'sid': choose one of trixie"),
         ("-o testbed_nodes=many", "the testbed did not start: testbed_nodes = many: not a number"),
-        ("--testbed-nodes 0", "the testbed did not start: 0 nodes asked for: choose 1 to 64"),
-        ("--testbed-nodes 65", "the testbed did not start: 65 nodes asked for: choose 1 to 64"),
-        ("--testbed-name 'My Bed'", "the testbed did not start: name 'My Bed': use small letters"),
-        ("--testbed-dockerfile nothing", "dockerfile nothing: there is no such file"),
+        ("--testbed-nodes 0", "the testbed did not start: nodes must be 1 to 64, not 0"),
+        ("--testbed-nodes 65", "the testbed did not start: nodes must be 1 to 64, not 65"),
+        (
+            "--testbed-name 'My Bed'",
+            "the testbed did not start: name 'My Bed': use lower-case letters",
+        ),
+        ("--testbed-dockerfile nothing", "dockerfile nothing: no such file"),
     ],
 )
 def test_a_wrong_setting_is_said_in_one_line(installed, options, words):
@@ -127,7 +131,7 @@ def test_a_wrong_setting_is_said_in_one_line(installed, options, words):
         ("up --nodes x", "'x' is not a valid integer"),
         ("up --nodes 65", "65 is not in the range 1<=x<=64"),
         ("--suite sid up", "'sid' is not one of 'trixie', 'bookworm'"),
-        ("--name A up", "name 'A': use small letters"),
+        ("--name A up", "name 'A': use lower-case letters"),
         ("status extra", "unexpected extra argument (extra)"),
     ],
 )
@@ -229,7 +233,7 @@ def test_the_action_keeps_the_image_for_the_next_run(repository, engine):
         assert second.returncode == 0, second.stderr
         assert f"Loaded image: {image}:slurm-trixie" in second.stdout
         assert "Building the image" not in second.stderr
-        assert "Bringing the image" not in second.stderr
+        assert "Updating the image" not in second.stderr
     finally:
         repository.run("hpc-testbed down")
         subprocess.run(["docker", "image", "rm", "--force", f"{image}:slurm-trixie"])
@@ -305,7 +309,7 @@ def test_a_second_session_of_the_same_checkout_is_refused_and_harms_nothing(inst
         "def test_first(testbed):\n"
         "    second = [sys.executable, '-m', 'pytest', 'test_theirs.py', '--require-testbed']\n"
         "    done = subprocess.run(second, capture_output=True, text=True)\n"
-        "    assert 'another session of pytest uses testbed' in done.stdout\n"
+        "    assert 'another pytest session is using testbed' in done.stdout\n"
         "    testbed.run('srun true')\n"
     )
     done = installed.run("pytest test_first.py --require-testbed --testbed-nodes 1")

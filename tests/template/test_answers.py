@@ -226,7 +226,7 @@ def test_every_bad_answer_gets_its_own_line():
 @pytest.mark.parametrize("answer", [None, True, ["a"], {"a": "b"}, "not \udcff UTF-8"])
 def test_an_answer_that_is_no_text_is_refused(answer):
     [line] = pre_gen.problems({**ANSWERS, "account": answer})
-    assert line.startswith(f"account {answer!r}: give a text")
+    assert line.startswith(f"account {answer!r}: use text")
 
 
 # --- Versions that are too old --------------------------------------------------------------------
@@ -271,7 +271,7 @@ def test_an_old_python_can_read_the_hook_and_is_refused():
             continue
         assert done.returncode == 1
         first, second = done.stderr.splitlines()
-        assert first.startswith("ERROR: cookiecutter runs in Python 3.")
+        assert first.startswith("ERROR: Python 3.")
         assert second.startswith("Nothing was written")
 
 
@@ -500,7 +500,7 @@ def test_what_is_on_the_command_line_is_jinja_to_cookiecutter(command):
 def test_answers_that_are_not_used_are_named(render, capfd):
     render(**{**good("none"), "scheduler_interface": ""})
     printed = capfd.readouterr().out
-    assert "Not used, as there is no batch system yet: account, queue, worker_interface." in printed
+    assert "Not used without a batch system:  account, queue, worker_interface." in printed
     render(project_slug="other-lab", batch_system="none")
     assert "Not used" not in capfd.readouterr().out
 

@@ -139,7 +139,7 @@ def test_no_job_is_left_after(lab, end, code):
             {end}
         """
     )
-    with pytest.raises(TestbedError, match=f"ended with {code}"):
+    with pytest.raises(TestbedError, match=f"failed with exit code {code}"):
         lab.python(program)
     assert lab.testbed.jobs() == []
 

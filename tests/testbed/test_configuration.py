@@ -48,7 +48,7 @@ def test_profiles_of_the_file_and_an_unknown_one(lab, settings):
     )
     lines = lab.shell(f"{reads} python -c {shlex.quote(program)}").stdout.splitlines()
     assert lines[0] == "long 8 6G"
-    assert lines[1].startswith("ConfigError There is no section jobqueue.himem for Slurm")
+    assert lines[1].startswith("ConfigError jobqueue.yaml has no section jobqueue.himem for Slurm")
     assert lines[1].endswith("known: slurm, highmem.")
 
 
@@ -80,9 +80,9 @@ def test_folders_are_filled_in_and_made_here_and_on_the_node(lab):
     [
         (
             "$NO_SUCH_DISK/dask",
-            "NO_SUCH_DISK: is not set on this node, and argument local_directory names it",
+            "NO_SUCH_DISK: is not set on this node, but argument local_directory uses it",
         ),
-        ("/usr/dask", "argument local_directory: /usr/dask can't be used on "),
+        ("/usr/dask", "argument local_directory: /usr/dask is not writable on "),
     ],
 )
 def test_a_local_directory_that_a_node_can_not_have_is_said_in_the_jobs_log(lab, folder, words):
@@ -223,10 +223,10 @@ def test_an_idle_cluster_gives_its_jobs_back_and_the_client_is_told(lab):
     assert done.stdout.splitlines() == [
         "3",
         "",
-        "This cluster is closed: it had nothing to do for 5.00 s (idle-timeout). Make a new one.",
+        "This cluster is closed: it was idle for 5.00 s (idle-timeout). Create a new one.",
     ]
     first, second = (line for line in done.stderr.splitlines() if " of 2 workers" not in line)
-    assert first == "SLURMCluster is closed, since it had nothing to do for 5.00 s (idle-timeout)."
+    assert first == "Closing SLURMCluster, because it was idle for 5.00 s (idle-timeout)."
     assert re.fullmatch(r"SLURMCluster closed: 2 jobs, \d\.\d core-minutes\.", second)
 
 

@@ -32,12 +32,12 @@ def test_an_unknown_suite_is_refused_with_the_known_ones():
 
 def test_a_missing_docker_command_is_said_in_one_line(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    assert docker_problem() == "no Docker here: the command `docker` is not installed"
+    assert docker_problem() == "Docker is missing: the command `docker` is not installed"
 
 
 DENIED = (
     "permission denied while trying to connect to the Docker daemon socket",
-    "you may not use it (ask to be put into the group docker, and log in again)",
+    "permission denied (ask to be added to the group docker, and log in again)",
 )
 STOPPED = ("Cannot connect to the Docker daemon. Is it running?", "Is it running?")
 
@@ -54,7 +54,7 @@ def test_docker_that_may_not_be_used_is_said_in_one_line(tmp_path, verb, says, w
     path = f"{tmp_path}:{os.environ['PATH']}"
     done = command_line(*arguments, PATH=path, DOCKER_HOST="unix:///nonexistent")
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: no Docker engine answers")
+    assert done.stderr.startswith("Error: the Docker engine does not respond")
     assert done.stderr.rstrip().endswith(words)
     assert done.stderr.count("\n") == 1
 
@@ -83,7 +83,7 @@ def test_no_addresses_for_one_more_testbed_is_said_and_nothing_is_left(tmp_path,
     )
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(TestbedError, match="no addresses left for another testbed"):
+    with pytest.raises(TestbedError, match="no free addresses for another testbed"):
         Testbed("hpc-testbed-no-addresses").up()
     calls = (tmp_path / "calls").read_text().splitlines()
     (up,) = [number for number, call in enumerate(calls) if " up " in call]
@@ -113,13 +113,13 @@ def test_context_without_an_engine_is_said(context, monkeypatch, chosen):
         subprocess.run(["docker", "context", "use", "default"], check=True, capture_output=True)
         monkeypatch.setenv("DOCKER_CONTEXT", "made")
     assert docker_problem().startswith(
-        "no Docker engine answers: Cannot connect to the Docker daemon at unix:///nonexistent."
+        "the Docker engine does not respond: Cannot connect to the Docker daemon at unix:///nonexistent."
     )
 
 
 def test_context_that_is_unknown_is_said(context, monkeypatch):
     monkeypatch.setenv("DOCKER_CONTEXT", "nowhere")
-    assert re.match(r"no Docker engine answers: .*context \"nowhere\"", docker_problem())
+    assert re.match(r"the Docker engine does not respond: .*context \"nowhere\"", docker_problem())
 
 
 def test_a_second_command_waits_for_the_first_and_says_so(capfd):
@@ -161,7 +161,7 @@ def test_the_command_says_in_one_line_that_no_engine_answers(verb):
     done = command_line(verb, DOCKER_HOST="unix:///nonexistent")
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith("Error: no Docker")
+    assert done.stderr.startswith("Error: Docker is missing")
     assert done.stderr.count("\n") == 1
 
 
@@ -189,14 +189,14 @@ def test_a_node_that_goes_takes_its_job_with_it_and_names_it(testbed, capsys):
         testbed.scale(3)
         state = testbed.run(f"squeue -h --states=all -j {job} -o %T").stdout.strip()
         assert state == "NODE_FAIL"
-        said = f"Removing node4 ends or requeues what runs there: job {job} (alice).\n"
+        said = f"Removing node4 ends or requeues running jobs: job {job} (alice).\n"
         assert capsys.readouterr().err == said
     finally:
         testbed.scale(4)
 
 
 def test_a_failing_command_raises_with_its_own_last_words(testbed):
-    with pytest.raises(TestbedError, match=r"ended with 3: .*no such thing"):
+    with pytest.raises(TestbedError, match=r"failed with exit code 3: .*no such thing"):
         testbed.run("echo no such thing >&2; exit 3")
 
 
@@ -209,7 +209,7 @@ def test_a_command_over_its_time_is_ended_inside_too(testbed):
 
 
 def test_a_command_over_its_time_is_an_error_that_says_so(testbed):
-    with pytest.raises(TestbedError, match="`sleep 4321` had not ended after 1 s"):
+    with pytest.raises(TestbedError, match="`sleep 4321` timed out after 1 s"):
         testbed.run("sleep 4321", timeout=1)
 
 
@@ -279,7 +279,7 @@ def test_a_command_that_reads_nothing_needs_no_stdin(testbed, stdin):
 def test_output_that_is_no_utf_8_is_escaped(testbed):
     command = r"printf 'caf\351\n'"
     assert testbed.run(command).stdout == "caf\\xe9\n"
-    with pytest.raises(TestbedError, match=r"ended with 1: caf\\xe9"):
+    with pytest.raises(TestbedError, match=r"failed with exit code 1: caf\\xe9"):
         testbed.run(f"{command} >&2; exit 1")
 
 
@@ -330,7 +330,7 @@ def test_two_commands_that_start_one_testbed_both_find_it_up(testbed_session):
 
 
 def test_logs_of_a_service_that_is_not_there_name_those_that_are(testbed):
-    with pytest.raises(TestbedError, match="no service is called nope; there are: mariadb, "):
+    with pytest.raises(TestbedError, match="unknown service nope; choose from mariadb, "):
         testbed.logs("nope")
 
 

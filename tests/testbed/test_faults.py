@@ -199,10 +199,10 @@ def test_a_test_that_leaves_something_fails_and_the_next_finds_the_testbed_well(
         """
     )
     assert "4 passed, 3 errors" in outcome
-    assert f"the test left the testbed unwell: {NODE} is drain" in outcome
+    assert f"the test did not clean up the testbed: {NODE} is drain" in outcome
     call = f"fault('kill-node', node='{NODE}')"
-    assert f"{call} was never injected: `with` is missing" in outcome
-    assert f"unwell: a process is left, bob on {NODE}: `sleep 4321` (pid " in outcome
+    assert f"{call} was never injected: use it in a `with` statement" in outcome
+    assert f"testbed: a process is left, bob on {NODE}: `sleep 4321` (pid " in outcome
 
 
 @pytest.fixture
@@ -240,10 +240,10 @@ def test_repair_of_a_fault_that_was_injected_twice(healthy):
 @pytest.mark.parametrize(
     ("name", "node", "words"),
     [
-        ("flood", NODE, "no fault is called 'flood'; there are: kill-node, "),
-        ("kill-node", "node77", "no node is called 'node77'; there are: node1, node2, "),
-        ("kill-node", "slurmctld", "no node is called 'slurmctld'; there are: node1, node2, "),
-        ("cancel-jobs", NODE, f"no job runs on {NODE}"),
+        ("flood", NODE, "unknown fault 'flood'; choose from kill-node, "),
+        ("kill-node", "node77", "unknown node 'node77'; choose from node1, node2, "),
+        ("kill-node", "slurmctld", "unknown node 'slurmctld'; choose from node1, node2, "),
+        ("cancel-jobs", NODE, f"no job is running on {NODE}"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(testbed, name, node, words):
@@ -255,7 +255,7 @@ def test_what_cannot_be_done_is_said_in_one_line(testbed, name, node, words):
 
 @pytest.mark.parametrize(("name", "node"), [("flood", NODE), ("kill-node", "node77")])
 def test_a_fault_that_can_not_be_is_refused_before_its_block(testbed, name, node):
-    with pytest.raises(TestbedError, match=r"no (fault|node) is called"):
+    with pytest.raises(TestbedError, match=r"unknown (fault|node)"):
         testbed.fault(name, node=node)
     assert testbed.unused_faults == []
 
@@ -264,13 +264,13 @@ def test_a_fault_that_can_not_be_is_refused_before_its_block(testbed, name, node
 @pytest.mark.parametrize(("name", "state"), [("kill-node", "exited"), ("pause-node", "paused")])
 def test_a_second_fault_of_a_node_that_is_away_says_to_repair_it(healthy, name, state):
     healthy.inject(name, node=NODE)
-    words = rf"^{NODE} does not run \({state}\): hpc-testbed repair brings it back$"
+    words = rf"^{NODE} is not running \({state}\): restart it \(hpc-testbed repair\)$"
     with pytest.raises(TestbedError, match=words):
         healthy.inject("kill-node", node=NODE)
 
 
 def test_repair_of_a_testbed_that_is_not_up():
-    with pytest.raises(TestbedError, match=r"is not up|no Docker"):
+    with pytest.raises(TestbedError, match=r"is not up|Docker is missing|Docker engine"):
         Testbed("hpc-testbed-nowhere").repair()
 
 

@@ -246,5 +246,7 @@ def test_each_testbed_makes_secrets_of_its_own(testbed_session):
 
 
 def test_a_refusal_names_who_and_what(testbed):
-    with pytest.raises(TestbedError, match="mallory@login: `ls /home/alice` ended with 2"):
+    with pytest.raises(
+        TestbedError, match="mallory@login: `ls /home/alice` failed with exit code 2"
+    ):
         testbed.run("ls /home/alice", user="mallory")

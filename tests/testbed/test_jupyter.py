@@ -163,7 +163,7 @@ def test_no_job_is_left_when_jupyterlab_ends_with_a_cluster_running(jupyterlab, 
         (
             {"JOBQUEUE__SLURM__ACCOUNT": "nobody"},
             "PATCH",
-            "Slurm did not take the job: .*Invalid account.*Check account",
+            "Slurm rejected the job: .*Invalid account.*Check account",
         ),
         pytest.param(
             {"JOBQUEUE__SLURM__SCHEDULER_OPTIONS__INTERFACE": "ib9"},
@@ -174,7 +174,7 @@ def test_no_job_is_left_when_jupyterlab_ends_with_a_cluster_running(jupyterlab, 
         pytest.param(
             {"JOBQUEUE__SLURM__PROCESSES": "99"},
             "PUT",
-            "99 processes can't share 8 cores",
+            "99 processes cannot share 8 cores",
             marks=pytest.mark.full,
         ),
     ],

@@ -260,7 +260,7 @@ def test_a_folder_that_the_nodes_do_not_see_is_warned_of_before(lab):
         f"{SMALL}; python=$(command -v dask); cd $(mktemp -d) && echo 'print(1)' > program.py && "
         "$python hpc run program.py"
     )
-    assert "is on a disk of this computer's own, as it looks" in done.stderr
+    assert "looks like a local disk that compute nodes cannot see" in done.stderr
     job = re.fullmatch(r"Submitted batch job (\d+)\n", done.stdout)[1]
     assert Job(lab, job, "/nowhere").wait().state[0] == "FAILED"
 
@@ -308,8 +308,8 @@ def test_where_all_workers_die_again_and_again_the_job_ends_with_a_line(submit, 
     ).wait()
     assert job.state == ("FAILED", "1:0")
     lines = [line for line in job.said.splitlines() if "on node" in line]
-    assert [line.endswith("are started again.") for line in lines] == [True] * 3 + [False]
-    assert lines[-1].startswith("No node has workers any more: those on node")
+    assert [line.endswith("restarting them.") for line in lines] == [True] * 3 + [False]
+    assert lines[-1].startswith("No workers are left: the last ones, on node")
     assert "FutureCancelledError" in job.said
     assert nothing_runs(lab)
 
@@ -334,7 +334,9 @@ def test_a_node_that_fails_midway_leaves_its_tasks_to_the_others(submit, lab, fa
     with lab.testbed.fault(fault, node=last):
         job.wait()
     assert job.printed.splitlines()[1] == "sum 19900 200"
-    assert f"The workers on {last} ended (Node failure on {last}); their tasks go to" in job.said
+    assert (
+        f"The workers on {last} ended (Node failure on {last}): moving their tasks to" in job.said
+    )
     assert job.state == ("COMPLETED", "0:0")
     assert nothing_runs(lab)
 
@@ -356,7 +358,7 @@ def test_a_program_on_a_node_that_fails_ends_with_it(submit, lab):
     with lab.testbed.fault("pause-node", node=first):
         job.wait()
     assert job.state[0] == "CANCELLED"
-    assert f"{first}, where the program ran, has failed: this job is ended." in job.said
+    assert f"{first}, which ran the program, has failed: ending this job." in job.said
     assert nothing_runs(lab)
 
 
@@ -373,7 +375,7 @@ def test_the_program_hears_of_the_walltimes_end_before(submit, lab):
         settings="DASK_JOBQUEUE__SLURM__QUEUE=tiny DASK_JOBQUEUE__SLURM__WALLTIME=00:01:00",
     ).wait()
     assert job.state[0] == "TIMEOUT"
-    left = re.findall(r"This job's walltime is over in (\d+) s: what the program has not", job.said)
+    left = re.findall(r"This job reaches its walltime in (\d+) s: save your results", job.said)
     assert len(left) == 1
     assert 5 <= int(left[0]) <= 20
     assert nothing_runs(lab)
@@ -387,7 +389,7 @@ def test_no_scheduler_starts_on_the_login_node(lab):
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "dask_hpc.errors.ConfigError: This program does not run on a node of its job: submit it "
+        "dask_hpc.errors.ConfigError: This program is not running on a node of its job: submit it "
         "with `dask hpc run`."
     )
 

@@ -111,7 +111,7 @@ def test_no_job_is_left_when_python_is_killed_while_it_submits(member):
         cluster.scale(jobs=6)
         time.sleep(60)
     """
-    with pytest.raises(TestbedError, match="ended with 137"):
+    with pytest.raises(TestbedError, match="failed with exit code 137"):
         member.lab.python(textwrap.dedent(code))
     time.sleep(10)
     assert member.jobs() == []
@@ -155,14 +155,14 @@ def test_killed_with_its_watchdog_it_leaves_what_dask_hpc_jobs_cancels(member):
     until(lambda: ": orphaned" in member.shell("dask hpc jobs", service="login2").stdout, 90)
 
     shown = member.shell("dask hpc jobs", service="login2").stdout
-    assert re.search(rf"on \S+, process {alive}, of .*: alive\n", shown)
+    assert re.search(rf"on \S+, process {alive}, started .*: alive\n", shown)
     assert re.search(rf"(?m)^  {kept[0]} +running +node\d +\S+ of 0:30:00$", shown)
-    assert re.search(rf"on \S+, process {dead}, of .*: orphaned \(no heartbeat for .*\)\n", shown)
+    assert re.search(rf", process {dead}, started .*: orphaned \(no heartbeat for .*\)\n", shown)
     for job in waiting:
         assert re.search(
-            rf"(?m)^  {job} +pending +- +-\n    you hold it: .*\(JobHeldUser\)$", shown
+            rf"(?m)^  {job} +pending +- +-\n    held by you: .*\(JobHeldUser\)$", shown
         )
-    with pytest.raises(TestbedError, match="ended with 1"):
+    with pytest.raises(TestbedError, match="failed with exit code 1"):
         member.shell("dask hpc cancel --orphaned < /dev/null")
     assert member.jobs() == sorted(waiting + kept)
     # It may be any login node.

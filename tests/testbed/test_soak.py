@@ -78,7 +78,7 @@ def test_rounds_of_up_job_down_are_clean(testbed_session, capsys, load):
     testbed = Testbed(default_name("rounds"), nodes=4)
     assert soak(testbed, 3, load=load) == 0, capsys.readouterr().out
     printed = capsys.readouterr().out.splitlines()
-    assert printed[-1] == "3 of 3 rounds were clean."
+    assert printed[-1] == "3 of 3 rounds succeeded."
     assert len(printed) == 2 + 3 + 2 + 1
     assert testbed.leftover_resources() == []
 
@@ -94,7 +94,7 @@ def test_a_round_that_fails_is_counted_and_leaves_nothing(
     assert printed.count("FAILED: ") == 2
     assert "is not up" in printed
     assert len(list(tmp_path.glob("*.log"))) == 2
-    assert "0 of 2 rounds were clean." in printed
+    assert "0 of 2 rounds succeeded." in printed
 
 
 def test_a_testbed_that_is_up_is_not_taken_for_rounds(testbed):

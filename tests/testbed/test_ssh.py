@@ -196,7 +196,7 @@ with SLURMCluster(cores=1, processes=1) as cluster, Client(cluster) as client:
     "key", ["", "hello", "-----BEGIN OPENSSH PRIVATE KEY-----", "ssh-ed25519 AAAA\nssh-rsa BBBB"]
 )
 def test_what_is_no_public_key_is_refused(testbed, key):
-    with pytest.raises(TestbedError, match="not a public key"):
+    with pytest.raises(TestbedError, match="not an ssh public key"):
         testbed.authorize("alice", key)
 
 
@@ -229,7 +229,7 @@ def test_ended_by_kill_the_ssh_verb_leaves_no_key(testbed, tmp_path):
 
 @pytest.mark.parametrize("service", ["login3", "node99", "nodes"])
 def test_a_place_that_does_not_exist_is_said(testbed, service):
-    with pytest.raises(TestbedError, match=f"has no {service}; there are: .*login2, node1, node2"):
+    with pytest.raises(TestbedError, match=f"has no {service}; choose from .*login2, node1, node2"):
         testbed.run("true", service=service)
 
 

@@ -126,13 +126,9 @@ def test_an_idle_cluster_closes_itself_says_so_and_leaves_no_job(lab, heard):
         assert heard == []
         until(lambda: cluster.status.name == "closed")
         assert lab.all_gone()
-        with pytest.raises(
-            dask_hpc.ClusterClosedError, match=r"had nothing to do for 1\.00 s .*new one"
-        ):
+        with pytest.raises(dask_hpc.ClusterClosedError, match=r"it was idle for 1\.00 s .*new one"):
             cluster.scale(jobs=1)
-    assert heard[0] == (
-        "SLURMCluster is closed, since it had nothing to do for 1.00 s (idle-timeout)."
-    )
+    assert heard[0] == ("Closing SLURMCluster, because it was idle for 1.00 s (idle-timeout).")
     [used] = heard[1:]  # once, although it is closed twice
     assert used.startswith("SLURMCluster closed: 1 job, ")
 
@@ -197,7 +193,7 @@ def test_a_limit_without_a_unit_is_refused_and_named_by_setup(value):
         with pytest.raises(ConfigError, match=r"^dask-hpc.idle-timeout: must be"):
             config_options.idle_timeout()
     [line] = lint([("file", {"dask-hpc": {"idle-timeout": value}})])
-    assert line.startswith("file: dask-hpc.idle-timeout: must be a time with its unit, like")
+    assert line.startswith("file: dask-hpc.idle-timeout: must be a time with a unit, such as")
 
 
 def test_an_argument_that_is_no_time_is_one_line():

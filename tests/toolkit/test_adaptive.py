@@ -11,7 +11,7 @@ from dask_hpc.errors import SubmitError
 
 from .fakes import FakeClock, FakeCluster, fake_control, fake_worker, on_loop
 
-REFUSAL = "Slurm did not take the job: QOSMaxSubmitJobPerUserLimit."
+REFUSAL = "Slurm rejected the job: QOSMaxSubmitJobPerUserLimit."
 
 
 class Adapting:
@@ -78,7 +78,7 @@ async def test_refused_jobs_are_asked_for_ever_more_rarely(monkeypatch):
         world.clock.now += 1
     # After 2, 4, 8 and 16 s, counted from when the refusal is seen.
     assert [b - a for a, b in itertools.pairwise(asked)] == [3, 5, 9, 17]
-    assert next(iter(world.control.messages.recent)) == f"{REFUSAL} Next try in 2 s."
+    assert next(iter(world.control.messages.recent)) == f"{REFUSAL} Retrying in 2 s."
     assert len(world.control.messages.recent) == len(asked)
 
 

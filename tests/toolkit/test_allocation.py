@@ -141,9 +141,10 @@ def test_scale_counts_nodes_and_begins_with_the_programs_own(cluster, job, asks)
 def test_more_than_the_job_has_is_said_and_not_waited_for(cluster, job, said):
     cluster.scale(jobs=20)
     assert len(cluster.plan) == 2
-    line = "20 nodes were asked for, and this job has 2: submit it with `--nodes 20`."
+    line = "The program requests 20 nodes, but this job has 2: "
+    line += "submit it with `dask hpc run --nodes 20`."
     assert said() == [line]
-    with pytest.raises(dask_hpc.WorkerStartTimeoutError, match="this job has 2 nodes for 2"):
+    with pytest.raises(dask_hpc.WorkerStartTimeoutError, match="this job has 2 nodes, which run 2"):
         cluster.wait_for_workers(80)
 
 
@@ -176,7 +177,7 @@ def test_workers_that_end_are_started_again_and_their_tasks_done(cluster, job, s
         cluster.wait_for_workers(2, timeout=60)
     assert len(job.steps("node2")) == 2
     [line] = said()
-    assert re.fullmatch(r"The workers on node2 ended \(.*\) and are started again\.", line)
+    assert re.fullmatch(r"The workers on node2 ended \(.*\): restarting them\.", line)
 
 
 def test_a_lost_node_is_left_and_the_others_do_its_tasks(cluster, job, said):
@@ -190,8 +191,8 @@ def test_a_lost_node_is_left_and_the_others_do_its_tasks(cluster, job, said):
         assert len(cluster.plan) == 1
     assert len(job.steps("node2")) == 1
     assert said() == [
-        "The workers on node2 ended (Node failure on node2); their tasks go to the other 1 node. "
-        "Their output: logs/dask-worker-77-node2.out"
+        "The workers on node2 ended (Node failure on node2): "
+        "moving their tasks to the other 1 node. Output: logs/dask-worker-77-node2.out"
     ]
 
 
@@ -204,9 +205,11 @@ def test_without_any_node_left_whoever_waits_for_results_is_told(job, said):
         job.end_step("node1", "srun: error: Node failure on node1\n")
         with pytest.raises((FutureCancelledError, asyncio.CancelledError)):
             client.gather(futures)
-        with pytest.raises(dask_hpc.JobsEndedError, match="No node has workers any more"):
+        with pytest.raises(dask_hpc.JobsEndedError, match="No workers are left"):
             cluster.wait_for_workers(1)
-    assert said()[-1].startswith("No node has workers any more: those on node1 ended (Node failure")
+    assert said()[-1].startswith(
+        "No workers are left: the last ones, on node1, ended (Node failure"
+    )
 
 
 def test_a_job_whose_program_has_gone_with_its_node_is_ended(cluster, job, monkeypatch):
@@ -218,7 +221,7 @@ def test_a_job_whose_program_has_gone_with_its_node_is_ended(cluster, job, monke
     assert job.slurm.calls("scancel") == []
     (job.folder / "nodes").write_text("node2\n")
     until(lambda: job.slurm.calls("scancel")[:1] == [["77"]])
-    line = "node1, where the program ran, has failed: this job is ended.\n"
+    line = "node1, which ran the program, has failed: ending this job.\n"
     assert line in Path("logs/dask-worker-77.err").read_text()
 
 
@@ -289,13 +292,15 @@ def test_the_labs_own_words_for_the_workers_pages_count(job):
 
 
 def test_a_wrong_interface_is_one_line(job):
-    with pytest.raises(dask_hpc.ConfigError, match=r"can't start on node1: .* interface nosuch0"):
+    with pytest.raises(
+        dask_hpc.ConfigError, match=r"Cannot start Dask's scheduler on node1: .* interface nosuch0"
+    ):
         dask_hpc.get_cluster(interface="nosuch0")
 
 
 @pytest.mark.parametrize(
     ("asks", "words"),
-    [({"cores": 4}, "4 cores, and this job has 2"), ({"memory": "2 GiB"}, "this job has 1 GiB")],
+    [({"cores": 4}, "4 cores, but this job has 2"), ({"memory": "2 GiB"}, "this job has 1 GiB")],
 )
 def test_more_than_a_node_of_the_job_has_is_refused(job, asks, words):
     with pytest.raises(dask_hpc.ConfigError, match=words):
@@ -329,7 +334,8 @@ def test_the_end_of_the_walltime_is_said_before(job, said):
     dashboard, *others = said()
     assert dashboard.startswith("Dashboard: http://127.0.0.1:")
     assert others == [
-        "This job's walltime is over in 15 s: what the program has not saved by then is lost."
+        "This job reaches its walltime in 15 s: save your results before then, or they will be "
+        "lost."
     ]
 
 

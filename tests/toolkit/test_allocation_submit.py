@@ -122,21 +122,17 @@ def test_a_refusal_is_one_line_in_slurms_words(run, lab):
     lab.says("sbatch", "sbatch: error: Batch job submission failed: Invalid account")
     result = run("program.py")
     assert result.exit_code == 1
-    assert result.output.startswith(
-        "Error: Slurm did not take the job: Batch job submission failed"
-    )
+    assert result.output.startswith("Error: Slurm rejected the job: Batch job submission failed")
     assert result.output.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("batch_system", "words"), [("pbs", "jobs of PBS"), ("none", "no batch system")]
-)
+@pytest.mark.parametrize(("batch_system", "words"), [("pbs", "PBS"), ("none", "no batch system")])
 def test_with_another_batch_system_one_line_says_that_it_is_for_slurm(run, batch_system, words):
     with dask.config.set({"dask-hpc.batch-system": batch_system}):
         result = run("program.py")
     assert result.exit_code == 1
     assert result.output == (
-        f"Error: `dask hpc run` is for Slurm, and the configuration names {words}.\n"
+        f"Error: `dask hpc run` requires Slurm, but the configuration names {words}.\n"
     )
 
 
@@ -176,23 +172,23 @@ def test_a_folder_that_nodes_may_not_see_is_warned_of(
         {Path("/"): "disk", Path("/tmp"): "disk", Path.home(): home, tmp_path: folder}.get,
     )
     said = run("program.py").output
-    assert (f"Warning: {tmp_path} is on a disk of this computer's own" in said) is warned
+    assert (f"Warning: {tmp_path} looks like a local disk" in said) is warned
     assert "Submitted batch job" in said
 
 
 NO_PROGRAMS = {
     "analysis.ipynb": (
         '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5, "x": null}',
-        "analysis.ipynb is a notebook, and a program is needed. To make one: "
-        "jupyter nbconvert --to script analysis.ipynb; then dask hpc run analysis.py",
+        "analysis.ipynb is a notebook, not a program. Convert it: "
+        "jupyter nbconvert --to script analysis.ipynb; then run dask hpc run analysis.py",
     ),
     "run.sh": (
         "#!/bin/bash\nsrun python program.py\n",
-        "run.sh begins with #!/bin/bash and is no Python program. `sbatch run.sh` submits a "
-        "script; here, name the Python file that it runs.",
+        "run.sh begins with #!/bin/bash, so it is not a Python program. To submit it as a script, "
+        "use `sbatch run.sh`; here, pass the Python file that it runs.",
     ),
-    "run": ("cd there && ls\n", "run, line 1: Python can't read it as a program (invalid syntax)."),
-    "data.bin": ("\0\1", "data.bin: Python can't read it as a program"),
+    "run": ("cd there && ls\n", "run, line 1: not a valid Python program (invalid syntax)."),
+    "data.bin": ("\0\1", "data.bin: not a valid Python program"),
 }
 
 
@@ -210,9 +206,9 @@ def test_what_is_no_program_is_refused_before_it_waits_in_the_queue(lab, tmp_pat
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("program", "There is no file program; did you mean program.py?"),
-        ("nothing", "There is no file nothing."),
-        ("folder", "folder is a folder: name the Python file in it."),
+        ("program", "No such file: program; did you mean program.py?"),
+        ("nothing", "No such file: nothing."),
+        ("folder", "folder is a folder: pass the Python file in it."),
     ],
 )
 def test_a_program_that_is_not_there(lab, tmp_path, name, line):
@@ -228,7 +224,7 @@ def test_our_own_option_after_the_program_is_the_programs_and_that_is_said(lab, 
     done = CliRunner().invoke(main.main, words)
     notes = [line for line in done.output.splitlines() if line.startswith("Note: ")]
     assert [note.split()[1] for note in notes] == ["--dry-run", "--nodes"]
-    assert "is for program.py, since it comes after that" in notes[0]
+    assert "If it was meant for `dask hpc run`, put it before program.py" in notes[0]
     assert len(lab.calls("sbatch")) == 1
 
 

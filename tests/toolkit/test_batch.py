@@ -93,7 +93,7 @@ def test_walltime_that_is_not_read_is_refused_in_one_line_with_the_forms(name, t
 def test_the_example_of_a_walltime_is_one_hour(batch_system):
     if batch_system.walltime_key is None:
         assert batch_system.walltime_example == batch_system.walltime_forms == ""
-        with pytest.raises(ValueError, match="jobs have none"):
+        with pytest.raises(ValueError, match="have no walltime"):
             batch_system.parse_walltime("01:00:00")
     else:
         assert batch_system.parse_walltime(batch_system.walltime_example) == 3600
@@ -131,17 +131,17 @@ def test_every_slurm_state_has_one_of_ours_and_ended_ones_are_told_apart():
 @pytest.mark.parametrize(
     ("reason", "words"),
     [
-        ("Resources", "no node that fits is free yet (Resources)"),
-        ("Priority", "other jobs are before it"),
-        ("PartitionNodeLimit", "more nodes or CPUs than its partition"),
-        ("AssocGrpCpuLimit", "all jobs of your account together"),
+        ("Resources", "waiting for a suitable free node (Resources)"),
+        ("Priority", "higher-priority jobs are ahead"),
+        ("PartitionNodeLimit", "exceeds the nodes or CPUs"),
+        ("AssocGrpCpuLimit", "account's limit for all jobs together"),
         ("AssocGrpCPUMinutesLimit", "time granted to your account is used up"),
         ("AssocMaxJobsLimit", "your account's limit of running jobs"),
-        ("AssocMaxCpuPerJobLimit", "larger than your account allows"),
+        ("AssocMaxCpuPerJobLimit", "exceeds a limit of your account"),
         ("QOSMaxJobsPerUserLimit", "your limit of running jobs is reached"),
-        ("QOSMaxCpuPerUserLimit", "it starts when another of your jobs ends"),
-        ("QOSMaxWallDurationPerJobLimit", "quality of service (QOS) allows"),
-        ("QOSGrpNodeLimit", "of its quality of service (QOS) together"),
+        ("QOSMaxCpuPerUserLimit", "until another of your jobs ends"),
+        ("QOSMaxWallDurationPerJobLimit", "limit of the quality of service (QOS)"),
+        ("QOSGrpNodeLimit", "(QOS) limit for all jobs together"),
         ("ReqNodeNotAvail, UnavailableNodes:n1", "(ReqNodeNotAvail, UnavailableNodes:n1)"),
     ],
 )
@@ -176,7 +176,7 @@ def test_a_refused_script_names_the_key_to_change(words, key):
 
 def test_a_value_with_a_blank_is_told_as_the_reason_of_an_invalid_directive():
     said = SLURM.advice("sbatch: error: Invalid directive found in batch script: such")
-    assert "account or queue, has a blank" in said
+    assert "account or queue, contains a space" in said
 
 
 @pytest.mark.parametrize(

@@ -54,13 +54,13 @@ def test_what_a_job_waits_for_is_told_as_far_as_the_list_says_it(site):
         with pytest.raises(dask_hpc.WorkerStartTimeoutError) as error:
             cluster.wait_for_workers(1, timeout=0.1)
     told = {
-        "slurm": "other jobs are before it in the line (Priority)",
-        "pbs": "other jobs are before it in the line (Not Running: Job would conflict with "
+        "slurm": "higher-priority jobs are ahead in the queue (Priority)",
+        "pbs": "higher-priority jobs are ahead in the queue (Not Running: Job would conflict with "
         "reservation or top job)",
-        "sge": "pending (`qstat -j` with its id says why)",
-        "oar": "OAR plans its start (scheduledStart 2026-11-25 10:00:00)",
-        "lsf": "pending (`bjobs -p` with its id says why)",
-        "htcondor": "pending (`condor_q -better-analyze` with its id says why)",
+        "sge": "pending (`qstat -j ID` shows why)",
+        "oar": "start scheduled by OAR (scheduledStart 2026-11-25 10:00:00)",
+        "lsf": "pending (`bjobs -p ID` shows why)",
+        "htcondor": "pending (`condor_q -better-analyze ID` shows why)",
     }
     assert told[site.batch.name] in str(error.value)
 
@@ -80,34 +80,34 @@ def test_jobs_that_end_by_themselves_end_the_waiting_whatever_the_list_says_of_t
 REFUSALS = {
     "slurm": (
         "sbatch: error: invalid partition specified: nowhere",
-        "Slurm did not take the job: invalid partition specified: nowhere. Check queue: "
+        "Slurm rejected the job: invalid partition specified: nowhere. Check queue: "
         "`sinfo` lists the partitions.",
     ),
     "pbs": (
         "qsub: Unknown queue",
-        "PBS did not take the job: Unknown queue. Check queue: `qstat -Q` lists them.",
+        "PBS rejected the job: Unknown queue. Check queue: `qstat -Q` lists them.",
     ),
     "sge": (
         'Unable to run job: job rejected: the requested project "none" does not exist\nExiting.',
-        'SGE did not take the job: Unable to run job: job rejected: the requested project "none" '
+        'SGE rejected the job: Unable to run job: job rejected: the requested project "none" '
         "does not exist; Exiting. Check project: `qconf -sprjl` lists them.",
     ),
     "oar": (
         "There are not enough resources for your request\n"
         "[ERROR] Oarsub failed, please verify your request syntax.",
-        "OAR did not take the job: There are not enough resources for your request; Oarsub "
+        "OAR rejected the job: There are not enough resources for your request; Oarsub "
         "failed, please verify your request syntax. The site has no such nodes: check cores, "
-        "memory and resource-spec.",
+        "memory, and resource-spec.",
     ),
     "lsf": (
         "nowhere: No such queue. Job not submitted.",
-        "LSF did not take the job: nowhere: No such queue. Job not submitted. Check queue: "
+        "LSF rejected the job: nowhere: No such queue. Job not submitted. Check queue: "
         "`bqueues` lists them.",
     ),
     "htcondor": (
         "\nERROR: Can't find address of local schedd",
-        "HTCondor did not take the job: Can't find address of local schedd. HTCondor itself "
-        "does not answer here: jobs can be submitted only on an access point.",
+        "HTCondor rejected the job: Can't find address of local schedd. HTCondor "
+        "does not respond here: submit jobs from an access point.",
     ),
 }
 
@@ -135,7 +135,9 @@ def test_cancelling_what_is_over_is_no_error(site, caplog):
         }[site.batch.name]
         site.says(site.batch.cancel, "\n".join(words.format(job) for job in cluster.job_ids))
     assert len(site.calls(site.batch.cancel)) == 1
-    assert not [record for record in caplog.records if "Jobs may be left" in record.getMessage()]
+    assert not [
+        record for record in caplog.records if "Could not cancel jobs" in record.getMessage()
+    ]
 
 
 def test_what_people_type_is_what_is_called_here(site):
@@ -203,7 +205,7 @@ def test_the_summary_of_the_configuration_speaks_the_batch_systems_language(site
 
     monkeypatch.setattr(dask.config, "refresh", lambda: None)  # what is in force here is no file
     lines = "\n".join(summary.describe())
-    assert f"{site.batch.cluster_class}() now means jobs of {site.batch.label} with" in lines
+    assert f"{site.batch.cluster_class}() now submits {site.batch.label} jobs with" in lines
     own = {site.batch.account_key, site.batch.queue_key, site.batch.walltime_key} - {None}
     named = set(re.findall(r"(?m)^  (\S+) ", lines))
     assert named >= own | {"cores", "processes", "memory", *site.batch.required}

@@ -64,7 +64,7 @@ def test_an_error_in_a_task_reaches_the_caller(local):
 
 def test_tasks_that_take_too_long_are_given_up_in_one_line(local):
     backend, _ = local
-    with pytest.raises(BackendError, match="not done within"):
+    with pytest.raises(BackendError, match="did not finish within"):
         backend.map(partial(sleep_task, seconds=3), range(2), timeout=0.2)
 
 
@@ -118,7 +118,7 @@ def test_more_slots_than_the_partition_has_are_refused_before_anything_starts(la
     ClusterBackend().check(128)
     with pytest.raises(BackendError) as caught:
         ClusterBackend().check(500)
-    assert "500 slots asked; partition short has 128 CPUs" in str(caught.value)
+    assert "500 slots requested, but partition short has 128 CPUs" in str(caught.value)
     assert not lab.calls("sbatch")
 
 
@@ -168,7 +168,7 @@ def test_the_batch_systems_settings_are_in_the_description(lab, monkeypatch):
 def test_workers_that_do_not_come_in_time_leave_no_job(lab):
     lab.hold()
     backend = ClusterBackend(job_cores=2, timeout=1)
-    with pytest.raises(WorkerStartTimeoutError, match="0 of 2 workers came within 1 s"):
+    with pytest.raises(WorkerStartTimeoutError, match="0 of 2 workers connected within 1 s"):
         backend.start(4)
     backend.close()
     cancelled = {job for call in lab.calls("scancel") for job in call}

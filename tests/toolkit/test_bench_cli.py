@@ -79,7 +79,7 @@ def test_a_run_prints_its_table_and_where_the_record_is(tmp_path):
     assert "about" in out.splitlines()[0]  # how long it will take
     [path] = (tmp_path / "my results").glob("*.jsonl")
     assert f"Record: my results/{path.name}" in out
-    assert out.endswith("\nFigures and a page: dask hpc bench report 'my results'\n")
+    assert out.endswith("draw figures and write a report: dask hpc bench report 'my results'\n")
     assert re.search(r"^ +2 +2 +0\.4( +\d+\.\d+){2} to \d+\.\d+ +\d+\.\d", out, re.MULTILINE)
     found = record.read(path)
     assert [row["slots"] for row in found.measured] == [2, 2]
@@ -139,12 +139,12 @@ BAD = {
     "negative seconds": (("--seconds", -1), "--seconds", "-1.0 is not in the range"),
     "no seconds": (("--seconds", "0"), "--seconds", "0.0 is not in the range"),
     "endless seconds": (("--seconds", "inf"), "--seconds", "inf is not in the range"),
-    "more slots than tasks": (("--slots", 20, "--tasks", 10), "--slots", "10 tasks can't use 20"),
+    "more slots than tasks": (("--slots", 20, "--tasks", 10), "--slots", "10 tasks cannot use 20"),
     "no list of slots": (("--slots", "20;50"), "--slots", "'20;50' is not a list of integers"),
     "no slots": (("--slots", "4,0"), "--slots", "0 is not in the range"),
     "repeats that match no points": (("--repeats", "1,2"), "--repeats", "2 numbers for 1 points"),
     "no cores": (("--job-cores", 0), "--job-cores", "0 is not in the range"),
-    "no number of seconds": (("--timeout", "nan"), "--timeout", "'nan' is no number"),
+    "no number of seconds": (("--timeout", "nan"), "--timeout", "'nan' is not a number"),
     "no time": (("--timeout", 0), "--timeout", "0.0 is not in the range"),
     "unknown backend": (("--backend", "cloud"), "--backend", "'cloud' is not one of"),
 }
@@ -173,10 +173,10 @@ def test_an_unknown_workload_names_the_known_ones():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--tasks", 500), "gil chooses its own tasks: leave out --tasks"),
-        (("--slots", 2), "gil chooses its own slots: leave out --slots"),
-        (("--backend", "cluster"), "leave out --backend"),
-        (("--repeats", "1,2"), "--repeats has more than one number"),
+        (("--tasks", 500), "gil sets its own tasks: omit --tasks"),
+        (("--slots", 2), "gil sets its own slots: omit --slots"),
+        (("--backend", "cluster"), "omit --backend"),
+        (("--repeats", "1,2"), "--repeats: gil takes a single number"),
     ],
 )
 def test_an_option_that_gil_does_not_take_is_one_line(tmp_path, arguments, words):
@@ -193,7 +193,7 @@ def test_a_folder_that_cannot_be_written_to_is_found_before_anything_starts(tmp_
     result = invoke("run", "sleep", "--backend", "local", "--out", tmp_path / place)
     assert result.exit_code != 0
     line = result.output.strip().splitlines()[-1]
-    assert "can't write results" in line
+    assert "cannot write results" in line
     assert "--out" in line
     assert "starting" not in result.output
 
@@ -205,7 +205,7 @@ def test_a_cluster_without_a_batch_system_is_one_clear_line():
         result = invoke("run", "sleep", "--backend", "cluster")
     assert result.exit_code != 0
     [line] = result.output.strip().splitlines()
-    assert "names no batch system" in line
+    assert "no batch system is configured" in line
 
 
 def test_workers_that_do_not_come_are_one_line_and_their_jobs_are_cancelled(lab, tmp_path):
@@ -213,7 +213,7 @@ def test_workers_that_do_not_come_are_one_line_and_their_jobs_are_cancelled(lab,
     result = invoke("run", "sleep", "--slots", 4, "--job-cores", 2, "--timeout", 1)
     assert result.exit_code != 0
     line = result.output.strip().splitlines()[-1]
-    assert "0 of 2 workers came within 1 s" in line
+    assert "0 of 2 workers connected within 1 s" in line
     assert len({job for call in lab.calls("scancel") for job in call if job.isdigit()}) == 2
     [path] = (tmp_path / "bench-results").glob("*.jsonl")
     assert record.read(path).rows[-1]["status"] == "failed"

@@ -87,8 +87,8 @@ def test_the_forecast_covers_the_task_time_and_stays_near_it():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"slots": (20, 20)}, "twice"),
-        ({"tasks": 10, "slots": (20,)}, "10 tasks can't use 20 slots"),
+        ({"slots": (20, 20)}, "duplicate"),
+        ({"tasks": 10, "slots": (20,)}, "10 tasks cannot use 20 slots"),
         ({"slots": (20, 50), "repeats": (1, 2, 3)}, "3 numbers for 2 points"),
     ],
 )

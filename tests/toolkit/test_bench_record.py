@@ -88,7 +88,7 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path):
 
 
 def test_a_folder_without_records_says_so(tmp_path):
-    with pytest.raises(record.RecordError, match="holds no benchmark record"):
+    with pytest.raises(record.RecordError, match="contains no benchmark record"):
         record.read_folder(tmp_path)
     with pytest.raises(record.RecordError, match="not a folder"):
         record.read_folder(tmp_path / "missing")

@@ -220,7 +220,7 @@ def test_a_run_that_only_failed_is_one_line_with_its_reason(tmp_path):
     result = CliRunner().invoke(main, ["bench", "report", str(tmp_path)])
     assert result.exit_code != 0
     [line] = result.output.strip().splitlines()
-    assert "only runs that failed: job 7 is pending" in line
+    assert "contains only failed runs: job 7 is pending" in line
     assert not list(tmp_path.glob("*.png"))
 
 

@@ -103,7 +103,7 @@ def test_a_backend_that_merges_equal_calls_is_found_out(tmp_path):
                 return super().map(function, items)
             return list(self.pool.map(function, items[:1])) * len(items)
 
-    refused(tmp_path, Merging(), "merges equal calls or remembers old results")
+    refused(tmp_path, Merging(), "merges equal calls or reuses old results")
 
 
 def test_a_backend_that_remembers_results_is_found_out(tmp_path):
@@ -117,7 +117,7 @@ def test_a_backend_that_remembers_results_is_found_out(tmp_path):
             self.seen = self.seen or super().map(function, items)
             return self.seen
 
-    found = refused(tmp_path, Remembering(), "remembers old results")
+    found = refused(tmp_path, Remembering(), "reuses old results")
     assert len(found.measured) == 1  # the first repeat was honest, and is kept
 
 
@@ -135,7 +135,7 @@ def test_a_task_left_out_is_found_out(tmp_path):
         def map(self, function, items, timeout=None):
             return super().map(function, items)[:-1]
 
-    refused(tmp_path, Forgetful(), "12 different tasks were handed out, but the 11 results")
+    refused(tmp_path, Forgetful(), "12 different tasks were submitted, but the 11 results")
 
 
 def test_fewer_slots_than_claimed_are_found_out(tmp_path):
@@ -155,7 +155,7 @@ def test_more_slots_than_claimed_are_found_out(tmp_path):
             self.slots = slots
             return {}
 
-    refused(tmp_path, Twice(), " slots, but only 4 were asked for")
+    refused(tmp_path, Twice(), " slots, but only 4 were requested")
 
 
 def traces(items=4, slots=2, seconds=1.0):
@@ -168,7 +168,7 @@ def traces(items=4, slots=2, seconds=1.0):
 
 def test_a_makespan_below_the_ideal_is_refused():
     assert check(traces(), range(4), 2, 1.0, 2.01, 2.0).slots_used == 2
-    with pytest.raises(MeasurementError, match=r"1\.990 s is below the 2 s"):
+    with pytest.raises(MeasurementError, match=r"1\.990 s is below the minimum of 2 s"):
         check(traces(), range(4), 2, 1.0, 1.99, 2.0)
 
 
@@ -180,7 +180,9 @@ def test_tasks_shorter_than_they_can_be_are_refused():
 def test_a_failed_start_is_a_row_too_and_ends_the_run(tmp_path):
     class Queueing(Pool):
         def start(self, slots):
-            raise WorkerStartTimeoutError("0 of 4 workers came within 1 s: job 7 pending", 0, 4, 1)
+            raise WorkerStartTimeoutError(
+                "0 of 4 workers connected within 1 s: job 7 pending", 0, 4, 1
+            )
 
     backend = Queueing()
     with pytest.raises(WorkerStartTimeoutError):

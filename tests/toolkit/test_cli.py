@@ -71,7 +71,7 @@ def test_an_error_of_our_own_is_not_hidden(run, monkeypatch, error):
         (("run", "--nods", "2", "first.py"), "No such option"),
         (("--bogus",), "No such option"),
         (("bogus",), "No such command 'bogus'"),
-        (("cancel",), "Say --orphaned"),
+        (("cancel",), "Pass --orphaned"),
     ],
 )
 def test_a_mistake_in_any_command_line_is_one_line_and_exit_code_2(run, arguments, words):
@@ -120,9 +120,9 @@ def test_setup_says_what_is_linked_what_a_cluster_means_and_what_is_doubtful(tmp
     )
     linked = tmp_path / "venv/etc/dask/jobqueue.yaml"
     assert linked.resolve() == tmp_path / "config/jobqueue.yaml"
-    assert f"{linked} is linked to" in done.stdout
+    assert f"{linked} links to" in done.stdout
     words = " ".join(done.stdout.split())
-    assert "SLURMCluster() now means jobs of Slurm with" in words
+    assert "SLURMCluster() now submits Slurm jobs with" in words
     assert "cores 8 config/jobqueue.yaml:3 processes 3 config/jobqueue.yaml:3" in words
     assert "walltime 00:30:00 default" in words
     assert done.stderr.count("Warning: ") == 2
@@ -152,8 +152,8 @@ def test_setup_of_another_project_says_whose_configuration_counted_before(tmp_pa
     monkeypatch.setattr(files.install, "__defaults__", (None, prefix))
     monkeypatch.setattr(files.installed_project, "__defaults__", (prefix,))
     done = CliRunner().invoke(main.main, ["setup"])
-    assert f"this environment had the configuration of {tmp_path / 'old'}." in done.output
-    assert "had the configuration" not in CliRunner().invoke(main.main, ["setup"]).output
+    assert f"This replaces the configuration of {tmp_path / 'old'} in" in done.output
+    assert "This replaces the configuration" not in CliRunner().invoke(main.main, ["setup"]).output
 
 
 def test_summary_names_the_file_of_a_setting_that_is_not_the_labs(tmp_path):

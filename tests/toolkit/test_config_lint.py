@@ -41,46 +41,49 @@ def test_nothing_is_said_of_a_good_file():
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ("acount: x", "acount: there is no such key, and it is ignored; did you mean account?"),
+        ("acount: x", "acount: unknown key, ignored; did you mean account?"),
         (
             "wall-time: x",
-            "wall-time: there is no such key, and it is ignored; did you mean walltime?",
+            "wall-time: unknown key, ignored; did you mean walltime?",
         ),
-        ("project: x", "project: its name is now account"),
-        ("job-extra: [x]", "job-extra: its name is now job-extra-directives"),
-        ("env_extra: [x]", "env-extra: its name is now job-script-prologue"),
+        ("project: x", "project: renamed: use account"),
+        ("job-extra: [x]", "job-extra: renamed: use job-extra-directives"),
+        ("env_extra: [x]", "env-extra: renamed: use job-script-prologue"),
         ("worker-extra-args: --lifetime 1h", "worker-extra-args: must be a list, not '--lif"),
         ("job-script-prologue: module load x", "job-script-prologue: must be a list, not 'm"),
-        ("walltime: soon", "walltime: 'soon' is not one that Slurm reads: "),
-        ("memory: 16", 'memory: 16 has no unit; say for example "16 GiB"'),
-        ("memory: much", "memory: 'much' can't be read; say for example \"16 GiB\""),
-        ("cores: 0", "cores: must be a whole number, 1 or more, not 0"),
-        ("processes: '4'", "processes: must be a whole number, 1 or more, not '4'"),
-        ("processes: 3", "processes: does not divide cores: 2 of 8 cores stay idle"),
-        ("processes: 9", "processes: 9 processes can't share 8 cores"),
-        ("cores: 100000", "cores: is for one job on one node, and a node has 8192 at most"),
-        ("memory: 16 MiB", "memory: 16 MiB is too little: give at least 400 MiB"),
-        ("memory: 9999 TiB", "memory: 9999 TiB is for one job on one node"),
-        ("interface: ib 0", "interface: must be a name as `ip address` shows it"),
-        ("interface: [ib0]", "interface: must be a name as `ip address` shows it"),
+        ("walltime: soon", "walltime: 'soon' is not valid for Slurm: "),
+        ("memory: 16", 'memory: 16 has no unit; use a form such as "16 GiB"'),
+        (
+            "memory: much",
+            "memory: 'much' is not an amount of memory; use a form such as \"16 GiB\"",
+        ),
+        ("cores: 0", "cores: must be an integer, 1 or more, not 0"),
+        ("processes: '4'", "processes: must be an integer, 1 or more, not '4'"),
+        ("processes: 3", "processes: does not divide cores: 2 of 8 cores will be idle"),
+        ("processes: 9", "processes: 9 processes cannot share 8 cores"),
+        ("cores: 100000", "cores: must be for one job on one node, 8192 at most"),
+        ("memory: 16 MiB", "memory: 16 MiB is too small: use at least 400 MiB"),
+        ("memory: 9999 TiB", "memory: 9999 TiB is too large for a job on one node"),
+        ("interface: ib 0", "interface: must be a name that `ip address` lists"),
+        ("interface: [ib0]", "interface: must be a name that `ip address` lists"),
         ("scheduler-options: {interface: ib 0}", "scheduler-options: interface must be a name"),
         (
             "scheduler-options: {interfase: ib0}",
-            "scheduler-options: interfase: Dask's scheduler has no such argument, and does not "
-            "start (did you mean interface?)",
+            "scheduler-options: interfase: not an argument of Dask's scheduler "
+            "(did you mean interface?)",
         ),
-        ("scheduler-options: [port]", "scheduler-options: must be a mapping, like"),
+        ("scheduler-options: [port]", "scheduler-options: must be a mapping, such as"),
         ("log-directory: 5", "log-directory: must be the name of a folder, not 5"),
-        ("partition: x", "partition: there is no such key, and it is ignored; it is called queue"),
-        ("time: x", "time: there is no such key, and it is ignored; it is called walltime"),
-        ("mem: 16 GiB", "mem: there is no such key, and it is ignored; it is called memory"),
-        ('queue: "None"', "queue: None is a text here: leave it empty, or write null"),
-        ('walltime: "None"', "walltime: None is a text here: leave it empty, or write null"),
-        ("name: my lab", "name: jobs are called my-lab, not 'my lab', since their name can't"),
+        ("partition: x", "partition: unknown key, ignored; use queue"),
+        ("time: x", "time: unknown key, ignored; use walltime"),
+        ("mem: 16 GiB", "mem: unknown key, ignored; use memory"),
+        ('queue: "None"', "queue: 'None' is text here; leave it empty, or use null"),
+        ('walltime: "None"', "walltime: 'None' is text here; leave it empty, or use null"),
+        ("name: my lab", "name: using my-lab instead of 'my lab', since job names"),
         ("shebang: bash", "shebang: must begin with #!, as in #!/bin/bash, not 'bash'"),
         (
             "job-extra-directives: [exclusive]",
-            "job-extra-directives: 'exclusive' is no option of sbatch: write its dashes, too",
+            "job-extra-directives: 'exclusive' is not an option of sbatch: include the dashes",
         ),
         ('account: "a\\nb"', "account: 'a\\nb' has a line break or control character"),
         ('job-extra-directives: ["-x\\n"]', "job-extra-directives: '-x\\n' has a line break"),
@@ -108,17 +111,17 @@ def test_nothing_is_said_of_an_old_name_that_says_nothing(key, value):
 def test_an_old_name_beside_the_new_one_is_said_not_to_count():
     [only] = said("job-extra: [--exclusive]")
     assert only.endswith(
-        "job-extra: its name is now job-extra-directives, which stands there, too, and counts"
+        "job-extra: renamed: use job-extra-directives, which is also set and takes precedence"
     )
 
 
 @pytest.mark.parametrize(
     ("section", "key", "line"),
     [
-        ("sge", "account", "account: there is no such key"),
-        ("lsf", "acount", "acount: there is no such key"),
-        ("htcondor", "walltime", "walltime: there is no such key"),
-        ("htcondor", "project", "project: there is no such key"),
+        ("sge", "account", "account: unknown key"),
+        ("lsf", "acount", "acount: unknown key"),
+        ("htcondor", "walltime", "walltime: unknown key"),
+        ("htcondor", "project", "project: unknown key"),
     ],
 )
 def test_a_key_of_another_batch_system_is_said_to_be_ignored(section, key, line):
@@ -137,13 +140,17 @@ JOB = {"cores": 8, "memory": "16 GiB"}
         (
             "sge",
             JOB,
-            ["cores: SGE is not asked for it before job-extra-directives is set, too, as in -pe"],
+            ["cores: not requested from SGE unless job-extra-directives is set, too, as in -pe"],
         ),
         ("sge", {**JOB, "job-extra-directives": ["-pe smp 8"]}, []),
-        ("oar", JOB, ["memory: OAR is not asked for it before memory-per-core-property-name is"]),
+        (
+            "oar",
+            JOB,
+            ["memory: not requested from OAR unless memory-per-core-property-name is set"],
+        ),
         ("oar", {**JOB, "memory-per-core-property-name": "not_applicable"}, []),
         ("lsf", JOB, []),
-        ("htcondor", JOB, ["cores: a job of HTCondor needs disk, too: set it beside"]),
+        ("htcondor", JOB, ["cores: HTCondor jobs also need disk: set it in the same section"]),
         ("htcondor", {**JOB, "disk": "1 GiB", "job-extra-directives": {"+Group": "lab"}}, []),
         (
             "htcondor",
@@ -171,7 +178,7 @@ def test_what_a_batch_systems_job_lacks_is_said(section, settings, lines):
 
 def test_a_walltime_that_the_batch_system_does_not_read_is_said():
     [only] = said('walltime: "1h"')
-    assert "'1h' is not one that Slurm reads" in only
+    assert "'1h' is not valid for Slurm" in only
 
 
 def test_the_file_that_counts_is_named_where_a_later_one_goes_before():
@@ -182,25 +189,24 @@ def test_the_file_that_counts_is_named_where_a_later_one_goes_before():
 def test_our_own_section_is_looked_at_too():
     [only] = lint([(LAB, {"dask-hpc": {"batch-system": "slrum"}})])
     assert only.startswith(
-        "config/jobqueue.yaml: dask-hpc.batch-system: no batch system is called 'slrum'; "
-        "known: slurm"
+        "config/jobqueue.yaml: dask-hpc.batch-system: unknown batch system 'slrum'; known: slurm"
     )
     [only] = lint([(LAB, {"dask-hpc": {"batch-sytem": "slurm"}})])
     assert "did you mean batch-system?" in only
     [only] = lint([(LAB, {"dask-hpc": "slurm"})])
-    assert "holds no keys" in only
+    assert "has no keys" in only
 
 
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        ({"job-queue": {"slurm": {}}}, "job-queue: nobody reads a section of this name; did you"),
-        ({"jobqeue": {"slurm": {}}}, "jobqeue: nobody reads a section of this name; did you mean"),
-        ({"dask-hcp": {}}, "dask-hcp: nobody reads a section of this name; did you mean dask-hpc?"),
-        ({"jobqueue": {"slurmm": {"cores": 8}}}, "jobqueue.slurmm: no batch system's section is"),
-        ({"jobqueue": {"PBS": {"cores": 8}}}, "jobqueue.PBS: no batch system's section is called"),
-        ({"jobqueue": {"slrum": {"cores": 8}}}, "jobqueue.slrum: no batch system's section is"),
-        ({"jobqueue": {"pds": {"cores": 8}}}, "jobqueue.pds: no batch system's section is called"),
+        ({"job-queue": {"slurm": {}}}, "job-queue: unknown section; did you"),
+        ({"jobqeue": {"slurm": {}}}, "jobqeue: unknown section; did you mean"),
+        ({"dask-hcp": {}}, "dask-hcp: unknown section; did you mean dask-hpc?"),
+        ({"jobqueue": {"slurmm": {"cores": 8}}}, "jobqueue.slurmm: not the name of a batch system"),
+        ({"jobqueue": {"PBS": {"cores": 8}}}, "jobqueue.PBS: not the name of a batch system"),
+        ({"jobqueue": {"slrum": {"cores": 8}}}, "jobqueue.slrum: not the name of a batch system"),
+        ({"jobqueue": {"pds": {"cores": 8}}}, "jobqueue.pds: not the name of a batch system"),
     ],
 )
 def test_a_section_that_is_likely_a_slip_is_named(content, line):
@@ -225,10 +231,13 @@ def test_nothing_is_said_of_profiles_and_of_other_packages_sections(content):
 @pytest.mark.parametrize(
     ("profile", "line"),
     [
-        ("{walltime: 1h}", "walltime: '1h' is not one that Slurm reads"),
-        ("{processes: 5}", "processes: does not divide cores: 3 of 8 cores stay idle"),
-        ("{cores: 2}", "processes: 4 processes can't share 2 cores"),  # those of the section itself
-        ("{memory: 99MB}", "memory: 99MB is too little"),
+        ("{walltime: 1h}", "walltime: '1h' is not valid for Slurm"),
+        ("{processes: 5}", "processes: does not divide cores: 3 of 8 cores will be idle"),
+        (
+            "{cores: 2}",
+            "processes: 4 processes cannot share 2 cores",
+        ),  # those of the section itself
+        ("{memory: 99MB}", "memory: 99MB is too small"),
         ('{queue: "gpu\\n"}', "queue: 'gpu\\n' has a line break"),
     ],
 )
@@ -245,7 +254,7 @@ def test_what_a_profile_has_from_its_batch_system_is_said_once():
 
 def test_our_section_written_with_an_underscore_is_looked_at_too():
     [only] = lint([(LAB, {"dask_hpc": {"batch-system": "slrum"}})])
-    assert "no batch system is called 'slrum'" in only
+    assert "unknown batch system 'slrum'" in only
 
 
 def test_files_of_other_kinds_and_empty_sections_are_passed_over():
@@ -260,8 +269,8 @@ def test_files_of_other_kinds_and_empty_sections_are_passed_over():
 def test_a_batch_system_without_a_section_is_said_to_have_none():
     files = [(LAB, yaml.safe_load("dask-hpc: {batch-system: slurm}"))]
     assert lint(files) == [
-        "config/jobqueue.yaml: dask-hpc.batch-system: there is no section jobqueue.slurm with the "
-        "cores and memory of its jobs"
+        "config/jobqueue.yaml: dask-hpc.batch-system: add a section jobqueue.slurm with cores and "
+        "memory, which is missing"
     ]
     assert lint([*files, (HOME, {"jobqueue": {"slurm": {"cores": 8, "memory": "16 GiB"}}})]) == []
 
@@ -270,6 +279,5 @@ def test_an_unknown_key_of_a_variable_is_said_with_the_variables_name(monkeypatc
     monkeypatch.setenv("DASK_JOBQUEUE__SLURM__CORS", "4")
     monkeypatch.setattr(dask.config, "paths", [])
     assert summary.lint() == [
-        "DASK_JOBQUEUE__SLURM__CORS: jobqueue.slurm.cors: there is no such key, and it is ignored; "
-        "did you mean cores?"
+        "DASK_JOBQUEUE__SLURM__CORS: jobqueue.slurm.cors: unknown key, ignored; did you mean cores?"
     ]

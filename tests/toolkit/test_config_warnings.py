@@ -46,23 +46,22 @@ def said(make=SLURMCluster, **arguments) -> list[str]:
     [
         (
             "jobqueue: {slurm: {acount: lab}}",
-            "jobqueue.slurm.acount: there is no such key, and it is ignored; did you mean account?",
+            "jobqueue.slurm.acount: unknown key, ignored; did you mean account?",
         ),
         (
             "jobqueue: {slurm: {wall-time: '1:00'}}",
-            "jobqueue.slurm.wall-time: there is no such key, and it is ignored; "
-            "did you mean walltime?",
+            "jobqueue.slurm.wall-time: unknown key, ignored; did you mean walltime?",
         ),
         (
             "jobqueue: {slurm: {project: lab}}",
-            "jobqueue.slurm.project: its name is now account",
+            "jobqueue.slurm.project: renamed: use account",
         ),
         (
             "dask-hpc: {batch-sytem: slurm}",
-            "dask-hpc.batch-sytem: there is no such key; did you",
+            "dask-hpc.batch-sytem: unknown key; did you",
         ),
-        ("jobqeue: {slurm: {cores: 2}}", "jobqeue: nobody reads a section of this name; did you"),
-        ("jobqueue: {slurm: {memory: 99MB}}", "jobqueue.slurm.memory: 99MB is too little: give"),
+        ("jobqeue: {slurm: {cores: 2}}", "jobqeue: unknown section; did you"),
+        ("jobqueue: {slurm: {memory: 99MB}}", "jobqueue.slurm.memory: 99MB is too small: use"),
     ],
     ids=lambda text: text[:24],
 )
@@ -98,7 +97,7 @@ def test_of_old_names_dask_jobqueue_says_nothing_beside_ours_and_they_count(file
 def test_old_names_that_stand_in_no_file_are_said_too(files):
     with dask.config.set({"jobqueue.slurm.job-extra": ["--exclusive"]}):
         [only] = said()
-    assert only == "jobqueue.slurm.job-extra: its name is now job-extra-directives"
+    assert only == "jobqueue.slurm.job-extra: renamed: use job-extra-directives"
 
 
 @pytest.mark.parametrize("mark", ["#SBATCH ", "  #SBATCH  ", ""])
@@ -109,16 +108,16 @@ def test_a_directive_may_have_its_mark(files, mark):
 
 @pytest.mark.parametrize("comment", ["#PBS -l x", "# --exclusive", "##SBATCH --exclusive"])
 def test_a_directive_that_is_a_comment_is_said(files, comment):
-    line = f"job_extra_directives: '{comment}' is a comment to Slurm, which does not read it"
+    line = f"job_extra_directives: '{comment}' is a comment, which Slurm ignores"
     assert said(job_extra_directives=[comment]) == [f"argument {line}"]
 
 
 @pytest.mark.parametrize("section", ["[cores, 4]", "text"])
 def test_a_section_without_keys_is_said_and_refused_where_it_is_in_force(files, section):
     path = files(f"jobqueue: {{slurm: {section}}}")
-    line = "holds no keys; write them as `cores: 4`, one a line, without a hyphen before"
+    line = "has no keys; write one per line, as in `cores: 4`, without a leading hyphen"
     with pytest.warns(ConfigWarning) as caught:
-        with pytest.raises(ConfigError, match=r"^jobqueue\.slurm in jobqueue.yaml holds no keys; "):
+        with pytest.raises(ConfigError, match=r"^jobqueue\.slurm in jobqueue.yaml has no keys; "):
             SLURMCluster()
     assert [str(w.message) for w in caught] == [f"{path}:1: jobqueue.slurm: {line}"]
 
@@ -128,15 +127,15 @@ def test_a_section_without_keys_is_said_and_refused_where_it_is_in_force(files, 
     [
         (
             "batch-system: slurm",
-            "batch-system: nobody reads it at the top of a file; indent it under `da",
+            "batch-system: has no effect at the top level; indent it under `da",
         ),
-        ("idle-timeout: 1 hour", "idle-timeout: nobody reads it at the top of a file; indent it"),
-        ("slurm: {cores: 2}", "slurm: nobody reads it at the top of a file; indent it under `jobq"),
+        ("idle-timeout: 1 hour", "idle-timeout: has no effect at the top level; indent it"),
+        ("slurm: {cores: 2}", "slurm: has no effect at the top level; indent it under `jobq"),
         (
             "jobqueue: {slurm: null, cores: 2, death_timeout: 5}",
-            "jobqueue: cores, death_timeout stand beside the sections, where nobody reads them; ",
+            "jobqueue: no effect outside of a section: cores, death_timeout; indent ",
         ),
-        ("jobqueue: [slurm]", "jobqueue: holds no sections; it should begin like `slurm:`"),
+        ("jobqueue: [slurm]", "jobqueue: has no sections; add one, indented, such as `slurm:`"),
     ],
 )
 def test_what_stands_at_the_wrong_depth_is_said(lab, tmp_path, monkeypatch, content, line):
@@ -176,7 +175,7 @@ def test_sections_that_do_not_count_for_this_cluster_are_passed_over(files):
     files("jobqueue: {pbs: {acount: lab}, gpu: {qeueu: gpu, memory: 99MB}}")
     assert said() == []
     assert [line.partition(": ")[2][:26] for line in said(config_name="gpu")] == [
-        "jobqueue.gpu.qeueu: there ",
+        "jobqueue.gpu.qeueu: unknow",
         "jobqueue.gpu.memory: 99MB ",
     ]
 
@@ -198,30 +197,30 @@ def test_without_a_batch_system_a_misspelt_one_is_warned_of(files):
 def test_a_misspelt_key_is_warned_of_although_the_cluster_then_lacks_it(files):
     files("jobqueue: {slurm: {cors: 2, cores: null}}")
     with pytest.warns(ConfigWarning, match=r"slurm\.cors: .*did you mean cores"):
-        with pytest.raises(ConfigError, match="cores of a job is not set"):
+        with pytest.raises(ConfigError, match="cores is not set"):
             SLURMCluster()
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ({"acount": "x"}, "(acount=...): there is no such argument; did you mean account?"),
+        ({"acount": "x"}, "(acount=...): unknown argument; did you mean account?"),
         (
             {"wall_time": "1:00"},
-            "(wall_time=...): there is no such argument; did you mean walltime?",
+            "(wall_time=...): unknown argument; did you mean walltime?",
         ),
-        ({"mem": "x"}, "(mem=...): there is no such argument; it is called memory"),
-        ({"Cores": 2}, "(Cores=...): there is no such argument; did you mean cores?"),
+        ({"mem": "x"}, "(mem=...): unknown argument; use memory"),
+        ({"Cores": 2}, "(Cores=...): unknown argument; did you mean cores?"),
         (
             {"log-directory": "x"},
-            "(log-directory=...): there is no such argument; did you mean log_",
+            "(log-directory=...): unknown argument; did you mean log_",
         ),
-        ({"partition": "x"}, "(partition=...): there is no such argument; it is called queue."),
-        ({"zzz": 1}, "(zzz=...): there is no such argument."),
-        ({"nprocs": 2}, "(nprocs=...): its name is now processes."),
-        ({"threads": 2}, "(threads=...): cores= is for one job; give cores= and processes=."),
-        ({"dashboard_address": ":1"}, '(dashboard_address=...): give scheduler_options={"dash'),
-        ({"workers": {}}, "(workers=...): there is no such argument; did you mean n_workers?"),
+        ({"partition": "x"}, "(partition=...): unknown argument; use queue."),
+        ({"zzz": 1}, "(zzz=...): unknown argument."),
+        ({"nprocs": 2}, "(nprocs=...): use processes=."),
+        ({"threads": 2}, "(threads=...): use cores= (of one job) and processes=."),
+        ({"dashboard_address": ":1"}, '(dashboard_address=...): use scheduler_options={"dash'),
+        ({"workers": {}}, "(workers=...): unknown argument; did you mean n_workers?"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -233,7 +232,7 @@ def test_an_argument_that_there_is_not_is_one_line_with_the_right_name(lab, argu
 
 
 def test_an_account_is_called_project_by_other_batch_systems(lab):
-    with pytest.raises(ConfigError, match=r"account=.*it is called project"):
+    with pytest.raises(ConfigError, match=r"account=.*use project"):
         dask_hpc.LSFCluster(account="lab")
 
 
@@ -248,7 +247,7 @@ def test_an_account_is_called_project_by_other_batch_systems(lab):
 )
 @pytest.mark.filterwarnings("error::FutureWarning")  # dask-jobqueue has nothing left to say
 def test_an_old_name_works_and_the_new_one_is_said(files, old, new, value, shown):
-    with pytest.warns(ConfigWarning, match=rf"\({old}=...\): its name is now {new}$"):
+    with pytest.warns(ConfigWarning, match=rf"\({old}=...\) was renamed: use {new}$"):
         with SLURMCluster(**{old: value}) as cluster:
             assert shown in cluster.job_script()
 
@@ -265,7 +264,11 @@ def test_arguments_of_a_job_class_of_the_users_own_are_known(lab):
 
 @pytest.mark.parametrize(
     ("section", "words"),
-    [({}, "sbatch is here, but no configuration names"), ({"batch-system": None}, ""), (None, "")],
+    [
+        ({}, "sbatch is installed, but no configuration names"),
+        ({"batch-system": None}, ""),
+        (None, ""),
+    ],
 )
 def test_a_batch_system_without_a_configuration_is_told(lab, monkeypatch, section, words):
     monkeypatch.setattr(config_warnings, "_said", set())

@@ -96,7 +96,7 @@ async def test_scaling_by_hand_asks_again_for_what_was_abandoned():
 @on_loop
 async def test_refusal_is_raised_at_the_next_scale_which_then_tries_again():
     whole = fake_control(FakeClock())
-    whole.pool.note_refused(SubmitError("Slurm did not take the job."), 0)
+    whole.pool.note_refused(SubmitError("Slurm rejected the job."), 0)
     with pytest.raises(SubmitError):
         whole.scale(1, asked=True)
     whole.scale(1, asked=True)
@@ -106,7 +106,7 @@ async def test_refusal_is_raised_at_the_next_scale_which_then_tries_again():
 def test_refusal_that_nobody_asks_about_is_overdue_once(monkeypatch):
     clock, errors = FakeClock(), SubmitErrors()
     monkeypatch.setattr(submit_errors, "time", clock)
-    errors.record(SubmitError("Slurm did not take the job."))
+    errors.record(SubmitError("Slurm rejected the job."))
     assert errors.overdue() is None
     clock.now += submit_errors.REPORT_AFTER_S + 1
     assert errors.overdue() is errors.last
@@ -117,7 +117,7 @@ def test_refusal_that_nobody_asks_about_is_overdue_once(monkeypatch):
 def test_refusal_that_is_told_otherwise_is_not_overdue(monkeypatch, told):
     clock, errors = FakeClock(), SubmitErrors()
     monkeypatch.setattr(submit_errors, "time", clock)
-    errors.record(SubmitError("Slurm did not take the job."))
+    errors.record(SubmitError("Slurm rejected the job."))
     told(errors)
     clock.now += submit_errors.REPORT_AFTER_S + 1
     assert errors.overdue() is None

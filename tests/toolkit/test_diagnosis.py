@@ -70,14 +70,14 @@ BASH = "/var/spool/slurmd/job00012/slurm_script: line"
 
 # The log → what of it is shown, and what is said of it; None: nothing.
 LOGS = {
-    f"{BASH} 9: {PYTHON}: No such file or directory\n": (PYTHON, "Python is not there"),
+    f"{BASH} 9: {PYTHON}: No such file or directory\n": (PYTHON, "Python does not exist"),
     f"{BASH} 4: module: command not found\n{BASH} 9: {PYTHON}: No such file or directory\n": (
         f"{BASH} 9",
-        "Python is not there",
+        "Python does not exist",
     ),
-    f"{BASH} 9: {PYTHON}: Permission denied\n{ENDED}": (PYTHON, "Python is not there"),
-    f"job.sh: 9: {PYTHON}: not found\n": (PYTHON, "Python is not there"),
-    f"{PYTHON}: Command not found.\n": (PYTHON, "Python is not there"),
+    f"{BASH} 9: {PYTHON}: Permission denied\n{ENDED}": (PYTHON, "Python does not exist"),
+    f"job.sh: 9: {PYTHON}: not found\n": (PYTHON, "Python does not exist"),
+    f"{PYTHON}: Command not found.\n": (PYTHON, "Python does not exist"),
     # Another Python than the workers', in a line before.
     f"{BASH} 4: python2: command not found\n": ("python2", "job-script-prologue"),
     "/usr/bin/python3: Error while finding module specification for 'distributed.cli.dask_worker' "
@@ -93,8 +93,8 @@ LOGS = {
         "disk is full",
     ),
     "bash: line 3: echo: write error: Disk quota exceeded\n": ("quota", "disk is full"),
-    TIMED_OUT: ("Timed out starting worker", f"does not reach the scheduler at {ADDRESS}"),
-    CONNECT: ("OSError: Timed out trying", f"does not reach the scheduler at {ADDRESS}"),
+    TIMED_OUT: ("Timed out starting worker", f"cannot reach the scheduler at {ADDRESS}"),
+    CONNECT: ("OSError: Timed out trying", f"cannot reach the scheduler at {ADDRESS}"),
     SLOW: ("Timed out starting worker", "death-timeout"),
     f"{BASH} 4: module: command not found\n": ("module: command", "job-script-prologue"),
     LMOD: ("Lmod has detected", "job-script-prologue"),
@@ -116,8 +116,8 @@ LOGS = {
 @pytest.mark.parametrize(
     ("shebang", "cause"),
     [
-        ("#!/usr/bin/env zsh", "the compute node has no zsh (shebang in jobqueue.yaml)"),
-        ("#!/usr/bin/env bash", "a line of job-script-prologue in jobqueue.yaml fails"),
+        ("#!/usr/bin/env zsh", "the compute node has no zsh: check shebang in jobqueue.yaml"),
+        ("#!/usr/bin/env bash", "a line of job-script-prologue in jobqueue.yaml failed"),
     ],
 )
 def test_a_shell_that_the_node_does_not_have_is_told_by_its_key(shebang, cause):
@@ -159,9 +159,11 @@ def test_a_job_that_runs_for_long_without_a_worker_is_told_with_its_log(lab, tmp
         lab.state("100", "RUNNING", "None", "node7")
         until(lambda: reported(cluster))
         [said] = reported(cluster)
-    assert re.match(r"Job 100 has been running on node7 for .* s without a worker\. ", said)
-    assert "Its log " in said
-    assert "No space left on device - likely, the disk is full" in said
+    assert re.match(
+        r"Job 100 has been running on node7 for .* s, but no worker has connected\. ", said
+    )
+    assert "The log " in said
+    assert "No space left on device - likely cause: the disk is full" in said
 
 
 @pytest.mark.parametrize(
@@ -176,15 +178,15 @@ JOB = TrackedJob("0", "7", JobKind({}, 1), RestartHistory())
 NOTHING = {
     "no file": (
         {},
-        r"Its output should be in .*/dask-worker-7\.err, but there is no such file",
+        r"There is no log at .*/dask-worker-7\.err",
     ),
     "of one's own": (
         {"job_extra_directives": ["--output=own-%j.out"], "job_directives_skip": ["-e ", "-o "]},
-        r"Its output should be in .*/own-7\.out, but there is no such file",
+        r"There is no log at .*/own-7\.out",
     ),
     "thrown away": (
         {"job_extra_directives": ["-o /dev/null", "-e /dev/null"]},
-        "Its output goes to /dev/null, as job-extra-directives in jobqueue.yaml say",
+        "There is no log: job-extra-directives in jobqueue.yaml send output to /dev/null",
     ),
 }
 
@@ -204,11 +206,11 @@ def test_the_log_is_the_one_that_the_users_directives_name(lab, tmp_path):
         said = cluster._control.diagnosis.examine(
             TrackedJob("0", "7", JobKind({}, 1), RestartHistory())
         )
-        assert said.startswith(f"Its log {tmp_path}/dask-worker/own-7.err ends with: bash: line 2")
+        assert said.startswith(f"The log {tmp_path}/dask-worker/own-7.err ends with: bash: line 2")
         assert "own-7" not in cluster._control.output.hint()
         assert f"{tmp_path}/dask-worker" in cluster._control.output.hint()
         (tmp_path / "dask-worker" / "own-7.err").write_text("")
         said = cluster._control.diagnosis.examine(
             TrackedJob("0", "7", JobKind({}, 1), RestartHistory())
         )
-        assert said == f"It has printed nothing ({tmp_path}/dask-worker/own-7.err)."
+        assert said == f"The log {tmp_path}/dask-worker/own-7.err is empty."

@@ -160,8 +160,8 @@ def test_a_task_that_was_too_long_and_is_tried_again_has_all_its_times_again():
             with pytest.raises(TaskExceedsWalltimeError) as error:
                 await future
             assert str(error.value) == (
-                f"Task {future.key!r} was stopped 3 times by the end of its job (a job runs for "
-                "1 s), so it is not begun again: ask for a longer walltime, or split it into "
+                f"Task {future.key!r} was interrupted 3 times by a job's walltime (a job runs for "
+                "1 s) and is not restarted: request a longer walltime, or split it into "
                 "shorter tasks."
             )
             await client.retry([future])

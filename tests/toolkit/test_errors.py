@@ -34,8 +34,8 @@ def test_upstream_error_catches_ours(error, upstream):
     "error",
     [
         dask_hpc.WorkerStartTimeoutError("2 of 4 workers came", 2, 4, 60.0),
-        dask_hpc.JobsEndedError("All jobs are over", 2, 4, None),
-        dask_hpc.TaskExceedsWalltimeError("Task 'x' was stopped 3 times", "x", None, 3),
+        dask_hpc.JobsEndedError("All jobs have ended", 2, 4, None),
+        dask_hpc.TaskExceedsWalltimeError("Task 'x' was interrupted 3 times", "x", None, 3),
     ],
 )
 def test_message_survives_pickling(error):
@@ -68,5 +68,5 @@ def test_missing_command_is_a_submit_error_and_an_os_error(lab, monkeypatch):
         monkeypatch.setenv("PATH", "/nowhere")
         cluster.scale(jobs=1)
         until(lambda: cluster._control.pool.submit_errors.last is not None)
-        with pytest.raises(OSError, match="sbatch was not found"):
+        with pytest.raises(OSError, match="sbatch not found"):
             cluster.wait_for_workers(1)

@@ -61,5 +61,5 @@ def test_this_computer_is_one_job_and_that_is_said(caplog):
             cluster.wait_for_workers(2, timeout=0.2)
     assert [record.getMessage() for record in caplog.records if record.name == "dask_hpc"] == [
         "This computer counts as one job (1 worker), not 2 jobs.",
-        "2 workers are awaited, and the cluster is scaled to 1.",
+        "Waiting for 2 workers, but the cluster is scaled to 1.",
     ]

@@ -62,7 +62,7 @@ def test_a_script_without_the_guard_is_told_so_in_a_line(tmp_path, case):
     code, said, complaints = run("program.py", cwd=tmp_path)
     if refused:
         assert code == 1
-        assert 'must stand below `if __name__ == "__main__":`, indented' in complaints[-1]
+        assert 'put its code, indented, below `if __name__ == "__main__":`' in complaints[-1]
         assert "program.py" in complaints[-1]
         assert complaints[0] == "Traceback (most recent call last):"
         assert len(complaints) < 20  # and those are where in the script it is
@@ -77,10 +77,10 @@ def test_by_ipythons_run(tmp_path):
     pytest.importorskip("IPython")
     words = ["-m", "IPython", "--no-banner", "--colors=NoColor", "-c", "%run program.py"]
     _, said, complaints = run(*words, cwd=tmp_path)
-    assert 'must stand below `if __name__ == "__main__":`' in [*said.splitlines(), *complaints][-1]
+    assert 'below `if __name__ == "__main__":`' in [*said.splitlines(), *complaints][-1]
 
 
 def test_a_program_from_stdin():
     code, _, complaints = run("-", input=IMPORT + USE)
     assert code == 1
-    assert "<stdin> is no file: write it into one" in complaints[-1]
+    assert "<stdin> is no file: save the script" in complaints[-1]

@@ -121,5 +121,5 @@ def test_a_user_who_wants_certain_nodes_gets_them(lab):
         cluster._control.health.exclude("bad")
         lab.state("100", "FAILED", "NonZeroExitCode", "bad")
         until(lambda: "101" in cluster.job_ids)
-        assert reported(cluster)[0].endswith("It is submitted again in 1 s (1 of 5).")
+        assert reported(cluster)[0].endswith("Resubmitting in 1 s (1 of 5).")
     assert excluded(lab) == ["", ""]

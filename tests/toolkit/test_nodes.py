@@ -26,22 +26,25 @@ def section(*lines: str) -> str:
 @pytest.mark.parametrize(
     ("written", "line"),
     [
-        ("account: 00123", 'account: 00123 is the number 83 to YAML; put it in quotes: "00123"'),
-        ("account: 1_000", "account: 1_000 is the number 1000 to YAML; put it in quotes"),
-        ("account: 1.0e+5", "account: 1.0e+5 is the number 100000.0 to YAML; put it in quotes"),
-        ("account: 0x1F", "account: 0x1F is the number 31 to YAML; put it in quotes"),
-        ("queue: on", 'queue: on is the truth value True to YAML; put it in quotes: "on"'),
-        ("queue: no", 'queue: no is the truth value False to YAML; put it in quotes: "no"'),
+        ("account: 00123", 'account: YAML reads 00123 as the number 83; put it in quotes: "00123"'),
+        ("account: 1_000", "account: YAML reads 1_000 as the number 1000; put it in quotes"),
+        ("account: 1.0e+5", "account: YAML reads 1.0e+5 as the number 100000.0; put it in quotes"),
+        ("account: 0x1F", "account: YAML reads 0x1F as the number 31; put it in quotes"),
+        ("queue: on", 'queue: YAML reads on as the truth value True; put it in quotes: "on"'),
+        ("queue: no", 'queue: YAML reads no as the truth value False; put it in quotes: "no"'),
         (
             "name: 2026-11-28T10:00:00Z",
-            "name: 2026-11-28T10:00:00Z is the date 2026-11-28 10:00:00+00:00 to YAML; put",
+            "name: YAML reads 2026-11-28T10:00:00Z as the date 2026-11-28 10:00:00+00:00; put",
         ),
-        ("walltime: 10:00:00", "walltime: 10:00:00 is the number 36000 to YAML; put it in quotes"),
+        (
+            "walltime: 10:00:00",
+            "walltime: YAML reads 10:00:00 as the number 36000; put it in quotes",
+        ),
         (
             "job-extra-directives: [1:30]",
-            "job-extra-directives: 1:30 is the number 90 to YAML; put",
+            "job-extra-directives: YAML reads 1:30 as the number 90; put",
         ),
-        ("cores: 010", "cores: 010 is the number 8 to YAML, since it begins with 0"),
+        ("cores: 010", "cores: YAML reads 010 as the number 8, since it begins with 0"),
     ],
 )
 def test_text_that_yaml_takes_for_something_else_is_named_with_its_line(tmp_path, written, line):
@@ -81,15 +84,16 @@ def test_nothing_is_said_of_what_arrives_as_it_is_written(tmp_path, written):
 def test_a_key_that_stands_twice_is_named_with_both_lines(tmp_path):
     [only] = said(tmp_path, section("cores: 4", "queue: short", "cores: 8"))
     assert only == (
-        "5: jobqueue.slurm.cores stands in line 3, too, and only line 5 counts; delete one of them"
+        "5: jobqueue.slurm.cores is also set in line 3; only line 5 takes effect: "
+        "delete the other one"
     )
 
 
 @pytest.mark.parametrize(
     ("text", "lines"),
     [
-        ("jobqueue: {}\ndistributed: {}\njobqueue: {}\n", ["3: jobqueue stands in line 1"]),
-        ("jobqueue:\n  slurm: {}\n  slurm: {}\n", ["3: jobqueue.slurm stands in line 2"]),
+        ("jobqueue: {}\ndistributed: {}\njobqueue: {}\n", ["3: jobqueue is also set in line 1"]),
+        ("jobqueue:\n  slurm: {}\n  slurm: {}\n", ["3: jobqueue.slurm is also set in line 2"]),
         ("a: {b: 1, c: {b: 1}}\nd: {b: 1}\n", []),
         ("x: &x {b: 1}\ny: *x\nz: {<<: *x, c: 2}\n", []),
         ("", []),
@@ -105,7 +109,7 @@ def test_keys_of_all_depths_are_looked_at(tmp_path, text, lines):
 def test_of_two_spellings_dask_takes_the_first_and_so_it_is_said(tmp_path):
     text = section("log-directory: a", "log_directory: b")
     [only] = said(tmp_path, text)
-    assert "log_directory stands in line 3, too, and only line 3 counts" in only
+    assert "log_directory is also set in line 3; only line 3 takes effect" in only
     import dask.config
 
     assert dask.config.update({}, yaml.safe_load(text), priority="old")["jobqueue"]["slurm"] == {
@@ -118,13 +122,13 @@ def test_of_two_spellings_dask_takes_the_first_and_so_it_is_said(tmp_path):
     [
         (
             "idle-timeout: 30:00",
-            'idle-timeout: must be a time with its unit, like "30 minutes", not',
+            'idle-timeout: must be a time with a unit, such as "30 minutes", not',
         ),
         (
             "max-resubmits: 010",
-            "max-resubmits: 010 is the number 8 to YAML, since it begins with 0",
+            "max-resubmits: YAML reads 010 as the number 8, since it begins with 0",
         ),
-        ("batch-system: no", "batch-system: no batch system is called 'no'; known: slurm, pbs"),
+        ("batch-system: no", "batch-system: unknown batch system 'no'; use one of slurm, pbs"),
         ("worker-dashboards: 'no'", "worker-dashboards: must be true or false, not 'no'"),
     ],
 )
@@ -143,4 +147,4 @@ def test_setup_says_it_with_the_file(tmp_path):
     path = tmp_path / "jobqueue.yaml"
     path.write_text(section("walltime: 10:00:00"))
     [only] = lint([(path, yaml.safe_load(path.read_text()))])
-    assert only.startswith(f"{path}:3: jobqueue.slurm.walltime: 10:00:00 is the number 36000")
+    assert only.startswith(f"{path}:3: jobqueue.slurm.walltime: YAML reads 10:00:00 as")

@@ -26,7 +26,7 @@ WHERE = "jobqueue.slurm.local-directory"
 
 def test_a_folder_in_the_home_of_nobody_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="there is no user nobody9 here, whose home ~nobody9/x"):
+    with pytest.raises(ConfigError, match="unknown user nobody9 in ~nobody9/x"):
         paths.ensure_shared_directory("~nobody9/x", "jobqueue.slurm.log-directory")
     assert not list(tmp_path.iterdir())
 
@@ -45,7 +45,7 @@ def test_tilde_and_variables_of_a_shared_folder_are_filled_in_and_it_is_made(tmp
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_shared_folder_of_somebody_elses_is_refused(tmp_path):
     (tmp_path / "theirs").mkdir(mode=0o555)
-    with pytest.raises(ConfigError, match=r"key: .*theirs can't be written to"):
+    with pytest.raises(ConfigError, match=r"key: cannot write to .*theirs"):
         paths.ensure_shared_directory(str(tmp_path / "theirs"), "key")
 
 
@@ -64,7 +64,7 @@ def test_a_folder_in_which_no_file_can_be_made_is_refused_with_the_reason(
         raise OSError(number, os.strerror(number), dir)
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
-    with pytest.raises(ConfigError, match=f"^key: {tmp_path} can't be written to: {words}.$"):
+    with pytest.raises(ConfigError, match=f"^key: cannot write to {tmp_path}: {words}.$"):
         paths.ensure_shared_directory(str(tmp_path), "key")
 
 
@@ -72,7 +72,7 @@ def test_of_a_folder_that_may_not_be_written_to_owner_and_mode_are_said(tmp_path
     tmp_path.chmod(0o500)
     error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path))
     line = paths._why(str(tmp_path), error)
-    assert "it is yours, and its mode dr-x------ does not let you write" in line
+    assert "you own it, but its mode is dr-x------: run `chmod u+wx" in line
     # The remedy, typed.
     subprocess.run(re.search("`(.*)`", line)[1], shell=True, check=True)
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
@@ -96,7 +96,7 @@ def test_ones_own_folder_without_the_right_to_write_is_said_to_be_so(tmp_path):
         text=True,
         check=False,
     )
-    assert "mine can't be written to: it is yours, and its mode dr-x------" in done.stderr
+    assert "mine: you own it, but its mode is dr-x------" in done.stderr
 
 
 def on_a_node(text, environment=None, shebang="#!/bin/sh"):
@@ -137,14 +137,14 @@ def test_the_nodes_shell_fills_in_what_the_node_knows_and_makes_the_folder(text,
 def test_a_variable_that_the_node_does_not_know_ends_the_job_with_its_name_and_the_key(text):
     code, printed, said = on_a_node(text)
     assert (code != 0, printed) == (True, "")
-    assert said.rstrip().endswith(f"TMPDIR: is not set on this node, and {WHERE} names it")
+    assert said.rstrip().endswith(f"TMPDIR: is not set on this node, but {WHERE} uses it")
     assert said.count("\n") == 1
 
 
 def test_a_folder_that_the_node_can_not_make_ends_the_job_with_its_name_and_the_key():
     code, printed, said = on_a_node("/proc/nowhere")
     assert (code, printed) == (1, "")
-    assert f"{WHERE}: /proc/nowhere can't be used on {os.uname().nodename}" in said
+    assert f"{WHERE}: /proc/nowhere is not writable on {os.uname().nodename}" in said
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_keys_of_encrypted_connections_are_in_the_shared_folder_and_gone_after_c
 def test_a_shared_folder_that_can_not_be_made_is_one_line(lab):
     arguments = {"security": True, "shared_temp_directory": "/proc/nowhere"}
     with pytest.raises(
-        ConfigError, match=r"argument shared_temp_directory: /proc/nowhere can't be"
+        ConfigError, match=r"argument shared_temp_directory: cannot create /proc/nowhere"
     ):
         SLURMCluster(**arguments)
     assert resolve.resolve(SLURM, {**arguments, "security": None})  # nothing will be put there

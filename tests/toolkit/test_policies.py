@@ -59,7 +59,7 @@ async def test_failed_job_is_replaced_after_the_delay():
     await world.clock.advance(0.4)
     assert world.pool.names == ["job-1"]
     assert world.resubmitter.scheduled == 1
-    assert world.said[0].endswith("It is submitted again in 1 s (1 of 5).")
+    assert world.said[0].endswith("Resubmitting in 1 s (1 of 5).")
     await world.clock.advance(1.1)
     assert world.pool.names == ["job-1", "job-2"]  # never a name twice
     assert world.resubmitter.scheduled == 0
@@ -71,8 +71,8 @@ async def test_failed_job_is_replaced_after_the_delay():
     [
         ("node-fail", "NodeDown", "Job 100 ended on node1, node-fail"),
         ("preempted", "None", "Job 100 ended on node1, preempted"),
-        ("failed", "NonZeroExitCode", "Job 100 ended on node1, failed: its command failed"),
-        ("timeout", "TimeLimit", "Job 100 ended on node1, timeout: its walltime was over"),
+        ("failed", "NonZeroExitCode", "Job 100 ended on node1, failed: the command failed"),
+        ("timeout", "TimeLimit", "Job 100 ended on node1, timeout: walltime reached"),
         ("out-of-memory", "OutOfMemory", "Job 100 ended on node1, out-of-memory"),
     ],
 )
@@ -86,7 +86,7 @@ def test_end_is_reported_once(state, reason, words):
 
     [line] = asyncio.run(live())
     assert line.startswith(words)
-    assert "submitted again" in line
+    assert "Resubmitting" in line
 
 
 @on_loop
@@ -97,7 +97,7 @@ async def test_second_end_for_want_of_memory_is_the_last():
     world.event(1, "out-of-memory")
     await world.clock.advance(2)
     assert len(world.said) == 2
-    assert "It is not submitted again." in world.said[1]
+    assert "Not resubmitting." in world.said[1]
     assert world.pool.names == []
 
 
@@ -153,7 +153,7 @@ async def test_somebody_elses_cancellation_makes_the_cluster_smaller():
     await world.clock.advance(5)
     assert world.pool.target == 1
     assert world.replacements.abandoned == 1
-    assert "Cancelled by somebody else" in world.said[0]
+    assert "this cluster did not request the cancellation" in world.said[0]
 
 
 @on_loop
@@ -190,7 +190,7 @@ async def test_why_no_worker_came_is_in_the_line():
     world = Restarts(1, examined="Its log ends with: No module named 'lab'")
     world.event(0, "failed")
     await world.clock.advance(0.4)
-    assert "No module named 'lab'. It is submitted again" in world.said[0]
+    assert "No module named 'lab'. Resubmitting" in world.said[0]
 
 
 @on_loop
@@ -198,11 +198,11 @@ async def test_refused_replacement_is_tried_again_and_given_up():
     world = Restarts(1, max_resubmits=2)
     world.worker(0)
     world.event(0, "failed")
-    world.pool.refusal = SubmitError("Slurm did not take the job: no.")
+    world.pool.refusal = SubmitError("Slurm rejected the job: no.")
     await world.clock.advance(2)
-    assert world.said[1] == "Slurm did not take the job: no. Next try in 2 s (2 of 2)."
+    assert world.said[1] == "Slurm rejected the job: no. Retrying in 2 s (2 of 2)."
     await world.clock.advance(3)
-    assert world.said[2] == "Slurm did not take the job: no. It is not submitted again."
+    assert world.said[2] == "Slurm rejected the job: no. Giving up."
     assert world.replacements.abandoned == 1
     assert world.pool.target == 0
 
@@ -210,11 +210,11 @@ async def test_refused_replacement_is_tried_again_and_given_up():
 @on_loop
 async def test_refusal_while_the_old_job_counts_is_no_failure():
     world = Restarts(1, max_resubmits=0)
-    world.pool.refusal = SubmitError("Slurm did not take the job: QOSMaxSubmitJobPerUserLimit.")
+    world.pool.refusal = SubmitError("Slurm rejected the job: QOSMaxSubmitJobPerUserLimit.")
     world.pool.release("job-0")
     assert world.replacements.schedule_successor(world.job(), world.clock.now + 30)
     await world.clock.advance(15)
-    line = "Slurm did not take the job: QOSMaxSubmitJobPerUserLimit. Next try in 10 s."
+    line = "Slurm rejected the job: QOSMaxSubmitJobPerUserLimit. Retrying in 10 s."
     assert world.said == [line]  # once, although it was refused twice
     world.pool.refusal = None
     await world.clock.advance(10)
@@ -243,7 +243,7 @@ async def test_two_at_once_keep_their_histories():
 async def test_two_at_once_that_are_refused_keep_their_histories():
     world = Restarts(0)
     world.pool.target = 2
-    world.pool.refusal = SubmitError("Slurm did not take the job: Socket timed out.")
+    world.pool.refusal = SubmitError("Slurm rejected the job: Socket timed out.")
     world.replacements.schedule(1.0, [RestartHistory(failures=1)])
     world.replacements.schedule(1.0, [RestartHistory(failures=1)])
     await world.clock.advance(2)
@@ -282,13 +282,13 @@ async def test_next_job_avoids_the_node_of_a_lost_one():
     for number, node in enumerate(("bad", "good")):
         world.event(number, "running", node=node)
         world.worker(number)
-    world.job().lost_reason = "nothing is heard from {its} workers any more"
+    world.job().lost_reason = "{its} workers stopped responding"
     world.event(0, "cancelled", "by us", node="bad")
     await world.clock.advance(0.4)
     assert world.health.excluded == ["bad"]
     assert world.said[0] == (
-        "Job 100: nothing is heard from its workers any more, so it was cancelled. "
-        "It is submitted again in 1 s (1 of 5), not on bad."
+        "Job 100: its workers stopped responding, so it was cancelled. "
+        "Resubmitting in 1 s (1 of 5), avoiding bad."
     )
     await world.clock.advance(601)
     assert world.health.excluded == []
@@ -300,7 +300,7 @@ async def test_only_node_is_not_blamed():
     for number in range(2):
         world.event(number, "running", node="only")
         world.worker(number)
-    world.job().lost_reason = "nothing is heard from {its} workers any more"
+    world.job().lost_reason = "{its} workers stopped responding"
     world.event(0, "cancelled", "by us", node="only")
     assert world.health.excluded == []
 
@@ -344,7 +344,7 @@ async def test_job_without_workers_is_cancelled():
     world.gone(world.first)
     await world.pass_time(WORKERS_LOST_AFTER_S)
     assert set(world.pool.cancelled) == {"100"}
-    assert world.job().lost_reason == "nothing is heard from {its} workers any more"
+    assert world.job().lost_reason == "{its} workers stopped responding"
 
 
 @on_loop
@@ -402,7 +402,7 @@ async def test_nannies_that_answer_have_ten_minutes():
     assert world.pool.cancelled == []
     await world.pass_time(40)
     assert set(world.pool.cancelled) == {"100"}
-    assert world.job().lost_reason == "{its} workers did not start again"
+    assert world.job().lost_reason == "{its} workers did not restart"
 
 
 @on_loop
@@ -448,7 +448,7 @@ def test_silent_worker_is_removed_early_if_its_node_does_not_answer(
 @on_loop
 async def test_worker_that_a_nanny_starts_in_a_lost_job_is_removed():
     world = Losses()
-    world.job().lost_reason = "nothing is heard from {its} workers any more"
+    world.job().lost_reason = "{its} workers stopped responding"
     late = world.worker(0)
     await world.clock.advance(0.1)
     assert late.address in world.pool.scheduler.removed
@@ -553,7 +553,7 @@ async def test_what_still_runs_at_the_end_is_counted_and_what_is_lost_is_told(mo
     assert await world.drained_at(200) == 90
     await world.clock.advance(0.1)
     assert stopped == [(["long"], "a job runs for 100 s")]
-    assert world.said[0].startswith("Job 100 ends and no other worker is there to take its results")
+    assert world.said[0].startswith("Job 100 ends and no other worker can take its results")
     assert world.pool.finished == ["job-0"]
 
 
@@ -602,8 +602,10 @@ async def test_job_without_a_worker_is_reported_once():
     diagnosis.tick()
     diagnosis.tick()
     [line] = world.said
-    assert line.startswith("Jobs 100, 101 have been running on node7 for 43 s without a worker. ")
-    assert "/logs/dask-worker-100.err, but there is no such file" in line
+    assert line.startswith(
+        "Jobs 100, 101 have been running on node7 for 43 s, but no worker has connected. "
+    )
+    assert "There is no log at /logs/dask-worker-100.err" in line
 
 
 @on_loop

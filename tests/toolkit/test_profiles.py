@@ -133,7 +133,9 @@ def test_a_job_class_finds_keys_of_its_own_in_the_profile(lab):
 
 @pytest.mark.parametrize("name", ["gup", "pbs", "local"])
 def test_an_unknown_profile_is_one_line_with_those_that_there_are(gpu, name):
-    with pytest.raises(ConfigError, match=rf"jobqueue\.{name} .*known: slurm, gpu\.") as error:
+    with pytest.raises(
+        ConfigError, match=rf"jobqueue\.{name} .*available sections: slurm, gpu\."
+    ) as error:
         SLURMCluster(config_name=name)
     assert "\n" not in str(error.value)
 
@@ -141,8 +143,8 @@ def test_an_unknown_profile_is_one_line_with_those_that_there_are(gpu, name):
 @pytest.mark.parametrize(
     ("profile", "line"),
     [
-        ({"processes": 4}, r"jobqueue\.gpu\.processes: 4 processes can't share 2 cores"),
-        ({"cores": 0}, r"jobqueue\.gpu\.cores: must be a whole number"),
+        ({"processes": 4}, r"jobqueue\.gpu\.processes: 4 processes cannot share 2 cores"),
+        ({"cores": 0}, r"jobqueue\.gpu\.cores: must be an integer"),
         ({"interface": "ib 0"}, r"jobqueue\.gpu\.interface: must be a name"),
         ({"log-directory": "my logs"}, r"jobqueue\.gpu\.log-directory: my logs has a space"),
     ],

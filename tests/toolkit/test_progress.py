@@ -28,7 +28,7 @@ def use(stream):
         line.status("0 of 2 workers; job 7 pending")
         line.status("0 of 2 workers; job 7 pending")
         line.status("1 of 2 workers")
-        line.end("2 of 2 workers are there.")
+        line.end("2 of 2 workers connected.")
     return stream.getvalue()
 
 
@@ -78,8 +78,8 @@ def test_notebook_has_the_line_on_stdout_and_keeps_how_it_ended(monkeypatch):
     monkeypatch.setattr(sys, "stdout", out)
     assert use(Cell()) == ""
     *_, last = out.getvalue().split("\r")
-    assert last.rstrip(" ") == "2 of 2 workers are there.\n"
-    assert last.startswith("2 of 2 workers are there.")
+    assert last.rstrip(" ") == "2 of 2 workers connected.\n"
+    assert last.startswith("2 of 2 workers connected.")
 
 
 def test_notebook_has_notes_above_the_line(monkeypatch):

@@ -34,11 +34,11 @@ def decided(ended, state, any_worker_came=True, limits=LIMITS, excluded=()):
     )
 
 
-AGAIN = "It is submitted again in {} s ({} of 5)"
-ANOTHER = "Another one is submitted"
-CANCELLED = "Cancelled by somebody else, so it is not submitted again"
-GIVEN_UP = "It is not submitted again after 5 times in a row"
-NEVER_CAME = "None of its workers came, so it is not submitted again"
+AGAIN = "Resubmitting in {} s ({} of 5)"
+ANOTHER = "Resubmitting"
+CANCELLED = "Not resubmitting: this cluster did not request the cancellation"
+GIVEN_UP = "Giving up after 5 resubmits"
+NEVER_CAME = "Not resubmitting, because no worker ever connected"
 
 
 @pytest.mark.parametrize(
@@ -102,17 +102,17 @@ def test_out_of_memory_is_tried_once_more(history, limits, again):
     limits = replace(LIMITS, max_resubmits=limits)
     decision = decided(job(5, history), JobState.OUT_OF_MEMORY, limits=limits)
     assert isinstance(decision, Resubmit) is again
-    assert "Each worker had all of its job's 4 GiB: give more memory" in decision.message
+    assert "Each worker had all of its job's 4 GiB: set more memory" in decision.message
 
 
 def test_excluded_nodes_are_named():
     decision = decided(job(5), JobState.FAILED, excluded=["n1", "n2"])
-    assert decision.message.endswith("(1 of 5), not on n1, n2")
+    assert decision.message.endswith("(1 of 5), avoiding n1, n2")
 
 
 def test_no_resubmits_are_allowed():
     decision = decided(job(5), JobState.FAILED, limits=replace(LIMITS, max_resubmits=0))
-    assert decision == Abandon("It is not submitted again")
+    assert decision == Abandon("Not resubmitting")
 
 
 @pytest.mark.parametrize(

@@ -51,20 +51,20 @@ def test_an_idle_timeout_may_be_a_timedelta():
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ({"walltime": ["1:00:00"]}, "argument walltime: ['1:00:00'] is more than one text."),
+        ({"walltime": ["1:00:00"]}, "argument walltime: must be a single text, not ['1:00:00']."),
         ({"queue": timedelta(1)}, "argument queue: must be text, not datetime.timedelta(days=1)."),
         ({"account": b"lab"}, "argument account: must be text, not b'lab'."),
         ({"python": object}, "argument python: must be text, not <class 'object'>."),
-        ({"memory": ["1 GiB"]}, "argument memory: ['1 GiB'] can't be read; say for example"),
+        ({"memory": ["1 GiB"]}, "argument memory: ['1 GiB'] is not an amount of memory; use"),
         ({"death_timeout": [60]}, "argument death_timeout: must be a time in seconds, not [60]."),
         ({"job_extra_directives": 5}, "argument job_extra_directives: must be a list of options"),
         ({"job_directives_skip": 5}, "argument job_directives_skip: must be a list, not 5."),
         ({"worker_extra_args": {"a": 1}}, "argument worker_extra_args: must be a list, not {"),
-        ({"worker_extra_args": [None]}, "argument worker_extra_args: None is no text; put it in"),
-        ({"scheduler_options": [1]}, "argument scheduler_options: must be a mapping, like {"),
+        ({"worker_extra_args": [None]}, "argument worker_extra_args: None is not text; put it in"),
+        ({"scheduler_options": [1]}, "argument scheduler_options: must be a mapping, such as {"),
         ({"log_directory": 5}, "argument log_directory: must be the name of a folder, not 5."),
-        ({"interface": 5}, "argument interface: must be a name as `ip address` shows it"),
-        ({"cores": "2"}, "argument cores: must be a whole number, 1 or more, not '2'."),
+        ({"interface": 5}, "argument interface: must be a name that `ip address` lists"),
+        ({"cores": "2"}, "argument cores: must be an integer, 1 or more, not '2'."),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -77,7 +77,10 @@ def test_an_argument_of_another_type_is_one_line_with_its_name(lab, arguments, l
 
 def test_a_disk_that_is_no_amount_is_one_line(lab):
     settings = {"jobqueue.htcondor": {"cores": 2, "memory": "1 GiB", "disk": "much"}}
-    with dask.config.set(settings), pytest.raises(ConfigError, match=r"\.disk: 'much' can't be"):
+    with (
+        dask.config.set(settings),
+        pytest.raises(ConfigError, match=r"\.disk: 'much' is not an amount of memory"),
+    ):
         resolve.resolve(batch.get("htcondor"), {})
 
 
@@ -104,7 +107,7 @@ def test_an_empty_name_of_a_cluster_is_none(lab):
 
 
 def test_a_walltime_that_slurm_does_not_read_is_a_warning(lab):
-    with pytest.warns(ConfigWarning, match="argument walltime: 'soon' is not one that Slurm reads"):
+    with pytest.warns(ConfigWarning, match="argument walltime: 'soon' is not valid for Slurm"):
         assert resolve.resolve(SLURM, {"walltime": "soon"}).walltime is None
 
 
@@ -142,14 +145,16 @@ def test_an_error_names_file_and_line(file):
     path = file("jobqueue:\n  slurm:\n    queue: short\n    cores: four\n")
     with pytest.raises(ConfigError) as error:
         dask_hpc.SLURMCluster()
-    line = "jobqueue.slurm.cores: must be a whole number, 1 or more, not 'four'."
+    line = "jobqueue.slurm.cores: must be an integer, 1 or more, not 'four'."
     assert str(error.value) == f"{path}:4: {line}"
 
 
 def test_an_error_in_a_profile_names_the_profiles_line(file):
     path = file("jobqueue:\n  slurm: {cores: 2}\n  gpu:\n    memory: lots\n")
     try:
-        with pytest.raises(ConfigError, match=rf"^{path}:4: jobqueue\.gpu\.memory: 'lots' can't"):
+        with pytest.raises(
+            ConfigError, match=rf"^{path}:4: jobqueue\.gpu\.memory: 'lots' is not an amount"
+        ):
             dask_hpc.SLURMCluster(config_name="gpu")
     finally:
         del dask.config.config["jobqueue"]["gpu"]
@@ -189,10 +194,10 @@ def test_setup_prints_where_each_value_is_from(file, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("jobqueue:\n\tslurm: {}\n", "2: not valid YAML (a tab): YAML is indented with spaces;"),
-        ("a: b: c\n", "1: not valid YAML (mapping values are not allowed here): put text with a"),
-        ("a: [1, 2\nb: 3\n", "2: not valid YAML (expected ',' or ']', but got ':'): compare its"),
-        ("a: @x\n", "1: not valid YAML (found character '@' that cannot start any token): compare"),
+        ("jobqueue:\n\tslurm: {}\n", "2: not valid YAML (a tab): indent with spaces"),
+        ("a: b: c\n", "1: not valid YAML (mapping values are not allowed here): quote text"),
+        ("a: [1, 2\nb: 3\n", "2: not valid YAML (expected ',' or ']', but got ':'): check"),
+        ("a: @x\n", "1: not valid YAML (found character '@' that cannot start any token): check"),
     ],
 )
 def test_a_file_that_yaml_cannot_read_is_one_line_with_the_remedy(tmp_path, text, line):
@@ -223,7 +228,7 @@ def test_the_import_of_a_cluster_says_so_too(tmp_path, name):
     [
         (None, ": No such file or directory."),
         (b"a: \xff\n", " is not valid YAML: 'utf-8' codec can't decode byte 0xff in position 3: "),
-        (b"- jobqueue\n", " holds no sections: it should begin like `jobqueue:`."),
+        (b"- jobqueue\n", " has no sections: add one, such as `jobqueue:`."),
     ],
 )
 def test_a_file_that_is_no_yaml_of_dasks(tmp_path, content, line):

@@ -106,9 +106,9 @@ def test_null_that_hides_what_a_job_needs_is_one_line_and_its_remedy_works(membe
     member.starts_python()
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # the error says it, and nothing else says it again
-        with pytest.raises(ConfigError, match="cores of a job is not set: ") as error:
+        with pytest.raises(ConfigError, match="cores is not set: ") as error:
             SLURMCluster()
-    assert f"{member.file} says null, and goes before {member.labs} with 2." in str(error.value)
+    assert f"{member.file} sets null and overrides {member.labs}, which sets 2." in str(error.value)
     follow(str(error.value))
     member.starts_python()
     assert said() == []
@@ -117,13 +117,13 @@ def test_null_that_hides_what_a_job_needs_is_one_line_and_its_remedy_works(membe
 def test_what_a_file_hides_is_one_line_with_both_values_and_its_remedy_works(member):
     member.file.write_text(OLD.replace("null", "3", 1).replace("null", "2 GiB", 1))
     member.starts_python()
-    [only, *others] = sorted(said(), key=lambda line: "goes before" not in line)
-    assert only.startswith(f"{member.file} goes before {member.labs}, jobqueue.slurm: ")
+    [only, *others] = sorted(said(), key=lambda line: "overrides" not in line)
+    assert only.startswith(f"{member.file} overrides {member.labs}: jobqueue.slurm: ")
     for words in (
-        "cores is 3 (there 2)",
-        "memory is 2 GiB (there 1 GiB)",
-        "account is thesis (there lab)",
-        "job-extra-directives is [] (there ['--gres=gpu:1'])",
+        "cores is 3 (lab: 2)",
+        "memory is 2 GiB (lab: 1 GiB)",
+        "account is thesis (lab: lab)",
+        "job-extra-directives is [] (lab: ['--gres=gpu:1'])",
     ):
         assert words in only
     assert "queue" not in only.replace("jobqueue", "")
@@ -144,7 +144,7 @@ def test_setup_says_the_same_and_where_each_value_is_from(member, monkeypatch):
     assert ["account", "mine", f"{member.file}:1"] in rows
     assert ["queue", "(partition)", "short", f"{member.labs}:9"] in rows
     [only] = summary.lint()
-    assert only.startswith(f"{member.file} goes before {member.labs}, jobqueue.slurm: account is")
+    assert only.startswith(f"{member.file} overrides {member.labs}: jobqueue.slurm: account is")
 
 
 def test_a_file_with_more_in_it_is_not_to_be_moved_away(member):
@@ -152,7 +152,7 @@ def test_a_file_with_more_in_it_is_not_to_be_moved_away(member):
     member.starts_python()
     [only] = said()
     assert only.endswith(
-        "If that is not meant, delete its section jobqueue (and keep distributed)."
+        "If this is not intended, delete its section jobqueue (but keep distributed)."
     )
 
 
@@ -170,16 +170,18 @@ def test_the_file_of_dask_config_is_named_with_the_variable(member, tmp_path, mo
     monkeypatch.setattr(dask.config, "paths", [*dask.config.paths, str(own)])
     member.starts_python()
     [only] = said()
-    assert only.startswith(f"{own} goes before {member.labs}, ")
-    assert only.endswith("`unset DASK_CONFIG`, and start Python again.")
+    assert only.startswith(f"{own} overrides {member.labs}: ")
+    assert only.endswith("`unset DASK_CONFIG` and restart Python.")
 
 
 def test_a_variable_of_the_environment_is_named_and_its_remedy_works(member, monkeypatch):
     monkeypatch.setenv("DASK_JOBQUEUE__SLURM__CORES", "4")
     member.starts_python()
     only = said()[0]
-    assert only.startswith(f"The variable DASK_JOBQUEUE__SLURM__CORES goes before {member.labs}, ")
-    assert "cores is 4 (there 2)" in only
+    assert only.startswith(
+        f"The environment variable DASK_JOBQUEUE__SLURM__CORES overrides {member.labs}: "
+    )
+    assert "cores is 4 (lab: 2)" in only
     follow(only)
     member.starts_python()
     assert said() == []

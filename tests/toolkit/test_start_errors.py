@@ -30,15 +30,15 @@ CASES = {
     ),
     "of the scheduler alone": (
         {"scheduler_options": {**ANY, "interface": "ib7"}},
-        r"no network interface ib7 .*out \(interface and scheduler-options in jobqueue\.yaml",
+        r"no network interface ib7 .*remove it \(interface and scheduler-options in jobqueue\.yaml",
     ),
     "a host that is not this one": (
         {"scheduler_options": {**ANY, "host": "192.0.2.7"}},
-        r"192\.0\.2\.7 is no address of this computer\. Leave `host` out",
+        r"192\.0\.2\.7 is not an address of this computer\. Remove `host`",
     ),
     "a name that nobody knows": (
         {"scheduler_options": {**ANY, "host": "nobody.invalid"}},
-        r"there is no computer nobody\.invalid",
+        r"unknown host nobody\.invalid",
     ),
     "two that exclude each other": (
         {"scheduler_options": {**ANY, "host": "127.0.0.1", "interface": "lo"}},
@@ -47,18 +47,21 @@ CASES = {
     # The system would take it for 22324.
     "no port": (
         {"scheduler_options": {**ANY, "port": 87860}},
-        "there is no port 87860. Set `port`",
+        "87860 is not a valid port. Set `port`",
     ),
-    "nor this": ({"scheduler_options": {**ANY, "port": "x"}}, "there is no port 'x'. Set `port`"),
+    "nor this": (
+        {"scheduler_options": {**ANY, "port": "x"}},
+        "'x' is not a valid port. Set `port`",
+    ),
     "no address": (
         {"scheduler_options": {"dashboard_address": "nonsense::::"}},
-        "'nonsense::::' is no address for its web page. Set `dashboard_address`",
+        "'nonsense::::' is not a valid dashboard address. Set `dashboard_address`",
     ),
     "keys that are not there": (
         {"security": KEYS, "protocol": "tls://"},
-        r"the file /not/there/ca\.pem, of its security, is not there",
+        r"cannot read the file /not/there/ca\.pem from the security",
     ),
-    "no keys": ({"protocol": "tls://"}, "it needs keys. Give security=True, or no protocol"),
+    "no keys": ({"protocol": "tls://"}, "needs keys. Pass security=True, or no protocol"),
     "no protocol": ({"protocol": "foo://"}, "unknown address scheme 'foo'"),
     "no time": (
         {"scheduler_options": {**ANY, "worker_ttl": "soon"}},
@@ -107,9 +110,9 @@ def test_a_port_in_use_is_named_and_another_one_works(lab, busy, capfd):
     def make(**port):
         return dask_hpc.SLURMCluster(scheduler_options={**ANY, **port})
 
-    line = fails(lambda: make(port=busy), f"port {busy} is in use already")
+    line = fails(lambda: make(port=busy), f"port {busy} is already in use")
     assert line.endswith(
-        "Set `port` to another one, or leave it out for a free one "
+        "Set `port` to another number, or remove it to use any free port "
         "(interface and scheduler-options in jobqueue.yaml, section jobqueue.slurm)."
     )
     assert capfd.readouterr().err == ""
@@ -122,14 +125,14 @@ def test_the_same_on_an_event_loop(lab, busy):
         async with dask_hpc.SLURMCluster(asynchronous=True, scheduler_options=options):
             pass
 
-    fails(lambda: asyncio.run(start()), f"port {busy} is in use already")
+    fails(lambda: asyncio.run(start()), f"port {busy} is already in use")
 
 
 def test_a_port_of_the_systems():
     refused = RuntimeError("Scheduler failed to start.")
     refused.__cause__ = PermissionError(errno.EACCES, "Permission denied")
     what, remedy = start_errors.explain(refused, {"port": 80})
-    assert what == "port 80 is one of the system's"
+    assert what == "port 80 is reserved for the system"
     assert "1024" in remedy
 
 
@@ -143,10 +146,13 @@ def test_what_is_not_known_is_shown_and_no_remedy_is_named():
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"host": "192.0.2.7"}, "192.0.2.7 is no address of this computer"),
+        ({"host": "192.0.2.7"}, "192.0.2.7 is not an address of this computer"),
         ({"scheduler_port": 87860}, "Set `scheduler_port`"),
-        ({"memory_limit": "lots"}, "workers can't start here: Could not interpret 'lots'"),
-        ({"local_directory": "/proc/none"}, "workers can't start here: /proc/none: No such file"),
+        ({"memory_limit": "lots"}, "Cannot start Dask workers here: Could not interpret 'lots'"),
+        (
+            {"local_directory": "/proc/none"},
+            "Cannot start Dask workers here: /proc/none: No such file",
+        ),
     ],
 )
 def test_the_same_on_a_computer_without_a_batch_system(arguments, match, capfd):
@@ -158,7 +164,7 @@ def test_the_same_on_a_computer_without_a_batch_system(arguments, match, capfd):
 def test_a_port_in_use_there(busy, capfd):
     fails(
         lambda: LocalCluster(n_workers=0, scheduler_port=busy, **NO_DASHBOARD),
-        f"port {busy} is in use already. Set `scheduler_port`",
+        f"port {busy} is already in use. Set `scheduler_port`",
     )
     assert capfd.readouterr().err == ""
 
@@ -182,4 +188,4 @@ def test_interfaces_of_containers_are_named_last(monkeypatch):
     assert (
         what == "this computer has no network interface ib7 (it has: eth1, ib0, docker0, veth0a1)"
     )
-    assert remedy.startswith("Set `interface` to one that `ip address` shows")
+    assert remedy.startswith("Set `interface` to one that `ip address` lists")

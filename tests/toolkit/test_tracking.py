@@ -138,7 +138,7 @@ def test_what_a_worker_answers_of_its_job(monkeypatch, caplog, answer, found):
     variables = ["PBS_JOBID", "SLURM_JOB_ID"]
     asked = worker_identity.ask_for_job_ids(scheduler, "tcp://a", variables)
     assert asyncio.run(asked) == found
-    told = "Worker tcp://a does not say which job is its own" in caplog.text
+    told = "Worker tcp://a does not report its job" in caplog.text
     assert told is isinstance(answer, RuntimeError)
 
 
@@ -160,9 +160,9 @@ def test_the_variables_that_hold_a_jobs_id_are_known_of_each_batch_system():
 @pytest.mark.parametrize(
     ("actors", "words"),
     [
-        ((), " and no other worker is there to take its results: what only it has is computed"),
-        (("Counter-1",), ", and with it the actor Counter-1, since Dask can't move actors: create"),
-        (("A-1", "B-1"), ", and with it the actors A-1, B-1, since Dask can't move actors: create"),
+        ((), "and no other worker can take its results: results that only this job holds will"),
+        (("Counter-1",), "and loses the actor Counter-1, since Dask cannot move actors: create"),
+        (("A-1", "B-1"), "and loses the actors A-1, B-1, since Dask cannot move actors: create"),
     ],
 )
 def test_what_is_lost_with_a_job_that_ends_with_actors_is_told(actors, words):
@@ -227,7 +227,7 @@ def test_workers_that_end_in_order_after_each_task_are_replaced_for_ever_and_tol
         fire_and_forget(client.map(once(), range(100), pure=False))
         until(lambda: submissions(lab) >= 3)
     [said] = reported(cluster)
-    assert said == "Job 100 ended on node1, done. Another one is submitted."
+    assert said == "Job 100 ended on node1, done. Resubmitting."
 
 
 @pytest.mark.full
@@ -267,10 +267,10 @@ def test_a_cluster_whose_scheduler_is_closed_by_others_closes_too(lab, caplog, h
     assert time.monotonic() - begun < 5
     assert [sorted(call[1:]) for call in lab.calls("scancel")] == [["100", "101"]]
     assert submissions(lab) == 2
-    why = "after 2 s without a task, Dask's own idle-timeout" if how == "idle" else "shutdown()"
+    why = "after 2 s without a task, by Dask's idle-timeout" if how == "idle" else "shutdown()"
     said = [record.getMessage() for record in caplog.records if record.name.startswith("dask_hpc")]
     [line] = [line for line in said if "core-" not in line]
-    assert line.startswith("SLURMCluster is closed and its jobs are cancelled, since its scheduler")
+    assert line.startswith("Closing SLURMCluster and cancelling its jobs, because its scheduler")
     assert why in line
     with pytest.raises(dask_hpc.ClusterClosedError, match="its scheduler was closed"):
         cluster.scale(jobs=1)

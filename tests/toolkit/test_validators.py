@@ -33,7 +33,7 @@ def test_whole_numbers_of_every_kind_are_taken_everywhere(lab, two):
 @pytest.mark.parametrize("bad", [2.5, "2", True, np.True_, None, math.nan, math.inf, [2], 2 + 0j])
 def test_other_things_are_no_whole_number(bad):
     assert validators.as_whole_number(bad) is None
-    assert "must be a whole number" in validators.check_count(bad)
+    assert "must be an integer" in validators.check_count(bad)
 
 
 def test_what_is_rounded_to_whole_jobs_may_be_a_fraction(lab):
@@ -87,7 +87,7 @@ def test_a_name_for_jobs_fits_into_a_line_and_a_file(lab):
     longest = "x" * 240
     with SLURMCluster(job_name=longest):
         (lab.folder / f"{longest}-4294967295.out").touch()
-    line = r"a name of 241 characters is too long .* give 240"
+    line = r"a name of 241 characters is too long, .* use at most 240"
     with pytest.raises(files.ConfigError, match=line):
         SLURMCluster(job_name=longest + "x")
 
@@ -103,8 +103,8 @@ def test_a_clusters_name_fits_into_the_workers_command(lab):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ({"job_name": "a b"}, r"^argument job_name: jobs are called a-b, not 'a b', since"),
-        ({"name": "a b"}, r"^argument name: the cluster is called a-b, not 'a b', since"),
+        ({"job_name": "a b"}, r"^argument job_name: using a-b instead of 'a b', since"),
+        ({"name": "a b"}, r"^argument name: using a-b instead of 'a b', since"),
     ],
 )
 def test_a_name_that_is_changed_is_said(lab, monkeypatch, arguments, line):

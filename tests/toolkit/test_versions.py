@@ -68,7 +68,7 @@ def test_one_on_pythonpath(run, tmp_path):
     done = run(SETUP, PYTHONPATH=str(tmp_path / "old"))
     assert done.stderr.count("\n") == 1
     assert f"distributed 2024.1.0 in {tmp_path}/old hides" in done.stderr
-    assert "take that folder out of PYTHONPATH" in done.stderr
+    assert "remove that folder from PYTHONPATH" in done.stderr
 
 
 def test_dask_and_distributed_of_two_releases(monkeypatch):
@@ -95,7 +95,8 @@ def test_dask_and_distributed_of_two_releases(monkeypatch):
         _versions.check()
     assert str(caught.value) == (
         f"dask {dask} and distributed 2025.1.0 do not work together: "
-        f"`python -m pip install dask=={dask} distributed=={dask}`, or the same with conda."
+        f"run `python -m pip install dask=={dask} distributed=={dask}`, or the equivalent with "
+        "conda."
     )
 
 

@@ -78,7 +78,9 @@ async def test_wait_ends_where_a_job_was_abandoned_and_all_others_are_there(quic
     world.control.replacements.abandoned = 1
     world.control.tasks.cancel()
     world.control.resubmitter._ended.clear()
-    with pytest.raises(dask_hpc.JobsEndedError, match="2 of 4 workers are there, and no more come"):
+    with pytest.raises(
+        dask_hpc.JobsEndedError, match="2 of 4 workers connected, and no more will follow"
+    ):
         await world.wait(4, timeout=60)
     await world.close()
 
@@ -123,7 +125,7 @@ async def test_wait_for_jobs_that_are_all_over_says_once_why(quickly):
     await world.close()
     text = str(error.value)
     assert text.startswith(
-        "All jobs are over, and 0 of 4 workers are there: job 100 ended on node0"
+        "All jobs have ended, with 0 of 4 workers connected: job 100 ended on node0"
     )
     assert text.count("No module named 'lab'") == 1
 
@@ -133,7 +135,7 @@ def test_many_jobs_that_end_for_one_reason_are_one_phrase():
         JobStatus(str(job), JobState.FAILED, "NonZeroExitCode", f"node{job}") for job in range(5)
     ]
     text = describe.describe_ends(batch.get("slurm"), ended)
-    assert text == "jobs 0, 1, 2, 3 and 1 more ended, failed: its command failed (NonZeroExitCode)"
+    assert text == "jobs 0, 1, 2, 3 and 1 more ended, failed: the command failed (NonZeroExitCode)"
 
 
 def test_the_nodes_of_few_jobs_that_end_for_one_reason_are_named():
@@ -143,7 +145,7 @@ def test_the_nodes_of_few_jobs_that_end_for_one_reason_are_named():
         JobStatus("9", JobState.PREEMPTED, "", "node3"),
     ]
     assert describe.describe_ends(batch.get("slurm"), ended) == (
-        "job 7 ended on node1, failed: its command failed (NonZeroExitCode); "
-        "job 8 ended on node2, failed: its command failed (NonZeroExitCode); "
+        "job 7 ended on node1, failed: the command failed (NonZeroExitCode); "
+        "job 8 ended on node2, failed: the command failed (NonZeroExitCode); "
         "job 9 ended on node3, preempted"
     )

@@ -342,7 +342,7 @@ def test_where_it_can_not_be_started_the_cluster_works_and_it_is_said_once(
     with dask_hpc.SLURMCluster(python="python3") as cluster:
         cluster.scale(jobs=2)
         until(lambda: len(cluster.job_ids) == 2)
-    [line] = [r.getMessage() for r in caplog.records if "watches over" in r.getMessage()]
+    [line] = [r.getMessage() for r in caplog.records if "watchdog" in r.getMessage()]
     assert "/nowhere/python" in line
     assert len(lab.calls("scancel")) == 1
 
@@ -353,7 +353,7 @@ def test_a_home_that_can_not_be_written_is_said_once_and_jobs_are_cancelled_all_
         line = process.stdout.readline()
         process.kill()
         until(lambda: not Path(f"/proc/{pid}").exists())
-    assert line.startswith("`dask hpc jobs` will not know this cluster: ")
+    assert line.startswith("`dask hpc jobs` cannot show this cluster: ")
     assert "state" in line
     assert site.calls() == ["--extra 7 9"]
 

@@ -327,7 +327,7 @@ def test_a_missing_accounting_command_is_not_looked_for_again(watched, listing, 
 
     async def account(*_):
         asked.append(1)
-        raise commands.CommandError("sacct", "there is no such command here", missing=True)
+        raise commands.CommandError("sacct", "command not found", missing=True)
 
     monkeypatch.setattr(batch_watcher, "query_accounting", account)
     listing.clear()
@@ -428,7 +428,7 @@ def test_a_slow_list_command_does_not_hold_up_the_event_loop(monkeypatch, slurm)
 def test_a_list_command_that_hangs_is_ended(slurm):
     (slurm.folder / "bin" / "squeue").write_text("#!/bin/sh\nsleep 600\n")
     start = time.monotonic()
-    with pytest.raises(commands.CommandError, match=r"no answer within 0\.5 s"):
+    with pytest.raises(commands.CommandError, match=r"no response within 0\.5 s"):
         asyncio.run(commands.run(["squeue"], timeout=0.5))
     assert time.monotonic() - start < 60
 
@@ -514,9 +514,9 @@ def test_jobs_with_the_same_to_say_are_described_together():
         ],
     )
     assert told == (
-        "jobs 1, 2 pending: other jobs are before it in the line (Priority); "
-        "job 3 running on node1, but not all workers have come; "
-        "job 4 ended on node2, failed: its command failed (NonZeroExitCode)"
+        "jobs 1, 2 pending: higher-priority jobs are ahead in the queue (Priority); "
+        "job 3 running on node1, but not all workers have connected; "
+        "job 4 ended on node2, failed: the command failed (NonZeroExitCode)"
     )
 
 

@@ -1,4 +1,4 @@
-"""Copy folders to a testbed and back, and let users log in with a key."""
+"""Copy folders to and from a testbed, and authorize public keys for login."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOT_COPIED = {"__pycache__", ".venv", ".pytest_cache", ".ipynb_checkpoints"}
 
 
 def put(container: Container, source: Path, destination: str, user: str) -> None:
-    """Copy a folder of ours into a container, owned by `user`."""
+    """Copy a local folder into a container, owned by `user`."""
     if not source.is_dir():
         raise TestbedError(f"{source} is not a folder")
     buffer = BytesIO()
@@ -33,29 +33,29 @@ def put(container: Container, source: Path, destination: str, user: str) -> None
     unpack = ["sh", "-c", UNPACK, destination]
     done = subprocess.run([*argv, *unpack], input=buffer.getvalue(), capture_output=True)
     if done.returncode != 0:
-        raise TestbedError(f"copying to the testbed: {last_lines(done.stderr.decode(**TEXT))}")
+        raise TestbedError(f"cannot copy to the testbed: {last_lines(done.stderr.decode(**TEXT))}")
 
 
 @docker_errors()
 def get(container: Container, source: str, destination: Path) -> None:
-    """Copy a container's folder into `destination`, a folder of ours."""
-    # With /. its entries begin with a dot, not with the folder's name.
+    """Copy a container's folder into the local folder `destination`."""
+    # With /., names in the archive begin with a dot instead of the folder's name.
     archive = BytesIO(b"".join(container.get_archive(f"{source}/.")[0]))
     destination.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=archive) as tar:
         if hasattr(tarfile, "data_filter"):
             tar.extractall(destination, filter="data")
-        else:  # Python before 3.11.4, as in Debian 12, has no filters
+        else:  # Python before 3.11.4, such as Debian 12's, has no filters
             tar.extractall(destination)
 
 
 def authorize(testbed: Testbed, user: str, public_key: str, *, revoke: bool) -> None:
-    """Add a public key to those that let `user` in, or remove it."""
+    """Add a public key to the authorized keys of `user`, or remove it."""
     line = public_key.strip()
     if not re.fullmatch(r"(ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/=]+( [^\n]*)?", line):
-        raise TestbedError(f"not a public key of ssh: {line.splitlines()[:1]}")
+        raise TestbedError(f"not an ssh public key: {line.splitlines()[:1]}")
     require_user(testbed, user)
-    # Always without the line first, so that it stands there once or not at all.
+    # Always remove the line first, so that it appears at most once.
     testbed.run(
         "umask 077; mkdir -p .ssh && cd .ssh && touch authorized_keys && "
         f"{{ grep -vxF {shlex.quote(line)} authorized_keys; "
@@ -66,7 +66,7 @@ def authorize(testbed: Testbed, user: str, public_key: str, *, revoke: bool) -> 
 
 
 def require_user(testbed: Testbed, user: str) -> None:
-    """Raise where the site has no such user; root and the system's others are none of its users."""
+    """Raise an error unless `user` is one of the site's users, which excludes root."""
     home = shlex.quote(f"/home/{user}")
     asked = f"id {shlex.quote(user)} && test -d {home}"
     if testbed.run(asked, user="root", check=False).returncode != 0:

@@ -1,4 +1,4 @@
-"""The command `hpc-testbed`, which the Makefile's testbed verbs call."""
+"""The command `hpc-testbed`, which the testbed targets of the Makefile call."""
 
 import os
 import shlex
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     except TestbedError as error:
         message, code = str(error), 1
     except click.Abort:  # after an empty line
-        print(f"Interrupted; what runs is left as it is ({command_hint('down')}).", file=sys.stderr)
+        print(f"Interrupted; to stop the testbed: {command_hint('down')}.", file=sys.stderr)
         return 130
     print(f"Error: {message}", file=sys.stderr)
     return code
@@ -43,21 +43,21 @@ def main(argv: list[str] | None = None) -> int:
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=False,
-    epilog="Needs Docker with Compose v2. To begin: hpc-testbed up; hpc-testbed shell; sinfo; "
-    "and in the end: hpc-testbed down.",
+    epilog="Requires Docker with Compose v2. To start: hpc-testbed up; hpc-testbed shell; sinfo. "
+    "To stop: hpc-testbed down.",
 )
-@click.option("--name", help="Of the testbed, where there are several (or TESTBED_NAME).")
+@click.option("--name", help="Name of the testbed, if there are several (or TESTBED_NAME).")
 @click.option(
     "--suite",
     type=click.Choice(list(SUITES)),
-    help=f"Debian release: {SLURMS} (or TESTBED_SUITE; trixie).",
+    help=f"Debian release: {SLURMS} (or TESTBED_SUITE; default: trixie).",
 )
 @click.option(
     "--target",
     type=click.Choice(TARGETS),
-    help="Image: Slurm alone, or with a Dask project's packages (or TESTBED_TARGET; slurm).",
+    help="Image: only Slurm, or also a Dask project's packages (or TESTBED_TARGET; slurm).",
 )
-@click.option("--dockerfile", help="Adds packages to the image (or TESTBED_DOCKERFILE; none).")
+@click.option("--dockerfile", help="Adds packages to the image (or TESTBED_DOCKERFILE).")
 @click.pass_context
 def commands(context: click.Context, /, **settings: Any) -> None:
     """Run a real Slurm site in containers on this machine. Not for production."""
@@ -65,10 +65,10 @@ def commands(context: click.Context, /, **settings: Any) -> None:
 
 
 @commands.command()
-@click.option("--nodes", type=NODES, help="By default as many as run already, else 4.")
+@click.option("--nodes", type=NODES, help="Default: as many as are running, else 4.")
 @click.pass_obj
 def up(testbed: Testbed, nodes: int | None) -> None:
-    """Start it; return when all nodes are idle. What runs of it goes on."""
+    """Start the testbed; return when all nodes are idle. Keeps what is already running."""
     testbed.up(nodes)
     took = format_stages(testbed.stages)
     print(f"Up: {_in_words(testbed.node_names())} idle ({took}). Next: {command_hint('shell')}")
@@ -78,7 +78,7 @@ def up(testbed: Testbed, nodes: int | None) -> None:
 @click.option("--nodes", type=NODES, required=True)
 @click.pass_obj
 def scale(testbed: Testbed, nodes: int) -> None:
-    """Change the number of compute nodes; jobs on nodes that go end or are requeued."""
+    """Change the number of compute nodes; jobs on removed nodes end or are requeued."""
     testbed.scale(nodes)
     print(f"{_in_words(testbed.node_names())} in service.")
 
@@ -88,14 +88,14 @@ def _in_words(nodes: list[str]) -> str:
 
 
 def _check_user(testbed: Testbed, user: str) -> None:
-    """Say what Docker's own error would mean."""
+    """Raise a clearer error than Docker's for an unknown user."""
     if user != "root":
         require_user(testbed, user)
 
 
 @commands.command()
 @user_option
-@click.option("--on", default="login", help="Where else: login2, node3, slurmctld …")
+@click.option("--on", default="login", help="Where: login (default), login2, node3, slurmctld, …")
 @click.pass_obj
 def shell(testbed: Testbed, user: str, on: str) -> None:
     """Open a shell on the login node."""
@@ -113,8 +113,8 @@ def shell(testbed: Testbed, user: str, on: str) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def ssh(testbed: Testbed, user: str, on: str, arguments: tuple[str, ...]) -> int:
-    """Log in by ssh, with a key for this one time; further arguments go to ssh."""
-    # Ended by `kill`, too, it takes its key back.
+    """Log in with ssh, using a temporary key; further arguments are passed to ssh."""
+    # Revoke the key on `kill`, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with ssh_config(testbed, user) as config:
         return subprocess.run(["ssh", "-F", config, on, *arguments]).returncode
@@ -122,20 +122,20 @@ def ssh(testbed: Testbed, user: str, on: str, arguments: tuple[str, ...]) -> int
 
 @commands.command(context_settings={"allow_interspersed_args": False})
 @user_option
-@click.option("--on", default="login", help="Where else: login2, node3, slurmctld …")
+@click.option("--on", default="login", help="Where: login (default), login2, node3, slurmctld, …")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def run(testbed: Testbed, user: str, on: str, command: tuple[str, ...]) -> int:
-    """Run a command there, which reads our stdin; its exit code is ours.
+    """Run a command on the login node, passing on stdin and the exit code.
 
-    A single argument is a line for bash.
+    A single argument is run as a line of bash.
     """
     if not command:
-        raise TestbedError("run what? As in: hpc-testbed run sinfo")
+        raise TestbedError("missing command, as in: hpc-testbed run sinfo")
     _check_user(testbed, user)
     line = command[0] if len(command) == 1 else shlex.join(command)
-    # A file or pipe is handed on (`hpc-testbed run 'bash -s' < job.sh`). A terminal is not.
-    # sys.stdin is None where it was closed.
+    # Pass on a file or pipe (`hpc-testbed run 'bash -s' < job.sh`), but not a terminal. If stdin is
+    # closed, sys.stdin is None.
     stdin = None if sys.stdin is None or sys.stdin.isatty() else sys.stdin
     done = testbed.run(line, user=user, service=on, check=False, show=True, stdin=stdin)
     return done.returncode
@@ -147,7 +147,7 @@ def run(testbed: Testbed, user: str, on: str, command: tuple[str, ...]) -> int:
 @click.argument("destination")
 @click.pass_obj
 def put(testbed: Testbed, user: str, folder: Path, destination: str) -> None:
-    """Copy a folder to the shared home, as in /home/alice/scripts."""
+    """Copy FOLDER to DESTINATION on the shared home, such as /home/alice/scripts."""
     _check_user(testbed, user)
     testbed.put(folder, destination, user=user)
 
@@ -155,7 +155,7 @@ def put(testbed: Testbed, user: str, folder: Path, destination: str) -> None:
 @commands.command()
 @click.pass_obj
 def status(testbed: Testbed) -> None:
-    """Show containers, nodes and jobs."""
+    """Show containers, nodes, and jobs."""
     print(testbed.status())
 
 
@@ -163,13 +163,13 @@ def status(testbed: Testbed) -> None:
 @click.argument("services", nargs=-1)
 @click.pass_obj
 def logs(testbed: Testbed, services: tuple[str, ...]) -> None:
-    """Show what the daemons wrote."""
+    """Show the daemons' logs."""
     print(testbed.logs(*services), end="")
 
 
 @commands.command()
 @click.argument("name", required=False)
-@click.option("--node", default="node1", show_default=True, help="Which node it happens to.")
+@click.option("--node", default="node1", show_default=True, help="The node to inject it into.")
 @click.pass_obj
 def fault(testbed: Testbed, name: str | None, node: str) -> None:
     """Inject a fault; without a name, list the faults."""
@@ -177,7 +177,7 @@ def fault(testbed: Testbed, name: str | None, node: str) -> None:
         example = "hpc-testbed fault kill-node --node node2"
         if "TESTBED_MAKE" in os.environ:
             example = "make testbed-fault FAULT=kill-node NODE=node2"
-        print(f"Faults, each as in `{example}`:\n")
+        print(f"Faults (inject one with, for example, `{example}`):\n")
         for key, each in FAULTS.items():
             print(f"  {key:18} {each.description}\n  {'':18} -> {each.symptom}")
         print(f"\n`{command_hint('repair')}` repairs everything.")
@@ -192,7 +192,7 @@ def fault(testbed: Testbed, name: str | None, node: str) -> None:
 @commands.command()
 @click.pass_obj
 def repair(testbed: Testbed) -> None:
-    """Repair whatever is wrong."""
+    """Repair everything."""
     testbed.repair()
     print(f"All {len(testbed.node_names())} nodes are in service.")
 
@@ -200,17 +200,17 @@ def repair(testbed: Testbed) -> None:
 @commands.command()
 @click.pass_obj
 def down(testbed: Testbed) -> None:
-    """Stop and remove everything."""
+    """Stop the testbed and remove everything."""
     testbed.down()
-    print("Down: no container, network or volume of the testbed is left.")
+    print("Down: removed all containers, networks, and volumes of the testbed.")
 
 
 @commands.command()
 @click.option("--rounds", type=click.IntRange(min=1), default=20, show_default=True)
 @click.option("--nodes", type=NODES, default=4, show_default=True)
-@click.option("--load", is_flag=True, help="With all cores kept busy.")
+@click.option("--load", is_flag=True, help="Keep all cores busy meanwhile.")
 @click.pass_context
 def soak(context: click.Context, rounds: int, nodes: int, load: bool) -> int:
-    """Start it, run a job, stop it, again and again, beside a testbed that runs."""
+    """Repeatedly start a testbed of its own, run a job, and stop it."""
     settings = {**context.find_root().params, "name": default_name("soak"), "nodes": nodes}
     return 1 if run_soak(Testbed(**settings), rounds, load=load) else 0

@@ -1,4 +1,4 @@
-"""The testbed as a Compose project: its image, containers, networks and volumes, and their logs."""
+"""The testbed as a Compose project: its image, containers, networks, volumes, and logs."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _PACKAGE = Path(__file__).resolve().parent
-# In a checkout hpc-slurm-testbed/; a wheel carries a copy of what the image is made of.
+# In a checkout, hpc-slurm-testbed/; a wheel contains a copy of the image's sources.
 _CHECKOUT, _CARRIED = _PACKAGE.parents[1], _PACKAGE / "repository" / "hpc-slurm-testbed"
 FOLDER = _CHECKOUT if (_CHECKOUT / "compose.yaml").is_file() else _CARRIED
 COMPOSE_FILE = FOLDER / "compose.yaml"
 SUITES = {"trixie": "Slurm 24.11", "bookworm": "Slurm 22.05"}
 TARGETS = ["slurm", "lab"]
-BUILT = "login1"  # the service that says how the image is built
-# What it is built from, in the repository's folder; the image has a digest of these as a label.
+BUILT = "login1"  # the service that defines how to build the image
+# The image's sources, in the repository's folder; the image has a digest of these as a label.
 INPUTS = ("docker/*", "hpc-slurm-testbed/slurm/*", "*/toolkit/pyproject.toml")
 LABEL = "hpc-testbed.inputs"
 LOGIN_NODES = ("login1", "login2")
-SITE = ("mariadb", "slurmdbd", "slurmctld", *LOGIN_NODES)  # services beside the nodes
+SITE = ("mariadb", "slurmdbd", "slurmctld", *LOGIN_NODES)  # all services except compute nodes
 MAX_NODES = 64  # MaxNodeCount in slurm.conf
 _NODE = re.compile(r"node-(\d+)")  # a node's container
 
@@ -43,14 +43,14 @@ _NODE = re.compile(r"node-(\d+)")  # a node's container
 def default_name(purpose: str = "", project: Path | None = None) -> str:
     """Return a name for this checkout's testbed, so that two checkouts do not share one.
 
-    Where the driver is installed as a wheel, its environment stands for the checkout.
+    If the driver is installed from a wheel, its environment takes the place of the checkout.
 
     Parameters
     ----------
     purpose : str
-        Told apart from the checkout's other testbeds, e.g. ``"test"``.
+        Distinguishes it from the checkout's other testbeds, e.g. ``"test"``.
     project : Path, optional
-        The folder that uses the testbed: two projects with one driver do not share one either.
+        The folder that uses the testbed, so that two projects with one driver do not share one.
     """
     user = f"{FOLDER}\n{project}" if project else str(FOLDER)
     mark = hashlib.sha256(user.encode()).hexdigest()[:6]
@@ -58,9 +58,9 @@ def default_name(purpose: str = "", project: Path | None = None) -> str:
 
 
 class ComposeProject:
-    """What Docker has of one testbed: its image, containers, networks and volumes.
+    """The Docker objects of one testbed: its image, containers, networks, and volumes.
 
-    The parameters are those of `Testbed`.
+    For the parameters, see `Testbed`.
     """
 
     def __init__(
@@ -73,16 +73,16 @@ class ComposeProject:
         self.name = name or os.environ.get("TESTBED_NAME") or default_name()
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name):
             raise TestbedError(
-                f"name {self.name!r}: use small letters, digits, - and _, a letter or digit first"
+                f"name {self.name!r}: use lower-case letters, digits, - and _, not - or _ first"
             )
         self.suite = _choice("suite", suite, list(SUITES))
         self.target = _choice("target", target, TARGETS)
         file = dockerfile or os.environ.get("TESTBED_DOCKERFILE")
         self.dockerfile = Path(file).resolve() if file else None
         if self.dockerfile and not self.dockerfile.is_file():
-            raise TestbedError(f"dockerfile {file}: there is no such file")
+            raise TestbedError(f"dockerfile {file}: no such file")
         self._filters = {"label": f"com.docker.compose.project={self.name}"}
-        # Two checkouts that differ can be told apart by it: each builds its own.
+        # Allows two checkouts that differ to build separate images.
         repository = os.environ.get("TESTBED_IMAGE") or "hpc-testbed"
         self.environment = {
             "TESTBED_IMAGE": repository,
@@ -105,12 +105,12 @@ class ComposeProject:
     def __call__(
         self, *arguments: str, env: Mapping[str, str] | None = None, nodes: int = MAX_NODES
     ) -> str:
-        """Run ``docker compose …`` for this project; return what it printed.
+        """Run ``docker compose …`` for this project; return its output.
 
         Parameters
         ----------
         nodes : int
-            How many nodes Compose has to know. With more than four it takes 0.1 s longer.
+            How many nodes Compose needs to know. More than four take 0.1 s longer.
         """
         environment = {**self.environment, **(env or {})}
         services = compose_text(nodes) if nodes > 4 else None
@@ -118,13 +118,13 @@ class ComposeProject:
         return docker_command(*command, env=environment, input=services)
 
     def build(self) -> None:
-        """Build the image (a second when nothing changed; minutes the first time, shown)."""
+        """Build the image: in minutes, with output, the first time; in a second if unchanged."""
         if not COMPOSE_FILE.is_file():
             raise TestbedError(
-                f"what the image is made of is not installed ({COMPOSE_FILE} is missing): "
-                "install hpc-testbed again, from a checkout or its repository's address"
+                f"the image's sources are not installed ({COMPOSE_FILE} is missing): "
+                "reinstall hpc-testbed from a checkout or from its repository's URL"
             )
-        # One that was loaded from a file, as by CI, has no build cache: its label says what it is.
+        # An image loaded from a file, as in CI, has no build cache: its label identifies it.
         self.environment["TESTBED_INPUTS"] = inputs = self.inputs()
         if (found := self.find_image(self.base)) is None or found.labels.get(LABEL) != inputs:
             self._build(self.base, self._arguments("build"), [BUILT])
@@ -134,71 +134,69 @@ class ComposeProject:
             self._build(self.image, ["build"], [*file, *base, str(self.dockerfile.parent)])
 
     def inputs(self) -> str:
-        """Return a digest of what the image is built from."""
+        """Return a digest of the image's sources."""
         found = sorted(each for pattern in INPUTS for each in FOLDER.parent.glob(pattern))
         content = b"".join(each.read_bytes() for each in found if each.is_file())
         return hashlib.sha256(self.base.encode() + content).hexdigest()
 
     def _build(self, image: str, command: list[str], arguments: list[str]) -> None:
         if self.find_image(image):
-            late = threading.Timer(
-                3, print, ["Bringing the image up to date"], {"file": sys.stderr}
-            )
-            late.start()  # nothing is said of the half second that it takes when nothing changed
+            late = threading.Timer(3, print, ["Updating the image"], {"file": sys.stderr})
+            late.start()  # print nothing for the half second that it takes if nothing changed
             try:
                 environment = {"DOCKER_BUILDKIT": "1", **self.environment}
                 docker_command(*command, "--quiet", *arguments, env=environment)
             finally:
                 late.cancel()
             return
-        print(f"Building the image {image}: once, about two minutes.", file=sys.stderr, flush=True)
+        print(f"Building the image {image} (once, two minutes).", file=sys.stderr, flush=True)
         build = ["docker", *command, *arguments]
-        # DOCKER_BUILDKIT: without it, Docker 20.10's `build` is another builder than Compose's.
+        # Without DOCKER_BUILDKIT, `build` in Docker 20.10 uses another builder than Compose.
         settings = {"DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"}
         environment = {**os.environ, **settings, **self.environment}
         done = subprocess.run(build, stdout=sys.stderr, env=environment)
         if done.returncode != 0:
-            raise TestbedError(f"the image {image} could not be built: the reason stands above")
+            raise TestbedError(f"could not build the image {image}: see the output above")
 
     def node_image(self) -> str | None:
-        """Return the image that the nodes were made from; None where there are none.
+        """Return the image that the nodes were created from; None if there are no nodes.
 
-        It is the image's name, or its id where another image has been given that name since.
+        This is the image's name, or its id if another image has that name by now.
         """
         node = next(iter(self.nodes(ended=True).values()), None)
         return node and str(node.attrs["Image"])
 
     @docker_errors()
     def find_image(self, name: str) -> Image | None:
-        """Return the image of that name, if there is one."""
+        """Return the image with this name, if any."""
         return next(iter(self.client.images.list(name)), None)
 
     def start(self, nodes: int, image: str, env: Mapping[str, str] | None = None) -> None:
-        """Create and start what is missing, from an image given by its name or id."""
-        # --no-recreate: a testbed in use is added to, never restarted behind its user's back.
+        """Create and start missing containers, from an image given by its name or id."""
+        # --no-recreate: only add to a testbed in use, and never restart it unasked.
         arguments = ["up", "--detach", "--no-build", "--no-recreate", *SITE]
         arguments += [f"node-{number}" for number in range(1, nodes + 1)]
         try:
             self(*arguments, env={"TESTBED_RUNS": image, **(env or {})}, nodes=nodes)
         except TestbedError:
-            # Where not even a container could be made, nothing is left of the attempt.
+            # If not even a container could be created, clean up.
             if not self.containers(ended=True):
                 self.remove()
             raise
 
     @docker_errors()
     def remove(self) -> None:
-        """Remove containers, networks and volumes."""
-        # Containers one after another. Where several end at the same moment, Docker 20.10 (Debian
-        # bookworm's) now and then counts a network's endpoints wrong, and then never removes that
-        # network: see docs/reference/testbed.md.
+        """Remove containers, networks, and volumes."""
+        # Remove containers one by one. If several end at the same time, Docker 20.10 (in Debian
+        # bookworm) sometimes miscounts a network's endpoints, and then never removes that network:
+        # see docs/reference/testbed.md.
         for container in self.containers(ended=True).values():
             container.remove(force=True)
         self("down", "--volumes", "--remove-orphans", "--timeout", "1", nodes=0)
 
     @docker_errors()
     def leftover_resources(self) -> list[str]:
-        """Return what there is of the project: ``["network hpc-testbed_data", …]``."""
+        """Return all Docker objects of the project: ``["network hpc-testbed_data", …]``."""
         networks = self.client.networks.list(filters=self._filters)
         volumes = self.client.volumes.list(filters=self._filters)
         return [
@@ -211,12 +209,12 @@ class ComposeProject:
     def containers(self, *, ended: bool = False) -> dict[str, Container]:
         """Return the running containers: ``{"slurmctld-1": …, "node-3": …}``.
 
-        They know what `docker ps` shows; their ``reload`` adds what `docker inspect` shows.
+        They have the attributes of `docker ps`; their ``reload`` adds those of `docker inspect`.
 
         Parameters
         ----------
         ended : bool
-            Include those that no longer run.
+            Whether to include containers that are not running.
         """
         found = self.client.containers.list(all=ended, filters=self._filters, sparse=True)
         named = {each.attrs["Names"][0].removeprefix(f"/{self.name}-"): each for each in found}
@@ -238,42 +236,42 @@ class ComposeProject:
         if found is None:
             nodes = [f"node{number}" for number in self.nodes(ended=True)]
             raise TestbedError(
-                f"testbed {self.name} has no {service}; there are: {', '.join([*SITE, *nodes])}"
+                f"testbed {self.name} has no {service}; choose from {', '.join([*SITE, *nodes])}"
             )
         if found.status != "running":
             raise TestbedError(
-                f"{service} does not run ({found.status}): {command_hint('repair')} brings it back"
+                f"{service} is not running ({found.status}): restart it ({command_hint('repair')})"
             )
         return found
 
     @docker_errors()
     def created(self) -> dict[str, datetime]:
-        """Return when each container was made, running or not: ``{"node-1": …}``."""
+        """Return when each container was created, running or not: ``{"node-1": …}``."""
         found = self.client.containers.list(all=True, filters=self._filters, ignore_removed=True)
         moments = {each.name: datetime.fromisoformat(each.attrs["Created"]) for each in found}
         return {name.removeprefix(f"{self.name}-"): moment for name, moment in moments.items()}
 
     def logs(self, *services: str, tail: int | None = None) -> str:
-        """Return what the containers wrote, each line with its container and time.
+        """Return the containers' logs, each line with its container and time.
 
         Raises
         ------
         TestbedError
-            There is no such service.
+            A service does not exist.
         """
         nodes = [f"node-{number}" for number in self.nodes(ended=True)]
         groups = {"login": LOGIN_NODES, "node": nodes}
-        # node3 as in `Testbed.run`; its service is node-3.
+        # Accept node3, as in `Testbed.run`; its service is node-3.
         asked = [re.sub(r"^node-?(\d+)$", r"node-\1", name) for name in services]
         if unknown := set(asked) - {*SITE, *nodes, *groups}:
             raise TestbedError(
-                f"no service is called {', '.join(sorted(unknown))}; there are: "
+                f"unknown service {', '.join(sorted(unknown))}; choose from "
                 f"{', '.join([*SITE, 'node'])}"
             )
         names = [name for service in asked for name in groups.get(service, [service])]
         lines = ["--tail", str(tail)] if tail is not None else []
         said = self("logs", "--no-color", "--timestamps", *lines, *names)
-        return said.replace("\x1b[2K", "")  # Compose erases lines, whatever it is told
+        return said.replace("\x1b[2K", "")  # Compose erases lines despite --ansi never
 
     def _arguments(self, *arguments: str, file: str = str(COMPOSE_FILE)) -> list[str]:
         options = ["--ansi", "never", "--project-name", self.name]
@@ -282,7 +280,7 @@ class ComposeProject:
 
 
 def compose_text(nodes: int) -> str:
-    """Return compose.yaml with services for that many nodes; node-5 and on are like node-4."""
+    """Return compose.yaml with services for this many nodes, copying node-4 for further ones."""
     text = COMPOSE_FILE.read_text(encoding="utf-8")
     (fourth,) = re.findall(r"^  node-4:\n(?:    .*\n)+", text, re.MULTILINE)
     further = (
@@ -292,7 +290,7 @@ def compose_text(nodes: int) -> str:
 
 
 def _choice(what: str, given: str | None, known: list[str]) -> str:
-    """Return what was asked for, else what the environment says, else the first that is known."""
+    """Return the given value, else the environment's, else the first known one."""
     value = given or os.environ.get(f"TESTBED_{what.upper()}") or known[0]
     if value not in known:
         raise TestbedError(f"{what} {value!r}: choose one of {', '.join(known)}")

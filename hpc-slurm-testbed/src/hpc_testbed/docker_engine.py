@@ -1,7 +1,7 @@
-"""Talk to Docker: through its API, and by its command where that does more.
+"""Talk to Docker, through its API or its command.
 
-That is Compose, building, and running commands in containers: the API's package loses what a
-command prints now and then (docker/docker-py#3332).
+The command is used for Compose, building, and running commands in containers: the API's package
+sometimes loses a command's output (docker/docker-py#3332).
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from hpc_testbed.errors import DockerUnavailableError, TestbedError, last_lines,
 if TYPE_CHECKING:
     from docker import DockerClient
 
-# Part of what Docker says → what it means, and what to do.
+# Substrings of Docker's messages → what they mean, and what to do.
 _NO_ADDRESSES = (
-    "Docker has no addresses left for another testbed, which "
-    "takes four networks: take one down, or remove networks that nobody uses "
+    "Docker has no free addresses for another testbed, which "
+    "needs four networks: take a testbed down, or remove unused networks "
     "(`docker network ls`, `docker network prune`)"
 )
 HINTS = {
     "non-overlapping IPv4 address pool": _NO_ADDRESSES,  # Docker 20.10
     "all predefined address pools have been fully subnetted": _NO_ADDRESSES,  # from 25 on
 }
-API_TIMEOUT_S = 60  # a busy machine can take long
+API_TIMEOUT_S = 60  # a busy machine can be slow
 
 
 class _Decoding(TypedDict):
@@ -38,23 +38,23 @@ class _Decoding(TypedDict):
     errors: str
 
 
-# How to read the output of programs: bytes that are not UTF-8 are shown as \xe9, not an error.
+# How to decode the output of programs: show bytes that are not UTF-8 as \xe9.
 TEXT: _Decoding = {"encoding": "utf-8", "errors": "backslashreplace"}
 
 
 def connect() -> DockerClient:
-    """Return a client of the engine that Docker's command uses: DOCKER_HOST's or the context's."""
-    import docker  # takes 0.1 s
+    """Connect to the engine that the command uses, given by DOCKER_HOST or the context."""
+    import docker  # imported here, since it takes 0.1 s
 
     name = os.environ.get("DOCKER_CONTEXT")
     if not os.environ.get("DOCKER_HOST") and docker.ContextAPI.get_context(name) is None:
-        raise docker.errors.ContextNotFound(name)  # from_env would take the default one
+        raise docker.errors.ContextNotFound(name)  # from_env would use the default context
     return docker.from_env(timeout=API_TIMEOUT_S, use_ssh_client=True)
 
 
 @contextmanager
 def docker_errors() -> Iterator[None]:
-    """Turn the errors of Docker's API into ours, of one line."""
+    """Convert errors of Docker's API to our one-line errors."""
     import requests
     from docker.errors import APIError, DockerException
 
@@ -68,33 +68,33 @@ def docker_errors() -> Iterator[None]:
 
 
 def docker_problem() -> str | None:
-    """Say in one line why no container engine can be used, or None where one answers."""
+    """Return why Docker cannot be used, in one line; None if it can."""
     from docker.errors import DockerException
 
     if shutil.which("docker") is None:
-        return "no Docker here: the command `docker` is not installed"
+        return "Docker is missing: the command `docker` is not installed"
     try:
         connect().close()
     except DockerException as error:
         where = os.environ.get("DOCKER_HOST")
         at = f" at DOCKER_HOST={where}" if where else ""
-        # The command says why in words that users know.
+        # The command's own message is clearer to users.
         try:
             info = subprocess.run(["docker", "info"], capture_output=True, **TEXT, timeout=10)
         except subprocess.TimeoutExpired:
-            return f"no Docker engine answers{at}: `docker info` said nothing for 10 s"
+            return f"the Docker engine does not respond{at}: `docker info` timed out after 10 s"
         detail = last_lines(info.stderr or str(error), 1)
         if "permission denied" in detail:
-            detail = "you may not use it (ask to be put into the group docker, and log in again)"
-        return f"no Docker engine answers{at}: {detail}"
+            detail = "permission denied (ask to be added to the group docker, and log in again)"
+        return f"the Docker engine does not respond{at}: {detail}"
     compose = subprocess.run(["docker", "compose", "version"], capture_output=True)
     if compose.returncode != 0:
-        return "Docker is here, but not Compose v2: `docker compose version` fails"
+        return "Compose v2 is missing: `docker compose version` fails"
     return None
 
 
 def require_docker() -> None:
-    """Raise `DockerUnavailableError` where no container engine can be used."""
+    """Raise `DockerUnavailableError` if Docker cannot be used."""
     if problem := docker_problem():
         raise DockerUnavailableError(problem)
 
@@ -105,12 +105,12 @@ def docker_command(
     env: Mapping[str, str] | None = None,
     input: str | None = None,
 ) -> str:
-    """Run one docker command and return what it printed.
+    """Run a docker command and return its output.
 
     Raises
     ------
     TestbedError
-        It failed (and `check`): its last lines, after the command.
+        The command failed (and `check`); the message has the last lines of its output.
     """
     done = subprocess.run(
         ["docker", *arguments],

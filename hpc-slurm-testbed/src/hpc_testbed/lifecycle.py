@@ -1,4 +1,4 @@
-"""Start a testbed and take it down, whatever runs of it already."""
+"""Start a testbed and take it down, whatever parts of it are running."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def up(testbed: Testbed) -> None:
-    """Start what is missing of a testbed; note the seconds of each stage."""
+    """Start the missing parts of a testbed; record the seconds of each stage."""
     require_docker()
     project = testbed.project
     with exclusive(testbed.name):
@@ -41,22 +41,22 @@ def up(testbed: Testbed) -> None:
 
 
 def down(project: ComposeProject) -> None:
-    """Remove all of a testbed, and look whether Docker did."""
+    """Remove a testbed completely, and check that Docker did so."""
     require_docker()
     with exclusive(project.name):
         project.remove()
         leftover = project.leftover_resources()
     if leftover:
         raise TestbedError(
-            f"testbed {project.name} is down, but Docker keeps {', '.join(leftover)}"
+            f"testbed {project.name} is down, but Docker did not remove {', '.join(leftover)}"
         )
 
 
 @docker_errors()
 def _node_image(project: ComposeProject) -> str | None:
-    """Return the image that the testbed's nodes have, if there are any; say if we want another.
+    """Return the image of the testbed's nodes, if any; print a note if it is not the current one.
 
-    What is added to a testbed is made from the same image.
+    New nodes of a testbed are created from the same image.
     """
     node = next(iter(project.nodes(ended=True).values()), None)
     if node is None:
@@ -66,8 +66,8 @@ def _node_image(project: ComposeProject) -> str | None:
     other = f"{name}, not {project.image}"
     if name == project.image:
         project.build()
-        other = "another image than the present one"
+        other = "an image other than the current one"
     if (found := project.find_image(project.image)) is None or found.id != identity:
-        hint = f"to change it: {command_hint('down')}, then up again"
+        hint = f"to change it, run {command_hint('down')} and up"
         print(f"Testbed {project.name} runs {other}; {hint}.", file=sys.stderr)
     return project.node_image()

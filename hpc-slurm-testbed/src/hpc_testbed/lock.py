@@ -1,4 +1,4 @@
-"""A lock between processes of one user on this machine, by a file for each testbed's name."""
+"""A lock between processes of one user on this machine: a file for each testbed's name."""
 
 import os
 import sys
@@ -16,31 +16,31 @@ if sys.platform != "win32":
 
 @contextmanager
 def locked(name: str, *, busy: str, wait: bool = True) -> Iterator[None]:
-    """Hold the lock for the length of the block.
+    """Hold a lock for the duration of the block.
 
     Parameters
     ----------
     name : str
-        Of the lock.
+        Name of the lock.
     busy : str
-        The message for when somebody else holds it, printed after a second of waiting.
+        The message if another process holds it, printed after a second of waiting.
     wait : bool
         Whether to wait for it, or to fail at once.
 
     Raises
     ------
     TestbedError
-        The file can't be opened; or, without `wait`, somebody else holds the lock.
+        The file cannot be opened; or, without `wait`, another process holds the lock.
     """
     if sys.platform == "win32":  # has no fcntl: nothing is locked
         yield
         return
     path = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}.lock"
     try:
-        # Anybody may write into that folder: no link of somebody else's is followed.
+        # Anyone may write to that folder, so do not follow links.
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise TestbedError(f"the lock {path} can't be opened: {error.strerror}") from None
+        raise TestbedError(f"cannot open the lock {path}: {error.strerror}") from None
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,6 +59,6 @@ def locked(name: str, *, busy: str, wait: bool = True) -> Iterator[None]:
 
 
 def exclusive(name: str) -> AbstractContextManager[None]:
-    """Wait until no other command of ours starts, scales or ends the testbed of that name."""
-    busy = f"Another command starts, scales or ends testbed {name} now: waiting for it."
+    """Wait until no other command is starting, scaling, or stopping this testbed."""
+    busy = f"Waiting for another command that is starting, scaling, or stopping testbed {name}."
     return locked(f"{name}-change", busy=busy)

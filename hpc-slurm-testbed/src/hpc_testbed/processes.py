@@ -1,4 +1,4 @@
-"""What users run on the compute nodes, whether Slurm knows of it or not."""
+"""List and kill users' processes on the compute nodes, whether Slurm knows them or not."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hpc_testbed.errors import shortened
 if TYPE_CHECKING:
     from hpc_testbed.testbed import Testbed
 
-# Users' ids begin with 2000 (see the Dockerfile); 65534 is nobody. A process without a command is
-# one that has ended, or is just being made; any may end while it is looked at.
+# User ids start at 2000 (see the Dockerfile); 65534 is nobody. A process without a command has
+# ended or is just being created; any process may end meanwhile.
 _LIST = r"""
 for p in $(find /proc -maxdepth 1 -uid +1999 -not -uid 65534 -name '[0-9]*' -printf '%f\n'); do
   command=$(tr '\0\n' '  ' < /proc/$p/cmdline) && [ "$command" ] &&
@@ -44,7 +44,7 @@ def list_processes(containers: dict[str, str]) -> list[Process]:
 
 
 def leftover_processes(testbed: Testbed, timeout: float) -> list[Process]:
-    """Wait until users run nothing on the nodes; return what still runs after `timeout` seconds."""
+    """Wait until no user processes run on the nodes; return those left after `timeout` seconds."""
     end = time.monotonic() + timeout
     while (found := testbed.processes()) and time.monotonic() < end:
         time.sleep(0.2)
@@ -52,14 +52,14 @@ def leftover_processes(testbed: Testbed, timeout: float) -> list[Process]:
 
 
 def kill(testbed: Testbed, processes: list[Process]) -> None:
-    """End processes; those that have ended meanwhile are passed over."""
+    """Kill processes, ignoring those that have already ended."""
     for node in sorted({process.node for process in processes}):
         pids = " ".join(str(process.pid) for process in processes if process.node == node)
         testbed.run(f"kill -KILL {pids}", user="root", service=node, check=False)
 
 
 def _on(node: str, container: str) -> list[Process]:
-    # A node that is gone or frozen runs nothing that could be looked at.
+    # On a node that is gone or frozen, there are no processes to list.
     argv = ["exec", container, "timeout", "10", "sh", "-c", _LIST]
     listed = docker_command(*argv, check=False)
     rows = [line.split(maxsplit=2) for line in listed.splitlines()]

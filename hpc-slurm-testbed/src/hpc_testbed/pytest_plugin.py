@@ -1,7 +1,7 @@
-"""pytest: one running testbed a session, handed to every test that asks for `testbed`.
+"""pytest plugin: one running testbed per session, for all tests with the fixture `testbed`.
 
-Tests that use it are marked ``testbed``, run after all others, and are skipped, with the reason
-shown, where Docker cannot be used; ``--require-testbed`` makes that a failure.
+Tests that use it are marked ``testbed`` and run after all others. If Docker cannot be used, they
+are skipped, with the reason shown; ``--require-testbed`` makes them fail instead.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "nodes": ("compute nodes (4)", {}),
 }
 
-# The processes of a job that has just ended may be there for some seconds (KillWait in slurm.conf).
+# The processes of a job that has just ended may take seconds to exit (KillWait in slurm.conf).
 JOB_END_TIMEOUT_S = 10.0
 
 _PROBLEM = pytest.StashKey[str]()
@@ -34,19 +34,19 @@ _PROBLEM = pytest.StashKey[str]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hpc-testbed")
     group.addoption(
-        "--require-testbed", action="store_true", help="fail where the testbed cannot be used"
+        "--require-testbed", action="store_true", help="fail if the testbed cannot be used"
     )
     group.addoption(
         "--testbed-name",
-        help="use this testbed (or TESTBED_NAME); one that runs already is left running",
+        help="use this testbed (or TESTBED_NAME); if it is already running, it is left running",
     )
     for name, (text, settings) in _OPTIONS.items():
         group.addoption(f"--testbed-{name}", help=text, **settings)
-        parser.addini(f"testbed_{name}", f"where --testbed-{name} is not given: {text}")
+        parser.addini(f"testbed_{name}", f"default of --testbed-{name}: {text}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "testbed: needs the Slurm testbed, that is Docker")
+    config.addinivalue_line("markers", "testbed: needs the Slurm testbed, and so Docker")
 
 
 def _uses_testbed(item: pytest.Item) -> bool:
@@ -55,7 +55,7 @@ def _uses_testbed(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    for item in items:  # before pytest itself selects by markers (-m)
+    for item in items:  # before pytest selects by marker (-m)
         if _uses_testbed(item):
             item.add_marker("testbed")
     yield
@@ -64,28 +64,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     problem = terminalreporter.config.stash.get(_PROBLEM, None)
-    if problem:  # seen without -rs, too
+    if problem:  # shown even without -rs
         terminalreporter.write_line(f"hpc-testbed was not used: {problem}")
 
 
 @pytest.fixture(scope="session")
 def testbed_session(request: pytest.FixtureRequest) -> Iterator[Testbed]:
-    """Start the session's testbed at its first use, and take it down at the end.
+    """Start the session's testbed on first use, and take it down at the end.
 
-    One that is named and runs already is used as it is and left running.
+    If a testbed is given by name and already running, use it as it is and leave it running.
     """
     with contextlib.ExitStack() as held:
         try:
             testbed = _session_testbed(request.config)
             joined = testbed.is_up() and _given_name(request.config) == testbed.name
             if not joined:
-                # A second session of the same project would take ours down.
+                # Otherwise, a second session of the same project would take ours down.
                 busy = (
-                    f"another session of pytest uses testbed {testbed.name} just now: give this "
-                    "one a name of its own (--testbed-name)"
+                    f"another pytest session is using testbed {testbed.name}: use another name "
+                    "for this one (--testbed-name)"
                 )
                 held.enter_context(locked(testbed.name, busy=busy, wait=False))
-                testbed.down()  # what a killed session may have left
+                testbed.down()  # clean up after a session that was killed
                 held.enter_context(testbed)
         except DockerUnavailableError as error:
             request.config.stash[_PROBLEM] = str(error)
@@ -99,22 +99,22 @@ def testbed_session(request: pytest.FixtureRequest) -> Iterator[Testbed]:
 
 @pytest.fixture
 def testbed(testbed_session: Testbed) -> Iterator[Testbed]:
-    """Yield the session's testbed. A test must leave it as it was.
+    """Yield the session's testbed, and fail a test that does not leave it as it was.
 
-    That is: every node in service, no job, and no process of a user on a node. A `fault` that it
-    asked for has to have been injected.
+    All nodes must be in service, without jobs and without user processes, and each `fault` that the
+    test created must have been injected.
     """
     yield testbed_session
     unused, testbed_session.unused_faults = testbed_session.unused_faults, []
     wrong = [] if is_idle(testbed_session) else _clean_up(testbed_session)
-    said = [f"the test left the testbed unwell: {'; '.join(wrong)}"] if wrong else []
-    said += [f"{call} was never injected: `with` is missing" for call in unused]
+    said = [f"the test did not clean up the testbed: {'; '.join(wrong)}"] if wrong else []
+    said += [f"{call} was never injected: use it in a `with` statement" for call in unused]
     if said:
         pytest.fail("; ".join(said), pytrace=False)
 
 
 def _clean_up(testbed: Testbed) -> list[str]:
-    """End and repair what a test has left; return what that was."""
+    """Clean up after a test, and repair the testbed; return what was wrong."""
     wrong = testbed.status_problems()
     if wrong:
         testbed.repair()
@@ -122,7 +122,7 @@ def _clean_up(testbed: Testbed) -> list[str]:
     if jobs:
         testbed.run(f"scancel {' '.join(jobs)}", user="root")
         wrong.append(
-            f"job {jobs[0]} is there" if len(jobs) == 1 else f"jobs {', '.join(jobs)} are there"
+            f"job {jobs[0]} is left" if len(jobs) == 1 else f"jobs {', '.join(jobs)} are left"
         )
     processes = leftover_processes(testbed, JOB_END_TIMEOUT_S)
     if processes:
@@ -131,7 +131,7 @@ def _clean_up(testbed: Testbed) -> list[str]:
     # The next test must not find jobs that are still completing.
     gone = "while [[ $(squeue --noheader) ]]; do sleep 0.1; done"
     if testbed.run(gone, user="root", timeout=60, check=False).returncode != 0:
-        wrong.append(f"jobs {', '.join(testbed.jobs(completing=True))} do not end")
+        wrong.append(f"still completing: {', '.join(testbed.jobs(completing=True))}")
     return wrong
 
 
@@ -140,7 +140,7 @@ def _given_name(config: pytest.Config) -> str | None:
 
 
 def _session_testbed(config: pytest.Config) -> Testbed:
-    # Each worker of pytest-xdist is a session of its own, and has a testbed of its own.
+    # Each worker of pytest-xdist is a separate session, with a separate testbed.
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     name = _given_name(config) or default_name("test", config.rootpath)
     return Testbed(
@@ -153,7 +153,7 @@ def _session_testbed(config: pytest.Config) -> Testbed:
 
 
 def _setting(config: pytest.Config, name: str) -> str | None:
-    """Return the option's value, else the environment's, else the configuration file's."""
+    """Return a setting from the option, the environment, or the configuration file."""
     written = config.getini(f"testbed_{name}")
     if written and name == "dockerfile":
         written = str(config.rootpath / written)

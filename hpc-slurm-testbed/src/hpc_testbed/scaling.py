@@ -1,4 +1,4 @@
-"""Add compute nodes to a running testbed, and remove them."""
+"""Add and remove compute nodes of a running testbed."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ READY_STATES = {"idle", "mix", "alloc", "comp"}
 
 
 def checked_nodes(nodes: int) -> int:
-    """Return a number of nodes, or raise where Slurm's configuration does not allow it."""
+    """Return a number of nodes; raise an error if Slurm's configuration does not allow it."""
     if not 1 <= nodes <= MAX_NODES:
-        raise TestbedError(f"{nodes} nodes asked for: choose 1 to {MAX_NODES}")
+        raise TestbedError(f"nodes must be 1 to {MAX_NODES}, not {nodes}")
     return nodes
 
 
 def scale(testbed: Testbed, nodes: int) -> None:
-    """Add or remove nodes; return when Slurm has exactly those and all of them can take jobs."""
+    """Add or remove nodes; return when Slurm has exactly these, and all of them accept jobs."""
     nodes = checked_nodes(nodes)
     require_docker()
     project = testbed.project
@@ -41,7 +41,7 @@ def scale(testbed: Testbed, nodes: int) -> None:
 
 
 def wait_for_nodes(testbed: Testbed, timeout: float = 120) -> None:
-    """Wait until Slurm has exactly our nodes and all of them can take jobs."""
+    """Wait until Slurm has exactly our nodes, and all of them accept jobs."""
     deadline = time.monotonic() + timeout
     while True:
         states = testbed.node_states()
@@ -51,8 +51,8 @@ def wait_for_nodes(testbed: Testbed, timeout: float = 120) -> None:
         if time.monotonic() > deadline:
             known = ", ".join(f"{node} {state}" for node, state in states.items()) or "none"
             raise TestbedError(
-                f"after {timeout:.0f} s Slurm has not {testbed.nodes} nodes that can work, "
-                f"but: {known} (see {command_hint('logs')})"
+                f"Slurm did not have {testbed.nodes} usable nodes after {timeout:.0f} s; "
+                f"it had: {known} (see {command_hint('logs')})"
             )
         time.sleep(0.1)
 
@@ -64,20 +64,20 @@ def _raise_if_ended(testbed: Testbed) -> None:
     if ended:
         names = ", ".join(f"{testbed.name}-{name}" for name in ended)
         words = last_lines(next(iter(ended.values())).logs(tail=3).decode(**TEXT))
-        raise TestbedError(f"{names} ended (see {command_hint('logs')}): {words}")
+        raise TestbedError(f"{names} exited (see {command_hint('logs')}): {words}")
 
 
 def _running_jobs(testbed: Testbed, nodes: str) -> list[str]:
-    """Return the jobs that run on nodes: ``["job 7 (alice)", …]``."""
+    """Return the jobs that are running on nodes: ``["job 7 (alice)", …]``."""
     ask = f"squeue --noheader --states=running --nodelist={nodes} --format='job %i (%u)'"
-    # Slurm may not know a node yet: it is removed all the same.
+    # Slurm may not know a node yet; remove it anyway.
     listing = testbed.run(ask, user="root", service="slurmctld", check=False)
     return listing.stdout.splitlines()
 
 
 @docker_errors()
 def remove_nodes_beyond(testbed: Testbed, last: int) -> None:
-    """Remove the nodes with higher numbers, from Docker and from Slurm; name the jobs on them."""
+    """Remove nodes with higher numbers from Docker and Slurm; print a note about jobs on them."""
     nodes = testbed.project.nodes(ended=True)
     going = {f"node{number}": node for number, node in nodes.items() if number > last}
     if not going:
@@ -85,15 +85,15 @@ def remove_nodes_beyond(testbed: Testbed, last: int) -> None:
     names = ",".join(going)
     if jobs := _running_jobs(testbed, names):
         print(
-            f"Removing {', '.join(going)} ends or requeues what runs there: {', '.join(jobs)}.",
+            f"Removing {', '.join(going)} ends or requeues running jobs: {', '.join(jobs)}.",
             file=sys.stderr,
         )
-    # Down first, so that Slurm ends their jobs now and not at SlurmdTimeout.
+    # Set them down first, so that Slurm ends their jobs now instead of at SlurmdTimeout.
     down = f"scontrol update nodename={names} state=down reason='testbed scaled down'"
     testbed.run(down, user="root", service="slurmctld")
-    for node in going.values():  # one after another, as in `down`
+    for node in going.values():  # one by one, as in `down`
         node.remove(force=True)
-    # A node whose job is still being closed cannot be deleted yet.
+    # A node with a completing job cannot be deleted yet.
     deadline = time.monotonic() + 60
     while True:
         deleted = testbed.run(
@@ -102,5 +102,5 @@ def remove_nodes_beyond(testbed: Testbed, last: int) -> None:
         if not going.keys() & testbed.node_states().keys():
             return
         if time.monotonic() > deadline:
-            raise TestbedError(f"Slurm keeps {names}: {last_lines(deleted.stderr)}")
+            raise TestbedError(f"Slurm did not delete {names}: {last_lines(deleted.stderr)}")
         time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""Start a testbed, run a job and take it down, again and again; count the rounds that fail."""
+"""Repeatedly start a testbed, run a job, and take it down; count the rounds that fail."""
 
 import os
 import statistics
@@ -20,13 +20,13 @@ COLUMNS = ("image", "containers", "slurm", "job", "down")
 def soak(testbed: Testbed, rounds: int, *, load: bool = False) -> int:
     """Run rounds of up, job, down; print the seconds of each part; return how many rounds failed.
 
-    A round fails where the testbed does not come up, where a job does not run on every node, or
-    where a container, network or volume is left. The next one is run all the same.
+    A round fails if the testbed does not start, if a job does not run on all nodes, or if a
+    container, network, or volume is left. Further rounds run anyway.
 
     Parameters
     ----------
     testbed : Testbed
-        One that is not up.
+        A testbed that is not up.
     rounds : int
         Number of rounds.
     load : bool
@@ -35,17 +35,17 @@ def soak(testbed: Testbed, rounds: int, *, load: bool = False) -> int:
     Raises
     ------
     TestbedError
-        It is up already, or something of it is left from before.
+        The testbed is up, or parts of it are left over.
     """
     if testbed.leftover_resources():
-        raise TestbedError(f"testbed {testbed.name} is in use or was not cleaned up: down first")
+        raise TestbedError(f"testbed {testbed.name} is up or not cleaned up: take it down first")
     busy = f", {os.cpu_count()} cores kept busy" if load else ""
     print(
         f"{rounds} rounds with {testbed.nodes or DEFAULT_NODES} nodes, {testbed.suite}{busy}. "
         "Seconds:",
         flush=True,
     )
-    print(_row("round", *COLUMNS, "whole"), flush=True)
+    print(_row("round", *COLUMNS, "total"), flush=True)
     table: list[list[float]] = []
     failures = 0
     with _busy_cores() if load else nullcontext():
@@ -60,7 +60,7 @@ def soak(testbed: Testbed, rounds: int, *, load: bool = False) -> int:
     for name, summary in (("median", statistics.median), ("slowest", max)):
         if table:
             print(_row(name, *map(summary, zip(*table, strict=True))))
-    print(f"{rounds - failures} of {rounds} rounds were clean.")
+    print(f"{rounds - failures} of {rounds} rounds succeeded.")
     return failures
 
 

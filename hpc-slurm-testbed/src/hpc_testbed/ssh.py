@@ -1,4 +1,4 @@
-"""Reaching the login nodes by ssh, as from a laptop: through ports on this machine's loopback."""
+"""Connect to the login nodes with ssh, as from a laptop, through ports on localhost."""
 
 import subprocess
 import tempfile
@@ -14,32 +14,32 @@ HOST_KEY = "/etc/ssh/testbed/host_key.pub"
 
 
 def ssh_port(testbed: Testbed, service: str = "login") -> int:
-    """Return the port on 127.0.0.1 that leads to a login node's sshd."""
+    """Return the port on 127.0.0.1 for a login node's sshd."""
     [published] = testbed.container(service).attrs["Ports"]
     return int(published["PublicPort"])
 
 
 @contextmanager
 def ssh_config(testbed: Testbed, user: str = "alice") -> Iterator[Path]:
-    """Make a key, let it in for as long as the block runs, and write a configuration for ssh.
+    """Create a key, authorize it while the block runs, and write a configuration for ssh.
 
-    The hosts ``login1``, ``login2`` and ``login`` (the first) are in it, and the host key that both
-    show: ``ssh -F FILE login2``, and likewise scp, rsync and whatever reads such a file.
+    The configuration has the hosts ``login1``, ``login2``, and ``login`` (the first), with their
+    common host key. Use it with ``ssh -F FILE login2``, scp, rsync, and so on.
 
     Parameters
     ----------
     user : str
-        Who logs in.
+        The user to log in as.
 
     Yields
     ------
     Path
-        The configuration. It vanishes with the key when the block ends.
+        The configuration file. It is deleted with the key when the block ends.
 
     Raises
     ------
     TestbedError
-        The testbed is not up, or there is no such user.
+        The testbed is not up, or the user does not exist.
     """
     with tempfile.TemporaryDirectory(prefix="hpc-testbed-ssh-") as made:
         folder = Path(made)
@@ -48,7 +48,7 @@ def ssh_config(testbed: Testbed, user: str = "alice") -> Iterator[Path]:
         try:
             done = subprocess.run(command, capture_output=True, **TEXT)
         except FileNotFoundError:
-            raise TestbedError("no `ssh-keygen` here: install OpenSSH's client") from None
+            raise TestbedError("`ssh-keygen` is missing: install the OpenSSH client") from None
         if done.returncode != 0:
             raise TestbedError(f"ssh-keygen failed: {last_lines(done.stderr)}")
         public = (folder / "key.pub").read_text()

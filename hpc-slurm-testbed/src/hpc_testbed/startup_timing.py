@@ -1,13 +1,14 @@
-"""How long the stages of a start took, read from what the roles and daemons wrote at that time.
+"""Read the durations of the startup stages from the logs of the containers.
 
-So they can be told of any testbed that runs, whoever started it and when.
+This works for any running testbed, no matter how it was started.
 """
 
 import re
 from collections.abc import Mapping
 from datetime import datetime
 
-# Who tells that a stage is done. Several may: the last of them counts.
+# The services (as a regular expression) that log the end of a stage, and the text to look for. A
+# stage ends with the last one.
 STAGES = {
     "containers": (r".*", "ready: container"),
     "munge": (r".*", "ready: munge"),
@@ -17,28 +18,28 @@ STAGES = {
     "slurmctld": (r"node", "ready: slurmctld"),
     "nodes": (r"node", "slurmd started"),
 }
-# What Compose prints: container, its service, time, text.
+# A line of Compose's output: container, its service, time, text.
 _LINE = re.compile(r"((\w+)-\d+) +\| (\S+Z) (.*)")
 
 
 def startup_stages(log: str, created: Mapping[str, datetime]) -> dict[str, float]:
-    """Return the seconds that each stage of the start took.
+    """Return the duration of each startup stage, in seconds.
 
-    A stage is counted from the moment at which all stages before it were done, so they add up to
-    the time from the first container's creation to the last node's start.
+    A stage starts when all earlier stages have ended, so the durations add up to the time from the
+    first container's creation to the last node's start.
 
     Parameters
     ----------
     log : str
-        What ``docker compose logs --timestamps`` prints.
+        Output of ``docker compose logs --timestamps``.
     created : mapping of str to datetime
-        When each container was made, ``{"node-1": …}``. Those that came later, by scaling or as a
-        replacement, are left out.
+        When each container was created, ``{"node-1": …}``. Containers that were added later, by
+        scaling or as a replacement, are ignored.
 
     Returns
     -------
     dict
-        ``{"containers": 1.2, …}`` in seconds; without the stages of which the log has no trace.
+        ``{"containers": 1.2, …}`` in seconds; without stages that are not in the log.
     """
     if not created:
         return {}
@@ -48,7 +49,7 @@ def startup_stages(log: str, created: Mapping[str, datetime]) -> dict[str, float
     for container, service, moment, text in _LINE.findall(log):
         time = datetime.fromisoformat(moment)
         for stage, (tellers, words) in STAGES.items():
-            # Only the first time: a container that was started again tells it again.
+            # Only the first time: a restarted container logs it again.
             if words in text and re.fullmatch(tellers, service) and (stage, container) not in seen:
                 seen.add((stage, container))
                 told[stage].append((container, time))

@@ -1,4 +1,4 @@
-"""The testbed: up, down, scale, and running commands on it as one of its users."""
+"""The testbed: start, stop, and scale it, and run commands on it as one of its users."""
 
 import os
 import subprocess
@@ -25,29 +25,29 @@ TIMED_OUT = 124  # exit code of the command `timeout`
 
 
 class Testbed:
-    """A Slurm site in containers: controller, accounting, login and compute nodes.
+    """A Slurm site in containers: controller, accounting, login nodes, and compute nodes.
 
     Parameters
     ----------
     name : str, optional
-        Of the Compose project: two testbeds with different names run side by side. By default
-        what ``TESTBED_NAME`` says, else one for this checkout.
+        Name of the Compose project: testbeds with different names can run at the same time. The
+        default is ``TESTBED_NAME``, or else a name for this checkout.
     nodes : int, optional
-        How many compute nodes `up` starts, 1 to 64. By default as many as run already, else 4.
+        Number of compute nodes that `up` starts, 1 to 64; default: as many as are running, or 4.
     suite : {"trixie", "bookworm"}, optional
-        The Debian release of the image, which decides the Slurm version. By default what
-        ``TESTBED_SUITE`` says, else trixie.
+        Debian release of the image, which determines the Slurm version. The default is
+        ``TESTBED_SUITE``, or else trixie.
     target : {"slurm", "lab"}, optional
-        The image: Slurm alone, or with the Python packages of a Dask project. By default what
-        ``TESTBED_TARGET`` says, else slurm.
+        The image: only Slurm, or with the Python packages of a Dask project. The default is
+        ``TESTBED_TARGET``, or else slurm.
     dockerfile : path, optional
-        Adds packages to the image; begins with ``ARG BASE`` and ``FROM ${BASE}``, and its folder is
-        what it may copy from. By default what ``TESTBED_DOCKERFILE`` says, else none.
+        Adds packages to the image. It begins with ``ARG BASE`` and ``FROM ${BASE}``, and can copy
+        files from its folder. The default is ``TESTBED_DOCKERFILE``, or else none.
 
     Raises
     ------
     TestbedError
-        A name, number of nodes, suite, target or file that can't be.
+        An argument is invalid.
     """
 
     __test__ = False
@@ -61,16 +61,16 @@ class Testbed:
         target: str | None = None,
         dockerfile: str | os.PathLike[str] | None = None,
     ):
-        #: What Docker has of it: containers, networks, volumes, the image.
+        #: Its Docker objects: containers, networks, volumes, and the image.
         self.project = ComposeProject(name, suite, target, dockerfile)
         self.name = self.project.name
         self.suite = self.project.suite
-        #: The image that the containers are made from, with its tag.
+        #: The image that the containers are created from, with its tag.
         self.image = self.project.image
         self.nodes = None if nodes is None else scaling.checked_nodes(nodes)
-        #: Seconds that the stages of the last `up` took: image, containers, slurm.
+        #: Durations of the stages of the last `up`, in seconds: image, containers, slurm.
         self.stages: dict[str, float] = {}
-        #: Calls of `fault` that were not the beginning of a ``with`` block.
+        #: Calls of `fault` that were not used in a ``with`` statement.
         self.unused_faults: list[str] = []
 
     def __enter__(self) -> "Testbed":
@@ -85,22 +85,22 @@ class Testbed:
         self.down()
 
     def build(self) -> None:
-        """Build the image (a second when nothing changed; minutes the first time, shown)."""
+        """Build the image: in minutes, with output, the first time; in a second if unchanged."""
         require_docker()
         self.project.build()
 
     def up(self, nodes: int | None = None) -> None:
-        """Start the testbed; return when every node is idle. An already running one is kept.
+        """Start the testbed; return when all nodes are idle. Keeps what is already running.
 
         Parameters
         ----------
         nodes : int, optional
-            As for `Testbed`. Where more run, those beyond are removed, as by `scale`.
+            As for `Testbed`. If more nodes are running, the rest is removed, as in `scale`.
 
         Raises
         ------
         DockerUnavailableError
-            Where Docker cannot be used.
+            Docker cannot be used.
         TestbedError
             A container did not start, or not all nodes registered within two minutes.
         """
@@ -111,32 +111,32 @@ class Testbed:
     def scale(self, nodes: int) -> None:
         """Change the number of compute nodes.
 
-        Jobs on nodes that go end or are requeued, and are named on stderr. New nodes are made from
-        the image of those that run.
+        Jobs on removed nodes end or are requeued, with a note on stderr. New nodes are created from
+        the image of the running ones.
 
         Raises
         ------
         TestbedError
-            The testbed is not up, or the nodes do not come or go within two minutes.
+            The testbed is not up, or nodes do not start or end within two minutes.
         """
         scaling.scale(self, nodes)
 
     def down(self) -> None:
-        """Stop and remove everything: containers, networks, volumes. Safe where nothing runs.
+        """Stop and remove containers, networks, and volumes. Does nothing if there are none.
 
         Raises
         ------
         TestbedError
-            Something of it is still there.
+            Parts of the testbed are left.
         """
         lifecycle.down(self.project)
 
     def is_up(self) -> bool:
-        """Say whether it has nodes that run."""
+        """Return whether any of its nodes is running."""
         return bool(self.project.nodes())
 
     def leftover_resources(self) -> list[str]:
-        """Return what Docker has of this testbed: ``["network hpc-testbed_data", …]``."""
+        """Return all Docker objects of this testbed: ``["network hpc-testbed_data", …]``."""
         return self.project.leftover_resources()
 
     def run(
@@ -157,41 +157,41 @@ class Testbed:
         Parameters
         ----------
         command : str
-            For bash.
+            The command, for bash.
         user, service : str
-            Who (``"root"`` too) and where: login1, login2, node1, node2 …, slurmctld, slurmdbd,
-            mariadb. ``"login"`` and ``"node"`` are the first.
+            The user (may be ``"root"``), and where to run the command: login1, login2, node1, …,
+            slurmctld, slurmdbd, or mariadb. ``"login"`` and ``"node"`` are the first of each.
         check : bool
-            Raise where the command fails.
+            Whether to raise an error if the command fails.
         timeout : float
-            Seconds after which the command is ended, in the container too (exit code 124).
+            Seconds after which to end the command, also in the container (exit code 124).
         show : bool
-            Let the command write to our terminal; nothing is captured then.
+            Whether to show the output in our terminal instead of capturing it.
         env : mapping, optional
-            Further environment variables.
+            Additional environment variables.
         input : str, optional
-            What the command reads from its standard input; by default that is empty.
+            Text for the command's standard input; by default, empty.
         stdin : file, optional
-            An open file that the command reads from, instead.
+            An open file to use as standard input instead.
 
         Returns
         -------
         subprocess.CompletedProcess
-            With the exit code and, unless it is shown, what was printed. Bytes in it that are not
-            UTF-8 are escaped: ``caf\xe9``.
+            The exit code and, unless it was shown, the output. Bytes in it that are not UTF-8 are
+            escaped: ``caf\xe9``.
 
         Raises
         ------
         TestbedError
-            The command failed (and `check`); its last lines are in the message.
+            The command failed (and `check`); the message has the last lines of its output.
         """
-        __tracebackhide__ = True  # pytest shows the caller's line, and our error's one line
+        __tracebackhide__ = True  # pytest shows only the caller's line and our error message
         home = "/root" if user == "root" else f"/home/{user}"
         settings = {"USER": user, "LOGNAME": user, "HOME": home, **(env or {})}
         argv = ["docker", "exec", "--user", user, "--workdir", home]
         if input is not None or stdin is not None:
             argv.append("--interactive")
-        elif show and sys.stdout.isatty():  # Docker makes no terminal where it hands on a file
+        elif show and sys.stdout.isatty():  # Docker cannot allocate a terminal with a file as stdin
             argv.append("--tty")
             settings.setdefault("TERM", os.environ.get("TERM", "xterm"))
         for key, value in settings.items():
@@ -210,20 +210,20 @@ class Testbed:
             said = "" if show else f": {last_lines(done.stderr or done.stdout, 5)}"
             what = f"{user}@{service}: `{shortened(command)}`"
             if done.returncode == TIMED_OUT:
-                raise TestbedError(f"{what} had not ended after {timeout:g} s{said}")
-            raise TestbedError(f"{what} ended with {done.returncode}{said}")
+                raise TestbedError(f"{what} timed out after {timeout:g} s{said}")
+            raise TestbedError(f"{what} failed with exit code {done.returncode}{said}")
         return done
 
     def put(self, source: Path, destination: str, *, user: str = "alice") -> None:
-        """Copy a folder of ours to `destination` on the shared home, owned by `user`."""
+        """Copy a local folder to `destination` on the shared home, owned by `user`."""
         access.put(self.container("login"), source, destination, user)
 
     def get(self, source: str, destination: Path) -> None:
-        """Copy a folder of the shared home into `destination`, a folder of ours."""
+        """Copy a folder of the shared home into the local folder `destination`."""
         access.get(self.container("login"), source, destination)
 
     def authorize(self, user: str, public_key: str, *, revoke: bool = False) -> None:
-        """Let the owner of a public key log in by ssh as `user`, or no longer.
+        """Allow ssh logins as `user` with a public key, or revoke the key.
 
         Parameters
         ----------
@@ -233,35 +233,35 @@ class Testbed:
         Raises
         ------
         TestbedError
-            It is not one public key, or there is no such user.
+            The text is not a single public key, or the user does not exist.
         """
         access.authorize(self, user, public_key, revoke=revoke)
 
     def jobs(self, *, completing: bool = False) -> list[str]:
-        """Return the ids of all jobs that wait or run.
+        """Return the ids of all pending and running jobs.
 
         Parameters
         ----------
         completing : bool
-            With those that have ended, or were cancelled, while their processes still end.
+            Whether to include ended or cancelled jobs whose processes are still exiting.
         """
         listing = self.run("squeue --noheader --format='%i %t'", user="root").stdout
         rows = [line.split() for line in listing.splitlines()]
         return [job for job, state in rows if completing or state != "CG"]
 
     def processes(self) -> list[Process]:
-        """Return what users run on the compute nodes, whether Slurm knows of it or not."""
+        """Return users' processes on the compute nodes, whether Slurm knows them or not."""
         nodes = self.project.nodes().items()
         return list_processes({f"node{number}": node.id for number, node in nodes})
 
     def node_states(self) -> dict[str, str]:
-        """Return Slurm's state of each node it knows: ``{"node1": "idle", …}``."""
+        """Return the state of each node in Slurm: ``{"node1": "idle", …}``."""
         argv = ["exec", self.container("login").id, "sinfo", "--noheader", "--Node"]
         listing = docker_command(*argv, "--partition=short", "--format=%N %t", check=False)
         return dict(line.split() for line in listing.splitlines())
 
     def status(self) -> str:
-        """Return what `hpc-testbed status` shows: containers, timing of the start, nodes, jobs."""
+        """Return the text of `hpc-testbed status`: containers, startup timing, nodes, and jobs."""
         containers = self.project.containers(ended=True)
         if not self.project.nodes():
             return f"testbed {self.name} is not up ({command_hint('up')})"
@@ -269,15 +269,15 @@ class Testbed:
         width = max(map(len, rows))
         table = [f"{name:{width}}   {status}" for name, status in sorted(rows.items())]
         stages = self.startup_stages()
-        start = f"The start took {sum(stages.values()):.1f} s: {format_stages(stages)}"
+        start = f"Startup took {sum(stages.values()):.1f} s: {format_stages(stages)}"
         slurm = self.run("sinfo; echo; squeue", user="root", check=False)
         said = (slurm.stdout + slurm.stderr).strip()
         return "\n\n".join(["\n".join(table), start, said])
 
     def startup_stages(self) -> dict[str, float]:
-        """Return the seconds that the stages of the start took: ``{"containers": 1.2, …}``.
+        """Return the durations of the startup stages, in seconds: ``{"containers": 1.2, …}``.
 
-        The image comes first, where the driver started the testbed; what follows is read from the
+        The image comes first, if the driver started the testbed; the others are read from the
         containers' logs.
         """
         stages = startup_stages(self.project.logs(), self.project.created())
@@ -286,7 +286,7 @@ class Testbed:
         return {"image": float(image), **stages} if image else stages
 
     def logs(self, *services: str, tail: int | None = None) -> str:
-        """Return what the daemons wrote, of all services or of those named."""
+        """Return the logs of the given services, or of all."""
         return self.project.logs(*services, tail=tail)
 
     def container(self, service: str) -> "Container":
@@ -295,50 +295,50 @@ class Testbed:
         Raises
         ------
         TestbedError
-            It does not run.
+            The container does not exist or is not running.
         """
         return self.project.container(service)
 
     @docker_errors()
     def fault(self, name: str, node: str = "node1") -> AbstractContextManager[Fault]:
-        """Let something go wrong for the length of a ``with`` block; then all is repaired.
+        """Inject a fault for the duration of a ``with`` block; then repair everything.
 
-        Without ``with`` nothing happens, and the pytest fixture fails the test.
+        Without ``with``, nothing happens, and the pytest fixture fails the test.
 
         Parameters
         ----------
         name : str
             One of `hpc_testbed.FAULTS`, such as ``"kill-node"``.
         node : str
-            Which node it happens to, where it happens to one.
+            The node to inject it into, if it is a fault of a node.
 
         Raises
         ------
         TestbedError
-            There is no such fault or node, or the testbed is not well again in time.
+            The fault or node does not exist, or the testbed is not healthy again in time.
         """
         return fault_block(self, name, node)
 
     @docker_errors()
     def inject(self, name: str, node: str = "node1") -> Fault:
-        """Let something go wrong as with `fault`, but do not repair it."""
+        """Inject a fault, as with `fault`, but without a repair."""
         fault = find_fault(self, name, node)
         fault.inject(self, node)
         return fault
 
     @docker_errors()
     def repair(self) -> None:
-        """Put right whatever is wrong with the testbed; return when all nodes are in service."""
+        """Repair whatever is wrong with the testbed; return when all nodes are in service."""
         if not self.project.containers(ended=True):
             raise not_up(self.name)
         repair.repair(self)
 
     def status_problems(self) -> list[str]:
-        """Say what is wrong with the testbed as Docker and Slurm see it; jobs may run meanwhile."""
+        """Return what Docker and Slurm report as wrong with the testbed; jobs may be running."""
         return repair.status_problems(self)
 
     def check_health(self) -> list[str]:
-        """Say what is wrong, as `status_problems`, and run a job on every node to find more."""
+        """Return what is wrong, as `status_problems`, and also run a job on all nodes."""
         return repair.check_health(self)
 
     def container_states(self) -> dict[str, str]:
@@ -346,5 +346,5 @@ class Testbed:
         return {name: each.status for name, each in self.project.containers(ended=True).items()}
 
     def node_names(self) -> list[str]:
-        """Return the nodes that the testbed has, whether they run or not."""
+        """Return the names of the testbed's nodes, whether they are running or not."""
         return [f"node{number}" for number in self.project.nodes(ended=True)]

@@ -1,9 +1,9 @@
-"""What goes wrong on a real site, done to the testbed on purpose, and put right again.
+"""Inject faults of a real site into the testbed, and repair them.
 
 >>> with testbed.fault("kill-node", node="node2"):      # doctest: +SKIP
 ...     ...                                             # Slurm notices after SlurmdTimeout, 10 s
 
 Each fault is a `Fault` in the catalog: what it does, what Slurm shows and after how long, and how
-it is injected. Repair does not undo a particular fault: it looks at every container and every node
-and puts right whatever is wrong, after a crash, too, or what somebody did by hand.
+to inject it. Repair does not undo a particular fault: it checks all containers and nodes and fixes
+whatever is wrong, even after a crash or manual changes.
 """

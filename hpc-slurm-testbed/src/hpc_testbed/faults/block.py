@@ -1,4 +1,4 @@
-"""A fault for the length of a ``with`` block."""
+"""A fault for the duration of a ``with`` block."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 
 def find_fault(testbed: Testbed, name: str, node: str) -> Fault:
-    """Return the fault of that name, or raise where it can't happen to that node."""
+    """Return the fault with this name; raise an error if the node does not exist or run."""
     if name not in FAULTS:
-        raise TestbedError(f"no fault is called {name!r}; there are: {', '.join(FAULTS)}")
+        raise TestbedError(f"unknown fault {name!r}; choose from {', '.join(FAULTS)}")
     fault = FAULTS[name]
     if fault.targets_node:
         if not (nodes := testbed.node_names()):
             raise not_up(testbed.name)
         if node not in nodes:
-            raise TestbedError(f"no node is called {node!r}; there are: {', '.join(nodes)}")
-        testbed.container(node)  # it runs, or an error says what to do
+            raise TestbedError(f"unknown node {node!r}; choose from {', '.join(nodes)}")
+        testbed.container(node)  # raises an error if it is not running
     return fault
 
 
 def fault_block(testbed: Testbed, name: str, node: str) -> AbstractContextManager[Fault]:
-    """Return a block that injects a fault when it begins, and repairs the testbed when it ends.
+    """Return a context manager that injects a fault on entry and repairs the testbed on exit.
 
-    Where ``with`` was forgotten, nothing happens, and a test would pass without its fault. Such a
-    call stays in the testbed's `unused_faults`, for which the fixture fails the test.
+    Without ``with``, nothing happens, and a test would pass without its fault. Such a call stays in
+    the testbed's `unused_faults`, and the fixture then fails the test.
     """
     where = f", node={node!r}" if find_fault(testbed, name, node).targets_node else ""
     call = f"fault({name!r}{where})"

@@ -1,4 +1,4 @@
-"""The faults: what each does, and what Slurm shows of it."""
+"""The faults: what each does, and how Slurm reacts."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong.
+    """A fault that can be injected.
 
     Attributes
     ----------
     inject : callable
         Injects it, given the testbed and the name of a node.
     description : str
-        What is done, for people.
+        What it does, for users.
     symptom : str
         What Slurm then shows, and after how long.
     targets_node : bool
-        Whether it happens to a node, or to the whole site.
+        Whether it affects a node, or the whole site.
     """
 
     inject: Callable[[Testbed, str], None]

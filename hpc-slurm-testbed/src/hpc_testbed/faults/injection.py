@@ -1,4 +1,4 @@
-"""How each fault is done, given the testbed and the name of a node."""
+"""Inject each fault, given the testbed and the name of a node."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hpc_testbed.faults.repair import JOB_NAME, on_node, restart_munge, wait_for
 if TYPE_CHECKING:
     from hpc_testbed.testbed import Testbed
 
-REASON = "testbed fault"  # what Slurm shows of a node that an "administrator" took out
-LOW_MEMORY = "256m"  # what `limit_memory` leaves a node: slurmd and a small job fit
+REASON = "testbed fault"  # shown by Slurm for a node that an "administrator" took out of service
+LOW_MEMORY = "256m"  # enough for slurmd and a small job
 
 # --- to a node ----------------------------------------------------------------------------------
 
@@ -35,15 +35,15 @@ def cut_ib0(testbed: Testbed, node: str) -> None:
 
 
 def break_fabric(testbed: Testbed, node: str) -> None:
-    # Packets of Slurm's two ports go on as ever. All others to login and nodes are led to lo, where
-    # the kernel drops them without a word ("martians"), as a broken switch would.
+    # Packets of Slurm's two ports pass as before. All others to login and compute nodes are routed
+    # to lo, where the kernel silently drops them ("martians"), as a broken switch would.
     on_node(
         testbed,
         node,
         "set -e; read -r network address < <(ip -4 -o route show dev ib0 scope link | "
         """sed -E 's/^([^ ]+) .*src ([^ ]+).*/\\1 \\2/'); """
         "ip route replace default dev lo src $address table 200; "
-        # By number (tcp): not every image has the names.
+        # TCP by number, since not every image has the names.
         "ip rule add ipproto 6 dport 6817-6818 lookup main pref 100; "
         "ip rule add ipproto 6 sport 6817-6818 lookup main pref 101; "
         "ip rule add to $network lookup 200 pref 102",
@@ -61,7 +61,7 @@ def for_each_job(testbed: Testbed, node: str, command: str) -> None:
         f"squeue --noheader --states=running --nodelist={node} --format=%A", user="root"
     ).stdout.split()
     if not jobs:
-        raise TestbedError(f"no job runs on {node}: this fault is for jobs")
+        raise TestbedError(f"no job is running on {node}, and this fault needs one")
     testbed.run(f"for job in {' '.join(jobs)}; do {command} || exit; done", user="root")
 
 
@@ -74,7 +74,7 @@ def preempt(testbed: Testbed, node: str) -> None:
 
 
 def skew_clock(testbed: Testbed, node: str) -> None:
-    # munged signs what the node says to Slurm, with the time; libfaketime makes it one hour ahead.
+    # munged signs the node's messages to Slurm with the time, which libfaketime sets an hour ahead.
     library = "$(ls /usr/lib/*/faketime/libfaketime.so.1)"
     restart_munge(testbed, node, f"env LD_PRELOAD={library} FAKETIME=+1h ")
 

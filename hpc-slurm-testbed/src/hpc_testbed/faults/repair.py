@@ -1,4 +1,4 @@
-"""Find out what is wrong with a testbed, and repair it, whatever or whoever did it."""
+"""Check the health of a testbed, and repair it, whatever the cause."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from hpc_testbed.testbed import Testbed
 
 FIRST_USER_ID, NOBODY_ID = 2000, 65534  # see the Dockerfile
-JOB_NAME = "testbed-fault"  # of jobs that a fault submits: they are cancelled
-# Docker knows no way back to "no limit": this is more than any machine has.
+JOB_NAME = "testbed-fault"  # of jobs that a fault submits, which repair cancels
+# Docker cannot remove a limit; this is more than any machine has.
 UNLIMITED_MEMORY = "1024g"
 
 
 def repair(testbed: Testbed, timeout: float = 90) -> None:
-    """Put right whatever is wrong; return when every node is in service again.
+    """Repair whatever is wrong; return when all nodes are in service again.
 
-    Jobs of the faults themselves are cancelled; others are left alone.
+    This cancels jobs that faults have submitted, but no others.
 
     Raises
     ------
     TestbedError
-        The testbed is not up, or is not well after `timeout` seconds.
+        The testbed is not up, or is not healthy after `timeout` seconds.
     """
     restarted = _start_containers(testbed)
     _lift_memory_limits(testbed)
@@ -53,14 +53,14 @@ def repair(testbed: Testbed, timeout: float = 90) -> None:
                 testbed.run(update, user="root", service="slurmctld", check=False)
         if time.monotonic() > deadline:
             raise TestbedError(
-                f"testbed {testbed.name} is not well {timeout:.0f} s after repair: "
-                f"{', '.join(wrong)} ({command_hint('down')}, and up again)"
+                f"testbed {testbed.name} is not healthy {timeout:.0f} s after repair: "
+                f"{', '.join(wrong)}; restart it with {command_hint('down')} and up"
             )
         time.sleep(0.2)
 
 
 def _start_containers(testbed: Testbed) -> list[str]:
-    """Start the containers that do not run; return the nodes among them that had ended."""
+    """Start containers that are not running; return the nodes among them that had exited."""
     ended = []
     for name, container in testbed.project.containers(ended=True).items():
         if container.status == "paused":
@@ -81,7 +81,7 @@ def _lift_memory_limits(testbed: Testbed) -> None:
 
 
 def status_problems(testbed: Testbed) -> list[str]:
-    """Say what is wrong with a testbed as Docker and Slurm see it, without running a job."""
+    """Return what Docker and Slurm report as wrong with a testbed, without running a job."""
     states = testbed.container_states()
     found = [f"{name} is {state}" for name, state in states.items() if state != "running"]
     return found + [f"{node} is {state}" for node, state in _nodes_out_of_service(testbed).items()]
@@ -104,9 +104,9 @@ def is_idle(testbed: Testbed) -> bool:
 
 
 def check_health(testbed: Testbed) -> list[str]:
-    """Say what is wrong with a testbed; return an empty list if it is as `up` left it.
+    """Return what is wrong with a testbed; empty if it is as healthy as after `up`.
 
-    A job is run on every node, so all nodes have to be free.
+    This runs a job on all nodes, so they have to be free.
     """
     if found := status_problems(testbed) + _accounting_problems(testbed):
         return found
@@ -117,9 +117,9 @@ def check_health(testbed: Testbed) -> list[str]:
     )
     told = testbed.run(ask, check=False)
     if told.returncode != 0:
-        return [f"srun on all nodes fails: {' '.join(told.stderr.split())}"]
+        return [f"srun on all nodes failed: {' '.join(told.stderr.split())}"]
     rows = [line.split() for line in told.stdout.splitlines()]
-    found += [f"{row[0]} has not both interfaces up" for row in rows if row[2] != "2"]
+    found += [f"{row[0]} does not have both interfaces up" for row in rows if row[2] != "2"]
     times = [int(row[1]) for row in rows]
     if max(times) - min(times) > 60:
         found.append("the nodes' clocks differ by more than a minute")
@@ -139,7 +139,7 @@ def _nodes_out_of_service(testbed: Testbed) -> dict[str, str]:
     bad = {
         node: state
         for node, state in states.items()
-        # A minus sign: backfill has plans for the node.
+        # A minus sign means that backfill has plans for the node.
         if state.rstrip("-") not in ("idle", "mix", "alloc", "comp", "plnd")
     }
     return {**missing, **bad}
@@ -149,14 +149,14 @@ def wait_for_slurmctld(testbed: Testbed, timeout: float = 60) -> None:
     deadline = time.monotonic() + timeout
     while testbed.run("scontrol ping", user="root", check=False).returncode != 0:
         if time.monotonic() > deadline:
-            raise TestbedError(f"slurmctld does not answer within {timeout:.0f} s")
+            raise TestbedError(f"slurmctld did not respond within {timeout:.0f} s")
         time.sleep(0.2)
 
 
 def _wait_for_slurmd(testbed: Testbed, node: str, timeout: float = 60) -> None:
-    """Wait until slurmctld has heard from a node's slurmd since it was started just now.
+    """Wait until a just started slurmd has registered with slurmctld.
 
-    Until then slurmctld may still take the node for idle, as it was, and send it jobs.
+    Until then, slurmctld may still consider the node idle, and send it jobs.
     """
     show = f"scontrol --oneliner show node {node} | grep -o 'SlurmdStartTime=[^ ]*' | cut -d= -f2"
     begun = 'date --date="$(ps -o lstart= -p $(pgrep -o -x slurmd))" +%s'
@@ -164,12 +164,12 @@ def _wait_for_slurmd(testbed: Testbed, node: str, timeout: float = 60) -> None:
     while True:
         there = on_node(testbed, node, begun).stdout.strip()
         known = testbed.run(f"date --date=$({show}) +%s", user="root", check=False).stdout.strip()
-        # It notes the time some seconds after it was started, on a busy machine; the one before it
-        # noted an earlier one.
+        # On a busy machine, slurmd records its start time a few seconds late; the previous slurmd's
+        # is earlier.
         if there and known and int(known) >= int(there) - 1:
             return
         if time.monotonic() > deadline:
-            raise TestbedError(f"slurmctld has not heard from {node} within {timeout:.0f} s")
+            raise TestbedError(f"{node} did not register with slurmctld within {timeout:.0f} s")
         time.sleep(0.2)
 
 
@@ -183,11 +183,11 @@ def restart_munge(testbed: Testbed, node: str, before: str = "") -> None:
         f"runuser -u munge -- {start}",
     )
     if done.returncode != 0:
-        raise TestbedError(f"munge on {node}: {done.stderr.strip()}")
+        raise TestbedError(f"cannot restart munge on {node}: {done.stderr.strip()}")
 
 
 def _munge_offset(testbed: Testbed, node: str) -> int:
-    """Return how many seconds the clock that signs a node's messages is ahead."""
+    """Return by how many seconds the clock that signs a node's messages is ahead."""
     signed = r"munge -n | unmunge | sed -nE 's/^ENCODE_TIME:.*\(([0-9]+)\)/\1/p'"
     told = on_node(testbed, node, f"{signed}; date +%s").stdout.split()
     return int(told[0]) - int(told[1]) if len(told) == 2 else 0

@@ -1,15 +1,15 @@
 """Run Dask on a batch system, with a lab's own configuration.
 
-`get_cluster` returns the cluster that the configuration names. `SLURMCluster`, `PBSCluster` and so
-on are dask-jobqueue's classes of the same names that also report what their jobs are waiting for.
+`get_cluster` returns the cluster that the configuration names. `SLURMCluster`, `PBSCluster`, and so
+on extend dask-jobqueue's classes of the same names; for example, they resubmit failed jobs.
 """
 
 import lazy_loader
 
 __version__ = "0.1.0"
 
-# Imported when first used, from where the stub __init__.pyi says: distributed takes half a second,
-# for which `dask hpc --help` has no use.
+# Import names when first used, as the stub __init__.pyi says: importing distributed takes half a
+# second, which `dask hpc --help` should not.
 _import, _, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
@@ -18,10 +18,10 @@ def __getattr__(name):
     if is_cluster:
         from . import _versions
 
-        _versions.check()  # before what an old Dask breaks
+        _versions.check()  # before an old Dask breaks the import
     try:
         found = _import(name)
-    except ValueError as error:  # Dask can't read one of its files, and can't be imported
+    except ValueError as error:  # importing Dask fails if one of its files is invalid
         from .config import syntax
 
         raise syntax.explain(error) or error from None

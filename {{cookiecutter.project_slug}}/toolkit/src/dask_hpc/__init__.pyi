@@ -1,4 +1,4 @@
-# The names of this package: __init__.py imports each from where it says here, when it is used.
+# The names of this package: __init__.py imports each from here when it is first used.
 
 from ._get_cluster import get_cluster
 from .cluster.classes import (

@@ -1,4 +1,4 @@
-"""Run tasks in the background of an event loop, by a clock that tests can set."""
+"""Background tasks on an event loop, and a clock that tests can replace."""
 
 import asyncio
 import logging
@@ -10,23 +10,23 @@ logger = logging.getLogger(__name__)
 
 
 class Clock:
-    """The time as policies see it; a test replaces it by one that it sets."""
+    """The clock that policies use; tests replace it."""
 
     def monotonic(self) -> float:
-        """Return seconds from any start, which no change of the computer's clock affects."""
+        """Return the monotonic time, in seconds."""
         return time.monotonic()
 
     def time(self) -> float:
-        """Return seconds since 1970, as Dask's scheduler keeps them."""
+        """Return seconds since 1970, as Dask's scheduler uses them."""
         return time.time()
 
     async def sleep(self, seconds: float) -> None:
-        """Return after so many seconds."""
+        """Sleep for this many seconds."""
         await asyncio.sleep(seconds)
 
 
 class BackgroundTasks:
-    """Tasks that nobody waits for: keeps them while they run, and logs their errors.
+    """Asyncio tasks that run in the background: keep references to them, and log their errors.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class BackgroundTasks:
         self.start(coroutine)
 
     def start(self, coroutine: Coroutine[Any, Any, object]) -> asyncio.Task:
-        """Run a coroutine in any case, and return its task."""
+        """Run a coroutine, even after `close`, and return its task."""
         task = asyncio.create_task(coroutine)
         self._running.add(task)
         task.add_done_callback(self._done)

@@ -1,10 +1,9 @@
-"""Refuse a Dask that hides this environment's own and is too old, or a mix of two releases.
+"""Reject a Dask that is too old and hides this environment's, or a mix of two releases.
 
-There is no newest Dask that the toolkit works with, only a newest one that it is tested with.
+The toolkit works with any newer Dask, but is tested only up to a certain release.
 
-A package that was once installed by ``pip install --user`` takes precedence over the packages of a
-conda environment, and the errors that follow do not point to it. This module imports nothing of
-Dask.
+A package from an old ``pip install --user`` takes precedence over the packages of a conda
+environment, and the resulting errors do not point to it. This module does not import Dask.
 """
 
 import functools
@@ -18,24 +17,24 @@ from ._output import messages
 from .errors import ConfigError
 
 CHECKED = ("dask", "distributed", "dask-jobqueue")
-# The newest release of Dask with which all tests pass, without its patch number.
+# The newest release of Dask that passes all tests, without its patch number.
 NEWEST_TESTED = "2026.8"
 
 
 def check() -> None:
-    """Refuse to go on with packages that can't work together.
+    """Raise an error if the installed packages cannot work together.
 
     Raises
     ------
     ConfigError
-        One line: which package, in which folder, and what to do.
+        The message names the package, its folder, and what to do.
     """
     found: dict[str, metadata.Distribution] = {}
     for name in CHECKED:
         try:
             found[name] = metadata.distribution(name)
         except metadata.PackageNotFoundError:
-            continue  # its import will say so
+            continue  # importing it will raise an error
     wanted = _wanted()
     for name, package in found.items():
         needs = wanted.get(name)
@@ -43,34 +42,34 @@ def check() -> None:
         if not fits and (way := _in_front(package)):
             raise ConfigError(
                 f"{name} {package.version} in {_folder(package)} hides this environment's "
-                f"({name}{needs} is needed): {way}."
+                f"(required: {name}{needs}): {way}."
             )
     both: dict[str, str] = {
         name: found[name].version for name in ("dask", "distributed") if name in found
     }
-    # What is installed from git has more behind the release, and not the same in both.
+    # Versions installed from git have a suffix, which may differ.
     if len({tuple(_numbers(version)[:3]) for version in both.values()}) > 1:
         newer = max(both.values(), key=_numbers)
         for name in both:
             if way := _in_front(found[name]):
                 raise ConfigError(f"{_pair(both)}: {name} is in {_folder(found[name])}; {way}.")
         raise ConfigError(
-            f"{_pair(both)} do not work together: `python -m pip install dask=={newer} "
-            f"distributed=={newer}`, or the same with conda."
+            f"{_pair(both)} do not work together: run `python -m pip install dask=={newer} "
+            f"distributed=={newer}`, or the equivalent with conda."
         )
 
 
 @functools.cache
 def tell_untested() -> None:
-    """Tell the user, once in a process, that Dask is newer than any that is tested."""
+    """Tell the user, once per process, that Dask is newer than the newest tested release."""
     try:
         version = metadata.version("dask")
     except metadata.PackageNotFoundError:
-        return  # its import will say so
+        return  # importing it will raise an error
     if _numbers(version)[:2] > _numbers(NEWEST_TESTED):
         messages.info(
             f"Dask {version} is newer than {NEWEST_TESTED}, the newest release that this toolkit "
-            "is tested with. If something goes wrong, update the toolkit, or install Dask "
+            "was tested with. If something goes wrong, update the toolkit or install Dask "
             f"{NEWEST_TESTED}."
         )
 
@@ -99,11 +98,11 @@ def _folder(package: metadata.Distribution) -> str:
 
 
 def _in_front(package: metadata.Distribution) -> str:
-    """Return how to get rid of a package from outside the environment; empty for one inside."""
+    """Return how to disable a package from outside the environment; empty for one inside."""
     folder = Path(_folder(package)).absolute()
     if site.ENABLE_USER_SITE and folder == Path(site.getusersitepackages()).absolute():
         return "set PYTHONNOUSERSITE=1 (`export PYTHONNOUSERSITE=1` in ~/.bashrc)"
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if folder in {Path(path).absolute() for path in paths if path}:
-        return "take that folder out of PYTHONPATH"
+        return "remove that folder from PYTHONPATH"
     return ""

@@ -1,6 +1,6 @@
-"""Add up what a cluster costs, and notice that it has had nothing to do.
+"""Measure a cluster's core-hours, and detect that it is idle.
 
-Core-hours are the jobs' running time by the batch system's own clock, times their cores.
+Core-hours are the jobs' running time, by the batch system's clock, multiplied by their cores.
 """
 
 import math
@@ -22,17 +22,17 @@ from .resilience.interface import JobPool
 def cores_held(batch: BatchSystem, script: str) -> int | None:
     """Return how many cores a job with this script holds; None if the script does not say.
 
-    They may outnumber the threads of its workers, as with ``job_cpu`` or one of the user's options.
+    There may be more cores than worker threads, for example with ``job_cpu``.
     """
     lines = [line for line in script.splitlines() if line.startswith(batch.directive)]
     text = "\n".join(lines)
     found = [re.findall(pattern, text) for pattern in batch.cores_in_script]
-    # The batch system takes the last of equal options.
+    # If an option is repeated, the batch system uses the last one.
     return math.prod(int(numbers[-1]) for numbers in found if numbers) if any(found) else None
 
 
 class UsageTotals:
-    """Adds up what jobs of one size have used.
+    """Add up the core-hours of jobs of one size.
 
     Parameters
     ----------
@@ -44,19 +44,19 @@ class UsageTotals:
 
     def __init__(self, cores: int = 1, clock: Callable[[], float] = time.time):
         self.cores = cores
-        self.jobs = 0  # that have run
+        self.jobs = 0  # number of jobs that have run
         self._clock = clock
-        self._started: dict[str, float] = {}  # jobs that run
-        self._ended = 0.0  # seconds of those that are over
+        self._started: dict[str, float] = {}  # start times of running jobs
+        self._ended = 0.0  # total seconds of ended jobs
 
     def began(self, job: str, elapsed: float | None = None) -> None:
-        """Note that a job has been running for so many seconds; the first report counts."""
+        """Record that a job has been running for `elapsed` seconds; ignore later calls for it."""
         if job not in self._started:
             self._started[job] = self._clock() - (elapsed or 0)
             self.jobs += 1
 
     def ended(self, job: str, elapsed: float | None = None) -> None:
-        """Note that a job is over, after so many seconds, if known; after 0, it never began."""
+        """Record that a job ended after `elapsed` seconds, if known; 0 means it never started."""
         now = self._clock()
         if elapsed:
             self.began(job, elapsed)
@@ -71,19 +71,19 @@ class UsageTotals:
         return self.cores * (self._ended + running)
 
     def __str__(self) -> str:
-        # A short test would be 0.0 core-hours.
+        # A short test would show as 0.0 core-hours.
         used = self.core_seconds
         unit, name = (3600, "core-hours") if used >= 360 else (60, "core-minutes")
         return f"{formatting.format_count(self.jobs, 'job')}, {used / unit:.1f} {name}"
 
 
 class IdleTimer:
-    """Tells for how long a scheduler has had nothing to do.
+    """Measure for how long a scheduler has been idle.
 
     Parameters
     ----------
     clock : callable
-        Returns seconds, from any start.
+        Returns the monotonic time, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
@@ -92,10 +92,10 @@ class IdleTimer:
         self._transitions = -1
 
     def seconds(self, scheduler: distributed.Scheduler, *, awaited: bool = False) -> float:
-        """Return for how long by now. To be called often: it may miss what happens in between.
+        """Return the idle time so far, in seconds. Call this often, so as not to miss activity.
 
-        The time is 0 while there is no worker, since then no cores are in use, and while somebody
-        waits for workers.
+        The time is 0 while there are no workers, since then no cores are in use, and while the
+        program waits for workers.
         """
         workers = scheduler.workers.values()
         active = (
@@ -115,7 +115,7 @@ class IdleTimer:
 
 @dataclass(eq=False)
 class UsageMeter:
-    """Counts a cluster's core-hours, and closes it when it has been idle for too long.
+    """Measure a cluster's core-hours, and close the cluster when it has been idle for too long.
 
     Parameters
     ----------
@@ -123,16 +123,16 @@ class UsageMeter:
     watcher : JobWatcher
     usage : UsageTotals
     limit : float or None
-        Seconds without anything to do, after which the cluster is closed; None for never.
+        Idle seconds after which to close the cluster; None for never.
     end : callable
-        Begins to close the cluster.
+        Starts closing the cluster.
 
     Attributes
     ----------
     awaited : int
-        Number of calls that wait for workers at present.
+        Number of calls that are currently waiting for workers.
     closed_because : str
-        Why the cluster was closed; empty if it was not, or by the user.
+        Why the cluster closed itself; empty otherwise.
     """
 
     pool: JobPool
@@ -149,13 +149,13 @@ class UsageMeter:
         self.watcher.subscribe(self._on_event)
 
     def report_usage(self) -> None:
-        """Report what was used, once, if there was any job."""
+        """Report the core-hours, once, if there were any jobs."""
         if self.usage.jobs and not self._reported:
             self._reported = True
             messages.info(f"{self.pool.name} closed: {self.usage}.")
 
     async def while_awaited(self, wait: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-        """Call `wait`; meanwhile the cluster does not count as idle."""
+        """Call `wait`; until it returns, the cluster does not count as idle."""
         self.awaited += 1
         try:
             return await wait(*arguments)
@@ -171,12 +171,12 @@ class UsageMeter:
             self.usage.ended(event.job, elapsed)
 
     def tick(self) -> None:
-        """Close the cluster if it has been idle for too long. To be called now and then."""
+        """Close the cluster if it has been idle for too long. Call this periodically."""
         if self.limit is None or self.closed_because or not self.pool.is_running:
             return
         awaited = bool(self.awaited)
         if self._idleness.seconds(self.pool.scheduler, awaited=awaited) >= self.limit:
             time_ = format_time(self.limit).strip()
-            self.closed_because = f"it had nothing to do for {time_} (idle-timeout)"
-            messages.info(f"{self.pool.name} is closed, since {self.closed_because}.")
+            self.closed_because = f"it was idle for {time_} (idle-timeout)"
+            messages.info(f"Closing {self.pool.name}, because {self.closed_because}.")
             self.end()

@@ -1,4 +1,4 @@
-"""Errors that are subclasses of distributed's, see `errors`."""
+"""Errors that are subclasses of distributed's; see `errors`."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from .errors import DaskHPCError
 
 
 class _OneLineError(DaskHPCError):
-    """Shows its message, and not what distributed makes of the other arguments."""
+    """An error that shows its message instead of distributed's."""
 
     def __init__(self, message: str, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -26,21 +26,21 @@ class _OneLineError(DaskHPCError):
 
 
 class WorkerStartTimeoutError(_OneLineError, exceptions.WorkerStartTimeoutError):
-    """The requested workers did not arrive in time.
+    """Too few workers connected before the timeout.
 
     Attributes
     ----------
     available_workers, expected_workers : int
-        Numbers of workers (processes) that had arrived at the end, and that were requested.
+        Numbers of workers (processes) that had connected, and that were requested.
     timeout : float or None
-        Seconds.
+        The timeout, in seconds.
     """
 
     def __init__(
         self, message: str, available_workers: int, expected_workers: int, timeout: float | None
     ) -> None:
         super().__init__(message, available_workers, expected_workers, timeout)
-        # As a TimeoutError it is an OSError, which takes three arguments for a file's.
+        # A TimeoutError is an OSError, which would interpret three arguments as those of a file.
         self.errno = self.strerror = self.filename = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -49,17 +49,17 @@ class WorkerStartTimeoutError(_OneLineError, exceptions.WorkerStartTimeoutError)
 
 
 class JobsEndedError(WorkerStartTimeoutError):
-    """All jobs ended before the requested workers arrived: waiting longer does not help."""
+    """All jobs ended before the requested workers connected: waiting longer would not help."""
 
 
 class TaskExceedsWalltimeError(_OneLineError, KilledWorker):
-    """A task was stopped again and again by the end of the job that it ran in.
+    """A task was interrupted repeatedly because its job reached the walltime.
 
     Attributes
     ----------
     task : str
-        Its key.
+        The task's key.
     last_worker : None
     allowed_failures : int
-        How often it was stopped.
+        How many times the task was interrupted.
     """

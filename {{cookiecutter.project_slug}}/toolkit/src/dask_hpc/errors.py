@@ -1,48 +1,48 @@
-"""Errors that the user can do something about.
+"""Errors that the user can fix.
 
 Each message is a single line: what is wrong, where, and what to do. The command line shows only
-that line; in a notebook it is the last line of the traceback.
+that line; in a notebook, it is the last line of the traceback.
 
-Where distributed, dask-jobqueue or Python raises an error of its own in the same place, ours is a
-subclass of it, so that code which catches theirs catches ours. Those that are subclasses of
-distributed's are in `dask_errors`, since this module is also for a Dask that can't be imported.
+Where distributed, dask-jobqueue, or Python raises an error in the same situation, ours is a
+subclass of it, so that code that catches theirs also catches ours. Subclasses of distributed's are
+in `dask_errors`, so that this module works even if Dask cannot be imported.
 """
 
 
 class DaskHPCError(Exception):
-    """Base class of all errors here. The message is one line, written for the user."""
+    """Base class of the toolkit's errors. The message is one line, written for the user."""
 
 
 class ConfigError(DaskHPCError, ValueError):
-    """The lab's configuration is missing, can't be read, or says something impossible."""
+    """The lab's configuration is missing, unreadable, or invalid."""
 
 
 class StartError(ConfigError, RuntimeError):
-    """Dask's scheduler or workers can't start here. A RuntimeError, as distributed raises."""
+    """Dask's scheduler or workers cannot start here. A RuntimeError, as in distributed."""
 
 
 class ConfigWarning(UserWarning):
-    """Something in the lab's configuration has no effect, or not the one that was meant.
+    """A value in the lab's configuration has no effect, or probably not the intended one.
 
-    Each warning is given once in a process, when a cluster is created. To turn them off:
+    Each warning is issued once per process, when a cluster is created. To turn them off:
     ``warnings.simplefilter("ignore", dask_hpc.ConfigWarning)``.
     """
 
 
 class ArgumentError(ConfigError, TypeError):
-    """A cluster was given an argument that it does not have. A TypeError, as Python raises."""
+    """A cluster does not have this argument. A TypeError, as in Python."""
 
 
 class SubmitError(DaskHPCError, RuntimeError):
-    """The batch system refused a job. A RuntimeError, as dask-jobqueue raises."""
+    """The batch system rejected a job. A RuntimeError, as in dask-jobqueue."""
 
 
 class SubmitCommandError(SubmitError, OSError):
-    """The batch system's submit command is missing, or can't be run."""
+    """The batch system's submit command is missing, or cannot be run."""
 
 
 class NoJobIdError(SubmitError, ValueError):
-    """The submit command printed no job id. A ValueError, as dask-jobqueue raises."""
+    """The submit command did not print a job id. A ValueError, as in dask-jobqueue."""
 
 
 class ClusterClosedError(DaskHPCError, RuntimeError):

@@ -1,6 +1,6 @@
-"""Workarounds for faults of Dask, distributed, dask-jobqueue and Python, one a module.
+"""Workarounds for bugs of Dask, distributed, dask-jobqueue, and Python, one per module.
 
-Each names the fault, and is left out where `upstream` finds that Dask has changed what it relies
-on. docs/development/upstream/index.md lists them: the upstream issue or our report, when each can
-go, and the test that says so.
+Each module describes the bug, and is disabled where `upstream` finds that Dask has changed the code
+that it relies on. docs/development/upstream/index.md lists them: the upstream issue or our report,
+when each can be removed, and the test that tells.
 """

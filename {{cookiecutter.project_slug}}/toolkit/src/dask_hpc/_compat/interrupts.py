@@ -1,8 +1,8 @@
-"""Ctrl-C in the first moment of a call into Dask's event loop, without a traceback.
+"""Suppress a traceback when Ctrl-C interrupts a call into Dask's event loop very early.
 
-`distributed.utils.sync` cancels on Ctrl-C what the call has begun. Where the loop is so busy that
-nothing has begun yet, its `cancel` reads a variable that has no value, and Tornado logs the
-NameError (`future` is only annotated). The interrupt itself is raised all the same.
+On Ctrl-C, `distributed.utils.sync` cancels the call's future. If the loop is so busy that the call
+has not started yet, its `cancel` reads a variable without a value (`future` is only annotated), and
+Tornado logs the NameError. The interrupt itself is still raised.
 """
 
 import logging
@@ -11,7 +11,7 @@ from . import upstream
 
 
 def hide_calls_not_begun() -> None:
-    """Keep that NameError out of the log; once is enough for a process."""
+    """Keep that NameError out of the log. Calling this once per process is enough."""
     if upstream.is_known("interrupt-name-error"):
         logging.getLogger("tornado.application").addFilter(_is_another)
 

@@ -1,7 +1,7 @@
 """Import dask-jobqueue without the side effects of its import.
 
-dask-jobqueue 0.9.0 replaces the handler of SIGINT while it is imported: Ctrl-C would become a quiet
-exit with code 0, and the import would fail in any thread except the main one.
+dask-jobqueue 0.9.0 replaces the handler of SIGINT on import: Ctrl-C would become a silent exit with
+code 0, and the import would fail in any thread but the main one.
 """
 
 import signal
@@ -30,6 +30,6 @@ def _import():
 dask_jobqueue = _import()
 
 if TYPE_CHECKING:
-    Job: Any  # dask-jobqueue's class, for mixins; it has no types
+    Job: Any  # dask-jobqueue's class, for mixins; it has no type hints
 else:
     Job = object

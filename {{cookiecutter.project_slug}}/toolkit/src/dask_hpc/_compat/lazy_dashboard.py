@@ -1,8 +1,8 @@
-"""Load Dask's dashboard when somebody first looks at it.
+"""Load Dask's dashboard only when it is first opened.
 
-Loading it takes most of a second at a program's start and 20 MiB, and most programs end before
-anybody has looked. The web server and the link are there from the beginning; the first page takes
-that second longer.
+Loading it takes most of a second at startup and 20 MiB of memory, and most programs end before
+anyone opens it. The web server and the link exist from the start; the first page takes that second
+longer.
 """
 
 import asyncio
@@ -15,23 +15,23 @@ from tornado import web
 
 from . import upstream
 
-# What distributed's Scheduler loads when it starts, and what it shows where that can't be loaded.
+# What distributed's Scheduler loads on startup, and what it shows if that fails.
 PAGES = "distributed.dashboard.scheduler"
 MISSING_PAGES = "distributed.http.scheduler.missing_bokeh"
-# distributed's own list of the dashboard's parts, empty without it. JupyterLab's Dask panel begins
-# with it.
+# distributed's list of the dashboard's plots, empty without a dashboard. JupyterLab's Dask panel
+# requests it first.
 PARTS = r"/individual-plots.json"
 
 
 class DashboardOnDemand:
-    """Mixin for `SpecCluster` classes that loads the scheduler's dashboard at the first look."""
+    """Mixin for `SpecCluster` classes that loads the scheduler's dashboard on first use."""
 
     async def _start(self):
         options = self.scheduler_spec.get("options", {})
         plain = self.scheduler_spec["cls"] is distributed.Scheduler and upstream.is_known(
             "dashboard-at-start"
         )
-        # Whoever says more of the dashboard than its address gets what distributed makes of it.
+        # If the user sets more of the dashboard than its address, leave it to distributed.
         said = {"dashboard", "http_prefix"} & set(options)
         if plain and not said and options.get("dashboard_address") is not None:
             self.scheduler_spec = self.scheduler_spec | {"cls": Scheduler}
@@ -39,13 +39,13 @@ class DashboardOnDemand:
 
 
 class Scheduler(distributed.Scheduler):
-    """A `distributed.Scheduler` that loads its dashboard at the first request for a page of it."""
+    """A `distributed.Scheduler` that loads its dashboard on the first request for a page."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, dashboard=False, **kwargs)
         self._loading = asyncio.Lock()
         pages, mine = self.http_application, {"scheduler": self}
-        # After all that distributed has without a dashboard, and before its list.
+        # After everything that distributed serves without a dashboard, but before its list.
         self._without_pages = web.Application([(r".*", _Page, mine)])
         pages.add_application(self._without_pages)
         before = list(pages.default_router.rules)
@@ -63,7 +63,7 @@ class Scheduler(distributed.Scheduler):
             if self.has_dashboard:
                 return
             try:
-                # In a thread: it takes long where Python's files come from a slow file system.
+                # In a thread, since it takes long on a slow file system.
                 dashboard = await asyncio.to_thread(importlib.import_module, PAGES)
             except ImportError:
                 dashboard = None
@@ -79,7 +79,7 @@ class Scheduler(distributed.Scheduler):
 
 
 class _Page(web.RequestHandler):
-    """Loads the dashboard, whose own handler then answers."""
+    """Load the dashboard, and let its own handler answer the request."""
 
     def initialize(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
@@ -88,5 +88,5 @@ class _Page(web.RequestHandler):
         await self._scheduler.load_dashboard()
         if not self._scheduler.has_dashboard:
             raise web.HTTPError(503)
-        self._finished = True  # this handler has nothing to say itself
+        self._finished = True  # this handler does not answer itself
         self._scheduler.http_application.find_handler(self.request).execute()

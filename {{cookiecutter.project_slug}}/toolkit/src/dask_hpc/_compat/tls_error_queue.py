@@ -1,10 +1,10 @@
 """Keep TLS connections alive when another one breaks.
 
-OpenSSL keeps errors in a list for each thread until somebody empties it. Python does so for most
-errors, but not where the system refused to read or to write because a peer is gone. In that case
-the next operation on *another* connection of this thread fails with the same error, and so does the
-one after it (cpython#148594; Python since 3.11.12, 3.12.9 and 3.13.2, with OpenSSL since 3.4).
-Dask's scheduler has all of its connections in one thread, often together with the client's.
+OpenSSL keeps errors in a queue for each thread until it is cleared. Python clears the queue after
+most errors, but not after a failed read or write because a peer is gone. Then the next operation on
+*another* connection of the thread fails with the same error, and so does the one after it
+(cpython#148594; Python since 3.11.12, 3.12.9, and 3.13.2, with OpenSSL since 3.4). Dask's scheduler
+has all its connections in one thread, often together with the client's.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ else:
 
 
 def forget_errors() -> None:
-    """Empty OpenSSL's list of errors for this thread."""
-    # This is refused, and Python empties the list after that.
+    """Clear OpenSSL's error queue for this thread."""
+    # This raises an error, after which Python clears the queue.
     with contextlib.suppress(ssl.SSLError):
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers("none of them")
 
@@ -35,7 +35,7 @@ def _leaves_no_error(method):
         try:
             return method(*args, **kwargs)
         except ssl.SSLError:
-            raise  # Python has emptied the list
+            raise  # Python has cleared the queue
         except OSError:
             forget_errors()
             raise
@@ -44,7 +44,7 @@ def _leaves_no_error(method):
 
 
 class IsolatedSSLSocket(ssl.SSLSocket):
-    """A TLS socket whose errors affect no other. Tornado's streams use these methods."""
+    """A TLS socket whose errors do not affect others. Tornado's streams use these methods."""
 
     do_handshake = _leaves_no_error(ssl.SSLSocket.do_handshake)
     recv_into = _leaves_no_error(ssl.SSLSocket.recv_into)
@@ -68,9 +68,9 @@ def _with_sockets(arguments: dict) -> dict:
 
 
 def isolate(security: Security | None) -> Security | None:
-    """Return the same security, with connections that do not break together.
+    """Return the same security settings, with connections that do not break each other.
 
-    An object of the user's own class is returned as it is.
+    An object of the user's own class is returned unchanged.
     """
     if type(security) is not Security or not upstream.is_known("tls-contexts"):
         return security
@@ -81,11 +81,11 @@ def isolate(security: Security | None) -> Security | None:
 
 
 class IsolatedTLSMixin(_Base):
-    """Mixin for `SpecCluster` classes whose scheduler and clients connect in this way."""
+    """Mixin for `SpecCluster` classes whose scheduler and clients use `IsolatedSecurity`."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        # On an event loop it has not been started yet, and a client may be made of it before.
+        # An asynchronous cluster has not started yet, and a client may be created before it does.
         self._connect_apart()
 
     async def _start(self):

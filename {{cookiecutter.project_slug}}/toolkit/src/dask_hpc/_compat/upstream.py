@@ -1,9 +1,9 @@
-"""Know whether Dask still has the lines that a workaround was written for.
+"""Check whether Dask still has the lines of code that a workaround was written for.
 
-The toolkit does not limit which Dask it runs with, so a part that replaces or relies on private
-lines of Dask looks at them first. Where a release has changed them, that part is left out: Dask
-does what it does without the toolkit, and the log says what is missing. What a cluster can't do
-without is not in ``upstream.toml``; docs/development/upstream/index.md lists both.
+The toolkit runs with any version of Dask, so a part that replaces or relies on private code of Dask
+checks that code first. If a release has changed it, that part is disabled: Dask behaves as without
+the toolkit, and the log says what is missing. ``upstream.toml`` does not contain parts that a
+cluster cannot do without; docs/development/upstream/index.md lists all.
 """
 
 import importlib
@@ -23,17 +23,17 @@ PARTS: dict[str, dict[str, Any]] = tomllib.loads(
 
 @cache
 def is_known(part: str) -> bool:
-    """Return whether all lines that a part relies on are there; the log says where one is not."""
+    """Return whether Dask has all lines that a part relies on; log the first place where not."""
     for place, lines in PARTS[part]["lines"].items():
         if _dense(lines) not in _dense(_source(place)):
-            # Not a message to the user, who can do nothing about it.
+            # Not a message to users, who cannot do anything about it.
             logger.info("Dask has changed %s: %s.", place, PARTS[part]["without"])
             return False
     return True
 
 
 def _source(place: str) -> str:
-    """Return the source of a function; empty where there is no such function, or no source."""
+    """Return the source of a function; empty if there is no such function, or no source."""
     module, _, name = place.partition(":")
     try:
         found: Any = importlib.import_module(module)

@@ -1,1 +1,1 @@
-"""How users hear of things: messages, a status line, and numbers in words."""
+"""Output for users: messages, a status line, and formatted numbers."""

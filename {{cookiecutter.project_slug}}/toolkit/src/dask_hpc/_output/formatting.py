@@ -1,19 +1,19 @@
-"""Format job ids and times for people."""
+"""Format job ids, counts, and times for users."""
 
 
 def format_job_ids(ids: list[str]) -> str:
-    """Name jobs by their ids, of which at most four are shown: "jobs 12, 13"."""
+    """Return a list of jobs, showing at most four ids: "jobs 12, 13"."""
     shown = ", ".join(ids[:4]) + (f" and {len(ids) - 4} more" if len(ids) > 4 else "")
     return f"{'job' if len(ids) == 1 else 'jobs'} {shown}"
 
 
 def format_count(number: int, noun: str) -> str:
-    """Return a number of things: "1 node", "2 nodes"."""
+    """Return a number with a noun: "1 node", "2 nodes"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def format_duration(seconds: float) -> str:
-    """Return a time in words: "40 s", "12 min", "3 h 20 min"."""
+    """Return a rounded duration: "40 s", "12 min", "3 h 20 min"."""
     seconds = round(seconds)
     if seconds < 120:
         return f"{seconds} s"
@@ -24,7 +24,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_exact_duration(seconds: float) -> str:
-    """Return a time to the second, in words: "40 s", "2 min 10 s"."""
+    """Return a duration to the second: "40 s", "2 min 10 s"."""
     seconds = round(seconds)
     if seconds < 90:
         return f"{seconds} s"
@@ -32,7 +32,7 @@ def format_exact_duration(seconds: float) -> str:
 
 
 def format_age(seconds: float) -> str:
-    """Return a time in its largest unit: "40 s", "17 min", "5 h", "3 d"."""
+    """Return a duration in its largest unit: "40 s", "17 min", "5 h", "3 d"."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
@@ -40,7 +40,7 @@ def format_age(seconds: float) -> str:
 
 
 def format_clock(seconds: float) -> str:
-    """Return a time as batch systems show it: "1:02:03", "1-01:02:03"."""
+    """Return a duration as batch systems show it: "1:02:03", "1-01:02:03"."""
     minutes, s = divmod(int(seconds), 60)
     hours, m = divmod(minutes, 60)
     days, h = divmod(hours, 24)

@@ -1,63 +1,63 @@
-"""Tell the user what a cluster does: one line at a time, on the logger ``dask_hpc``.
+"""Messages for the user about a cluster, one line each, on the logger ``dask_hpc``.
 
-Where nobody has configured logging, as in a notebook or a plain script, the bare line goes to
-stderr. Otherwise it is a log record like any other. To hear only of trouble, or of nothing::
+If logging is not configured, as in a notebook or a plain script, the line goes to stderr.
+Otherwise, it is a log record like any other. To show only warnings, or nothing::
 
     logging.getLogger("dask_hpc").setLevel("WARNING")   # or "CRITICAL"
 
-The same in Dask's configuration is ``logging: {dask_hpc: warning}``.
+or, in Dask's configuration, ``logging: {dask_hpc: warning}``.
 """
 
 import logging
 import sys
 from collections import deque
 
-# Lines that a cluster remembers.
+# Number of warnings that a cluster remembers.
 MAX_RECENT = 100
 
 logger = logging.getLogger("dask_hpc")
 
 
 def info(text: str) -> None:
-    """Tell the user what has happened; `text` is one line."""
+    """Show an informational message; `text` is one line."""
     _tell(logging.INFO, text)
 
 
 def warning(text: str) -> None:
-    """Tell the user of trouble; `text` is one line."""
+    """Show a warning; `text` is one line."""
     _tell(logging.WARNING, text)
 
 
 class Messages:
-    """What one cluster tells the user.
+    """The messages of one cluster.
 
     Attributes
     ----------
     recent : deque of str
-        The last lines of trouble, oldest first.
+        The last warnings, oldest first.
     """
 
     def __init__(self) -> None:
         self.recent: deque[str] = deque(maxlen=MAX_RECENT)
 
     def info(self, text: str) -> None:
-        """Tell the user what has happened; `text` is one line."""
+        """Show an informational message; `text` is one line."""
         info(text)
 
     def warning(self, text: str) -> None:
-        """Tell the user of trouble; `text` is one line."""
+        """Show a warning, and remember it; `text` is one line."""
         self.recent.append(text)
         warning(text)
 
 
 class _LastResort(logging.Handler):
-    """Like `logging.lastResort`, active only while nobody has configured logging."""
+    """Like `logging.lastResort`, active only while logging is not configured."""
 
     def handle(self, record):
         return super().handle(record) if _unconfigured() else False
 
     def emit(self, record):
-        # Looked up each time, since notebooks and tests replace it; a daemon has none.
+        # Look it up each time, since notebooks and tests replace it; a daemon has none.
         stream = sys.stderr
         if stream is None:
             return
@@ -65,7 +65,7 @@ class _LastResort(logging.Handler):
             stream.write(self.format(record) + "\n")
             stream.flush()
         except (OSError, ValueError):
-            pass  # a closed terminal is no reason to fail
+            pass  # do not fail because of a closed terminal
 
 
 _handler = _LastResort()
@@ -80,8 +80,8 @@ def _tell(level: int, text: str) -> None:
     if logger.isEnabledFor(level):
         logger.log(level, text, stacklevel=3)
     elif (
-        # Left alone, the level is the root's WARNING. To set one here would show our lines in the
-        # log of a program that has configured the root, and wants warnings only.
+        # By default, the level is WARNING, the root's. If we set one, our messages would also show
+        # in the log of a program that configures the root logger to show only warnings.
         logger.level == logging.NOTSET and logger.manager.disable < level and _unconfigured()
     ):
         _handler.handle(logger.makeRecord(logger.name, level, "", 0, text, (), None))

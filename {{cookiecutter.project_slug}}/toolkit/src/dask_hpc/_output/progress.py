@@ -1,15 +1,15 @@
-"""Show how far something is: a status line that is replaced, and lines that stay.
+"""Show progress: a status line that is replaced, and lines that stay.
 
-Whoever waits for something, or runs many things, writes::
+For example::
 
     with progress.start(sys.stderr) as line:
         line.status("0 of 8 workers; job 12 pending")
         line.note("job 12 ended, failed")
         line.status("0 of 8 workers")
-        line.end("8 of 8 workers are there.")
+        line.end("8 of 8 workers connected.")
 
-and need not know where it is shown: a terminal overwrites the status line, a notebook does so in
-the output of its cell, and a log has a line for each new status.
+The caller need not know where this is shown: a terminal overwrites the status line, a notebook does
+so in the cell's output, and a log has one line for each new status.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from .formatting import format_exact_duration
 
 
 def start(stream: IO[str] | None, total_s: float | None = None) -> Progress:
-    """Return what suits the place where `stream` leads to.
+    """Return the kind of progress display that suits `stream`.
 
     Parameters
     ----------
     stream : file or None
-        For None, as a daemon's stderr is, nothing is shown. In a notebook, where stderr is for
-        errors, it is stdout in any case.
+        None, as for a daemon's stderr, shows nothing. A notebook always uses stdout, since it marks
+        stderr as errors.
     total_s : float, optional
-        About how long it takes, in seconds. A terminal shows a bar, which the time fills. It takes
-        over stdout and stderr meanwhile, so that other output comes above it: this is for programs
-        of our own, not for a function that somebody calls in theirs.
+        The approximate duration, in seconds. A terminal then shows a bar that fills over time. The
+        bar takes over stdout and stderr, so that other output appears above it; use it only in our
+        own programs, not in functions that users call in theirs.
     """
     if stream is None:
         return Progress()
@@ -46,26 +46,26 @@ def start(stream: IO[str] | None, total_s: float | None = None) -> Progress:
 
 
 class Progress(contextlib.AbstractContextManager):
-    """A status line and the lines above it. This one shows nothing; see `start` for the others."""
+    """A status line and the lines above it. This base class shows nothing; see `start`."""
 
     def status(self, text: str, log: bool = True) -> None:
-        """Replace the status line by `text`.
+        """Replace the status line with `text`.
 
-        With ``log=False`` it is not worth a line where nothing can be replaced, as in a log.
+        With ``log=False``, a log, where lines cannot be replaced, omits it.
         """
 
     def note(self, text: str) -> None:
         """Print a line that stays."""
 
     def end(self, text: str = "") -> None:
-        """Remove the status line; in a notebook, where a line stays in any case, leave `text`."""
+        """Remove the status line; a notebook, which cannot remove lines, shows `text` instead."""
 
     def __exit__(self, *_):
         self.end()
 
 
 class _Log(Progress):
-    """Each line, and each new status, is a line."""
+    """Print a line for each note and each new status."""
 
     _replaces = False
 
@@ -96,12 +96,12 @@ class _Log(Progress):
 
 
 class _Terminal(_Log):
-    """The status line is overwritten, and cut where the terminal ends."""
+    """Overwrite the status line, and cut it at the width of the terminal."""
 
     _replaces = True
     _erase = "\r\x1b[K"
 
-    def end(self, text: str = "") -> None:  # noqa: ARG002 - nothing has to stay
+    def end(self, text: str = "") -> None:  # noqa: ARG002 - nothing stays
         if self._shown:
             self._write(self._erase)
             self._shown = ""
@@ -114,7 +114,7 @@ class _Terminal(_Log):
 
 
 class _Notebook(_Log):
-    """The status line is overwritten with blanks at its end: a cell's output can't erase."""
+    """Overwrite the status line, padded with spaces, since a cell's output cannot be erased."""
 
     _replaces = True
 
@@ -131,10 +131,10 @@ class _Notebook(_Log):
 
 
 class _TimeBar(Progress):
-    """The status line has a bar, the time that has passed, and the time expected."""
+    """Show a status line with a bar, the elapsed time, and the expected time."""
 
     def __init__(self, stream: IO[str], total_s: float):
-        # Loaded here, since most programs do without.
+        # Imported here, since most programs do not need it.
         from rich.console import Console
         from rich.live import Live
         from rich.spinner import Spinner
@@ -146,19 +146,19 @@ class _TimeBar(Progress):
         self._live = Live(
             get_renderable=self._line,
             console=Console(file=stream, highlight=False),
-            refresh_per_second=2,  # drawing takes time of the process that hands out the tasks
+            refresh_per_second=2,  # drawing takes time away from the scheduler in this process
             transient=True,
         )
 
     def status(self, text: str, log: bool = True) -> None:  # noqa: ARG002 - it is replaced here
         self._text = text
         self._live.start()  # the first time
-        self._live.refresh()  # a note that comes before the next one would show the old text
+        self._live.refresh()  # otherwise, a note before the next refresh would show the old text
 
     def note(self, text: str) -> None:
         self._live.console.print(text, markup=False)
 
-    def end(self, text: str = "") -> None:  # noqa: ARG002 - nothing has to stay
+    def end(self, text: str = "") -> None:  # noqa: ARG002 - nothing stays
         self._live.stop()
 
     def _line(self):

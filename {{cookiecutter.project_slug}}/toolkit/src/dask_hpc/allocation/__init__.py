@@ -1,1 +1,1 @@
-"""Scheduler, workers and program in one batch job: ``dask hpc run``."""
+"""Scheduler, workers, and program in one batch job: ``dask hpc run``."""

@@ -1,9 +1,9 @@
-"""A cluster inside one Slurm job: Dask's scheduler beside the program, workers on all its nodes.
+"""A cluster inside one Slurm job: Dask's scheduler and the program, and workers on all nodes.
 
-`dask hpc run` submits such jobs (see `job_script`). In one, `get_cluster` creates an
-`AllocationCluster` instead of a `SLURMCluster`: the same program, without a line of its own for it.
-Each node's workers are a step of the job, that is a child process `srun` of the program: when the
-program ends, however it ends, Slurm ends the job with all that is in it.
+`dask hpc run` submits such jobs (see `job_script`). Inside, `get_cluster` creates an
+`AllocationCluster` instead of a `SLURMCluster`, so the program needs no changes. Each node's
+workers are a step of the job, an `srun` child process of the program. When the program ends, for
+whatever reason, Slurm ends the job with everything in it.
 """
 
 import asyncio
@@ -39,10 +39,10 @@ from .arguments import check_allocation_size, on_node
 from .environment import nodes, profile
 from .step import MAX_STEP_RESTARTS, SQUEUE_POLL_S, SrunStep, last_srun_message, node_is_lost
 
-# Workers that lasted for so long before they ended have begun well.
+# After workers have run for this long, their restart count is reset.
 RESTART_RESET_S = 600.0
-RESTART_PAUSE_S = 1.0  # before the first start anew; doubled each time
-# The user hears of the walltime's end before: a tenth of it, within these seconds.
+RESTART_PAUSE_S = 1.0  # before the first restart; doubled each time
+# Warn this fraction of the walltime before its end, within these bounds in seconds.
 NOTICE_FRACTION, MIN_NOTICE_S, MAX_NOTICE_S = 0.1, 20.0, 600.0
 
 
@@ -55,13 +55,13 @@ class AllocationCluster(
 ):
     """The nodes of the Slurm job in which this program runs, as a cluster.
 
-    Takes the arguments of `SLURMCluster`. Those that only the submission of a job needs (`queue`,
-    `walltime` and so on) are ignored; a "job" of `scale` is one of the nodes.
+    Takes the arguments of `SLURMCluster`. Those that matter only for submitting jobs (`queue`,
+    `walltime`, and so on) are ignored; in `scale`, a "job" is a node.
 
-    * The first node's memory is shared, in equal parts, by its workers and the program.
-    * Workers that end are started again a few times. Those of a lost node are not, and the other
-      workers do their tasks. When no node has workers any more, the cluster closes and says why.
-    * Some time before the job's walltime is over, a line says so.
+    * On the first node, the workers and the program share the memory in equal parts.
+    * Workers that end are restarted a few times, except on lost nodes; the other workers take over
+      their tasks. When no node has workers left, the cluster closes and reports the reason.
+    * A message warns some time before the job reaches its walltime.
     """
 
     job_cls = SrunStep
@@ -78,7 +78,7 @@ class AllocationCluster(
         self._background = BackgroundTasks("Warning before the walltime")
         batch = batch_systems.get("slurm")
         kwargs["config_name"] = kwargs.get("config_name") or profile()
-        kwargs.pop("idle_timeout", None)  # of a cluster that costs more the longer it waits
+        kwargs.pop("idle_timeout", None)  # closing the cluster would not free the nodes
         settings = on_node(resolve_job_settings(batch, type(self), job_cls, kwargs))
         check_allocation_size(settings)
         self._section = settings.arguments["config_name"]
@@ -101,13 +101,13 @@ class AllocationCluster(
         Parameters
         ----------
         n : int, optional
-            Workers (processes), rounded up to whole nodes.
+            Number of workers (processes), rounded up to whole nodes.
         jobs : int
-            Nodes.
+            Number of nodes.
         memory : str, optional
-            Memory of all nodes, such as ``"64 GiB"``.
+            Total memory of all nodes, such as ``"64 GiB"``.
         cores : int, optional
-            Cores of all nodes.
+            Total cores of all nodes.
         """
         scaling.check_amounts("scale", {"n": n, "jobs": jobs, "cores": cores}, {"memory": memory})
         job = self._dummy_job
@@ -117,40 +117,40 @@ class AllocationCluster(
         has = format_count(there, "node")
         if wanted > there:
             self._report_once(
-                f"{wanted} nodes were asked for, and this job has {there}: "
-                f"submit it with `--nodes {wanted}`."
+                f"The program requests {wanted} nodes, but this job has {there}: submit it with "
+                f"`dask hpc run --nodes {wanted}`."
             )
         elif 0 < wanted < there:
-            self._report_once(f"{there - wanted} of this job's {has} stay idle.")
+            self._report_once(f"Idle in this job: {there - wanted} of {has}.")
         keep = self._nodes[:wanted]
         for node in [node for node in self.worker_spec if node not in keep]:
             del self.worker_spec[node]
         if self.status not in (Status.closing, Status.closed):
             for node in keep:
                 self.worker_spec.setdefault(node, self._spec(node))
-        # The base of the base: what is asked for is settled, and is now to become so.
+        # SpecCluster's own method, which starts and stops steps to match worker_spec.
         return SpecCluster.scale(self, len(self.worker_spec))
 
     def adapt(self, *_: Any, **__: Any) -> Any:
-        """Run workers on all of the job's nodes, which are there and paid for in any case."""
+        """Run workers on all of the job's nodes, since the job holds them in any case."""
         return self.scale(jobs=len(self._nodes))
 
     def wait_for_workers(self, n_workers: int, timeout: float | str | None = None) -> Any:
-        """Wait until this number of workers (processes) has arrived.
+        """Wait until this many workers (processes) have connected.
 
         Parameters
         ----------
         n_workers : int
-            At least 1.
+            Number of workers, at least 1.
         timeout : number or str, optional
             Seconds, or text such as ``"2 minutes"``.
 
         Raises
         ------
         WorkerStartTimeoutError
-            They did not arrive in time, or this job has no room for so many.
+            Too few workers connected before the timeout, or this job is too small for so many.
         JobsEndedError
-            No node has workers any more.
+            No node has workers left.
         """
         wait = WorkerWait(self, self._check_wait, self._log_hint())
         return self.sync(wait.wait, check_n_workers(n_workers), timeout)
@@ -160,8 +160,8 @@ class AllocationCluster(
             raise JobsEndedError(self._failure, arrived, n_workers, limit)
         most = len(self._nodes) * self._dummy_job.worker_processes
         if most < n_workers:
-            has = f"this job has {format_count(len(self._nodes), 'node')} for {most}"
-            line = f"{n_workers} workers can't come: {has}. Ask for more: `dask hpc run --nodes`."
+            has = f"{format_count(len(self._nodes), 'node')}, which run {most}"
+            line = f"Too few nodes for {n_workers} workers: this job has {has}. See --nodes."
             raise WorkerStartTimeoutError(line, arrived, n_workers, limit)
 
     def workers_of(self, node: str) -> list[WorkerState]:
@@ -173,11 +173,11 @@ class AllocationCluster(
         options = {**self._job_kwargs, "node": node, "place": place}
         processes = options["processes"]
         if node == self._first:
-            # Beside its workers this node has the program, with Dask's scheduler in it.
+            # In addition to its workers, this node runs the program with Dask's scheduler.
             share = parse_bytes(options["memory"]) * processes // (processes + 1)
             options["memory"] = f"{share} B"
-        # Names that are never those of the steps themselves: distributed would take a lost worker
-        # for a lost step, and close it.
+        # Names that differ from those of the steps: otherwise, distributed would take a lost worker
+        # for a lost step and close that.
         group = [f"-{number}" for number in range(processes)]
         return {"cls": self.job_cls, "options": options, "group": group}
 
@@ -191,10 +191,10 @@ class AllocationCluster(
         self._background.spawn(self._warn_before_walltime())
 
     def _report_dashboard(self) -> None:
-        """Say where the dashboard is, since the job's node is not known beforehand."""
+        """Report the dashboard's address, since users cannot know the job's node in advance."""
         address = urlsplit(self.dashboard_link)
         if "dashboard" not in self.scheduler.services or not address.port:
-            return  # there is none, or the link leads through a Jupyter server
+            return  # no dashboard, or the link leads through a Jupyter server
         login = os.environ.get("SLURM_SUBMIT_HOST", "the-login-node")
         tunnel = f"ssh -N -L {address.port}:{address.hostname}:{address.port} {login}"
         self._report_once(
@@ -213,8 +213,8 @@ class AllocationCluster(
         if self.status is not Status.running or self.workers.get(node) is not step:
             return
         if "has expired" in said:
-            return  # the whole job has been ended, and this process is about to be
-        # Those of a silent node are still taken for alive, their connections for open.
+            return  # the whole job has ended, and this process is about to
+        # Dask still considers workers on a dead node alive, and their connections open.
         for worker in self.workers_of(node):
             await remove_worker(self.scheduler, worker.address, f"step-ended-{node}")
         why = last_srun_message(said) or commands.describe_exit(code)
@@ -225,7 +225,7 @@ class AllocationCluster(
         if again:
             pause = RESTART_PAUSE_S * 2 ** self._restarts[node]
             self._restarts[node] += 1
-            messages.warning(f"The workers on {node} ended ({why}) and are started again.")
+            messages.warning(f"The workers on {node} ended ({why}): restarting them.")
             await asyncio.sleep(pause)
         if self.status is not Status.running or self.workers.get(node) is not step:
             return
@@ -237,36 +237,36 @@ class AllocationCluster(
         self.worker_spec.pop(node, None)
         if self.worker_spec:
             messages.warning(
-                f"The workers on {node} ended ({why}); their tasks go to the other "
+                f"The workers on {node} ended ({why}): moving their tasks to the other "
                 f"{format_count(len(self.worker_spec), 'node')}.{step.log_hint}"
             )
             return
         self._failure = (
-            f"No node has workers any more: those on {node} ended ({why}).{step.log_hint}"
+            f"No workers are left: the last ones, on {node}, ended ({why}).{step.log_hint}"
         )
         messages.warning(self._failure)
-        # Whoever waits for results is told so, instead of waiting until the walltime is over.
+        # Close, so that code waiting for results fails now and not only at the walltime.
         self._end_itself()
 
     async def _warn_before_walltime(self) -> None:
-        """Warn once when little is left of the job's walltime."""
+        """Warn once when the job is close to its walltime."""
         batch, job = batch_systems.get("slurm"), os.environ["SLURM_JOB_ID"]
         while True:
             with contextlib.suppress(commands.CommandError):
                 if job in (listed := await commands.list_jobs(batch, [job])):
                     break
             await asyncio.sleep(SQUEUE_POLL_S)
-        # Asked once: an end that the site's staff changes afterwards is not noticed.
+        # Asked only once: this does not notice if administrators change the walltime later.
         if (left := listed[job].left) is None:
             return
         notice = min(MAX_NOTICE_S, max(MIN_NOTICE_S, NOTICE_FRACTION * left))
         await asyncio.sleep(left - notice)
-        over = f"This job's walltime is over in {min(left, notice):.0f} s"
-        messages.warning(f"{over}: what the program has not saved by then is lost.")
+        over = f"This job reaches its walltime in {min(left, notice):.0f} s"
+        messages.warning(f"{over}: save your results before then, or they will be lost.")
 
     def _log_hint(self) -> str:
         directory = self._dummy_job.log_directory
-        return f" The workers' output is in {directory}." if directory else ""
+        return f" Worker output is in {directory}." if directory else ""
 
     def _report_once(self, line: str) -> None:
         if line not in self._reported:

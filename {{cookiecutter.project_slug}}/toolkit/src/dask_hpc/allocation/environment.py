@@ -1,12 +1,12 @@
-"""What the environment of a job says about its allocation."""
+"""Read a job's allocation from its environment."""
 
 import os
 import subprocess
 
 from ..errors import ConfigError
 
-# Set by the job script to the job's own id: a job that is submitted from within inherits the
-# variable, but has another id.
+# The job script sets this to the job's id. A job submitted from inside inherits the variable, but
+# has another id.
 ENV_JOB_ID = "DASK_HPC_ALLOCATION"
 ENV_PROFILE = "DASK_HPC_ALLOCATION_PROFILE"
 
@@ -28,7 +28,7 @@ def nodes() -> list[str]:
     Raises
     ------
     ConfigError
-        This process is on none of them, where Dask's scheduler should not run.
+        This process is not on one of the job's nodes, or they are unknown.
     """
     here = os.environ.get("SLURMD_NODENAME")
     command = ["scontrol", "show", "hostnames", os.environ.get("SLURM_JOB_NODELIST", "")]
@@ -36,10 +36,10 @@ def nodes() -> list[str]:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", None) or str(error)
-        raise ConfigError(f"The job's nodes are not known: {' '.join(said.split())}") from None
+        raise ConfigError(f"Cannot list the job's nodes: {' '.join(said.split())}") from None
     found = done.stdout.split()
     if here is None or here not in found:
         raise ConfigError(
-            "This program does not run on a node of its job: submit it with `dask hpc run`."
+            "This program is not running on a node of its job: submit it with `dask hpc run`."
         )
     return [here, *(node for node in found if node != here)]

@@ -1,7 +1,7 @@
-"""The script of a job that holds a program, Dask's scheduler, and its workers: `dask hpc run`.
+"""Write the script of a job that runs a program, Dask's scheduler, and its workers.
 
-For sites where the login node may run no scheduler, or where a program should be left alone for
-the night. `script` makes it out of ``jobqueue.yaml``; what happens inside is in `cluster`.
+`dask hpc run` is for sites where the login node may not run a scheduler, and for programs that run
+unattended. `script` creates it from ``jobqueue.yaml``; `cluster` is what runs in the job.
 """
 
 import re
@@ -15,11 +15,11 @@ from ..config.resolve import resolve
 from ..errors import ConfigError
 from .environment import ENV_JOB_ID, ENV_PROFILE
 
-# Directives for a job in one piece; this one has several.
+# Directives that only make sense for a job on a single node.
 _SINGLE_NODE_DIRECTIVES = re.compile(
     r"#SBATCH\s+(?:--nodes|--ntasks|--ntasks-per-node|--no-kill|-[Nnk])(?:[ =\d].*)?\s*"
 )
-# What a cluster takes and a job does not.
+# Arguments of a cluster that a job does not have.
 _CLUSTER_ONLY_ARGUMENTS = ("scheduler_options", "shared_temp_directory", "config_name")
 
 
@@ -31,19 +31,19 @@ def script(program: Sequence[str], nodes: int, config_name: str | None = None) -
     program : sequence of str
         A Python file and its arguments.
     nodes : int
-        How many nodes; each has what ``jobqueue.yaml`` says of one job.
+        Number of nodes, each with the cores and memory of a job in ``jobqueue.yaml``.
     config_name : str, optional
-        A profile.
+        The profile to use.
 
     Raises
     ------
     ConfigError
-        The lab's batch system is not Slurm, or its configuration says something impossible.
+        The lab's batch system is not Slurm, or its configuration is invalid.
     """
     batch = options.batch_system()
     if batch.name != "slurm":
-        what = f"jobs of {batch.label}" if batch.cluster_class else "no batch system"
-        raise ConfigError(f"`dask hpc run` is for Slurm, and the configuration names {what}.")
+        what = batch.label if batch.cluster_class else "no batch system"
+        raise ConfigError(f"`dask hpc run` requires Slurm, but the configuration names {what}.")
     settings = resolve(batch, {"config_name": config_name})
     arguments = {
         name: value
@@ -57,20 +57,20 @@ def script(program: Sequence[str], nodes: int, config_name: str | None = None) -
     directives = [
         line for line in job.job_header.splitlines() if not _SINGLE_NODE_DIRECTIVES.fullmatch(line)
     ]
-    # --no-kill: where a node fails, the job goes on with the others.
+    # --no-kill: if a node fails, the job continues on the others.
     directives += [f"#SBATCH --{it}" for it in (f"nodes={nodes}", "ntasks-per-node=1", "no-kill")]
     lines = [
         job.shebang,
         "",
         *directives,
-        # It may be submitted by hand from within another job, whose variables it inherits.
+        # A user may submit it from within another job, whose variables it inherits.
         f"unset {' '.join(slurm_environment.leftovers(directives))}",
         *settings.get("job-script-prologue"),
         f"export {ENV_JOB_ID}=$SLURM_JOB_ID",
     ]
     if config_name is not None and config_name != batch.section:
         lines.append(f"export {ENV_PROFILE}={shlex.quote(config_name)}")
-    # In the shell's place: signals reach the program, and its exit code is the job's. -u: what it
-    # has printed is in the file when the job is ended.
+    # exec: signals reach the program, and its exit code becomes the job's. -u: no output is lost in
+    # a buffer when the job is killed.
     lines.append(f"exec {settings.get('python')} -u {shlex.join(program)}")
     return "\n".join(lines) + "\n"

@@ -21,14 +21,14 @@ from ..config.profiles import FromSettings
 if TYPE_CHECKING:
     from .cluster import AllocationCluster
 
-# Of a node's workers; a step that lasted for RESTART_RESET_S counts as a new beginning.
+# Restarts of a node's workers; reset after a step has run for RESTART_RESET_S.
 MAX_STEP_RESTARTS = 3
-TERMINATE_S = 10.0  # seconds for a step to end by itself
-SQUEUE_POLL_S = 60.0  # between two questions to Slurm, at least
+TERMINATE_S = 10.0  # time for a step to end by itself
+SQUEUE_POLL_S = 60.0  # minimum interval between two calls of squeue
 
-# Reads from the shell that starts the workers, which says nothing: a read ends by its time-out, or
-# at once when shell and workers are gone. A sleep would outlive them where Slurm can't reach the
-# node.
+# Reads from the shell that starts the workers, which never writes: a read ends by its timeout, or
+# at once when shell and workers are gone. A sleep would outlive them if Slurm can't reach the node.
+
 _WATCH_FIRST_NODE = """\
 exec 9> >(
   unset ${{!SQUEUE_*}} ${{!SCANCEL_*}} SLURM_CLUSTERS
@@ -46,7 +46,7 @@ exec 9> >(
 class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
     """The workers of one node, as a step of the job.
 
-    Takes the node, and the arguments of dask-jobqueue's class, of which it uses the worker's part.
+    Takes the node, and the arguments of dask-jobqueue's class, of which it uses those for workers.
     """
 
     status: Status  # ProcessInterface's
@@ -63,8 +63,8 @@ class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
         **kwargs: Any,
     ) -> None:
         self._place = place  # the first node, and this one's number
-        self._limit = memory_limit  # the lab's own; dask-jobqueue's __init__ asks for it
-        # `dask worker` numbers several processes, node1-0, node1-1 …, but not a single one.
+        self._limit = memory_limit  # the lab's own; set before dask-jobqueue's __init__ reads it
+        # `dask worker` numbers several processes, node1-0, node1-1, …, but not a single one.
         alone = kwargs.get("processes") == 1
         super().__init__(scheduler, name=f"{name}-0" if alone else name, **kwargs)
         self.node = node
@@ -78,8 +78,8 @@ class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
         return self._limit or worker_memory_limit(self.worker_memory, self.worker_processes)
 
     def command(self) -> list[str]:
-        # The memory and further limits are those of the job. --overlap: whatever else the program
-        # starts with srun does not keep the workers waiting, nor they it.
+        # Memory and other limits are those of the job. --overlap: the workers and other srun calls
+        # of the program do not wait for each other.
         command = ["srun", "--overlap", "--nodes=1", "--ntasks=1", f"--nodelist={self.node}"]
         command += [f"--cpus-per-task={self.worker_cores}", f"--job-name={self.job_name}"]
         if self.log_directory is not None:
@@ -88,17 +88,17 @@ class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
         return [*command, "--input=none", "bash", "-c", lines]
 
     def _watch_first_node(self) -> str:
-        """Return lines of shell that end the job once Slurm has taken the program's node from it.
+        """Return lines of shell that end the job after Slurm has removed the program's node.
 
-        With --no-kill Slurm would leave the steps on the other nodes running until the walltime is
-        over, and workers do not notice when the scheduler's node is silent. The second node looks
-        once a minute, the third every other minute, and so on: one of them is there, and Slurm is
-        asked rarely.
+        With --no-kill, Slurm would keep the steps on the other nodes running until the walltime,
+        and workers do not notice that the scheduler's node is unreachable. The second node checks
+        once a minute, the third every other minute, and so on: one of them is alive, and Slurm is
+        not queried too often.
         """
         first, number = self._place
         if number == 0:
             return ""
-        line = f"{first}, where the program ran, has failed: this job is ended."
+        line = f"{first}, which ran the program, has failed: ending this job."
         tell = f"echo {line!r}"
         if self.log_directory is not None:
             tell += f" | tee -a {self.log_directory}/{self.job_name}-$SLURM_JOB_ID.err"
@@ -112,17 +112,17 @@ class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
     @property
     def log_hint(self) -> str:
         """A sentence about that file; empty without one."""
-        return f" Their output: {self.log}" if self.log_directory is not None else ""
+        return f" Output: {self.log}" if self.log_directory is not None else ""
 
     async def start(self) -> None:
         self.started_at = time.monotonic()
         process = self._process = await asyncio.create_subprocess_exec(
             *self.command(),
             stdin=subprocess.DEVNULL,
-            # Without a log directory the workers print where the program does.
+            # Without a log directory, the workers print to the program's stdout.
             stdout=None if self.log_directory is None else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the program, which then closes its cluster
+            start_new_session=True,  # only the program gets Ctrl-C; it then closes its cluster
         )
         await ProcessInterface.start(self)
         self._watch = asyncio.create_task(self._wait_for_exit(process))
@@ -131,19 +131,19 @@ class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
         return None if self._owner is None else self._owner()
 
     async def _wait_for_exit(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stderr is not None  # it is a pipe
+        assert process.stderr is not None  # a pipe
         said = (await process.stderr.read()).decode(errors="replace")
         code = await process.wait()
         if self.status is Status.running:
             cluster = self._cluster()
-            assert cluster is not None  # it ends its steps before it closes
+            assert cluster is not None  # a cluster ends its steps before it closes
             await cluster.on_step_ended(self, code, said)
 
     async def close(self) -> None:
         was, self.status = self.status, Status.closing
         cluster, process = self._cluster(), self._process
         if was is Status.running and cluster is not None and cluster.status is Status.running:
-            # One node less, and the others go on: they take over what this one's workers hold.
+            # The cluster only shrinks: the other nodes take over the results of these workers.
             leaving = [worker.address for worker in cluster.workers_of(self.node)]
             await cluster.scheduler.retire_workers(leaving, close_workers=True)
         if was is Status.running and process is not None and process.returncode is None:
@@ -157,7 +157,7 @@ class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
 
 
 def node_is_lost(said: str) -> bool:
-    """Return whether srun said that the node is gone, or no longer belongs to the job."""
+    """Return whether srun reported that the node is down, or no longer part of the job."""
     return bool(
         re.search(
             r"(?i)node failure|requested node configuration|unable to create step"
@@ -168,7 +168,7 @@ def node_is_lost(said: str) -> bool:
 
 
 def last_srun_message(said: str) -> str:
-    """Return the last line that srun printed, without its name."""
+    """Return the last line that srun printed, without the prefix `srun: error:`."""
     lines = [re.sub(r"^srun: (?:error: )?", "", line).strip() for line in said.splitlines()]
     lines = [
         line for line in lines if line and not line.startswith(("Job step aborted", "forcing"))

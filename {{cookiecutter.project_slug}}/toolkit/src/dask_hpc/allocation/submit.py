@@ -16,28 +16,28 @@ from ..errors import ConfigError
 
 
 def check_program(path: str) -> None:
-    """Raise an error for what Python can't run, before it waits in the queue.
+    """Raise an error if Python cannot run a program, before it waits in the queue.
 
     Raises
     ------
     ConfigError
-        It is not there, or is not a Python program. The message is one line with what to do.
+        The file does not exist, or is not a Python program.
     """
     program = Path(path)
     if program.is_dir():
         if (program / "__main__.py").is_file():
             return
-        raise ConfigError(f"{path} is a folder: name the Python file in it.")
+        raise ConfigError(f"{path} is a folder: pass the Python file in it.")
     if not program.exists():
         similar = program.with_name(f"{program.name}.py")
         meant = f"; did you mean {similar}?" if similar.exists() else "."
-        raise ConfigError(f"There is no file {path}{meant}")
+        raise ConfigError(f"No such file: {path}{meant}")
     if program.suffix == ".ipynb":
         made = program.with_suffix(".py")
         raise ConfigError(
-            f"{path} is a notebook, and a program is needed. To make one: "
+            f"{path} is a notebook, not a program. Convert it: "
             f"{shlex.join(['jupyter', 'nbconvert', '--to', 'script', path])}; "
-            f"then {shlex.join(['dask', 'hpc', 'run', str(made)])}"
+            f"then run {shlex.join(['dask', 'hpc', 'run', str(made)])}"
         )
     with program.open("rb") as file:
         head = file.read(100_000)
@@ -46,11 +46,11 @@ def check_program(path: str) -> None:
     first = head.partition(b"\n")[0].decode(errors="replace").strip()
     if first.startswith("#!") and "python" not in first:
         raise ConfigError(
-            f"{path} begins with {first} and is no Python program. `sbatch {shlex.quote(path)}` "
-            "submits a script; here, name the Python file that it runs."
+            f"{path} begins with {first}, so it is not a Python program. To submit it as a script, "
+            f"use `sbatch {shlex.quote(path)}`; here, pass the Python file that it runs."
         )
     try:
-        # What is cut off may not compile, though all of it does.
+        # The beginning of a long program may not compile, although the whole does.
         if program.stat().st_size <= len(head):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -59,14 +59,14 @@ def check_program(path: str) -> None:
         number = getattr(error, "lineno", None)
         line = f", line {number}" if number else ""
         what = getattr(error, "msg", None) or str(error)
-        raise ConfigError(f"{path}{line}: Python can't read it as a program ({what}).") from None
+        raise ConfigError(f"{path}{line}: not a valid Python program ({what}).") from None
 
 
 def is_local_disk(folder: Path) -> bool:
-    """Return whether a folder is probably on a local disk, which the nodes do not see.
+    """Return whether a folder is probably on a local disk, which the nodes cannot see.
 
-    That is so if ``/tmp`` or the system is on the same file system, and the home directory, which
-    is shared at most sites, is not.
+    This is assumed if ``/tmp`` or the system is on the same file system, but the home directory,
+    which most sites share, is not.
     """
     own = {_device(Path(name)) for name in ("/", "/tmp", "/dev/shm")}
     return _device(folder) in own and _device(Path.home()) not in own
@@ -85,7 +85,7 @@ def submit(text: str) -> str:
     Raises
     ------
     SubmitError
-        Slurm refused it, or there is no sbatch here.
+        Slurm rejected the job, or sbatch is not installed here.
     """
     batch = batch_systems.get("slurm")
     with tempfile.TemporaryDirectory() as folder:
@@ -99,5 +99,5 @@ def submit(text: str) -> str:
             raise submit_error(batch, error) from error
     match = re.search(batch.job_id_pattern, said)
     if match is None:
-        raise submit_error(batch, ValueError(f"there is no job id in its answer, {said.strip()!r}"))
+        raise submit_error(batch, ValueError(f"no job id in sbatch's output, {said.strip()!r}"))
     return match["job_id"]

@@ -17,15 +17,15 @@ __all__ = ["BATCH_SYSTEMS", "BatchSystem", "JobState", "JobStatus", "get"]
 
 
 def get(name: str) -> BatchSystem:
-    """Return the description of the batch system of that name.
+    """Return the description of the batch system with this name.
 
     Raises
     ------
     KeyError
-        Its text is one line that lists the known names.
+        The name is unknown; the message lists the known names.
     """
     try:
         return BATCH_SYSTEMS[name]
     except (KeyError, TypeError):
         known = ", ".join(BATCH_SYSTEMS)
-        raise KeyError(f"no batch system is called {name!r}; known: {known}") from None
+        raise KeyError(f"unknown batch system {name!r}; use one of {known}") from None

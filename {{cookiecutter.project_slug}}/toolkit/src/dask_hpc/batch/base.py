@@ -1,7 +1,7 @@
-"""What the rest of the toolkit knows about a batch system.
+"""Base class of the descriptions of batch systems.
 
-Each batch system is one `BatchSystem` in a file of its own; nothing else in the toolkit asks for
-its name. Standard library only, so that the description can be read anywhere.
+Each batch system is one `BatchSystem` in a file of its own; no other code in the toolkit checks a
+batch system's name. This uses only the standard library, so that it can be imported anywhere.
 """
 
 import math
@@ -42,75 +42,74 @@ class BatchSystem:
     Attributes
     ----------
     label : str
-        As people write it.
+        The name as shown to users.
     cluster_class : str or None
         Name of the class in `dask_hpc` (the same as in dask-jobqueue); None if workers run here.
     account_key, queue_key : str or None
-        The keys there for who pays and where jobs wait.
+        Keys of its section of ``jobqueue.yaml`` for the account and the queue.
     queue_word : str
-        What its users call a queue.
+        The batch system's word for a queue.
     required : tuple of str
-        Keys of that section, beside cores and memory, that a job can't do without.
+        Keys of its section that each job needs in addition to cores and memory.
     not_requested : mapping
-        What each job needs and dask-jobqueue does not request by itself: the key that requests it
-        → "cores" or "memory", a comma, and how the key is written.
+        Resources that dask-jobqueue does not request by itself: the key that requests one → "cores"
+        or "memory", a comma, and how to write the key.
     directive : str
-        What a line of the job script for the batch system begins with; empty if there are no such
-        lines and the script is a list of ``key = value``.
+        The beginning of a directive in the job script; empty if the script has no directives, but
+        is a list of ``key = value``.
     variables_before_script : str
-        How the names of variables begin that go before the job script's own options.
+        Prefix of environment variables that override the job script's own options.
     directives_type : type
-        What the key ``job-extra-directives`` holds: list, or dict.
+        Type of the key ``job-extra-directives``: list, or dict.
     log_key : str or None
-        The key there for the folder where jobs' output goes; None if dask-jobqueue has none.
+        Key of its section for the folder of jobs' output; None if dask-jobqueue has none.
     log_names : tuple of str
-        Names of a job's files there, as dask-jobqueue has the batch system write them, with
-        ``{name}`` (the job's) and ``{job}`` (its id). A ``*`` is what can't be known beforehand.
+        Names of a job's output files in that folder, as set by dask-jobqueue, with ``{name}`` for
+        the job's name, ``{job}`` for its id, and ``*`` for what is not known in advance.
     log_user : str
-        What stands for the user's name in paths of a job's output; empty if nothing does.
+        Placeholder for the user's name in paths of a job's output; empty if there is none.
     submit, jobs_command_hint, queues_command_hint, reason_command_hint, cancel : str
-        What people type to submit a job script, to see their jobs, the queues (empty if there is no
-        such command) and what a job waits for (empty if the list says it), and to cancel a job. The
-        last two take a job's id.
+        Commands for users: to submit a job script, list their jobs, list the queues (empty if there
+        is no such command), show what a job is waiting for (empty if the list shows it), and cancel
+        a job. The last two take a job id.
     cores_in_script : tuple of str
         Regular expressions, each with a group that is a number; a job's cores are the product of
-        the numbers that its script has.
+        the numbers found in its script.
     job_id_pattern : str
-        Regular expression with a group ``job_id`` that finds the id in what `submit` prints.
+        Regular expression with a group ``job_id`` that finds the id in the output of `submit`.
     job_id_variables : tuple of str
-        Variables that hold the job's id in the environment of each of its processes; the first that
-        is set counts.
+        Environment variables with the job's id in each of its processes; the first one that is set
+        applies.
     job_id_line : str
-        What the job's shell has to run so that one of them is set; empty if the batch system itself
-        sets it.
+        A line of shell code that sets one of them; empty if the batch system does so.
     walltime_key : str or None
-        The key there for how long a job may run; None if jobs have no such limit.
+        Key of its section for the walltime; None if jobs have no such limit.
     walltime_forms : str
-        How a walltime is written, in one line.
+        A one-line description of the format of a walltime.
     walltime_patterns : tuple of str
-        The same as regular expressions with groups out of ``d``, ``h``, ``m`` and ``s``: whole
-        days, hours, minutes and seconds.
+        The same as regular expressions with groups from ``d``, ``h``, ``m``, and ``s``: days,
+        hours, minutes, and seconds.
     reading_variables : tuple of str
-        Patterns of environment variables that change what the commands that list and cancel jobs
-        say or do. The commands that are run here do not get them.
+        Patterns of environment variables that change the output or behavior of commands that list
+        and cancel jobs. We remove them when running these commands.
     job_variables : tuple of str
-        Patterns of those that a job has, and that change jobs submitted from within it.
+        Patterns of environment variables of a job that affect jobs submitted from within it.
     unwanted_variables : tuple of str
-        Those that the submit command runs without: they would send a job's output elsewhere than
-        the job script says, or keep the command waiting for the job's end.
+        Environment variables to remove for the submit command: they would override the job
+        script's output files, or make the command wait for the job's end.
     inside_variables : tuple of str
-        Those that are set if a process is in a job.
+        Environment variables that are set inside a job.
     name_options, name_variables : tuple of str
-        Options and environment variables of the submit command that give a job another name than
-        dask-jobqueue does.
+        Options and environment variables of the submit command that override the job name set by
+        dask-jobqueue.
     settings_command : tuple of str
-        Shows how the site has set it up; empty if there is no such command.
+        Command that shows the site's settings; empty if there is none.
     version_pattern : str
-        Regular expression with a group that is the version, in what that command prints.
+        Regular expression with a group for the version, in the output of that command.
     gone_messages : tuple of str
-        Parts of the messages which say that a job is over or forgotten, and are not failures.
+        Substrings of messages that a job has ended or is forgotten, which are not failures.
     no_node_messages : tuple of str
-        Parts of the messages which refuse a job that could not run on any node.
+        Substrings of messages that reject a job because no node could run it.
     """
 
     label: str
@@ -161,12 +160,12 @@ class BatchSystem:
 
     @cached_property
     def states(self) -> Mapping[str, JobState]:
-        """Its words for states → `JobState`, from ``words/NAME.toml``."""
+        """The batch system's names of states → `JobState`, from ``words/NAME.toml``."""
         return self._states("states")
 
     @cached_property
     def ends(self) -> Mapping[str, JobState]:
-        """Its words for why a job failed → `JobState`, from the same file."""
+        """The batch system's reasons for failed jobs → `JobState`, from the same file."""
         return self._states("ends")
 
     def _states(self, table: str) -> dict[str, JobState]:
@@ -174,30 +173,30 @@ class BatchSystem:
 
     @property
     def reasons(self) -> Mapping[str, str]:
-        """Its words for reasons → plain ones, from the same file.
+        """The batch system's reasons → plain English, from the same file.
 
-        A key may be a pattern (``QOS*Limit``); the first match counts.
+        A key may be a pattern (``QOS*Limit``); the first match applies.
         """
         return self._words.get("reasons", {})
 
     @property
     def refusals(self) -> Mapping[str, str]:
-        """Part of what it says when it refuses a job → what to change, from the same file."""
+        """Substrings of messages that reject a job → what to change, from the same file."""
         return self._words.get("refusals", {})
 
     @property
     def output(self) -> Mapping[str, Any]:
-        """How its directives say where output goes (`output_files`), from the same file."""
+        """The directives that set a job's output files (`output_files`), from the same file."""
         return self._words.get("output", {})
 
     @property
     def section(self) -> str | None:
-        """Its section of ``jobqueue.yaml``, which has its name; None without jobs."""
+        """Its section of ``jobqueue.yaml``, which has the same name; None without jobs."""
         return self.name if self.cluster_class else None
 
     @property
     def walltime_example(self) -> str:
-        """One hour as most people write it."""
+        """One hour in the usual format."""
         return self.format_walltime(3600) if self.walltime_key else ""
 
     def parse_walltime(self, text: str) -> float:
@@ -206,24 +205,23 @@ class BatchSystem:
         Raises
         ------
         ValueError
-            This batch system can't read it, or it is zero or more than 68 years; the text is one
-            line.
+            The walltime is invalid for this batch system, zero, or more than 68 years.
         """
         if self.walltime_key is None:
-            raise ValueError(f"walltime {text!r} means nothing here: jobs have none")
+            raise ValueError(f"walltime {text!r}: jobs of {self.label} have no walltime")
         text, forms = str(text).strip(), self.walltime_forms
         match = next(filter(None, (re.fullmatch(it, text) for it in self.walltime_patterns)), None)
         # \d is a digit of any script; Python itself refuses thousands of them.
         if match is None or not text.isascii() or len(text) > 100:
-            raise ValueError(f"walltime {text!r} is not one that {self.label} reads: {forms}")
+            raise ValueError(f"walltime {text!r} is not valid for {self.label}: {forms}")
         if not (seconds := clock_seconds(match)):
-            raise ValueError(f"walltime {text!r} is no time at all: {forms}")
+            raise ValueError(f"walltime {text!r} must be more than 0: {forms}")
         if seconds > MAX_WALLTIME_S:
-            raise ValueError(f"walltime {text!r} is more than 68 years: {forms}")
+            raise ValueError(f"walltime {text!r} must be less than 68 years: {forms}")
         return seconds
 
     def format_walltime(self, seconds: float) -> str:
-        """Return a number of seconds as a walltime that this batch system reads."""
+        """Return a number of seconds as a walltime in this batch system's format."""
         minutes, rest = divmod(math.ceil(seconds), 60)
         return f"{minutes // 60:02}:{minutes % 60:02}:{rest:02}"
 
@@ -240,9 +238,9 @@ class BatchSystem:
         return [self.cancel, *job_ids] if self.cancel else []
 
     def accounting_commands(self, job_ids: Sequence[str]) -> list[list[str]]:
-        """Return argument lists of commands that know how jobs ended which the list has forgotten.
+        """Return argument lists of commands that show how jobs ended that are no longer listed.
 
-        There are none if there is no accounting.
+        Empty if there is no accounting.
         """
         return []
 
@@ -251,13 +249,13 @@ class BatchSystem:
         return []
 
     def list_extra(self, extra: Sequence[str]) -> list[str]:
-        """Return those arguments which a site adds to the cancel command that a list needs, too."""
+        """Return a site's extra arguments of the cancel command that a list command also needs."""
         return []
 
     def where(
         self, submit: Sequence[str], directives: object, environ: Mapping[str, str]
     ) -> list[str]:
-        """Return arguments that tell the cancel command to which of several clusters jobs go.
+        """Return arguments that tell the cancel command which of several clusters has the jobs.
 
         Parameters
         ----------
@@ -270,14 +268,14 @@ class BatchSystem:
         return []
 
     def exclude_args(self, nodes: Sequence[str], directives: Sequence[str]) -> list[str]:
-        """Return arguments of the submit command that keep a job off these nodes, if there are any.
+        """Return arguments of the submit command that exclude these nodes, if possible.
 
         `directives` is the value of ``job-extra-directives``.
         """
         return []
 
     def capacity_command(self, queue: str | None) -> list[str]:
-        """Return the argument list of the command that shows a queue's size; None: the default."""
+        """Return the argument list of a command that shows the size of a queue (None: default)."""
         return []
 
     def parse_capacity(self, stdout: str) -> int:
@@ -285,16 +283,16 @@ class BatchSystem:
         return 0
 
     def parse_settings(self, stdout: str) -> dict[str, str]:
-        """Return the version, and those settings that decide how soon a job starts."""
+        """Return the version, and the settings that affect how soon a job starts."""
         version = re.search(self.version_pattern, stdout) if self.version_pattern else None
         return {"version": version[1]} if version else {}
 
     def reading(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of the commands that list and cancel jobs.
 
-        It lacks the variables by which users change what these commands print. Their language is
-        fixed as well: error messages are translated into it, and Perl complains about a language
-        that the computer does not have.
+        It omits variables with which users change the output of these commands. It also sets the
+        language, so that error messages are not translated, and Perl does not complain about a
+        language that is not installed.
         """
         kept = _without(environ, (*self.reading_variables, "LANGUAGE", "LC_*"))
         return {**kept, "LC_ALL": "C"}
@@ -309,7 +307,7 @@ class BatchSystem:
         return _without(environ, self.unwanted_variables + (self.job_variables if inside else ()))
 
     def own_names(self, words: Iterable[str], environ: Mapping[str, str]) -> list[str]:
-        """Return the names that a user gives to jobs in directives or in the submit command."""
+        """Return the job names that the user sets in directives or the submit command."""
         text = " ".join(map(str, words))
         found = [environ[name] for name in self.name_variables if environ.get(name)]
         for option in self.name_options:
@@ -318,11 +316,11 @@ class BatchSystem:
         return found
 
     def explain(self, reason: str) -> str:
-        """Return a job's reason in plain words, followed by the batch system's own word.
+        """Return a job's reason in plain English, followed by the batch system's own word.
 
-        A reason that the description does not know is returned as it is.
+        An unknown reason is returned unchanged.
         """
-        # "ReqNodeNotAvail, UnavailableNodes:node[1-3]": the word, then details.
+        # "ReqNodeNotAvail, UnavailableNodes:node[1-3]": the reason, then details.
         word, _, details = reason.partition(",")
         for pattern, words in self.reasons.items():
             if fnmatchcase(word.strip(), pattern):
@@ -331,24 +329,24 @@ class BatchSystem:
         return reason
 
     def advice(self, refusal: str) -> str:
-        """Return what to change when a job was refused with these words; empty if not known."""
+        """Return what to change after a job was rejected with this message; empty if unknown."""
         for words, advice in self.refusals.items():
             if words.lower() in refusal.lower():
                 return advice
         return ""
 
     def means_no_such_node(self, refusal: str) -> bool:
-        """Return whether these words refuse a job because no node could run it."""
+        """Return whether this message rejects a job because no node could run it."""
         return any(part in refusal.lower() for part in self.no_node_messages)
 
     def means_already_gone(self, lines: Sequence[str]) -> bool:
-        """Return whether a command failed only because jobs are over: each line says so."""
+        """Return whether a command failed only because jobs have ended: all lines say so."""
         return bool(lines) and all(
             any(part in line for part in self.gone_messages) for line in lines
         )
 
     def directives_problem(self, value: object) -> str:
-        """Return what is wrong with a value of ``job-extra-directives``, or an empty text."""
+        """Return what is wrong with a value of ``job-extra-directives``; empty if it is valid."""
         listed = self.directives_type is list and isinstance(value, tuple | set)
         if listed or isinstance(value, self.directives_type):
             return ""
@@ -356,9 +354,10 @@ class BatchSystem:
         return f"must be {forms[self.directives_type]} for {self.label}, not {value!r}"
 
     def unmarked(self, directives: Sequence[Any] | Mapping[str, Any]) -> list[Any] | dict[str, Any]:
-        """Return extra directives without the mark that the job script puts before each.
+        """Return extra directives without the prefix that the job script adds to each.
 
-        ``#SBATCH --exclusive`` is a line of a job script; after another mark it would be a comment.
+        Users may copy ``#SBATCH --exclusive`` from a job script; with a second prefix, it would be
+        a comment.
         """
         if self.directives_type is dict:
             return dict(directives)
@@ -366,10 +365,10 @@ class BatchSystem:
         return [mark.sub("", it, count=1) if isinstance(it, str) else it for it in directives]
 
     def no_option_in(self, directives: Sequence[Any] | Mapping[str, Any]) -> str:
-        """Return a warning if one of the extra directives is no option, or an empty text."""
+        """Return a warning if one of the extra directives is not an option; otherwise empty."""
         for it in self.unmarked(directives) if self.directive else []:
             if (line := str(it).lstrip()).startswith("#"):
-                return f"{str(it)!r} is a comment to {self.label}, which does not read it"
+                return f"{str(it)!r} is a comment, which {self.label} ignores"
             if line and not line.startswith("-"):
-                return f"{str(it)!r} is no option of {self.submit}: write its dashes, too"
+                return f"{str(it)!r} is not an option of {self.submit}: include the dashes"
         return ""

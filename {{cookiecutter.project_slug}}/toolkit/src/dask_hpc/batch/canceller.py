@@ -7,15 +7,15 @@ from .._asyncio import BackgroundTasks
 from . import BatchSystem, JobState, commands
 from . import watcher as batch_watcher
 
-# Seconds in which a job that could not be cancelled is not tried again.
+# Do not retry a job that could not be cancelled within this many seconds.
 CANCEL_COALESCE_S = 10.0
 
 
 class BatchedCanceller:
-    """Collects the jobs that are to end at the same moment and cancels them with one call.
+    """Collect jobs that are cancelled at the same time, and cancel them with one call.
 
-    A job that is considered over because it has been missing for long is cancelled, too, so that it
-    is over even if the list was wrong.
+    This also cancels jobs that are considered gone because they have long been missing from the
+    list, in case the list is wrong.
     """
 
     def __init__(self, batch_system: BatchSystem, watcher: batch_watcher.JobWatcher) -> None:
@@ -24,7 +24,7 @@ class BatchedCanceller:
         self._watcher = watcher
         self._waiting: list[str] = []
         self._task: asyncio.Task[None] | None = None
-        self._tried: dict[str, float] = {}  # in vain, when (time.monotonic); that was said
+        self._tried: dict[str, float] = {}  # failed jobs, already reported -> when (time.monotonic)
         self._flushes = BackgroundTasks("Cancelling jobs")
         watcher.subscribe(self._on_event)
 
@@ -39,12 +39,12 @@ class BatchedCanceller:
         return self._task
 
     async def over(self) -> None:
-        """Wait until nothing is being cancelled any more."""
+        """Wait until all cancellations have finished."""
         await self._flushes.wait()
 
     async def cancel(self, *job_ids: str) -> None:
-        """Cancel jobs that are not known to be over; return when the batch system was told."""
-        # Closing asks for each job once more; not again for what was just tried for a minute.
+        """Cancel jobs that are not known to have ended; return once the cancel command has run."""
+        # Closing cancels each job again; do not retry one that has just failed.
         now = time.monotonic()
         self._tried = {job: at for job, at in self._tried.items() if now - at < CANCEL_COALESCE_S}
         live = set(self._watcher.active) - set(self._tried)
@@ -54,8 +54,8 @@ class BatchedCanceller:
         await asyncio.shield(self._begin())
 
     async def _flush(self) -> None:
-        # Whoever closes jobs starts all their close() at once; by now, the next turn of the event
-        # loop, the others have come in.
+        # Callers close all jobs at once; now, one turn of the event loop later, all of their calls
+        # have arrived.
         job_ids, self._waiting, self._task = self._waiting, [], None
         for pause in (1, 2, None):
             try:
@@ -64,13 +64,13 @@ class BatchedCanceller:
             except commands.CommandError as error:
                 if pause == 1:
                     batch_watcher.logger.warning(
-                        "Jobs can't be cancelled at present, trying again: %s", error
+                        "Cannot cancel jobs at the moment, retrying: %s", error
                     )
                 if pause is None:
                     self._tried.update(dict.fromkeys(job_ids, time.monotonic()))
                     command = commands.cancel_words(self._batch_system, job_ids, self.own)
                     batch_watcher.logger.error(
-                        "Jobs may be left: %s. Cancel them: %s", error, command
+                        "Could not cancel jobs: %s. To cancel them, run: %s", error, command
                     )
                     return
                 await asyncio.sleep(pause)

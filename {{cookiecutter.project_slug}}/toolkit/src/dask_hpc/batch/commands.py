@@ -22,15 +22,15 @@ class CommandError(RuntimeError):
     Attributes
     ----------
     command : str
-        Its name.
+        The command's name.
     words : str
-        What it said, in one line.
+        Its error message, on one line.
     lines : list of str
-        The same, line by line.
+        The lines of its error message.
     missing : bool
-        There is no such command here.
+        Whether the command does not exist here.
     out : str
-        What it printed on standard output all the same.
+        Its standard output before it failed.
     """
 
     def __init__(self, command: str, *lines: str, missing: bool = False, out: str = ""):
@@ -50,26 +50,26 @@ async def run(
     answer: BinaryIO | None = None,
     env: Mapping[str, str] | None = None,
 ) -> str:
-    """Run a command of the batch system and return what it printed.
+    """Run a command of the batch system and return its output.
 
     Parameters
     ----------
     argv : sequence of str
         The command and its arguments.
     stdin : path
-        What it reads.
+        The file for its standard input.
     timeout : float, optional
-        Seconds after which it is killed. Without a timeout it runs on even if nobody waits for it
-        any more, as it may be a submission.
+        Seconds after which to kill the command. Without a timeout, it keeps running even if the
+        caller is cancelled, since it may be a submission.
     answer : file, optional
-        The file that it prints to, from which its output can be read if this process is killed.
+        File for its standard output, which can still be read if this process is killed.
     env : mapping, optional
-        Its environment. Default: this process's.
+        Its environment; by default, that of this process.
 
     Raises
     ------
     CommandError
-        It failed, is missing, or took too long.
+        The command failed, does not exist, or took too long.
     """
     command = argv[0]
     try:
@@ -79,31 +79,31 @@ async def run(
                 stdin=file,
                 stdout=asyncio.subprocess.PIPE if answer is None else answer,
                 stderr=asyncio.subprocess.PIPE,
-                # oarsub takes the folder where the job starts from PWD and fails without one. It is
-                # the shell's word: os.chdir does not change it, and a service may have none.
+                # oarsub starts the job in the folder PWD, and fails without it. Only a shell sets
+                # PWD: os.chdir does not change it, and a service may not have it.
                 env={**(os.environ if env is None else env), "PWD": os.getcwd()},  # noqa: PTH109
-                # Ctrl-C in a terminal goes to every process of the foreground group. It must not
-                # hit a submission half-way (a job whose id nobody reads) nor what cancels.
+                # Ctrl-C in a terminal signals all processes of the foreground group. It must not
+                # interrupt a submission (we would not learn the job's id) or a cancellation.
                 start_new_session=True,
             )
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
-        words = "there is no such command here" if missing else str(error.strerror)
+        words = "command not found" if missing else str(error.strerror)
         raise CommandError(command, words, missing=missing) from error
     try:
-        # Not wait_for: before Python 3.12 it forgets that it was cancelled if that comes in the
-        # moment in which the process ends.
+        # Not wait_for: before Python 3.12, it can lose a cancellation that arrives just when the
+        # process ends.
         async with asyncio.timeout(timeout):
             out, err = await process.communicate()
     except (TimeoutError, asyncio.CancelledError) as error:
         if timeout is None:
-            raise  # a submission: it goes on, whoever waits for it
+            raise  # a submission, which continues
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.communicate()  # to the end of its pipes, which the loop then closes
+        await process.communicate()  # read its pipes to the end, so that the loop closes them
         if isinstance(error, asyncio.CancelledError):
             raise
-        raise CommandError(command, f"no answer within {timeout:g} s") from None
+        raise CommandError(command, f"no response within {timeout:g} s") from None
     if answer is not None:
         answer.seek(0)
         out = answer.read()
@@ -115,7 +115,7 @@ async def run(
 
 
 def describe_exit(code: int) -> str:
-    """Return how a process ended, in words: its exit code, or the signal that ended it."""
+    """Describe how a process ended: its exit code, or the signal that ended it."""
     if code >= 0:
         return f"exit code {code}"
     try:
@@ -125,12 +125,12 @@ def describe_exit(code: int) -> str:
 
 
 def _lines(command: str, text: str) -> list[str]:
-    """Return the distinct lines that a command printed, without its name before each."""
+    """Return the distinct lines that a command printed, without its name as a prefix."""
     lines: dict[str, str] = {}
     for raw in text.splitlines():
         line = raw.strip().removeprefix(f"{command}:").strip()
         line = re.sub(r"(?i)^(?:(?:error|fatal)\s*:|\[error\])\s*", "", line)
-        # "…, attempt number -4": again and again with another number.
+        # Skip repetitions with another number, such as "…, attempt number -4".
         if line:
             lines.setdefault(re.sub(r"-?\b\d+$", "", line), line)
     return list(lines.values())
@@ -139,19 +139,19 @@ def _lines(command: str, text: str) -> list[str]:
 async def list_jobs(
     batch_system: BatchSystem, job_ids: Sequence[str], own: Sequence[str] = ()
 ) -> dict[str, JobStatus]:
-    """Return the status of those jobs that the batch system lists, by id, with one call.
+    """Return the status of the jobs that the batch system lists, by id, with one call.
 
     Parameters
     ----------
     batch_system : BatchSystem
     job_ids : sequence of str
     own : sequence of str
-        The words of the job class's cancel command, see `commands`.
+        The words of the job class's cancel command; see `custom_commands`.
 
     Raises
     ------
     CommandError
-        The batch system could not be asked.
+        The batch system did not answer.
     """
     command = custom_commands.list_command(batch_system, batch_system.list_command(job_ids), own)
     out = await _ask(batch_system, command)
@@ -162,7 +162,7 @@ async def list_jobs(
 async def query_accounting(
     batch_system: BatchSystem, job_ids: Sequence[str], own: Sequence[str] = ()
 ) -> dict[str, JobStatus]:
-    """Return the status of those jobs that the batch system's accounting knows, by id.
+    """Return the status of the jobs that the batch system's accounting knows, by id.
 
     Parameters
     ----------
@@ -174,13 +174,13 @@ async def query_accounting(
     Raises
     ------
     CommandError
-        There is no accounting here, or it does not answer, or it knows none of the jobs.
+        There is no accounting here, it does not answer, or it knows none of the jobs.
     """
     found: dict[str, JobStatus] = {}
     failure: CommandError | None = None
     begun = time.monotonic()
     for command in batch_system.accounting_commands(job_ids):
-        # Where each job is a command, a long file may be read for each.
+        # If each job needs a command, each may read a long file.
         if time.monotonic() - begun > LIST_TIMEOUT_S:
             break
         try:
@@ -196,19 +196,19 @@ async def query_accounting(
 
 
 async def _ask(batch_system: BatchSystem, command: Sequence[str]) -> str:
-    """Run a command about jobs; return what it prints, even if it fails because some are over."""
+    """Run a command for jobs; return its output, even if it fails because some have ended."""
     try:
         return await run(command, timeout=LIST_TIMEOUT_S, env=batch_system.reading(os.environ))
     except CommandError as error:
         if not batch_system.means_already_gone(error.lines):
             raise
-        return error.out  # some of them are not known any more
+        return error.out  # some of the jobs are no longer known
 
 
 async def cancel(
     batch_system: BatchSystem, job_ids: Iterable[str], own: Sequence[str] = ()
 ) -> None:
-    """Cancel these jobs with one call; it is not an error if some are over already.
+    """Cancel these jobs with one call; it is not an error if some have already ended.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ async def cancel(
     Raises
     ------
     CommandError
-        The batch system could not be asked.
+        The batch system did not answer, or could not cancel the jobs.
     """
     job_ids = list(dict.fromkeys(job_ids))
     if not job_ids:

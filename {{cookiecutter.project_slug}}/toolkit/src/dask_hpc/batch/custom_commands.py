@@ -1,8 +1,8 @@
-"""The batch system's commands in a job class's own words.
+"""Adapt the batch system's commands to a job class with its own cancel command.
 
-A job class of dask-jobqueue's names its cancel command. Words before the batch system's program, as
-in ``ssh login scancel``, and arguments after it go for every command; a program that the batch
-system's description does not know is called as it is, as dask-jobqueue would.
+A job class of dask-jobqueue has a cancel command. Words before the batch system's program, as in
+``ssh login scancel``, and arguments after it apply to all commands. A program that is not the batch
+system's is called unchanged, as dask-jobqueue would do.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from . import BatchSystem
 
-# They hand a command to another computer's shell, as one line.
+# Programs that pass a command to another computer's shell, as one line.
 _REMOTE = {"ssh", "gsissh", "rsh", "slogin"}
 
 
@@ -20,7 +20,7 @@ def split_command(command: str | None) -> list[str]:
     """Split a command into its words; a relative path to its program becomes absolute."""
     found = shlex.split(command or "")
     if found and "/" in found[0]:
-        found[0] = os.path.abspath(found[0])  # noqa: PTH100 - a str
+        found[0] = os.path.abspath(found[0])  # noqa: PTH100 - as a str
     return found
 
 
@@ -32,14 +32,14 @@ def is_known(batch_system: BatchSystem, own: Sequence[str]) -> bool:
 def cancel_commands(
     batch_system: BatchSystem, job_ids: Sequence[str], own: Sequence[str] = ()
 ) -> list[list[str]]:
-    """Return the commands that cancel jobs: one, or with an unknown program one for each job.
+    """Return the commands that cancel jobs: one or, for an unknown program, one for each job.
 
     Parameters
     ----------
     batch_system : BatchSystem
     job_ids : sequence of str
     own : sequence of str
-        The cancel command's words; if empty, the batch system's command is used as it is.
+        The words of the job class's cancel command; empty for the batch system's own.
     """
     if not is_known(batch_system, own):
         return [[*own, job] for job in job_ids]
@@ -49,14 +49,14 @@ def cancel_commands(
 def list_command(
     batch_system: BatchSystem, command: Sequence[str], own: Sequence[str] = ()
 ) -> list[str]:
-    """Return a command of the batch system with the same words around it as the cancel command.
+    """Return a command of the batch system with the same additional words as the cancel command.
 
     Parameters
     ----------
     batch_system : BatchSystem
     command : sequence of str
     own : sequence of str
-        The cancel command's words, as for `cancelling`.
+        As for `cancel_commands`.
     """
     place = _place(batch_system, own)
     if place is None:
@@ -72,7 +72,7 @@ def list_command(
 
 
 def _place(batch_system: BatchSystem, own: Sequence[str]) -> int | None:
-    """Return the position of the batch system's cancel command among the words, if it is there."""
+    """Return the position of the batch system's cancel command among the words, or None."""
     names = [PurePosixPath(word).name for word in own]
     return names.index(batch_system.cancel) if batch_system.cancel in names else None
 

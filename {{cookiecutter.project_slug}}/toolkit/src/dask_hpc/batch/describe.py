@@ -1,4 +1,4 @@
-"""Describe jobs in words."""
+"""Describe the status of jobs for users."""
 
 import dataclasses
 import itertools
@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from .._output.formatting import format_job_ids
 from . import BatchSystem, JobState, JobStatus
 
-# Nodes that are named where jobs ended for one reason.
+# Most nodes to name if several jobs ended for the same reason.
 MAX_NAMED_NODES = 2
 
 
 def describe(batch_system: BatchSystem, jobs: Iterable[JobStatus]) -> str:
-    """Describe in plain words, on one line, what these jobs wait for or how they ended.
+    """Describe, on one line, what jobs are waiting for or how they ended.
 
-    Jobs for which the same is true are named together.
+    Jobs with the same description are grouped.
     """
     groups: dict[str, list[str]] = {}
     for status in sorted(jobs, key=lambda status: (len(status.job), status.job)):  # 9 before 10
@@ -25,25 +25,25 @@ def describe(batch_system: BatchSystem, jobs: Iterable[JobStatus]) -> str:
 def describe_one(batch_system: BatchSystem, status: JobStatus) -> str:
     why = batch_system.explain(status.reason)
     if status.state in (JobState.SUBMITTED, JobState.UNKNOWN):
-        return "submitted, nothing more is known yet"
+        return "submitted, state not known yet"
     if status.state is JobState.PENDING:
         if why:
             return f"pending: {why}"
         ask = batch_system.reason_command_hint
-        hint = f"`{ask}` with its id says why" if ask else f"{batch_system.label} gives no reason"
+        hint = f"`{ask} ID` shows why" if ask else f"{batch_system.label} gives no reason"
         return f"pending ({hint})"
     on = f" on {status.node}" if status.node else ""
     if status.state is JobState.ENDING:
         return f"ending{on}"
     if status.state is JobState.RUNNING:
-        return f"running{on}, but not all workers have come"
+        return f"running{on}, but not all workers have connected"
     if status.state is JobState.GONE:
-        return "over and no longer listed"
+        return "ended and no longer listed"
     return f"ended{on}, {status.state}" + (f": {why}" if why else "")
 
 
 def describe_ends(batch_system: BatchSystem, ended: Iterable[JobStatus]) -> str:
-    """Describe ended jobs, in one phrase for jobs of many nodes that ended for one reason."""
+    """Describe ended jobs, grouping jobs on many nodes that ended for the same reason."""
     groups: dict[tuple[JobState, str], list[JobStatus]] = {}
     for status in ended:
         groups.setdefault((status.state, status.reason), []).append(status)

@@ -1,10 +1,9 @@
 """HTCondor: condor_submit, condor_q, condor_rm (8.8 and newer).
 
-Held against its manual and source, and the answers of 23.9. It has no queues, no accounts that
-every job must name, and no walltime: a job's size decides where it may run, and what a site wants
-to know beside it are lines of the submit description (``job-extra-directives``, a mapping). An
-ended job leaves the list at once, and the history of its access point tells how it ended; one that
-failed may stay, held.
+Based on its manual and source, and tested with 23.9. It has no queues, no mandatory accounts, and
+no walltime: a job's size decides where it may run, and anything else that a site requires goes into
+the submit description (``job-extra-directives``, a mapping). An ended job leaves the list at once,
+and the access point's history shows how it ended; a failed job may stay, held.
 """
 
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ HELD = "5"
 
 
 def _rows(stdout: str) -> list[list[str]]:
-    """Return the four fields of each job's line, without the lines of a site's banner."""
+    """Return the four fields of each job's line, skipping a site's banner."""
     rows = [line.split(None, 3) for line in stdout.splitlines()]
     jobs = [row for row in rows if len(row) == 4 and row[0].isdigit()]
     return [["" if field == "undefined" else field.strip() for field in row] for row in jobs]
@@ -34,22 +33,22 @@ class HTCondorSystem(BatchSystem):
     directives_type = dict
 
     def list_command(self, job_ids: Sequence[str]) -> list[str]:
-        # The reason is last, since it is the one that holds spaces.
+        # The reason comes last, since it may contain spaces.
         return ["condor_q", *job_ids, "-af", "ClusterId", "JobStatus", "RemoteHost", "HoldReason"]
 
     def accounting_commands(self, job_ids: Sequence[str]) -> list[list[str]]:
-        # It reads backwards, and stops when it has found as many.
+        # It reads backwards, and stops when it has found this many jobs.
         limit = ["-limit", str(len(job_ids))]
         what = ["ClusterId", "JobStatus", "ExitCode", "LastRemoteHost"]
         return [["condor_history", *job_ids, *limit, "-af", *what]]
 
     def list_extra(self, extra: Sequence[str]) -> list[str]:
-        """Return the options of ``cancel-command-extra`` that say where jobs are, for condor_q."""
+        """Return the options in ``cancel-command-extra`` that condor_q needs to find jobs."""
         pairs = [pair for pair in pairwise(extra) if pair[0] in ("-name", "-pool")]
         return [word for pair in pairs for word in pair]
 
     def capacity_command(self, _queue: str | None) -> list[str]:
-        # A slot's total counts what it has lent to the dynamic ones that were made of it.
+        # A slot's total includes the CPUs of its dynamic slots.
         return ["condor_status", "-constraint", 'SlotType =!= "Dynamic"', "-af", "TotalSlotCpus"]
 
     def parse_list(self, stdout: str) -> list[JobStatus]:

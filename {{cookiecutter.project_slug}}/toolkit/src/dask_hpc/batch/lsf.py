@@ -1,8 +1,8 @@
 """LSF: bsub, bjobs, bkill (IBM Spectrum LSF 10.1).
 
-Held against IBM's reference and answers that others have published: LSF is proprietary, and
-nothing here ever ran on it. Ended jobs stay listed for CLEAN_PERIOD, an hour unless the site says
-otherwise. The list does not say what a job waits for.
+Based on IBM's reference and published output: LSF is proprietary, and this was never tested on it.
+Ended jobs stay listed for CLEAN_PERIOD, by default an hour. The list does not show what a job is
+waiting for.
 """
 
 import math
@@ -17,11 +17,11 @@ class LSFSystem(BatchSystem):
     """IBM Spectrum LSF."""
 
     def format_walltime(self, seconds: float) -> str:
-        """Return a number of seconds as a run limit, rounded up to whole minutes."""
+        """Return a number of seconds as a run limit, rounded up to full minutes."""
         return super().format_walltime(60 * math.ceil(seconds / 60)).removesuffix(":00")
 
     def list_command(self, job_ids: Sequence[str]) -> list[str]:
-        # Jobs that are named are listed when they have ended, too.
+        # If given explicitly, ended jobs are listed, too.
         form = "jobid stat exec_host exit_reason delimiter='|'"
         return ["bjobs", "-noheader", "-o", form, *job_ids]
 
@@ -29,7 +29,7 @@ class LSFSystem(BatchSystem):
         jobs = []
         for line in stdout.splitlines():
             fields = ["" if field == "-" else field for field in line.strip().split("|")]
-            # An array's elements have its number, or 123[4].
+            # Elements of an array have the array's number, or 123[4].
             match = re.fullmatch(r"(\d+)(?:\[\d+\])?", fields[0])
             if len(fields) != 4 or match is None:
                 continue  # a site's banner

@@ -1,9 +1,8 @@
 """OAR: oarsub, oarstat, oardel (2.5).
 
-Held against the manuals, the source and the answers of 2.5.9. OAR keeps every job in its database,
-so how a job ended is known, and it plans ahead, so when it will start is often known, too. A job
-whose node failed is submitted again by OAR itself, as another job, which this toolkit does not know
-as its own.
+Based on the manuals and source, and tested with 2.5.9. OAR keeps all jobs in its database, so it
+knows how they ended, and schedules ahead, so it often knows when they will start. OAR itself
+resubmits a job whose node failed, as another job, which this toolkit does not recognize as its own.
 """
 
 import re
@@ -18,7 +17,7 @@ class OARSystem(BatchSystem):
     """OAR."""
 
     def list_command(self, job_ids: Sequence[str]) -> list[str]:
-        # As text: JSON needs a Perl module that not every site has.
+        # As text, since JSON needs a Perl module that not every site has.
         return ["oarstat", "--full", *(word for job in job_ids for word in ("--job", job))]
 
     def parse_list(self, stdout: str) -> list[JobStatus]:
@@ -39,10 +38,10 @@ class OARSystem(BatchSystem):
                 reason = "Hold"
             elif start[:1].isdigit():
                 reason = f"scheduledStart {start}"
-            else:  # a message that begins like R=8 only repeats what was asked for
+            else:  # a message that begins with R=8, for example, only repeats the request
                 reason = start if re.match(r"R=\d|$", message) else message
         elif state is JobState.FAILED:
-            # The events at the end, "2026-11-25 10:00:00> WALLTIME:...", say why it ended.
+            # The events at the end, "2026-11-25 10:00:00> WALLTIME:...", show why it ended.
             events = re.findall(r"(?m)^[\d: -]+> (\w+):", rest)
             known = [event for event in events if event in self.ends]
             state, reason = (self.ends[known[0]], known[0]) if known else (state, "")

@@ -1,8 +1,8 @@
-"""Where a job's output goes, read from the directives of its own job script.
+"""Find a job's output files, from the directives of its job script.
 
-dask-jobqueue's lines come from ``log-directory``, a user's own from ``job-extra-directives``; of
-several for the same thing the last one counts. A *form* here is an absolute path as `glob` takes
-it, in which ``{job}`` stands for the job's id and ``*`` for what is not known before.
+dask-jobqueue writes directives for ``log-directory``, users add some in ``job-extra-directives``;
+the last one of a kind applies. A *form* here is an absolute path, escaped for `glob`, with
+``{job}`` for the job's id and ``*`` for what is not known in advance.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ NOWHERE = "/dev/null"
 
 @dataclass(frozen=True)
 class _Dialect:
-    """How a batch system's directives say where output goes: [output] in ``words/NAME.toml``."""
+    """A batch system's directives for output files: [output] in ``words/NAME.toml``."""
 
-    pattern: str  # a regular expression of what is replaced in a name
-    values: Mapping[str, str]  # what by; * for all others
-    out: Sequence[str]  # options
-    err: Sequence[str]
-    own_out: Sequence[str] = ()  # the names that it gives itself; none: there is no file
-    own_err: Sequence[str] = ()  # none: errors go where the rest goes
-    folder: Sequence[str] = ()  # options for the folder that relative names are of
-    join: tuple[str, str] = ("", "")  # both go into one file: an option, how its value begins
-    hosts: bool = False  # names may begin with "host:"
+    pattern: str  # regular expression of placeholders in a name
+    values: Mapping[str, str]  # their values; * for all others
+    out: Sequence[str]  # options for stdout
+    err: Sequence[str]  # options for stderr
+    own_out: Sequence[str] = ()  # default names; if empty, there is no file
+    own_err: Sequence[str] = ()  # if empty, stderr goes to stdout's file
+    folder: Sequence[str] = ()  # options for the folder of relative names
+    join: tuple[str, str] = ("", "")  # an option, and a prefix of its value, that join both files
+    hosts: bool = False  # whether names may begin with "host:"
 
     def joins(self, words: Sequence[str]) -> bool:
-        """Return whether these directives send both to one file."""
+        """Return whether these directives send stdout and stderr to the same file."""
         option, value = self.join
         return bool(option) and _last(words, [option]).startswith(value)
 
@@ -50,19 +50,19 @@ def output_patterns(
     name: str | None,
     folder: str | None = None,
 ) -> list[str]:
-    """Return forms of the files with a job's output, errors last; empty if there are none.
+    """Return forms of a job's output files, stderr last; empty if there are none.
 
     Parameters
     ----------
     batch : BatchSystem
     header : str or mapping
-        The job script's lines for the batch system; for HTCondor, its keys and values.
+        The job script's directives; for HTCondor, its keys and values.
     name : str or None
         The job's name.
     folder : str, optional
-        Where the job is submitted; default: the current folder.
+        The folder where the job is submitted; by default, the current directory.
     """
-    folder = folder or os.getcwd()  # noqa: PTH109 - a str
+    folder = folder or os.getcwd()  # noqa: PTH109 - as a str
     if not isinstance(header, str):
         return _of_condor(header, folder)
     dialect = _Dialect(**batch.output)
@@ -89,7 +89,7 @@ def _named(own: Sequence[str], folder: str, name: str | None) -> list[str]:
 
 
 def has_own_output(batch: BatchSystem, header: str) -> bool:
-    """Return whether the directives themselves say where output goes."""
+    """Return whether the directives themselves set an output file."""
     dialect, words = _Dialect(**batch.output), _words(header, batch.directive)
     return bool(_values(words, (*dialect.out, *dialect.err)))
 
@@ -102,24 +102,24 @@ def _words(header: str, mark: str) -> list[str]:
             continue
         try:
             found += shlex.split(line[len(mark) :], comments=True)
-        except ValueError:  # a quotation mark alone
+        except ValueError:  # an unbalanced quote
             found += line[len(mark) :].split()
     return found
 
 
 def _values(words: Sequence[str], options: Iterable[str]) -> list[str]:
-    """Return the values of these options, in the order in which they were given."""
+    """Return the values of these options, in the given order."""
     found = []
     for number, word in enumerate(words):
         for option in options:
             if word == option and number + 1 < len(words):
                 found.append(words[number + 1])
             elif option.startswith("--"):
-                # Long options may be shortened.
+                # Long options may be abbreviated.
                 given, equals, value = word.partition("=")
                 if equals and len(given) > 4 and option.startswith(given):
                     found.append(value)
-            # LSF's -oo and -eo are options of their own.
+            # LSF's -oo and -eo are separate options.
             elif len(option) == 2 < len(word) and word[:2] == option and word[2:] != "o":
                 found.append(word[2:])
     return found
@@ -135,12 +135,12 @@ def _form(dialect: _Dialect, path: str, name: str | None, folder: str) -> str:
     def replace(match: re.Match[str]) -> str:
         value = dialect.values.get(match.groupdict().get("key") or "", "*")
         if match.groupdict().get("width") and value == JOB:
-            return f"*{JOB}"  # with zeros in front
+            return f"*{JOB}"  # with leading zeros
         if value.startswith("{") and not value.startswith(JOB):
             return glob.escape(known[value.strip("{}")])
         return value
 
-    # What is replaced has none of the characters that are escaped.
+    # Placeholders contain none of the characters that glob.escape escapes.
     file = re.sub(dialect.pattern, replace, glob.escape(path))
     return os.path.join(glob.escape(folder), file)  # noqa: PTH118
 
@@ -171,14 +171,14 @@ def _of_condor(header: Mapping[str, object], folder: str) -> list[str]:
 
 
 def _plain(form: str) -> str:
-    """Return the path that a form without wildcards stands for."""
+    """Return the path for a form without wildcards."""
     return re.sub(r"\[([*?[])\]", r"\1", form)
 
 
 def find_files(form: str, job: str | None) -> list[str]:
-    """Return the files that a form stands for, of one job or of any; the newest last.
+    """Return the files that match a form, for one job or any job, newest last.
 
-    A form that stands for a single file gives that one, whether it exists or not.
+    A form without wildcards returns its file, whether it exists or not.
     """
     pattern = form.replace(JOB, "*" if job is None else glob.escape(job))
     if "*" not in re.sub(r"\[[*?[]\]", "", pattern):
@@ -188,7 +188,7 @@ def find_files(form: str, job: str | None) -> list[str]:
 
 
 def show_pattern(form: str, job: str) -> str:
-    """Return a form as it is shown to people."""
+    """Return a form as shown to users."""
     return _plain(form.replace(JOB, job))
 
 

@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Sequence
 
-# Batch systems count seconds in 32 bits; what Slurm makes of more is not what was meant.
+# Batch systems count seconds in 32 bits; Slurm misinterprets larger values.
 MAX_WALLTIME_S = 2**31 - 1
 
 
@@ -18,7 +18,7 @@ _DURATION = re.compile(r"(?:(?:(?P<d>\d+)-)?(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d+)",
 
 
 def parse_duration(text: str) -> float | None:
-    """Return the seconds in a time from a list, ``D-HH:MM:SS`` or its end, or None."""
+    """Return the seconds of a duration, ``D-HH:MM:SS`` or its last parts; None if invalid."""
     match = _DURATION.fullmatch(text.strip())
     return None if match is None else float(clock_seconds(match))
 
@@ -37,9 +37,9 @@ def sum_of_cpus(counts: Sequence[str], missing: str) -> int:
 
 
 def seconds_since(text: str, form: str) -> float | None:
-    """Return the seconds since a time from a list; None if it is not a time, or in the future.
+    """Return the seconds since a time; None if it is not a time, or in the future.
 
-    The list does not name a time zone; the time is taken as this computer's local time.
+    The time has no time zone and is assumed to be this computer's local time.
     """
     try:
         passed = time.time() - time.mktime(time.strptime(text.strip(), form))

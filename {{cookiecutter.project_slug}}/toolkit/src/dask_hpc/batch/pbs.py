@@ -1,8 +1,8 @@
 """PBS: qsub, qstat, qdel (OpenPBS 20 and newer, PBS Pro, Torque 6).
 
-Held against OpenPBS's and Torque's sources and manuals, and the answers of OpenPBS 23.06. Jobs are
-listed with what both read: only OpenPBS knows ``-F json``. ``-x``, by which OpenPBS shows ended
-jobs, where the site keeps a history, means XML to Torque; that is read as knowing nothing.
+Based on OpenPBS's and Torque's sources and manuals, and tested with OpenPBS 23.06. Jobs are listed
+in the format that both support; only OpenPBS knows ``-F json``. ``-x`` shows ended jobs in OpenPBS,
+if the site keeps a history; in Torque it means XML, which counts as an empty list.
 """
 
 import re
@@ -19,12 +19,12 @@ def _jobs(stdout: str) -> list[dict[str, str]]:
     key = ""
     for line in stdout.splitlines():
         if line.startswith("Job Id:"):
-            # 123.server: the number is enough for qstat and qdel, and the same everywhere.
-            # An array's is 123[].server, and of one of its tasks 123[4].server.
+            # 123.server: the number is enough for qstat and qdel, and the same everywhere. An array
+            # is 123[].server, and one of its tasks 123[4].server.
             job = line.removeprefix("Job Id:").strip().split(".")[0]
             jobs.append({"id": re.sub(r"\[\d+\]$", "[]", job)})
         elif line.startswith("\t") and jobs and key:
-            jobs[-1][key] += line[1:]  # long values go on in the next line, cut anywhere
+            jobs[-1][key] += line[1:]  # long values continue in the next line, broken anywhere
         elif " = " in line and jobs:
             key, _, value = line.partition(" = ")
             key = key.strip()
@@ -58,7 +58,7 @@ class PBSSystem(BatchSystem):
             state = JobState.CANCELLED
         elif state is JobState.DONE and code != "0":
             state = self.ends.get(code, JobState.FAILED)
-        # A running job's comment only tells when it started.
+        # A running job's comment only says when it started.
         waiting = state is JobState.PENDING
         reason = job.get("comment", "").strip() if waiting else ""
         node = job.get("exec_host", "").split("/")[0]

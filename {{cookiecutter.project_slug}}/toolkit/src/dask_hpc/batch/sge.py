@@ -1,8 +1,8 @@
-"""Grid Engine: qsub, qstat, qdel (SGE 6.2 and what came of it: Son of Grid Engine, UGE, OCS).
+"""Grid Engine: qsub, qstat, qdel (SGE 6.2 and its successors: Son of Grid Engine, UGE, OCS).
 
-Held against the manuals and the answers of Son of Grid Engine 8.1.9. It forgets an ended job at
-once: how it ended is known from `qacct` alone, where the site keeps it, and only of jobs that had
-begun. Its list does not say what a job waits for.
+Based on the manuals, and tested with Son of Grid Engine 8.1.9. An ended job leaves the list at
+once: only `qacct`, if the site has accounting, shows how it ended, and only for jobs that had
+started. The list does not show what a job is waiting for.
 """
 
 import getpass
@@ -19,21 +19,21 @@ class SGESystem(BatchSystem):
     """Grid Engine."""
 
     def list_command(self, _job_ids: Sequence[str]) -> list[str]:
-        # All of the user's jobs: there is no list of some of them (-j prints everything about
-        # each). As XML, since the table cuts names short. A user's ~/.sge_qstat may name other
-        # states (-s).
+        # All of the user's jobs, since qstat cannot list some of them (-j prints everything about
+        # each). As XML, since the table truncates names. With -s, since the user's ~/.sge_qstat may
+        # select other states.
         return ["qstat", "-xml", "-s", "psr", "-u", getpass.getuser()]
 
     def accounting_commands(self, job_ids: Sequence[str]) -> list[list[str]]:
-        # It takes one job at a time, and reads through a file that may be long.
+        # qacct takes one job at a time, and reads a file that may be long.
         return [["qacct", "-j", job] for job in job_ids]
 
     def capacity_command(self, queue: str | None) -> list[str]:
-        # Without a queue Grid Engine takes any that the job may use, so there is nothing to count.
+        # Without a queue, Grid Engine uses any that the job may run in: there is nothing to count.
         return ["qstat", "-g", "c", "-q", queue] if queue else []
 
     def parse_list(self, stdout: str) -> list[JobStatus]:
-        start = stdout.find("<?xml")  # a site's banner may be before it
+        start = stdout.find("<?xml")  # a site's banner may precede it
         try:
             root = ElementTree.fromstring(stdout[max(start, 0) :])
         except ElementTree.ParseError:
@@ -44,11 +44,11 @@ class SGESystem(BatchSystem):
             node = entry.findtext("queue_name", "").partition("@")[2]  # all.q@node1
             state = self.states.get(word, JobState.UNKNOWN)
             reason = word if state is JobState.PENDING and word != "qw" else ""
-            # What is left it does not say.
+            # qstat does not show the time left.
             elapsed = seconds_since(entry.findtext("JAT_start_time", ""), "%Y-%m-%dT%H:%M:%S")
             job, name = entry.findtext("JB_job_number", ""), entry.findtext("JB_name", "")
             jobs.append(JobStatus(job, state, reason, node, elapsed, name=name))
-        return merged(jobs)  # an array's tasks are listed each
+        return merged(jobs)  # each task of an array is listed
 
     def parse_accounting(self, stdout: str) -> list[JobStatus]:
         jobs = []
@@ -70,7 +70,7 @@ class SGESystem(BatchSystem):
         return merged(jobs)
 
     def parse_capacity(self, stdout: str) -> int:
-        """Return the number of slots of the requested queue, whether they are up or not.
+        """Return the number of slots of the requested queue, including those that are down.
 
         Raises
         ------

@@ -19,7 +19,7 @@ def _whole(job: str) -> str:
     return part[1] if part else job
 
 
-# Where there are several clusters: -M east, -Meast, --clusters=east, --cluster east.
+# Options that select one of several clusters: -M east, -Meast, --clusters=east, --cluster east.
 _CLUSTERS = re.compile(r"(?:^|\s)(?:-M\s*|--clusters?(?:=|\s+))(?P<names>\S+)")
 
 
@@ -28,16 +28,16 @@ def _clusters(words: Sequence[str]) -> str:
     return found["names"].strip("\"'") if found else ""
 
 
-# Among a user's directives: nodes that a job wants, and those that it does not. Long options may be
-# shortened.
+# In a user's directives: nodes that a job requires, and nodes that it excludes. Long options may be
+# abbreviated.
 _WANTED = re.compile(r"(?:^|\s)(?:--nodel\w*|--nodef\w*|--reserv\w*|-[wF])")
 _UNWANTED = re.compile(r"(?:^|\s)(?:--exclude?(?:=|\s+)|-x\s*)(?P<nodes>\S+)")
 
 
 def _rows(stdout: str, most: int) -> list[list[str]]:
-    """Return the fields of each job, six at least, without the lines of a site's banner."""
+    """Return the fields of each job, at least six, skipping a site's banner."""
     rows = [line.strip().split("|", most - 1) for line in stdout.splitlines()]
-    return [row for row in rows if len(row) >= 6 and row[0]]  # the last, a name, may hold anything
+    return [row for row in rows if len(row) >= 6 and row[0]]  # the last, a name, may contain "|"
 
 
 _REASON_OF_END = {JobState.TIMEOUT: "TimeLimit", JobState.OUT_OF_MEMORY: "OutOfMemory"}
@@ -50,12 +50,12 @@ class SlurmSystem(BatchSystem):
     job_variables = JOB_VARIABLES
 
     def parse_walltime(self, text: str) -> float:
-        """Return the seconds in a walltime as sbatch reads it; infinite for UNLIMITED.
+        """Return a walltime in seconds, as sbatch interprets it; infinite for UNLIMITED.
 
         Raises
         ------
         ValueError
-            sbatch would not accept it, or it is zero (which means "no limit" to Slurm).
+            The walltime is invalid for sbatch, or zero (which means "no limit" in Slurm).
         """
         text = str(text).strip()
         if text.upper() in ("UNLIMITED", "INFINITE"):
@@ -63,9 +63,8 @@ class SlurmSystem(BatchSystem):
         return super().parse_walltime(text)
 
     def list_command(self, job_ids: Sequence[str]) -> list[str]:
-        # --states=all: ended jobs stay listed for a while (MinJobAge), so that how they ended is
-        # seen.
-        # --all: jobs of hidden partitions, too.
+        # --states=all: ended jobs stay listed for a while (MinJobAge), and show how they ended.
+        # --all: include hidden partitions.
         options = ["--all", "--noheader", "--states=all", "--format=%i|%T|%r|%N|%M|%L|%j"]
         return ["squeue", *options, f"--jobs={','.join(job_ids)}"]
 
@@ -84,8 +83,8 @@ class SlurmSystem(BatchSystem):
     def where(
         self, submit: Sequence[str], directives: object, environ: Mapping[str, str]
     ) -> list[str]:
-        # As sbatch decides: its arguments, the environment, the script. Of the variables it reads
-        # SLURM_CLUSTERS last, and squeue and scancel read that one alone.
+        # In sbatch's order of precedence: arguments, environment, script. SLURM_CLUSTERS overrides
+        # SBATCH_CLUSTERS there, and is the only one that squeue and scancel read.
         names = (
             _clusters(submit[1:])
             or environ.get("SLURM_CLUSTERS")
@@ -95,10 +94,10 @@ class SlurmSystem(BatchSystem):
         return [f"--clusters={names}"] if names else []
 
     def exclude_args(self, nodes: Sequence[str], directives: Sequence[str]) -> list[str]:
-        # An option of the command goes before the same one in the script.
+        # An option of the command overrides the same one in the script.
         own = " ".join(map(str, directives))
         unwanted = [match["nodes"].strip("\"'") for match in _UNWANTED.finditer(own)]
-        # With a slash it is a file of nodes.
+        # With a slash, it is a file with a list of nodes.
         if not nodes or _WANTED.search(own) or any("/" in names for names in unwanted):
             return []
         return [f"--exclude={','.join([*unwanted, *nodes])}"]
@@ -106,7 +105,7 @@ class SlurmSystem(BatchSystem):
     def capacity_command(self, queue: str | None) -> list[str]:
         # %C: CPUs allocated/idle/other/total. The default partition's name ends with *.
         command = ["sinfo", "--noheader", "--format=%P|%C"]
-        # --all: it may be a hidden one.
+        # --all: the partition may be hidden.
         return [*command, "--all", f"--partition={queue}"] if queue else command
 
     def parse_list(self, stdout: str) -> list[JobStatus]:
@@ -115,19 +114,19 @@ class SlurmSystem(BatchSystem):
             state = self.states.get(word.split(" ")[0], JobState.UNKNOWN)
             reason = "" if reason in ("None", "(null)") else reason
             node = "" if node == "(null)" else node
-            # INVALID, UNLIMITED and NOT_SET are no times.
+            # INVALID, UNLIMITED, and NOT_SET are not times.
             times = parse_duration(elapsed), parse_duration(left)
             jobs.append(JobStatus(_whole(job), state, reason, node, *times, *name))
         return merged(jobs)
 
     def parse_accounting(self, stdout: str) -> list[JobStatus]:
-        # A job that has lost a node has a line for each of its sizes, the last one last.
+        # A job that has lost a node has one line for each of its sizes, in order.
         jobs: dict[str, JobStatus] = {}
         for job, word, code, node, elapsed, name in _rows(stdout, 6):
             state = self.states.get(word.split(" ")[0], JobState.UNKNOWN)  # "CANCELLED by 1000"
             node = "" if node == "None assigned" else node
             reason = _REASON_OF_END.get(state, "")
-            if state is JobState.FAILED:  # as squeue has it; the code is "exit code:signal"
+            if state is JobState.FAILED:  # as in squeue; the code is "exit code:signal"
                 signal = code.partition(":")[2]
                 reason = f"RaisedSignal:{signal}" if signal not in ("", "0") else "NonZeroExitCode"
             ran = parse_duration(elapsed)

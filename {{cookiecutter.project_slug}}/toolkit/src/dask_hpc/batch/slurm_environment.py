@@ -6,32 +6,32 @@ from collections.abc import Sequence
 from .base import WORDS
 
 _VARIABLES = tomllib.loads((WORDS / "slurm_variables.toml").read_text(encoding="utf-8"))
-# Variables that change what the commands that list and cancel jobs print.
+# Variables that change the output of commands that list and cancel jobs.
 READING_VARIABLES: tuple[str, ...] = tuple(_VARIABLES["reading"])
-# Variables of a job that srun takes for its own options, and the option of sbatch that sets each.
+# Variables of a job that srun reads as its own options, and the option of sbatch that sets each.
 OPTION_VARIABLES: dict[str, str] = _VARIABLES["options"]
-# All variables of a job that change jobs submitted from within it.
+# All variables of a job that affect jobs submitted from within it.
 JOB_VARIABLES = (*OPTION_VARIABLES, *_VARIABLES["job"])
-# Short forms, and options that set a variable beside their own.
+# Short forms of options, and options that also set another option's variable.
 _SHORT = {"-n": "--ntasks", "-c": "--cpus-per-task", "-G": "--gpus", "-m": "--distribution"}
 _ALSO = {"--cpus-per-task": "--tres-per-task", "--ntasks-per-node": "--ntasks"}
 
 
 def leftovers(directives: Sequence[str]) -> list[str]:
-    """Return the variables that srun reads in a job and that none of its directives sets.
+    """Return the variables that srun reads in a job but none of its directives sets.
 
-    Their values come from another job, from within which this one was submitted.
+    If set, their values come from another job, from which this one was submitted.
 
     Parameters
     ----------
     directives : sequence of str
         Lines of the job script that begin with ``#SBATCH``.
     """
-    # More than one option may be in a line; what is none of them does no harm.
+    # A line may have more than one option; words that are not options do no harm.
     words = [word for line in directives for word in line.split()[1:] if word.startswith("-")]
     asked = {_SHORT.get(word[:2], word.partition("=")[0]) for word in words}
     known = set(OPTION_VARIABLES.values()) - {""}
-    # Options may be shortened.
+    # Options may be abbreviated.
     shortened = {word for word in asked - known if word.startswith("--") and len(word) > 2}
     asked |= {option for option in known for word in shortened if option.startswith(word)}
     asked |= {_ALSO[option] for option in asked & _ALSO.keys()}

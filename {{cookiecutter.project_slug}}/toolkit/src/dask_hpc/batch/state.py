@@ -7,25 +7,25 @@ from dataclasses import dataclass, field, replace
 
 
 class JobState(enum.StrEnum):
-    """The state of a job, in one vocabulary for all batch systems."""
+    """The state of a job, the same for all batch systems."""
 
-    SUBMITTED = "submitted"  # the batch system took it; nothing else is known yet
+    SUBMITTED = "submitted"  # accepted by the batch system, but not listed yet
     PENDING = "pending"
     RUNNING = "running"
-    ENDING = "ending"  # how it ended shows only in the next state
+    ENDING = "ending"  # the next state will show how it ended
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    TIMEOUT = "timeout"  # its walltime was over
+    TIMEOUT = "timeout"  # walltime reached
     NODE_FAIL = "node-fail"
     PREEMPTED = "preempted"
     OUT_OF_MEMORY = "out-of-memory"
-    GONE = "gone"  # no longer listed: it ended, how is not known
-    UNKNOWN = "unknown"  # a state that the description does not name
+    GONE = "gone"  # no longer listed: it ended in an unknown way
+    UNKNOWN = "unknown"  # a state that is not in the batch system's description
 
     @property
     def ended(self) -> bool:
-        """Whether a job in this state is over."""
+        """Whether a job in this state has ended."""
         return self not in _ALIVE
 
 
@@ -45,18 +45,18 @@ class JobStatus:
     Attributes
     ----------
     job : str
-        Its id.
+        The job's id.
     state : JobState
     reason : str
-        Why it is in that state, in the batch system's own word; empty if there is none.
+        The reason for the state, as the batch system gives it; empty if there is none.
     node : str
         Where it runs or ran; empty before it starts.
     elapsed, left : float or None
-        Seconds that it had run and could still run when it was listed; None if the list does not
-        say, or there is no limit.
+        Seconds that it had been running, and had left, when it was listed; None if unknown or
+        unlimited.
     name : str
-        The job's name; empty if the list does not say. Two statuses that differ only in their name
-        or times are equal.
+        The job's name; empty if unknown. Statuses that differ only in their name or times are
+        equal.
     """
 
     job: str
@@ -68,8 +68,8 @@ class JobStatus:
     name: str = field(default="", compare=False)
 
 
-# Of several states, the one that counts for a job of several parts, an array's tasks: it runs while
-# one of them does, and is over when all are.
+# Precedence of states in a job of several parts, such as an array's tasks: it is running while one
+# of them is, and has ended when all have.
 _COUNTS = (
     JobState.RUNNING,
     JobState.ENDING,

@@ -1,4 +1,4 @@
-"""Watch a cluster's jobs: one question for all of them, and events for whoever subscribes."""
+"""Watch a cluster's jobs: poll all of them with one call, and notify subscribers of changes."""
 
 import asyncio
 import contextlib
@@ -14,37 +14,37 @@ from .commands import CommandError, list_jobs, query_accounting
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two looks at the batch system's list. Sites ask not to be polled often: soon only
-# after a submission, then rarely, and more rarely still while nothing changes.
+# Poll intervals in seconds. Sites ask users not to poll often: poll soon only after a submission,
+# then rarely, and even more rarely while nothing changes.
 FIRST_POLL_S, MIN_POLL_INTERVAL_S, POLL_S, QUIET_POLL_S = 0.5, 2.0, 10.0, 60.0
-QUIET_AFTER_POLLS = 6  # steady looks without a change before they become rarer
+QUIET_AFTER_POLLS = 6  # polls without a change after which to poll more rarely
 
-# A list may be a minute old, cut short, or a site's own: that a job is not in it says nothing by
-# itself. The accounting is asked at the second miss, and again after a pause. Where it knows
-# nothing, or there is none, a job without workers is taken for over after so many looks and so many
-# seconds; where it takes the job for alive, which it does for ever of a job that Slurm has lost,
-# after many more.
+# A list may be a minute old, truncated, or from a site's own command: a job that is missing from it
+# has not necessarily ended. Query the accounting after the second miss, and again after a pause. If
+# it does not know the job, or there is none, consider a job without workers gone after this many
+# polls and seconds; if it considers the job alive, as it always does for a job that Slurm has lost,
+# after a much longer time.
 ACCOUNTING_AFTER_MISSES = 2
 ACCOUNTING_PAUSE_S = 10.0
 GONE_AFTER_POLLS, GONE_AFTER_S, LOST_AFTER_S = 3, 90.0, 900.0
 
-# A cluster may live for weeks: of jobs that are over, and of events, so many are kept.
+# Numbers of ended jobs and events to keep, since a cluster may live for weeks.
 MAX_ENDED_JOBS, MAX_EVENTS = 500, 5000
 
 
 @dataclass(frozen=True)
 class JobEvent:
-    """A job's state, or the reason for it, has changed.
+    """A change of a job's state, or of the reason for it.
 
     Attributes
     ----------
     time : float
-        When it was seen, seconds since 1970 (`time.time`).
+        When it was noticed, in seconds since 1970 (`time.time`).
     job : str
         The job's id.
     state : JobState
     reason : str
-        The batch system's own word; `BatchSystem.explain` puts it in plain words.
+        As given by the batch system; `BatchSystem.explain` translates it to plain English.
     node : str
     """
 
@@ -59,38 +59,38 @@ class JobEvent:
 class _Miss:
     """A job that is missing from the list."""
 
-    since: float  # by the watcher's clock; or since when it has no worker any more
-    looks: int = 0  # since then
-    misses: int = 0  # in all
-    alive: bool = False  # by the accounting
+    since: float  # when it was first missing, or lost its last worker, by the watcher's clock
+    looks: int = 0  # polls since then
+    misses: int = 0  # polls in total
+    alive: bool = False  # according to the accounting
 
 
 class JobWatcher:
-    """Asks the batch system about all our jobs, with one call, and tells its subscribers.
+    """Poll the batch system for all our jobs, with one call, and notify subscribers.
 
-    It lives on the event loop where `add` is called first (a cluster's own) and never blocks it.
-    When the list is not available it says so once and keeps trying. A job is over when the list or
-    the accounting says so. That a job is not listed does not mean that it is over, and while a
-    worker of it is there, the list is not believed if it says that the job is still pending.
+    It runs on the event loop on which `add` is first called (a cluster's own) and never blocks it.
+    If the list is not available, it warns once and keeps trying. A job has ended when the list or
+    the accounting says so. A job that is not listed has not necessarily ended, and while a job has
+    a worker, the list is not trusted if it says that the job is still pending.
 
     Parameters
     ----------
     batch_system : BatchSystem
     *job_ids : str
-        Jobs that are there already.
+        Jobs that already exist.
     clock : callable
-        Seconds, from any start.
+        Returns the monotonic time, in seconds.
 
     Attributes
     ----------
     events : deque of JobEvent
         The last `MAX_EVENTS` events, oldest first.
     own : list of str
-        The words of the job class's cancel command, see `commands`.
+        The words of the job class's cancel command; see `custom_commands`.
     failure : CommandError or None
-        Why the jobs could not be listed, the last time.
+        Why the last poll failed; None if it succeeded.
     has_workers : callable or None
-        Takes a job's id and returns whether the job has a worker.
+        Takes a job id and returns whether the job has a worker.
     """
 
     def __init__(
@@ -102,15 +102,15 @@ class JobWatcher:
         self.has_workers: Callable[[str], bool] | None = None
         self._clock = clock
         self._jobs = {job: JobStatus(job, JobState.UNKNOWN) for job in job_ids}
-        self._ended: deque[str] = deque()  # jobs that are over, in that order
-        self._changes = 0  # events so far
+        self._ended: deque[str] = deque()  # ended jobs, in order
+        self._changes = 0  # number of events so far
         self._missing: dict[str, _Miss] = {}
         self._worked: set[str] = set()  # jobs that had workers
         self._accounting = bool(batch_system.accounting_commands(["1"]))
-        self._accounted = -math.inf  # when it was asked last, by the clock
+        self._accounted = -math.inf  # when the accounting was last queried, by the clock
         self._callbacks: list[Callable[[JobEvent], None]] = []
         self._task: asyncio.Task[None] | None = None
-        self._wake = asyncio.Event()  # a new one at each start, which may be on another loop
+        self._wake = asyncio.Event()  # replaced at each start, which may be on another loop
         self._lock: asyncio.Lock | None = None
         self.failure: CommandError | None = None
         self._quiet = 0
@@ -120,9 +120,9 @@ class JobWatcher:
 
     @property
     def jobs(self) -> dict[str, JobStatus]:
-        """The last known status of every job, by id, in the order in which they became known.
+        """The last known status of every job, by id, in the order in which they were added.
 
-        Of the jobs that are over, only the last `MAX_ENDED_JOBS` are among them.
+        Of ended jobs, it contains only the last `MAX_ENDED_JOBS`.
         """
         return dict(self._jobs)
 
@@ -132,7 +132,7 @@ class JobWatcher:
 
     @property
     def active(self) -> list[str]:
-        """Ids of the jobs that are not over."""
+        """Ids of the unfinished jobs."""
         return [job for job, status in list(self._jobs.items()) if not status.state.ended]
 
     def subscribe(self, callback: Callable[[JobEvent], None]) -> None:
@@ -140,7 +140,7 @@ class JobWatcher:
         self._callbacks.append(callback)
 
     def add(self, job_id: str) -> None:
-        """Watch a job that was submitted just now. To be called on the event loop."""
+        """Watch a job that was just submitted. Call this on the event loop."""
         self._note(JobStatus(job_id, JobState.SUBMITTED))
         self._quiet, self._delay = 0, FIRST_POLL_S
         soon = time.monotonic() + FIRST_POLL_S
@@ -148,22 +148,22 @@ class JobWatcher:
         self.start()
 
     def start(self) -> None:
-        """Begin to watch. To be called on the event loop; `add` does it too."""
+        """Start watching. Call this on the event loop; `add` also does it."""
         if self._task is None:
             self._wake = asyncio.Event()
             self._task = asyncio.create_task(self._watch())
         self._wake.set()
 
     def poll_soon(self) -> None:
-        """Ask soon, since something has happened to our jobs. To be called on the event loop."""
+        """Poll soon, since something has happened to our jobs. Call this on the event loop."""
         self._quiet, self._delay = 0, FIRST_POLL_S
-        # Workers may go one by one: a site is not asked more often than every other second.
+        # Workers may leave one by one: do not poll more often than every other second.
         soon = max(time.monotonic() + FIRST_POLL_S, self.last_poll + MIN_POLL_INTERVAL_S)
         self._due = min(self._due, soon)
         self._wake.set()
 
     async def stop(self) -> None:
-        """Stop watching; what is known stays readable."""
+        """Stop watching; the last known states remain available."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -171,13 +171,13 @@ class JobWatcher:
                 await task
 
     def ended(self, job_ids: Iterable[str], state: JobState, reason: str = "") -> None:
-        """Note that we have ended these jobs ourselves, and stop asking about them."""
+        """Record that we have ended these jobs ourselves, and stop polling them."""
         for job in job_ids:
             if job in self._jobs and not self._jobs[job].state.ended:
                 self._note(JobStatus(job, state, reason, self._jobs[job].node))
 
     async def poll(self) -> bool:
-        """Ask now, and return whether anything has changed."""
+        """Poll now, and return whether anything has changed."""
         if self._lock is None:
             self._lock = asyncio.Lock()
         async with self._lock:
@@ -188,7 +188,7 @@ class JobWatcher:
                 listed = await list_jobs(self.batch_system, asked, self.own)
             except CommandError as error:
                 if self.failure is None:
-                    logger.warning("The state of jobs can't be read at present: %s", error)
+                    logger.warning("Cannot read the state of jobs at the moment: %s", error)
                 self.failure = error
                 return False
             self.failure = None
@@ -210,7 +210,7 @@ class JobWatcher:
             for job in working.intersection(self.active):
                 if self._jobs[job].state in _BEFORE[JobState.RUNNING]:
                     self._note(JobStatus(job, JobState.RUNNING))
-            # One that has lost its workers may be over, and the list be old.
+            # A job that has lost its workers may have ended, if the list is outdated.
             bereft = self._worked.intersection(listed) - working
             doubtful = [
                 job for job, miss in self._missing.items() if miss.misses >= ACCOUNTING_AFTER_MISSES
@@ -220,7 +220,7 @@ class JobWatcher:
             return self._changes > changes
 
     async def _account(self, doubtful: Sequence[str], now: float) -> None:
-        """Ask the accounting about jobs about which the list may know too little."""
+        """Query the accounting about jobs whose listed state may be wrong."""
         live = set(self.active)
         doubtful = [job for job in doubtful if job in live]
         soon = now - self._accounted < ACCOUNTING_PAUSE_S
@@ -230,7 +230,7 @@ class JobWatcher:
         try:
             found = await query_accounting(self.batch_system, doubtful, self.own)
         except CommandError as error:
-            logger.info("The accounting can't be asked: %s", error)
+            logger.info("Cannot query the accounting: %s", error)
             self._accounting = not error.missing
             return
         for job, status in found.items():
@@ -240,14 +240,14 @@ class JobWatcher:
                 self._note(status)
 
     def _forgotten(self, now: float) -> list[str]:
-        """Return the jobs that have been missing for so long that they are considered over."""
+        """Return the jobs that have been missing for long enough to consider them gone."""
         self._missing = {job: self._missing[job] for job in self.active if job in self._missing}
         return [
             job
             for job, miss in self._missing.items()
             if miss.looks >= GONE_AFTER_POLLS
             and now - miss.since >= (LOST_AFTER_S if miss.alive else GONE_AFTER_S)
-            # One may have come while the accounting was asked.
+            # A worker may have connected while the accounting was queried.
             if not self._works(job)
         ]
 
@@ -263,7 +263,7 @@ class JobWatcher:
             left = self._due - time.monotonic()
             if left > 0:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(left):  # not wait_for, as in run
+                    async with asyncio.timeout(left):  # not wait_for, for the same reason as in run
                         await self._wake.wait()
                 continue
             changed = await self.poll()
@@ -274,11 +274,11 @@ class JobWatcher:
             self._due = time.monotonic() + self._delay
 
     def _note(self, status: JobStatus) -> None:
-        """Remember a status; if it is new, make it an event."""
+        """Store a status; if it has changed, create an event."""
         known = self._jobs.get(status.job)
         if known is not None and known.state.ended:
             return
-        self._jobs[status.job] = status  # its times are new in any case
+        self._jobs[status.job] = status  # the times are always new
         if known == status:
             return
         event = JobEvent(time.time(), status.job, status.state, status.reason, status.node)
@@ -296,7 +296,7 @@ class JobWatcher:
                 logger.exception("A subscriber to job events failed")
 
 
-# States that come before another one in a job's life.
+# The possible states before another one in a job's life.
 _BEFORE = {
     JobState.PENDING: {JobState.SUBMITTED, JobState.UNKNOWN},
     JobState.RUNNING: {JobState.SUBMITTED, JobState.UNKNOWN, JobState.PENDING},

@@ -1,4 +1,4 @@
-"""The contents of a record as rows of a table, for the terminal and for the report."""
+"""Aggregate a record into rows of a table, for the terminal and the report."""
 
 from collections.abc import Iterable
 
@@ -12,8 +12,8 @@ def summarize(rows: Iterable[dict]) -> list[dict]:
     Returns
     -------
     list of dict
-        One dict for each point, by ascending `slots`: `slots tasks seconds ideal_s bound n`; the
-        `Summary` objects `makespan`, `efficiency`, `overhead`, `speedup`.
+        One dict per point, by ascending `slots`, with the keys `slots tasks seconds ideal_s bound
+        n` and, as `Summary` objects, `makespan efficiency overhead speedup`.
     """
     by_slots: dict[int, list[dict]] = {}
     for row in rows:
@@ -31,10 +31,10 @@ def summarize(rows: Iterable[dict]) -> list[dict]:
 
 
 def gil_points(rows: Iterable[dict]) -> list[dict]:
-    """Group rows of the workload ``gil`` by way: `mode n cores bound makespan speedup`.
+    """Group rows of the workload ``gil`` by mode: `mode n cores bound makespan speedup`.
 
-    Here speedup is relative to the median of the serial loops. In a row it is relative to the
-    serial loop of the same repeat, and a disturbance of that loop would affect all other ways.
+    Here, speedup is relative to the median of the serial loops. In a row, it is relative to the
+    serial loop of the same repeat, so that a disturbance of that loop affects all other modes.
     """
     rows = list(rows)
     by_mode: dict[str, list[dict]] = {}
@@ -57,7 +57,7 @@ def gil_points(rows: Iterable[dict]) -> list[dict]:
 
 
 def cold_starts(records: Iterable[Record]) -> list[dict]:
-    """Return the starts that were timed from the command's start to its last result."""
+    """Return the cold starts, timed from the start of the command to its last result."""
     return [
         start
         for record in records
@@ -67,6 +67,6 @@ def cold_starts(records: Iterable[Record]) -> list[dict]:
 
 
 def phase_rows(start: dict) -> list[tuple[str, float]]:
-    """Return a start's phases in order: words and seconds."""
+    """Return a start's phases in order: descriptions and seconds."""
     phases = start.get("phases", {})
     return [(PHASES[name], phases[name]) for name in PHASES if name in phases]

@@ -1,6 +1,6 @@
-"""Figures of records, as PNG and SVG; they read numbers and know nothing of clusters.
+"""Draw figures of records, as PNG and SVG.
 
-The colors can be told apart with any color vision (Okabe and Ito's palette), and nothing is shown
+The colors are distinguishable with any color vision (Okabe and Ito's palette), and nothing is shown
 by color alone: repeats are dots, medians are bars, bounds are lines.
 """
 
@@ -22,17 +22,17 @@ STYLE = Path(__file__).with_suffix(".mplstyle")
 
 
 def speedup_panel(axes, points: Sequence[dict]) -> None:
-    """Draw the speedup over the serial loop against slots, and the most that is possible."""
+    """Draw the speedup over the serial loop against slots, with its upper bound."""
     tasks = points[0]["tasks"]
     most = round(1.08 * points[-1]["slots"]) + 1
     slots = range(1, most + 1)
     axes.plot([0, most], [0, most], "--", color=PALE, lw=1, label="one for one (y = x)")
     bound = [metrics.speedup_bound(tasks, n) for n in slots]
-    label = f"most that {tasks} equal tasks allow"
+    label = f"bound for {tasks} equal tasks"
     axes.step(slots, bound, where="post", color=ORANGE, lw=1.4, label=label)
     _dots_and_medians(axes, points, "speedup", most)
     for point in points:
-        # Below and to the right: the lines are above and to the left.
+        # Below and to the right of the point, since the lines are above and to the left.
         median = point["speedup"].median
         _write(axes, f"{median:.1f}", (point["slots"], median), (5, -13))
     axes.set(xlabel="slots (tasks at one time)", ylabel="speedup over the serial loop")
@@ -42,7 +42,7 @@ def speedup_panel(axes, points: Sequence[dict]) -> None:
 
 
 def efficiency_panel(axes, points: Sequence[dict]) -> None:
-    """Draw the share of the ideal that was reached, on a linear axis from 0."""
+    """Draw the efficiency, the fraction of the ideal that was reached, on a linear axis from 0."""
     most = round(1.08 * points[-1]["slots"]) + 1
     axes.axhline(1, color=ORANGE, lw=1.4, label="ideal")
     _dots_and_medians(axes, points, "efficiency", most)
@@ -56,7 +56,7 @@ def efficiency_panel(axes, points: Sequence[dict]) -> None:
 
 
 def _write(axes, text: str, place: tuple, offset: tuple[float, float], **form) -> None:
-    """Write beside a place of the figure, so many points (of a font) away from it."""
+    """Write text near a position in the figure, at an offset in typographic points."""
     axes.annotate(text, place, xytext=offset, textcoords="offset points", fontsize=9, **form)
 
 
@@ -76,7 +76,7 @@ def _dots_and_medians(axes, points: Sequence[dict], name: str, most: int) -> Non
 
 
 def _apart(numbers, most) -> bool:
-    """Tell whether labels at these numbers leave each other room."""
+    """Return whether labels at these numbers would not overlap."""
     numbers = [0, *numbers]
     return all(b - a > 0.08 * most for a, b in pairwise(numbers))
 
@@ -103,7 +103,7 @@ def gil_panel(axes, points: Sequence[dict]) -> None:
 
 
 def overview_figure(points: Sequence[dict], title: str, caption: str) -> Figure:
-    """Draw speedup and share of the ideal side by side, with title and caption, for a README."""
+    """Draw speedup and efficiency side by side, with title and caption, for a README."""
     with matplotlib.rc_context(fname=STYLE):
         figure = Figure(figsize=(9.6, 4.9), dpi=150)
         lines = textwrap.wrap(caption, 135)
@@ -118,7 +118,7 @@ def overview_figure(points: Sequence[dict], title: str, caption: str) -> Figure:
 
 
 def panel_figure(panel, points: Sequence[dict], size: tuple[float, float]) -> Figure:
-    """Draw one panel alone, `size` in inches, for a page that has the title and the caption."""
+    """Draw a single panel, `size` in inches, for a page that has its own title and caption."""
     with matplotlib.rc_context(fname=STYLE):
         figure = Figure(figsize=size, dpi=150, layout="constrained")
         panel(figure.subplots(), points)
@@ -136,7 +136,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
 
 def inline_svg(figure: Figure, name: str, label: str) -> str:
-    """Return the figure as an ``<svg>`` element for HTML; screen readers read out `label`."""
+    """Return the figure as an ``<svg>`` element for HTML, with `label` for screen readers."""
     text = _render(figure, "svg", name).decode()
     text = text[text.index("<svg") :]
     return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
@@ -144,7 +144,7 @@ def inline_svg(figure: Figure, name: str, label: str) -> str:
 
 def _render(figure: Figure, kind: str, name: str) -> bytes:
     buffer = io.BytesIO()
-    # The salt keeps the ids of several figures on one page apart, and the same from run to run.
+    # The salt makes ids differ between figures on one page, but stay the same in every run.
     with matplotlib.rc_context({"svg.hashsalt": name}, STYLE):
         metadata = {"Date": None} if kind == "svg" else {"Software": None}
         figure.savefig(buffer, format=kind, metadata=metadata)

@@ -1,9 +1,8 @@
-"""The workload ``gil``: a pure-Python loop on real cores, serial, on threads, on processes.
+"""The workload ``gil``: a pure-Python loop on real cores: serial, with threads, with processes.
 
-Hundreds of sleeping tasks can share a core; computing ones can't. In one process Python's global
-lock (the GIL) lets one thread at a time run Python code, so that such a loop gains nothing from
-threads and uses the cores with processes. NumPy and reading files are different: they release the
-lock.
+Hundreds of sleeping tasks can share a core; computing ones cannot. Python's global interpreter lock
+(GIL) lets only one thread per process run Python code, so such a loop gains nothing from threads,
+and needs processes to use all cores. NumPy and file I/O are different: they release the lock.
 """
 
 import contextlib
@@ -24,19 +23,19 @@ from .validation import MeasurementError, examine
 from .workloads import WORKLOADS, burn, burn_task
 
 MODES = ("serial", "threads", "processes")
-SERIAL_S = 1.2  # length of the serial loop that the body is calibrated for
+SERIAL_S = 1.2  # length of the serial loop to calibrate for
 REPEATS = 3
 MAX_CORES = 8  # more would take longer to start than to measure
 TASKS_PER_CORE = 4
 
 
 def forecast_s(cores: int, repeats: int = REPEATS) -> float:
-    """Return about how long it takes, in seconds: serial, threads alike, processes on all cores."""
+    """Return the approximate duration, in seconds: serial, threads, and processes on all cores."""
     return repeats * SERIAL_S * (2 + 1 / cores) + 4
 
 
 def calibrate(seconds: float) -> int:
-    """Return how many rounds of `burn` take about `seconds` on a core of this computer."""
+    """Return how many rounds of `burn` take about `seconds` on one core of this computer."""
     rounds = 20_000
     while (took := _quickest(rounds)) < 0.02:
         rounds *= 2
@@ -44,10 +43,10 @@ def calibrate(seconds: float) -> int:
 
 
 def _quickest(rounds: int) -> float:
-    """Return the seconds on a core of the quickest of five runs.
+    """Return the CPU seconds of the fastest of five runs.
 
-    They are processor time, not clock time: on a busy computer all five runs may have to wait for a
-    core, and the loop would come out far too short.
+    It uses CPU time instead of wall time, since on a busy computer all five runs may have to wait
+    for a core, and the loop would become far too short.
     """
     return min(timeit.repeat(partial(burn, rounds), timer=time.thread_time, repeat=5, number=1))
 
@@ -58,20 +57,20 @@ def measure(
     repeats: int = REPEATS,
     progress: Progress | None = None,
 ) -> Path:
-    """Measure the three ways in turn, `repeats` times, and return the path of the record.
+    """Measure the three modes in turn, `repeats` times, and return the path of the record.
 
     Parameters
     ----------
     out : Path
         Folder for the record.
     cores : int, optional
-        Cores to use; by default those this process may use, up to `MAX_CORES`.
+        Cores to use; by default, those available to this process, up to `MAX_CORES`.
     repeats : int
 
     Raises
     ------
     MeasurementError
-        The ways do not compute the same.
+        The modes do not compute the same result.
     """
     progress = progress or Progress()
     cores = cores or min(MAX_CORES, CPU_COUNT)
@@ -87,7 +86,7 @@ def measure(
 
 def _measure(writer, common, cores, repeats, seconds, progress):
     tasks = common["tasks"]
-    progress.status(f"{cores} cores: starting one worker with threads, and one worker a core …")
+    progress.status(f"{cores} cores: starting one worker with threads, and one worker per core …")
     with contextlib.ExitStack() as stack:
         ways = {
             "serial": lambda function, items: [function(item) for item in items],
@@ -106,7 +105,7 @@ def _measure(writer, common, cores, repeats, seconds, progress):
                 clock = time.perf_counter()
                 results = ways[mode](partial(burn_task, rounds=rounds), range(tasks))
                 makespan = time.perf_counter() - clock
-                serial = serial or makespan  # the ways of one repeat are compared with each other
+                serial = serial or makespan  # modes are compared within each repeat
                 row = _row(mode, results, tasks, rounds, makespan, serial, cores)
                 shape = {"processes": cores if mode == "processes" else 1}
                 shape["threads"] = cores if mode == "threads" else 1
@@ -117,12 +116,12 @@ def _measure(writer, common, cores, repeats, seconds, progress):
 
 
 def _row(mode, results, tasks, rounds, makespan, serial, cores) -> dict:
-    """Return one way's row; its ideal is the same repeat's serial loop, shared among the cores."""
+    """Return one mode's row; its ideal is the same repeat's serial loop, divided by the cores."""
     expected = burn(rounds)
     if {result[0] for result in results} != set(range(tasks)) or len(results) != tasks:
-        raise MeasurementError(f"{mode}: {len(results)} results are not of {tasks} different tasks")
+        raise MeasurementError(f"{mode}: {len(results)} results are not from {tasks} unique tasks")
     if any(result[6] != expected for result in results):
-        raise MeasurementError(f"{mode}: a task computed something else than the serial loop")
+        raise MeasurementError(f"{mode}: a task's result differs from that of the serial loop")
     slots = 1 if mode == "serial" else cores
     row = metrics.of_makespan(tasks, serial / tasks, slots, makespan)
     row |= {"rounds": rounds, "seconds": serial / tasks, "n_errors": 0, "status": "ok"}
@@ -130,7 +129,7 @@ def _row(mode, results, tasks, rounds, makespan, serial, cores) -> dict:
 
 
 def _start_workers(stack: contextlib.ExitStack, processes: int, threads: int) -> Callable:
-    """Return the `map` of a LocalCluster with that many worker processes, which `stack` closes."""
+    """Return the `map` of a LocalCluster with this many worker processes, closed by `stack`."""
     from .backends.local import LocalBackend
 
     backend = stack.enter_context(contextlib.closing(LocalBackend(job_cores=threads)))

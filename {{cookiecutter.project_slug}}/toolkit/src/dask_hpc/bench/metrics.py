@@ -1,4 +1,4 @@
-"""What a benchmark reports, as pure functions of counts and seconds.
+"""The metrics of a benchmark, as pure functions of counts and seconds.
 
 K tasks of s seconds each on N slots (a slot is one worker thread: it runs one task at a time). The
 tasks run in waves; the last wave may leave slots idle, but it takes as long as the others.
@@ -11,17 +11,17 @@ from typing import Any
 
 
 def waves(tasks: int, slots: int) -> int:
-    """Return the rounds needed to run `tasks` tasks on `slots` slots: ⌈K/N⌉."""
+    """Return the number of waves that `tasks` tasks on `slots` slots need: ⌈K/N⌉."""
     return -(-tasks // slots)
 
 
 def ideal_s(tasks: int, seconds: float, slots: int) -> float:
-    """Return the shortest makespan that equal tasks allow, in seconds: ⌈K/N⌉·s."""
+    """Return the shortest possible makespan of equal tasks, in seconds: ⌈K/N⌉·s."""
     return waves(tasks, slots) * seconds
 
 
 def speedup_bound(tasks: int, slots: int) -> float:
-    """Return the largest speedup that equal tasks allow: K/⌈K/N⌉, a staircase below y = N."""
+    """Return the largest possible speedup of equal tasks: K/⌈K/N⌉, a staircase below y = N."""
     return tasks / waves(tasks, slots)
 
 

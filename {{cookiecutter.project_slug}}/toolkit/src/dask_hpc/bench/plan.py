@@ -1,4 +1,4 @@
-"""What will be measured: points, their order, and about how long it takes."""
+"""Plan a measurement: its points, their order, and its approximate duration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ from ..errors import DaskHPCError
 from . import metrics
 from .workloads import WORKLOADS, Workload
 
-# Seconds that a start of workers, their warm-up and their end take, for the forecast only.
+# Time to start, warm up, and end workers; only for the forecast.
 START_ALLOWANCE_S = 4.0
-# Share of the ideal that the measuring itself takes on top, for the forecast only.
+# Overhead as a fraction of the ideal; only for the forecast.
 OVERHEAD_ALLOWANCE = 0.05
 
 
 class PlanError(DaskHPCError):
-    """Numbers that can't be measured. One line: which, and what would work."""
+    """The numbers of a plan do not fit together."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """Workers are started once with `slots` slots, and `repeats` repeats measured on them."""
+    """One start of workers with `slots` slots, on which `repeats` repeats are measured."""
 
     slots: int
     repeats: int
@@ -27,17 +27,17 @@ class Session:
 
 @dataclass(frozen=True)
 class Plan:
-    """A workload with its numbers, checked.
+    """A workload with valid numbers.
 
     Attributes
     ----------
     workload : Workload
     tasks : int
-        K, tasks a repeat.
+        K, the number of tasks per repeat.
     seconds : float
-        s, how long a task takes.
+        s, the length of a task.
     slots, repeats : tuple of int
-        The points, ascending, and how often each is measured; of equal length.
+        The points, ascending, and the number of repeats of each; of equal length.
     """
 
     workload: Workload
@@ -47,12 +47,12 @@ class Plan:
     repeats: tuple[int, ...]
 
     def sessions(self) -> list[Session]:
-        """Return the sessions in order: down from the most slots and up, half the repeats each way.
+        """Return the sessions in order: from most slots down and up again, half the repeats each.
 
-        If the machine is slower for some minutes, it then slows more than one point; and if it is
-        slower at the end than at the start, this shows as a spread of a point's repeats, not as a
-        slope of the curve. The first start, which is timed from the command on, is the largest.
-        The turning point, the fewest slots, has one session.
+        If the machine is slower for a few minutes, this affects more than one point; and if it is
+        slower at the end than at the start, this shows as a spread of each point's repeats instead
+        of a slope of the curve. The first start, which is timed as the cold start, is the largest.
+        The turning point, with the fewest slots, has one session.
         """
         points = list(zip(self.slots, self.repeats, strict=True))
         up = [Session(slots, repeats // 2) for slots, repeats in points[1:]]
@@ -61,14 +61,14 @@ class Plan:
         return [session for session in order if session.repeats]
 
     def measuring_s(self) -> float:
-        """Return the seconds of pure task time: the sum of the ideals."""
+        """Return the sum of the ideal makespans, in seconds."""
         return sum(
             repeats * metrics.ideal_s(self.tasks, self.seconds, slots)
             for slots, repeats in zip(self.slots, self.repeats, strict=True)
         )
 
     def forecast_s(self) -> float:
-        """Return about how long the run takes, in seconds, without waiting in a queue."""
+        """Return the approximate duration of the run, in seconds, not including time in a queue."""
         return self.measuring_s() * (1 + OVERHEAD_ALLOWANCE) + START_ALLOWANCE_S * len(
             self.sessions()
         )
@@ -81,26 +81,27 @@ def make(
     slots: Sequence[int] | None = None,
     repeats: Sequence[int] | None = None,
 ) -> Plan:
-    """Check whether the numbers, all of them positive, go together, and make a plan of them.
+    """Make a plan, after checking that the numbers, all of them positive, fit together.
 
     Parameters
     ----------
     name : str
-        A workload of `WORKLOADS` that runs on slots.
+        A workload in `WORKLOADS` that runs on slots.
     tasks : int
-        Tasks a repeat; at least as many as the most slots, so that every slot gets one.
+        Number of tasks per repeat; at least the largest number of slots, so that each slot gets
+        one.
     seconds : float
-        How long a task takes, above 0.
+        Length of a task, above 0.
     slots : sequence of int, optional
-        Points; the workload's own if not given.
+        Points; by default, those of the workload.
     repeats : sequence of int, optional
-        One number for all points, or one each. Not given: the workload's own where the point is one
-        of its own, otherwise 3.
+        One number for all points, or one per point. By default, the workload's own for its own
+        points, otherwise 3.
 
     Raises
     ------
     PlanError
-        The numbers can't be measured together.
+        The numbers do not fit together.
     """
     workload = WORKLOADS[name]
     usual = dict(zip(workload.slots, workload.repeats, strict=True))
@@ -114,14 +115,14 @@ def make(
     else:
         raise PlanError(
             f"--repeats has {len(repeats)} numbers for {len(chosen)} points: "
-            "give one for all points, or one for each number in --slots"
+            "use one for all points, or one per number in --slots"
         )
     if len(set(chosen)) < len(chosen):
-        raise PlanError("--slots names a number twice: use --repeats to measure a point more often")
+        raise PlanError("--slots has a duplicate: use --repeats to measure a point more often")
     if tasks < max(chosen):
         raise PlanError(
-            f"{tasks} tasks can't use {max(chosen)} slots: "
-            f"give --tasks {max(chosen)} or more, or fewer --slots"
+            f"{tasks} tasks cannot use {max(chosen)} slots: "
+            f"use --tasks {max(chosen)} or more, or fewer --slots"
         )
     ordered = sorted(zip(chosen, counts, strict=True))
     return Plan(
@@ -135,7 +136,7 @@ def make(
 
 @dataclass(frozen=True)
 class JobLayout:
-    """How slots are made of jobs (or processes, on one computer), all alike.
+    """The division of slots into equal jobs (or, on one computer, processes).
 
     Attributes
     ----------
@@ -150,7 +151,7 @@ class JobLayout:
 
 
 def layout(slots: int, job_cores: int) -> JobLayout:
-    """Return the fewest equal jobs of at most `job_cores` cores that have `slots` slots in all.
+    """Return the smallest number of equal jobs, of at most `job_cores` cores, for `slots` slots.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""When a process began, finely enough to time a start of a few seconds."""
+"""The start time of a process, precise enough to time a start of a few seconds."""
 
 import os
 import time
@@ -8,11 +8,11 @@ from pathlib import Path
 def process_start() -> float:
     """Return when this process was started, in seconds since 1970.
 
-    On Linux it is precise to a hundredth of a second, from the kernel's count since boot; psutil's
-    `create_time` uses the boot time in whole seconds and can be a second early.
+    On Linux, it is precise to a hundredth of a second, from the kernel's clock since boot; psutil's
+    `create_time` rounds the boot time to seconds and can be a second early.
     """
     try:
-        # The command's name, in brackets, may hold spaces: count the fields after it.
+        # The command's name, in parentheses, may contain spaces: count the fields after it.
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         since_boot = int(fields[19]) / os.sysconf("SC_CLK_TCK")
         age = time.clock_gettime(time.CLOCK_BOOTTIME) - since_boot

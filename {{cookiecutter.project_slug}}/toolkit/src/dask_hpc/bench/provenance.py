@@ -1,4 +1,4 @@
-"""What was run, and on what: for the head of a record. No batch system is asked here."""
+"""Versions and the machine, for the header of a record. This does not query a batch system."""
 
 import datetime
 import getpass
@@ -15,12 +15,12 @@ PACKAGES = ("dask", "distributed", "dask-jobqueue", "tornado", "click")
 
 
 def now() -> str:
-    """Return the time in UTC, as ISO 8601 writes it."""
+    """Return the time in UTC, in ISO 8601 format."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what takes part; a missing package is left out."""
+    """Return the versions of Python and relevant packages, omitting missing ones."""
     found = {"dask-hpc": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -31,7 +31,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict:
-    """Describe the computer that hands out the tasks: its cores, and how many it may use."""
+    """Describe the computer that distributes the tasks, such as its total and usable cores."""
     return {
         "host": platform.node(),
         "user": _user(),
@@ -40,7 +40,7 @@ def machine() -> dict:
         "cores": os.cpu_count(),
         "usable_cores": CPU_COUNT,
         "load_1min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-        # False in a build of Python without the global lock, where threads do compute together.
+        # False in a free-threaded build of Python, where threads can compute in parallel.
         "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
     }
 

@@ -31,23 +31,23 @@ from ..errors import DaskHPCError
 SCHEMA = "dask-hpc-bench"
 VERSION = 2
 
-# The phases from nothing to the last result, in order, and the report's words for them. Each lasts
-# from the end of the one before.
+# The phases of a cold start until the last result, in order, and their descriptions in the report.
+# Each starts at the end of the previous one.
 PHASES = {
     "import": "load Python and Dask",  # from the command's start
     "cluster": "start Dask's scheduler",
-    "submit": "hand in the jobs",  # all of them
+    "submit": "submit the jobs",  # all of them
     "queue": "wait until the first worker starts",
     "first_worker": "first worker connected",
     "all_workers": "all workers connected",
     "warmup": "warm-up",  # a short map that is thrown away
     "first_result": "first task done",  # of the measured map
-    "last_result": "last result here",
+    "last_result": "last result received",
 }
 
 
 class RecordError(DaskHPCError):
-    """A record can't be written or read. One line: which file, and why."""
+    """A record cannot be written or read."""
 
 
 def file_name(workload: str) -> str:
@@ -56,17 +56,17 @@ def file_name(workload: str) -> str:
 
 
 class Writer(contextlib.AbstractContextManager):
-    """The writer of a record; each line is on its way to the disk before `write` returns.
+    """Writes a record; each line is flushed before `write` returns.
 
     Parameters
     ----------
     path : Path
-        The file; it must not exist. Its folder is made.
+        The file, which must not exist. Its folder is created.
 
     Raises
     ------
     RecordError
-        The file can't be made.
+        The file cannot be created.
     """
 
     def __init__(self, path: Path):
@@ -76,20 +76,20 @@ class Writer(contextlib.AbstractContextManager):
             self._file = path.open("x", encoding="utf-8")
         except OSError as error:
             raise RecordError(
-                f"can't write results to {path.parent}: {error.strerror}; give another --out"
+                f"cannot write results to {path.parent}: {error.strerror}; use another --out"
             ) from None
 
     def write(self, kind: str, **values) -> None:
-        """Append one line. Values that JSON does not know are written as text."""
+        """Append one line. Values that JSON does not support are written as text."""
         line = json.dumps({"kind": kind, **values}, default=str, allow_nan=False)
         try:
             self._file.write(line + "\n")
             self._file.flush()
         except OSError as error:
-            raise RecordError(f"can't write results to {self.path}: {error.strerror}") from None
+            raise RecordError(f"cannot write results to {self.path}: {error.strerror}") from None
 
     def close(self) -> None:
-        # A full disk was reported by `write`; here it would hide what ended the run.
+        # `write` has reported a full disk; raising it again would hide the original error.
         with contextlib.suppress(OSError):
             self._file.close()
 
@@ -107,7 +107,7 @@ class Record:
     header : dict
     starts, rows : list of dict
     complete : bool
-        Whether the run came to its own end.
+        Whether the run was completed.
     """
 
     path: Path
@@ -122,22 +122,22 @@ class Record:
 
     @property
     def measured(self) -> list[dict]:
-        """The rows that hold a measurement."""
+        """The rows with a measurement."""
         return [row for row in self.rows if row.get("status") == "ok"]
 
 
 def read(path: Path) -> Record:
-    """Read a record, whole or broken off.
+    """Read a record, complete or truncated.
 
     Raises
     ------
     RecordError
-        It is not a record, is of another version, or is damaged before its last line.
+        The file is not a record, has another version, or is damaged before its last line.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise RecordError(f"can't read {path}: {error.strerror}") from None
+        raise RecordError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise RecordError(f"{path} is not a benchmark record: it is not text") from None
     objects: list[dict] = []
@@ -148,16 +148,16 @@ def read(path: Path) -> Record:
             value = json.loads(line)
         except ValueError:
             if number == len(lines) and objects:
-                break  # torn by whatever ended the run
+                break  # truncated when the run ended
             raise RecordError(f"{path}, line {number}: not JSON; the record is damaged") from None
         objects.append(value if isinstance(value, dict) else {})
     if not objects or objects[0].get("schema") != SCHEMA:
-        raise RecordError(f"{path} is not a benchmark record: its first line is no {SCHEMA} header")
+        raise RecordError(f"{path} is not a benchmark record: it has no {SCHEMA} header")
     header = objects[0]
     if header.get("version") != VERSION:
         raise RecordError(
-            f"{path} is of version {header.get('version')}, this dask-hpc reads {VERSION}: "
-            "measure again, or update the toolkit"
+            f"{path} has version {header.get('version')}, but this dask-hpc reads {VERSION}: "
+            "repeat the measurement, or update the toolkit"
         )
     kinds = [value.get("kind") for value in objects]
     return Record(
@@ -170,15 +170,15 @@ def read(path: Path) -> Record:
 
 
 def read_folder(folder: Path) -> list[Record]:
-    """Return all records in a folder, oldest first; other ``.jsonl`` files are left out.
+    """Return all records in a folder, oldest first, skipping other ``.jsonl`` files.
 
     Raises
     ------
     RecordError
-        The folder is missing or holds no record.
+        The folder does not exist or contains no records.
     """
     if not folder.is_dir():
-        raise RecordError(f"{folder} is not a folder: give the one that `bench run` wrote to")
+        raise RecordError(f"{folder} is not a folder: pass the --out folder of `bench run`")
     records, failed = [], None
     for path in sorted(folder.glob("*.jsonl")):
         try:
@@ -186,5 +186,5 @@ def read_folder(folder: Path) -> list[Record]:
         except RecordError as error:
             failed = failed or error
     if not records:
-        raise failed or RecordError(f"{folder} holds no benchmark record (*.jsonl)")
+        raise failed or RecordError(f"{folder} contains no benchmark record (*.jsonl)")
     return sorted(records, key=lambda record: str(record.header.get("started", "")))

@@ -1,4 +1,4 @@
-"""The page and the figures of a folder of records. Reads records, never a cluster."""
+"""Write a report and figures of a folder of records, without a cluster."""
 
 import datetime
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from .record import Record, read_folder
 
 
 class ReportError(DaskHPCError):
-    """There is nothing to report. One line: why."""
+    """There is nothing to report, or the report cannot be written."""
 
 
 def write(folder: Path) -> list[Path]:
     """Write the figures (PNG, SVG) and ``report.html`` into `folder`; return their paths.
 
-    Shown are the newest measurements of each kind: sleeping tasks of one number, length and
-    backend, all records of them together; and the newest record of the workload ``gil``.
+    It shows the newest measurements of each kind: all records of sleeping tasks with the same
+    number, length, and backend; and the newest record of the workload ``gil``.
 
     Raises
     ------
     RecordError, ReportError
-        No record, none with a measurement, or the folder can't be written to.
+        There are no records, or none with a measurement, or the folder is not writable.
     """
     records = read_folder(folder)
     shown = select(records)
@@ -32,8 +32,8 @@ def write(folder: Path) -> list[Path]:
     if not shown and gil is None:
         errors = [row.get("error") for record in records for row in record.rows]
         why = next((f": {error}" for error in reversed(errors) if error), "")
-        raise ReportError(f"{folder} holds no measurement, only runs that failed{why}")
-    # Matplotlib takes a while to load, and nothing is drawn where there is nothing to draw.
+        raise ReportError(f"{folder} contains only failed runs{why}")
+    # Imported here, since Matplotlib is slow to import and not needed before.
     from . import figures as bench_figures
 
     used = [*shown, *([gil] if gil else [])]
@@ -67,12 +67,12 @@ def write(folder: Path) -> list[Path]:
         path = folder / "report.html"
         path.write_text(_render(page), encoding="utf-8")
     except OSError as error:
-        raise ReportError(f"can't write into {folder}: {error.strerror}") from None
+        raise ReportError(f"cannot write to {folder}: {error.strerror}") from None
     return [*paths, path]
 
 
 def select(records: Sequence[Record]) -> list[Record]:
-    """Return the records of sleeping tasks that belong together with the newest of them."""
+    """Return the records of sleeping tasks of the same kind as the newest one."""
 
     def kind(record):
         row = record.measured[0]
@@ -91,17 +91,17 @@ def title(points: Sequence[dict]) -> str:
 
 
 def caption(points: Sequence[dict], records: Sequence[Record]) -> str:
-    """Return what a reader has to know to understand a figure on its own."""
+    """Return a caption with which a figure can be understood on its own."""
     counts = ", ".join(f"{p['n']} at {p['slots']}" for p in points)
     return (
-        f"Repeats on warm workers (n): {counts} slots. {where(records)}. The tasks sleep: this is "
-        "the time it takes to hand out work and collect results, not computing power. "
+        f"Repeats on warm workers (n): {counts} slots. {where(records)}. The tasks sleep: this "
+        "measures the time to distribute tasks and collect results, not computing power. "
         "Equal tasks run in waves, so the bound is a staircase."
     )
 
 
 def where(records: Sequence[Record]) -> str:
-    """Say where the tasks ran, in a few words."""
+    """Return a short description of where the tasks ran."""
     starts = [start for record in records for start in record.starts]
     start = max(starts, key=lambda start: start.get("slots", 0), default={})
     versions = records[-1].header.get("versions", {})
@@ -120,7 +120,7 @@ def _shape(start: dict, word: str) -> str:
 
 
 def _sleep(points, shown, figures) -> dict:
-    """Return what the page says of sleeping tasks."""
+    """Return the page's data about sleeping tasks."""
     last = points[-1]
     starts = aggregate.cold_starts(shown)
     panels = [
@@ -145,17 +145,17 @@ def _sleep(points, shown, figures) -> dict:
 
 
 def _whole_gil(record) -> bool:
-    """Tell whether it is a record of ``gil`` in which all three ways were measured."""
+    """Return whether a record is of ``gil``, and has measurements of all three modes."""
     return record.workload == "gil" and {row["mode"] for row in record.measured} == set(MODES)
 
 
 def _render(page: dict) -> str:
-    # Comes with Dask, and only the report needs it.
+    # Imported here, since only the report needs it; Dask depends on it.
     import jinja2
 
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # of every value: `safe` marks the figures, which are markup
+        autoescape=True,  # all values, except figures, which the template marks as `safe`
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,

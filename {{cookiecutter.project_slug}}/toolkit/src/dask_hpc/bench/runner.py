@@ -1,6 +1,6 @@
-"""The loop that measures a plan on a backend: start workers, measure, write a row.
+"""Measure a plan on a backend: start workers, measure, write rows.
 
-It works with any `Backend`, so that the same clock and the same checks serve all of them.
+This works with any `Backend`, so that all are measured with the same clock and checks.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ from .show import describe_row
 from .validation import MeasurementError, check
 from .workloads import sleep_task
 
-# Seconds of a warm-up task: long enough that no thread gets two of them while another gets none.
+# Length of a warm-up task: long enough that each thread gets exactly one.
 WARMUP_S = 0.05
-# A map may take this many times its ideal, and this many seconds more, before it is given up.
+# A map times out after this many times its ideal, plus this many seconds.
 MAP_TIMEOUT_IDEALS, MAP_TIMEOUT_S = 5.0, 60.0
 
 
@@ -34,8 +34,8 @@ def measure(
 ) -> Path:
     """Measure a plan and return the path of its record.
 
-    The first failure ends the run: it is written as a row, the workers are ended, and the error
-    goes on to the caller. What was measured before it stays in the record.
+    The first failure ends the run: it is written as a row, the workers are ended, and the error is
+    raised. Earlier measurements stay in the record.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def measure(
     Raises
     ------
     RecordError, DaskHPCError
-        Can't write; can't start workers; the measurement is not what it claims to be.
+        The record cannot be written, workers do not start, or the measurement is not valid.
     """
     progress = progress or Progress()
     order = 0
@@ -82,7 +82,7 @@ def measure(
                     items = range(order * plan.tasks, (order + 1) * plan.tasks)
                     row, moments = _repeat(backend, plan, session.slots, items)
                     if number == 0:
-                        # Asked now, since it can take a moment, after the clock of the phases.
+                        # Only now, after the phases were timed, since this can take a moment.
                         about = backend.describe()
                         common |= {key: about[key] for key in ("jobs", "processes", "threads")}
                         phases |= phase_durations(ready, moments)
@@ -121,7 +121,7 @@ def recording(plan: Plan, out: Path, common: dict) -> Iterator[record.Writer]:
 
 
 def _header(plan: Plan) -> dict:
-    """Return the first line of a record: what this is, and what is run on what."""
+    """Return the header of a record: its format, what is run, and on what."""
     return {
         "schema": record.SCHEMA,
         "version": record.VERSION,
@@ -135,7 +135,7 @@ def _header(plan: Plan) -> dict:
 
 
 def _program() -> str:
-    """Return the command that was called: `dask`, also where it was `python -m dask`."""
+    """Return the command that was called: `dask`, even if it was `python -m dask`."""
     path = Path(sys.argv[0])
     return path.parent.name if path.name == "__main__.py" else path.name
 
@@ -143,11 +143,11 @@ def _program() -> str:
 def _start(
     backend: Backend, session: Session, begin: float, first: bool
 ) -> tuple[dict[str, float], float]:
-    """Start workers and warm them up; return the phases until then, and when that was."""
+    """Start workers and warm them up; return the phases so far, and the time after them."""
     phases = phase_durations(begin, [("import", time.time())]) if first else {}
     phases |= backend.start(session.slots)
     ready = time.time()
-    # Loads this package on the workers and gives each thread its first task; thrown away.
+    # Import this package on the workers and give each thread its first task; discard the results.
     warmup = partial(sleep_task, seconds=WARMUP_S)
     backend.map(warmup, range(session.slots), timeout=MAP_TIMEOUT_S)
     warm = time.time()
@@ -155,7 +155,7 @@ def _start(
 
 
 def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dict, list]:
-    """Time and check one map; return its row, and the last two moments of the cold start."""
+    """Time and check one map; return its row, and the last two marks of the cold start."""
     ideal = metrics.ideal_s(plan.tasks, plan.seconds, slots)
     task = partial(plan.workload.task, seconds=plan.seconds)
     began = time.time()
@@ -164,7 +164,7 @@ def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dic
     makespan = time.perf_counter() - clock
     ended = time.time()
     summary = check(results, items, slots, plan.seconds, makespan, ideal)
-    # By the workers' clocks: with clocks that differ these two are off by the difference.
+    # By the workers' clocks: if clocks differ, these two are off by the difference.
     last_end = min(max(summary.last_end, began), ended)
     row = {
         **metrics.of_makespan(plan.tasks, plan.seconds, slots, makespan),
@@ -178,7 +178,7 @@ def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dic
 
 
 def _write_failure(writer: record.Writer, common: dict, error: BaseException) -> None:
-    """Write a failed point as a row; an error of the writing itself must not hide `error`."""
+    """Write a failed point as a row; an error while writing must not hide `error`."""
     interrupted = isinstance(error, KeyboardInterrupt)
     if interrupted:
         status = "interrupted"
@@ -197,5 +197,5 @@ def _write_failure(writer: record.Writer, common: dict, error: BaseException) ->
 
 
 def rounded(row: dict) -> dict:
-    """Round the seconds to the microsecond; nothing finer is measured."""
+    """Round the seconds to microseconds, the precision of the measurement."""
     return {key: round(v, 6) if isinstance(v, float) else v for key, v in row.items()}

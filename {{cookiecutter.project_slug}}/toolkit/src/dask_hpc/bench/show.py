@@ -1,4 +1,4 @@
-"""Show what was measured in the terminal: a repeat in a few words, a record as a table."""
+"""Show measurements in the terminal: a repeat as one line, a record as a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .record import Record
 if TYPE_CHECKING:
     from rich.table import Table
 
-# Heading, and whether a narrow screen can do without the column.
+# Headings, and whether to omit the column on a narrow screen.
 COLUMNS = (
     ("slots", False),
     ("n", False),
@@ -26,7 +26,7 @@ COLUMNS = (
 
 
 def format_row(point: dict) -> list[str]:
-    """Return a point as the texts under `COLUMNS`."""
+    """Return a point as the texts of `COLUMNS`."""
     makespan = point["makespan"]
     return [
         str(point["slots"]),
@@ -42,7 +42,7 @@ def format_row(point: dict) -> list[str]:
 
 
 def describe_row(row: dict) -> str:
-    """Return a repeat in a few words."""
+    """Return a short description of a repeat."""
     if row["workload"] == "gil":
         return f"{row['makespan_s']:.2f} s, {row['speedup']:.2f} times the serial loop"
     return (
@@ -52,7 +52,7 @@ def describe_row(row: dict) -> str:
 
 
 def show(record: Record) -> None:
-    """Print a record as a table that fits the terminal, or whole where there is none."""
+    """Print a record as a table that fits the terminal, or in full if there is no terminal."""
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -67,7 +67,7 @@ def show(record: Record) -> None:
     console.print(table)
     for start in cold_starts([record]):
         console.print(
-            f"\nCold, from the command to its last result on {start['slots']} slots: "
+            f"\nCold start, from the command to its last result on {start['slots']} slots: "
             f"{start['cold_total_s']:.2f} s",
             soft_wrap=True,
         )

@@ -1,8 +1,7 @@
-"""Checks of what the tasks report, so that a benchmark that measures the wrong thing fails.
+"""Check the traces that tasks return, so that a benchmark that measures the wrong thing fails.
 
-The usual mistakes: the same call made 500 times, which is one task to Dask, with one result handed
-out 500 times; a result remembered from an earlier repeat; work that ran on fewer slots than the
-figure claims.
+Typical mistakes: 500 equal calls, which are a single task in Dask, with its result returned 500
+times; cached results of an earlier repeat; tasks that ran on fewer slots than the figure claims.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +12,7 @@ from ..errors import DaskHPCError
 
 
 class TaskTrace(NamedTuple):
-    """What one task says about itself; times in seconds since 1970 by the worker's clock."""
+    """The trace of one task; times in seconds since 1970, by the worker's clock."""
 
     item: int
     host: str
@@ -25,17 +24,17 @@ class TaskTrace(NamedTuple):
 
     @property
     def slot(self) -> tuple[str, int, int]:
-        """The thread that ran it."""
+        """The thread that ran the task."""
         return self.host, self.pid, self.thread
 
 
 class MeasurementError(DaskHPCError):
-    """The measurement does not show what it claims to show; its numbers must not be used."""
+    """The measurement is not valid; its numbers must not be used."""
 
 
 @dataclass(frozen=True)
 class TraceSummary:
-    """What the traces of one repeat show.
+    """A summary of the traces of one repeat.
 
     Attributes
     ----------
@@ -70,26 +69,26 @@ def check(
     makespan_s: float,
     ideal_s: float,
 ) -> TraceSummary:
-    """Check a repeat's traces against what the repeat claims.
+    """Check that the traces of a repeat agree with its numbers.
 
     Parameters
     ----------
     results : sequence of tuple
-        What the tasks returned.
+        The results of the tasks.
     items : iterable of int
-        What was handed out: no two items are alike, and none was in an earlier repeat.
+        The items that were submitted: all different, and none from an earlier repeat.
     slots : int
-        Slots that the repeat claims to have used.
+        Number of slots that the repeat should have used.
     seconds : float
-        How long a task takes at least.
+        Minimum length of a task.
     makespan_s, ideal_s : float
-        Measured, and the least that is possible.
+        The measured time, and the shortest possible one.
 
     Raises
     ------
     MeasurementError
-        Items are missing, repeated or of an earlier repeat; tasks are shorter than they can be;
-        the number of slots used is not the claimed one; or the makespan is below the ideal.
+        Items are missing, duplicated, or from an earlier repeat; tasks are too short; the number of
+        slots used is wrong; or the makespan is below the ideal.
     """
     asked = set(items)
     done = [TaskTrace(*result) for result in results]
@@ -97,38 +96,38 @@ def check(
     if len(done) != len(asked) or distinct != asked:
         right = len(distinct & asked)
         raise MeasurementError(
-            f"{len(asked)} different tasks were handed out, but the {len(done)} results are of "
-            f"{right} of them: the backend merges equal calls or remembers old results"
+            f"{len(asked)} different tasks were submitted, but the {len(done)} results are from "
+            f"{right} of them: the backend merges equal calls or reuses old results"
         )
-    # Two results of one execution share slot and time; real ones can't overlap on a slot.
+    # Duplicate results of one execution share slot and time; real ones cannot overlap on a slot.
     latest: dict[tuple, TaskTrace] = {}
     for task in sorted(done, key=lambda task: task.start):
         before = latest.get(task.slot)
         if before is not None and task.start < before.end - 0.001:
             raise MeasurementError(
                 f"tasks {before.item} and {task.item} overlap in one thread "
-                f"({task.host}, process {task.pid}): they were not run one by one"
+                f"({task.host}, process {task.pid}): they were not executed separately"
             )
         latest[task.slot] = task
-    # A clock that is set during the task may be off a little; a task that never ran is off a lot.
+    # Allow for a clock that was adjusted during the task; a task that never ran is far shorter.
     short = [task for task in done if task.end - task.start < 0.9 * seconds - 0.001]
     if short:
         raise MeasurementError(
-            f"{len(short)} of {len(done)} tasks took less than the {seconds:g} s each of them needs"
+            f"{len(short)} of {len(done)} tasks took less than the {seconds:g} s that each needs"
         )
     summary = examine(results)
     if summary.slots_used > slots:
         raise MeasurementError(
-            f"tasks ran on {summary.slots_used} slots, but only {slots} were asked for"
+            f"tasks ran on {summary.slots_used} slots, but only {slots} were requested"
         )
     if summary.slots_used < slots:
         raise MeasurementError(
             f"only {summary.slots_used} of {slots} slots got a task: "
-            "more tasks or longer ones reach them all"
+            "use more or longer tasks to reach all of them"
         )
     if makespan_s < ideal_s:
         raise MeasurementError(
-            f"{makespan_s:.3f} s is below the {ideal_s:g} s that {slots} slots need at least: "
+            f"{makespan_s:.3f} s is below the minimum of {ideal_s:g} s on {slots} slots: "
             "the clock or the number of slots is wrong"
         )
     return summary

@@ -1,8 +1,8 @@
-"""What the tasks do. These functions run on workers, so this module imports next to nothing.
+"""The tasks of the workloads. They run on workers, so this module imports very little.
 
-Each task returns its trace, a plain tuple `(item, host, pid, thread, start, end, value)`: which
-item it worked on, where it ran (host name, process id, thread id), when (seconds since 1970, by
-the worker's clock), and what it computed. The harness checks them (`dask_hpc.bench.validation`).
+Each task returns its trace, a plain tuple `(item, host, pid, thread, start, end, value)`: the item,
+where the task ran (host name, process id, thread id), when (seconds since 1970, by the worker's
+clock), and its result. The harness checks the traces (`dask_hpc.bench.validation`).
 """
 
 import os
@@ -14,21 +14,21 @@ from dataclasses import dataclass
 
 
 def sleep_task(item, seconds: float):
-    """Sleep, in place of a task that would keep a core of its own busy."""
+    """Sleep, instead of keeping a core busy."""
     start = time.time()
     time.sleep(seconds)
     return item, socket.gethostname(), os.getpid(), threading.get_ident(), start, time.time(), None
 
 
 def burn_task(item, rounds: int):
-    """Compute in pure Python, holding Python's global lock (the GIL) all the time."""
+    """Compute in pure Python, holding the global interpreter lock (GIL) all the time."""
     start = time.time()
     value = burn(rounds)
     return item, socket.gethostname(), os.getpid(), threading.get_ident(), start, time.time(), value
 
 
 def burn(rounds: int) -> float:
-    """Estimate π by `rounds` terms of Leibniz's series, one Python operation after another."""
+    """Estimate π from `rounds` terms of Leibniz's series, in pure Python."""
     total, sign = 0.0, 4.0
     for k in range(1, 2 * rounds, 2):
         total += sign / k
@@ -38,7 +38,7 @@ def burn(rounds: int) -> float:
 
 @dataclass(frozen=True)
 class Workload:
-    """A named benchmark, with what it measures unless told otherwise.
+    """A named benchmark, with its default points.
 
     Attributes
     ----------
@@ -47,9 +47,10 @@ class Workload:
     task : callable
         The function that workers run.
     slots, repeats : tuple of int
-        Points, and how often each is measured. Fewer slots take longer, so fewer repeats.
+        The points, and the number of repeats of each. Fewer slots take longer, so have fewer
+        repeats.
     local_only : bool
-        Whether it is about the cores of one computer, so that a cluster has no part in it.
+        Whether it measures the cores of one computer, without a cluster.
     """
 
     name: str
@@ -62,14 +63,14 @@ class Workload:
 
 _SLEEP = Workload(
     "sleep",
-    "500 tasks of 1 s of sleep on 120 slots, six times: what the hand-out costs",
+    "500 sleeping tasks of 1 s on 120 slots, six times: the cost of distributing tasks",
     sleep_task,
     slots=(120,),
     repeats=(6,),
 )
 _STRONG_SCALING = Workload(
     "strong-scaling",
-    "the same on 20, 50, 100 and 120 slots: how speedup grows with slots",
+    "the same on 20, 50, 100, and 120 slots: how speedup grows with slots",
     sleep_task,
     slots=(20, 50, 100, 120),
     repeats=(1, 2, 3, 6),

@@ -26,7 +26,7 @@ SHOW_SILENCE_S = 20.0  # two heartbeats
 def by_command(
     entries: Iterable[RegisteredCluster],
 ) -> Iterator[tuple[BatchSystem, tuple[str, ...], list[RegisteredCluster]]]:
-    """Yield the clusters of each batch system and cancel command: one call serves all of them."""
+    """Group clusters by batch system and cancel command, so that one call serves each group."""
     groups: dict[tuple[str, tuple[str, ...]], list[RegisteredCluster]] = {}
     for entry in entries:
         groups.setdefault((entry.batch, entry.cancel), []).append(entry)
@@ -35,21 +35,21 @@ def by_command(
 
 
 def ask(entries: Iterable[RegisteredCluster]) -> dict[Path, list[JobStatus]]:
-    """Return what the batch system says about the jobs of each entry; one call for all."""
+    """Return the status of the jobs of each cluster, with one call for each batch system."""
     found: dict[Path, list[JobStatus]] = {}
     for batch, own, members in by_command(entries):
         ids = list(dict.fromkeys(job for entry in members for job in entry.jobs))
         try:
             known = asyncio.run(_known(batch, ids, own)) if ids else {}
         except commands.CommandError as error:
-            where = " It is usually on the login node." if error.missing else ""
+            where = " Run this on a login node." if error.missing else ""
             raise DaskHPCError(
-                f"{batch.label} can't be asked about jobs: {error}.{where}"
+                f"Cannot query {batch.label} for your jobs: {error}.{where}"
             ) from None
         for entry in members:
             found[entry.path] = [
                 known[job]
-                # Another site's job of the same number, where sites share the home.
+                # Where sites share a home directory, another site's job may have the same id.
                 if job in known and known[job].name in ("", entry.job_name, *entry.other_names)
                 else JobStatus(job, JobState.GONE)
                 for job in entry.jobs
@@ -60,11 +60,11 @@ def ask(entries: Iterable[RegisteredCluster]) -> dict[Path, list[JobStatus]]:
 async def _known(
     batch: BatchSystem, ids: Sequence[str], own: Sequence[str]
 ) -> dict[str, JobStatus]:
-    """Return what the list says about jobs, or the accounting about those not listed."""
+    """Return the status of jobs from the queue or, for those not listed there, from accounting."""
     listed = await commands.list_jobs(batch, ids, own)
     told = {}
     if missing := [job for job in ids if job not in listed]:
-        with contextlib.suppress(commands.CommandError):  # not every site has it
+        with contextlib.suppress(commands.CommandError):  # not every site has accounting
             told = await commands.query_accounting(batch, missing, own)
     return told | listed
 
@@ -81,13 +81,13 @@ def living(rows: Iterable[JobStatus]) -> list[str]:
 
 
 def is_past(entry: RegisteredCluster) -> bool:
-    """Return whether its jobs are over if none of them is listed here."""
+    """Return whether jobs that the batch system here does not list must have ended."""
     return entry.host == socket.gethostname() or entry.silent > registry.FOREIGN_STALE_AFTER_S
 
 
 def head_line(entry: RegisteredCluster) -> str:
     begun = time.strftime("%d %b %H:%M", time.localtime(entry.started))
-    text = f"{entry.cluster} on {entry.host}, process {entry.pid}, of {begun}"
+    text = f"{entry.cluster} on {entry.host}, process {entry.pid}, started {begun}"
     if not entry.alive:
         return click.style(
             f"{text}: orphaned (no heartbeat for {format_age(entry.silent)})", fg="yellow"
@@ -129,14 +129,14 @@ def _wrapped(text: str, width: int | None) -> str:
 
 
 def _log(entry: RegisteredCluster, job: str) -> str:
-    """Return a job's file that is not empty; Dask's workers write to the one for errors."""
+    """Return a job's nonempty log file, stderr first since Dask's workers log there."""
     files = [file for form in entry.logs for file in output_files.find_files(form, job)]
     return next((file for file in reversed(files) if size_of(file)), "")
 
 
 def size_of(path: str | Path) -> int:
     try:
-        return os.stat(path).st_size  # noqa: PTH116 - a str, often
+        return os.stat(path).st_size  # noqa: PTH116 - often a str
     except OSError:
         return 0
 

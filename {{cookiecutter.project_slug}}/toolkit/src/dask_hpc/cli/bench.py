@@ -1,4 +1,4 @@
-"""The commands `dask hpc bench run`, `report` and `list`."""
+"""``dask hpc bench``: the commands `run`, `report`, and `list`."""
 
 import math
 import shlex
@@ -20,11 +20,11 @@ COUNT = click.IntRange(min=1)
 
 
 class Seconds(click.FloatRange):
-    """A positive, finite number; click lets nan pass any range."""
+    """A positive, finite number of seconds; click accepts nan in any range."""
 
     def convert(self, value, param, ctx):
         if math.isnan(found := super().convert(value, param, ctx)):
-            self.fail(f"{value!r} is no number.", param, ctx)
+            self.fail(f"{value!r} is not a number.", param, ctx)
         return found
 
 
@@ -42,7 +42,7 @@ class CountList(click.ParamType):
         try:
             numbers = [int(part) for part in value.split(",")]
         except ValueError:
-            self.fail(f"{value!r} is not a list of integers, like 20,50,100.", param, ctx)
+            self.fail(f"{value!r} is not a list of integers such as 20,50,100.", param, ctx)
         return tuple(COUNT.convert(number, param, ctx) for number in numbers)
 
 
@@ -51,9 +51,9 @@ def bench():
     """Measure how a loop speeds up with more workers."""
 
 
-@bench.command("list", help="List what can be measured.")
+@bench.command("list", help="List the workloads.")
 def list_workloads():
-    """List what can be measured."""
+    """List the workloads."""
     width = max(map(len, WORKLOADS))
     for workload in WORKLOADS.values():
         click.echo(f"{workload.name:{width}}  {workload.summary}")
@@ -65,21 +65,19 @@ def list_workloads():
     "--backend",
     type=click.Choice(["local", "cluster"]),
     help="local: this computer; cluster: the lab's batch system. "
-    "Default: cluster where the configuration names one.",
+    "Default: cluster if the configuration names a batch system.",
 )
-@click.option("--tasks", type=COUNT, default=500, show_default=True, help="Tasks a repeat.")
-@click.option(
-    "--seconds", type=SECONDS, default=1, show_default=True, help="How long a task sleeps."
-)
-@click.option("--slots", type=CountList(), help="Points, like 20,50,100: threads in all.")
-@click.option("--repeats", type=CountList(), help="One number for all points, or one each: 1,2,3.")
-@click.option("--job-cores", type=COUNT, default=30, show_default=True, help="Most cores of a job.")
+@click.option("--tasks", type=COUNT, default=500, show_default=True, help="Tasks per repeat.")
+@click.option("--seconds", type=SECONDS, default=1, show_default=True, help="Length of each task.")
+@click.option("--slots", type=CountList(), help="Total threads of each point, such as 20,50,100.")
+@click.option("--repeats", type=CountList(), help="Number of repeats, or one per point: 1,2,3.")
+@click.option("--job-cores", type=COUNT, default=30, show_default=True, help="Max. cores per job.")
 @click.option(
     "--timeout",
     type=SECONDS,
     default=120,
     show_default=True,
-    help="Seconds that workers may take to come, the queue included.",
+    help="Seconds to wait for the workers, including time in the queue.",
 )
 @click.option(
     "--out",
@@ -92,15 +90,15 @@ def list_workloads():
     "--next/--no-next",
     "show_next",
     default=True,
-    hidden=True,  # the demo goes on itself
-    help="Whether to say where the record is.",
+    hidden=True,  # the demo prints its own next steps
+    help="Whether to print where the record is.",
 )
 def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, out, show_next):
-    """Measure WORKLOAD (see `list`) and write a record to --out."""
+    """Measure WORKLOAD (`dask hpc bench list` shows them) and write a record to --out."""
     from ..bench import record, show
 
-    # `kill` and batch systems end a program with SIGTERM, a closed ssh session with SIGHUP: workers
-    # and jobs are ended then too.
+    # `kill` and batch systems send SIGTERM, a closed ssh session sends SIGHUP: treat both like
+    # Ctrl-C, so that workers and jobs end too.
     interrupts.hide_calls_not_begun()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -114,18 +112,16 @@ def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, o
     show.show(record.read(path))
     if show_next:
         command = shlex.join(["dask", "hpc", "bench", "report", str(path.parent)])
-        click.echo(f"\nRecord: {path}\nFigures and a page: {command}")
+        click.echo(f"\nRecord: {path}\nTo draw figures and write a report: {command}")
 
 
 def _refuse_options_of_plans(workload: str, backend: str | None) -> None:
     if backend == "cluster":
-        raise click.UsageError(
-            f"{workload} is about the cores of one computer: leave out --backend"
-        )
+        raise click.UsageError(f"{workload} measures the cores of this computer: omit --backend")
     context = click.get_current_context()
     for name in ("tasks", "seconds", "slots"):
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            raise click.UsageError(f"{workload} chooses its own {name}: leave out --{name}")
+            raise click.UsageError(f"{workload} sets its own {name}: omit --{name}")
 
 
 def _run_plan(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, out) -> Path:
@@ -146,7 +142,7 @@ def _run_plan(workload, backend, tasks, seconds, slots, repeats, job_cores, time
     if hasattr(probe, "check"):
         probe.check(max(plan.slots))
     where = "this computer" if kind.name == "local" else "the cluster"
-    queue = "" if kind.name == "local" else ", without waiting in the queue"
+    queue = "" if kind.name == "local" else ", plus time in the queue"
     points = ", ".join(
         f"{slots} slots ({repeats}x)"
         for slots, repeats in zip(plan.slots, plan.repeats, strict=True)
@@ -165,12 +161,12 @@ def _run_gil(repeats, out) -> Path:
     count = gil.REPEATS
     if repeats is not None:
         if len(repeats) != 1:
-            raise click.UsageError("--repeats has more than one number, and gil takes one")
+            raise click.UsageError("--repeats: gil takes a single number")
         [count] = repeats
     cores = min(gil.MAX_CORES, CPU_COUNT)
     forecast = gil.forecast_s(cores, count)
     click.echo(
-        f"gil: a pure-Python loop on {cores} cores of this computer, serial, threads and "
+        f"gil: a pure-Python loop on {cores} cores of this computer: serial, threads, and "
         f"processes, {count} times each; about {format_exact_duration(forecast)}."
     )
     with progress.start(sys.stdout, forecast) as line:
@@ -180,7 +176,7 @@ def _run_gil(repeats, out) -> Path:
 @bench.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 def report(folder):
-    """Draw the figures and a page of the records in FOLDER, into FOLDER."""
+    """Draw figures and write a report, in FOLDER, from the records there."""
     from ..bench.report import write
 
     for path in write(folder):

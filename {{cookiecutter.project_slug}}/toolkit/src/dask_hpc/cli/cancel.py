@@ -16,18 +16,18 @@ from ._clusters import SHOW_SILENCE_S, ask, by_command, head_line, print_table
 
 
 @click.command()
-@click.option("--orphaned", is_flag=True, help="Cancel jobs of clusters whose Python is gone.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--orphaned", is_flag=True, help="Cancel jobs of clusters whose process is dead.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def cancel(orphaned, yes):
-    """Cancel jobs of your clusters that nobody looks after any more.
+    """Cancel orphaned jobs: those of your clusters whose Python process is dead.
 
     A cluster without a heartbeat for a minute is considered dead and its jobs orphaned. Jobs that
-    were not submitted by this toolkit are not touched.
+    this toolkit did not submit are not touched.
     """
     if not orphaned:
         raise click.UsageError(
-            "Say --orphaned to cancel the jobs of clusters whose Python is gone; those of a living "
-            "one are cancelled by its close() or scale(0)."
+            "Pass --orphaned to cancel the jobs of clusters whose process is dead. To cancel those "
+            "of a running cluster, call its close() or scale(0)."
         )
     entries = registry.entries()
     cancel_orphaned(entries, ask(entries), yes)
@@ -36,13 +36,11 @@ def cancel(orphaned, yes):
 def cancel_orphaned(
     entries: Sequence[RegisteredCluster], statuses: dict[Path, list[JobStatus]], yes: bool
 ) -> None:
-    """Show the orphaned jobs, ask, and cancel them with one command for each batch system."""
+    """Show orphaned jobs, ask, and cancel them with one command for each batch system."""
     orphaned = _orphaned(entries, statuses)
     for entry in entries:
         if entry.alive and entry.silent > SHOW_SILENCE_S:
-            click.echo(
-                f"{head_line(entry)}; its jobs are orphaned after {registry.STALE_AFTER_S:.0f} s"
-            )
+            click.echo(f"{head_line(entry)}; considered dead after {registry.STALE_AFTER_S:.0f} s")
     if not orphaned:
         click.echo("Nothing to cancel: no jobs are orphaned.")
         return
@@ -52,11 +50,11 @@ def cancel_orphaned(
     if not yes and not _confirmed(sum(map(len, orphaned.values()))):
         click.echo("Nothing was cancelled.")
         return
-    # Somebody may have taken an hour to answer.
+    # The user may have taken an hour to answer.
     still = {entry.path for entry in registry.entries() if not entry.alive}
     for entry in orphaned:
         if entry.path not in still:
-            click.echo(f"{entry.cluster} on {entry.host} has come back: its jobs are left alone.")
+            click.echo(f"{entry.cluster} on {entry.host} is alive again: not cancelling its jobs.")
     for batch, own, members in by_command(entry for entry in orphaned if entry.path in still):
         _cancel(batch, own, [row.job for entry in members for row in orphaned[entry]])
         for entry in members:
@@ -66,7 +64,7 @@ def cancel_orphaned(
 def _orphaned(
     entries: Sequence[RegisteredCluster], statuses: dict[Path, list[JobStatus]]
 ) -> dict[RegisteredCluster, list[JobStatus]]:
-    """Return the dead clusters that have jobs, with those that no living cluster has too."""
+    """Return dead clusters with their unfinished jobs, except jobs that a live cluster also has."""
     alive = {(e.batch, e.cancel, job) for e in entries if e.alive for job in e.jobs}
     found = {}
     for entry in entries:
@@ -84,7 +82,7 @@ def _confirmed(number: int) -> bool:
     these = "this job" if number == 1 else f"these {number} jobs"
     if not sys.stdin.isatty():
         raise DaskHPCError(
-            f"Nothing was cancelled: there is nobody to ask. To cancel {these}, give --yes."
+            f"Not cancelled: no terminal to ask for confirmation. Pass --yes to cancel {these}."
         )
     return click.confirm(f"Cancel {these}?")
 
@@ -95,6 +93,6 @@ def _cancel(batch: BatchSystem, own: tuple[str, ...], ids: list[str]) -> None:
     except commands.CommandError as error:
         command = commands.cancel_words(batch, ids, own)
         raise DaskHPCError(
-            f"{batch.label} did not cancel them: {error}. Try again, or: {command}"
+            f"{batch.label} did not cancel the jobs: {error}. Try again, or run: {command}"
         ) from None
     click.echo(f"Cancelled {format_count(len(ids), 'job')}.")

@@ -8,10 +8,10 @@ from ._clusters import ask, head_line, is_past, living, print_table
 
 @click.command()
 def jobs():
-    """List the jobs of your clusters, on whichever login node they were made.
+    """List the jobs of your clusters on all login nodes.
 
     A cluster without a heartbeat for a minute is considered dead and its jobs orphaned. Jobs that
-    were not submitted by this toolkit are not listed.
+    this toolkit did not submit are not listed.
     """
     entries = registry.entries()
     statuses = ask(entries)

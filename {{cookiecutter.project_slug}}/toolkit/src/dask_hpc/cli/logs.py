@@ -19,34 +19,34 @@ JOB_ID = re.compile(r"\w[\w.\[\]-]*")  # 12, 12_3, 12[3], 12.0, 12.server
 @click.command()
 @click.argument("job", required=False)
 @click.option(
-    "-n", "--lines", default=20, show_default=True, type=click.IntRange(1), help="How many lines."
+    "-n", "--lines", default=20, show_default=True, type=click.IntRange(1), help="Number of lines."
 )
 def logs(job, lines):
-    """Show the end of JOB's log; without JOB, of the one that was written last.
+    """Show the end of JOB's log or, without JOB, of the most recent one.
 
-    Looks where your clusters of this computer have put their logs, and where jobs of the
-    configuration put theirs, seen from this folder.
+    Searches the log directories of clusters that you started on this computer, and the one that
+    the configuration gives for jobs submitted from the current directory.
     """
     if job is not None and not JOB_ID.fullmatch(job):
-        raise click.UsageError(f"{job!r} is no job's id; `dask hpc jobs` lists yours.")
+        raise click.UsageError(f"{job!r} is not a job id; `dask hpc jobs` lists yours.")
     places = _places()
     found = [file for form in places for file in output_files.find_files(form, job)]
     found = [file for file in dict.fromkeys(found) if Path(file).is_file()]
     filled = [file for file in found if size_of(file)]
     files = filled or found
-    what = f"There is no log of job {job}."
+    what = f"No log found for job {job}."
     if job is None:
         files = [max(filled, key=os.path.getmtime)] if filled else []
-        what = "There is no log with anything in it."
+        what = "No nonempty log found."
     if not files:
         folders = list(dict.fromkeys(_looked_in(form, job) for form in places))
         more = f" and {len(folders) - MAX_FOLDERS} more" if len(folders) > MAX_FOLDERS else ""
-        shown = f"Looked in {', '.join(folders[:MAX_FOLDERS])}{more}."
-        click.echo(shown if folders else "No log-directory is known.", err=True)
+        shown = f"Searched {', '.join(folders[:MAX_FOLDERS])}{more}."
+        click.echo(shown if folders else "log-directory is not set.", err=True)
         raise DaskHPCError(what)
     for file in files:
         click.echo(click.style(f"==> {file} <==", bold=True))
-        # No more than the end of a log that may be large.
+        # Read only the end: the log may be large.
         text = output_files.tail(file, max(65536, 400 * lines))
         click.echo("\n".join(text.splitlines()[-lines:]) or "(empty)")
 
@@ -56,7 +56,7 @@ def _looked_in(form: str, job: str | None) -> str:
 
 
 def _places() -> list[str]:
-    """Return the forms of the files where logs may be, the likeliest first."""
+    """Return patterns of the files where logs may be, most likely first."""
     import dask.config
 
     from ..config import options

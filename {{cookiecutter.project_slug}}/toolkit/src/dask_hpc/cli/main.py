@@ -1,4 +1,4 @@
-"""The command `dask hpc …`."""
+"""``dask hpc``: the command group."""
 
 import contextlib
 import importlib
@@ -10,15 +10,15 @@ import click
 from .. import __version__, _versions
 from ..errors import DaskHPCError
 
-# Both a lab's project and its toolkit bring this command, so that either can be installed alone.
-# Where both are, Dask loads it twice and warns of that.
+# A lab's project and its toolkit both register this command, so that either can be installed alone.
+# Where both are installed, Dask loads the command twice and warns.
 warnings.filterwarnings("ignore", "While registering the command with name 'hpc'", UserWarning)
 
-# Commands live in modules of their own, imported only when they are used: `dask hpc --help` should
-# not wait for Matplotlib. Name, which the module and its attribute have, too → help line.
+# Each command is in a module of its own, imported only when used: `dask hpc --help` should not wait
+# for Matplotlib. Maps each command's name, also that of its module and function, to a help line.
 COMMANDS = {
     "bench": "Measure how a loop speeds up with more workers.",
-    "cancel": "Cancel jobs of clusters whose Python is gone.",
+    "cancel": "Cancel jobs of clusters whose process is dead.",
     "jobs": "List the jobs of your clusters.",
     "logs": "Show the end of a job's log.",
     "run": "Run a program and its workers in one job.",
@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A click group that imports its commands late and shows a user's errors as one line."""
+    """A click group that imports commands when used and prints user errors on one line."""
 
     def list_commands(self, _ctx):
         return sorted(COMMANDS)
@@ -38,7 +38,7 @@ class LazyGroup(click.Group):
         return getattr(importlib.import_module(f"dask_hpc.cli.{name}"), name)
 
     def format_commands(self, ctx, formatter):
-        # click would import each command for its help line.
+        # click's own method would import each command to get its help line.
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
 
@@ -54,10 +54,10 @@ class LazyGroup(click.Group):
 
 @contextlib.contextmanager
 def one_line_errors():
-    """End the command with one line for a user's error; our own errors pass.
+    """Exit with a one-line message on a user error; let bugs propagate with their traceback.
 
-    The exit code is 2 for a mistake in the command line, as click's is, 1 for what goes wrong
-    afterward, and 130 after Ctrl-C. click itself would add its usage lines to a mistake.
+    The exit code is 2 for command-line errors (as in click, but without its usage lines), 1 for
+    errors after that, and 130 after Ctrl-C.
     """
     try:
         yield
@@ -68,23 +68,23 @@ def one_line_errors():
     except DaskHPCError as error:
         fail(one_line(error), 1)
     except OSError as error:
-        # A file that can't be read or written is the user's; others we want to see whole.
+        # An inaccessible file is a user error; for any other OSError we want the traceback.
         if error.filename is None:
             raise
         fail(one_line(error), 1)
-    except (KeyboardInterrupt, click.Abort):  # click makes the one of the other
+    except (KeyboardInterrupt, click.Abort):  # click turns one into the other
         fail(None, 130)
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error's text as a single line; for a file's error, the file comes first."""
+    """Return an error's text as a single line, beginning with the file that it is about, if any."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def fail(message: str | None, code: int) -> None:
-    """End the command with one line on stderr and this exit code."""
+    """Print one line on stderr and exit with this code."""
     click.echo(f"Error: {message}" if message else "Interrupted.", err=True)
     sys.exit(code)
 
@@ -94,4 +94,4 @@ def fail(message: str | None, code: int) -> None:
     __version__, message="dask-hpc %(version)s", help="Show the toolkit's version and exit."
 )
 def main():
-    """Run Dask on the lab's batch system."""
+    """Run Dask on your lab's batch system."""

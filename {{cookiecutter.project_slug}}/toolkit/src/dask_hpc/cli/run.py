@@ -15,19 +15,20 @@ import click
     default=1,
     type=click.IntRange(min=1),
     show_default=True,
-    help="How many nodes; each with the cores and memory that jobqueue.yaml gives a job.",
+    help="Number of nodes, each with the cores and memory of a job in jobqueue.yaml.",
 )
-@click.option("--config-name", help="A profile of jobqueue.yaml.")
-@click.option("--dry-run", is_flag=True, help="Print the job script, and submit nothing.")
+@click.option("--config-name", help="Profile in jobqueue.yaml to use.")
+@click.option("--dry-run", is_flag=True, help="Print the job script without submitting it.")
 @click.argument("program")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def run(nodes, config_name, dry_run, program, arguments):
     """Run a program and all its workers in one Slurm job.
 
-    PROGRAM is a Python file, and what comes after it is its own.
+    PROGRAM is a Python file; everything after it is passed to the program.
 
-    For where the login node must stay free: in that job get_cluster() has the job's own nodes, and
-    Dask's scheduler is on the first. The program's exit code is the job's.
+    Use this where programs may not run on the login node. Inside the job, get_cluster() starts
+    workers on the job's nodes and Dask's scheduler on the first of them. The program's exit code
+    becomes the job's.
     """
     from ..allocation import job_script, submit
 
@@ -36,8 +37,8 @@ def run(nodes, config_name, dry_run, program, arguments):
     for word in arguments:
         if (name := word.partition("=")[0]) in ours:
             click.echo(
-                f"Note: {name} is for {program}, since it comes after that; before it, it would be "
-                "for `dask hpc run`.",
+                f"Note: {name} is passed to {program}. If it was meant for `dask hpc run`, put it "
+                f"before {program}.",
                 err=True,
             )
     text = job_script.script([program, *arguments], nodes, config_name)
@@ -46,13 +47,11 @@ def run(nodes, config_name, dry_run, program, arguments):
         return
     if submit.is_local_disk(folder := Path.cwd()):
         click.secho(
-            f"Warning: {folder} is on a disk of this computer's own, as it looks. A job that does "
-            "not find its folder ends at once, without output: submit it from your home.",
+            f"Warning: {folder} looks like a local disk that compute nodes cannot see. If so, the "
+            "job fails immediately, without output: submit it from a shared directory.",
             fg="yellow",
             err=True,
         )
     job = submit.submit(text)
     click.echo(f"Submitted batch job {job}")
-    click.echo(
-        f"`squeue --job {job}` shows it, `dask hpc logs {job}` the end of its output.", err=True
-    )
+    click.echo(f"Status: `squeue --job {job}`; end of its output: `dask hpc logs {job}`.", err=True)

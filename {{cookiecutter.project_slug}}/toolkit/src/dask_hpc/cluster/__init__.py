@@ -1,1 +1,1 @@
-"""The cluster classes and what they are made of."""
+"""The cluster classes and their parts."""

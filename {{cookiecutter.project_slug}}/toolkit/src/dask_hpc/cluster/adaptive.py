@@ -1,4 +1,4 @@
-"""Scale adaptively, as Dask does, but in whole jobs."""
+"""Adaptive scaling, as in Dask, but in whole jobs."""
 
 from __future__ import annotations
 
@@ -22,31 +22,32 @@ if TYPE_CHECKING:
 class Adaptive(distributed.Adaptive):
     """Adaptive scaling that adds and removes whole jobs instead of single workers.
 
-    A job ends as a whole, together with everything that its workers hold. It is therefore let go
-    only when none of its workers is busy, after their results have been moved to other workers.
-    Jobs that are about to be submitted again, or that were given up, count as present.
+    A job ends as a whole, together with everything that its workers hold. It is therefore removed
+    only when none of its workers is busy, and after moving their results to other workers. Jobs
+    that are about to be resubmitted, or that were abandoned, count as present.
 
     Parameters
     ----------
     cluster : ClusterMixin
     control : JobControl
     **kwargs
-        Those of `distributed.Adaptive`.
+        Passed to `distributed.Adaptive`.
     """
 
     cluster: ClusterMixin
-    close_counts: defaultdict[Any, int]  # by names of jobs, where distributed's has workers
+    close_counts: defaultdict[Any, int]  # by job name; by worker in distributed
 
-    _refusal: SubmitError | None = None  # the one that was told last
-    _refusals = 0  # in a row
-    _not_before = 0.0  # time.monotonic
+    _refusal: SubmitError | None = None  # the last one reported
+    _refusals = 0  # consecutive
+    _not_before = 0.0  # when to retry (time.monotonic)
 
     def __init__(self, cluster: ClusterMixin, control: JobControl, **kwargs: Any):
         self._control = control
         super().__init__(cluster, **kwargs)
 
     async def target(self) -> int:
-        # Dask counts workers that come; the bounds, and what follows, those of the arguments.
+        # Dask's target counts actual workers per job; the bounds, and all that follows, count
+        # workers per job according to the arguments.
         jobs = math.ceil(await super().target() / self._control.pool.kind().workers)
         return jobs * self._control.job_size.workers
 
@@ -58,7 +59,7 @@ class Adaptive(distributed.Adaptive):
         wanted = math.ceil(target / each)
         there = control.pool.names
         replacements, scheduled = control.replacements, control.resubmitter.scheduled
-        # What was given up is not asked for again while the work that it was for goes on.
+        # Do not request abandoned jobs again as long as the same work continues.
         missing = max(0, wanted - len(there) - scheduled)
         replacements.abandoned = min(replacements.abandoned, missing)
         planned = len(there) + scheduled + replacements.abandoned
@@ -79,7 +80,7 @@ class Adaptive(distributed.Adaptive):
         return {"status": "down", "workers": ripe} if ripe else {"status": "same"}
 
     def _is_refused(self) -> bool:
-        """Return whether the batch system has refused jobs, so that the next try has to wait."""
+        """Return whether to hold off, because the batch system has rejected jobs."""
         refusal, now = self._control.pool.submit_errors.last, time.monotonic()
         if refusal is None:
             if now > self._not_before:
@@ -89,18 +90,18 @@ class Adaptive(distributed.Adaptive):
             self._refusals += 1
             delay = 2 * backoff(self._refusals)
             self._not_before = now + delay
-            self._control.messages.warning(f"{refusal} Next try in {delay:g} s.")
+            self._control.messages.warning(f"{refusal} Retrying in {delay:g} s.")
         return now < self._not_before
 
     def _dispensable(self, names: list[str], number: int) -> list[str]:
-        """Return the jobs to let go: those without workers, then idle ones that hold the least."""
+        """Return jobs to remove: those without workers, then idle ones with the least data."""
         scheduler, tracker = self._control.pool.scheduler, self._control.tracker
         free = []
         for name in names:
             job = tracker.by_name(name)
             workers = workers_named(scheduler, job.addresses) if job is not None else []
             if not workers and tracker.has_unidentified_workers and job is not None:
-                continue  # they may be its own
+                continue  # these workers may belong to it
             allowed = workers
             for plugin in list(scheduler.plugins.values()):
                 allowed = plugin.valid_workers_downscaling(scheduler, allowed)
@@ -113,7 +114,7 @@ class Adaptive(distributed.Adaptive):
             chosen.pop()
         return [name for _, _, name in chosen]
 
-    # n: int. distributed's own types of this and the next one are interchanged.
+    # n is an int: distributed's annotations of this and the next method are swapped.
     async def scale_up(self, n) -> None:
         self._control.scale_adaptively(math.ceil(n / self._control.job_size.workers))
 
@@ -123,7 +124,7 @@ class Adaptive(distributed.Adaptive):
             job = self._control.tracker.by_name(name)
             addresses = job.addresses if job is not None else set()
             if any(w.processing or w.long_running for w in workers_named(scheduler, addresses)):
-                continue  # a task has come meanwhile
-            # Its results go first; where nobody can take them, it stays.
+                continue  # it has received a task since
+            # Move its results first; if no other worker can take them, keep the job.
             if not await retire(scheduler, addresses):
                 await self.cluster.scale_down([name])

@@ -1,4 +1,4 @@
-"""Wire together all that looks after the jobs of one cluster."""
+"""Connect the parts that manage the jobs of one cluster."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ if TYPE_CHECKING:
 
 
 class JobControl:
-    """The policies of one cluster, and what they share.
+    """The policies of one cluster and the objects that they share.
 
     Parameters
     ----------
     cluster : ClusterLifecycle
     settings : JobSettings
     max_resubmits : int
-        How many times in a row a job is submitted again.
+        How many times in a row to resubmit a job.
     idle_timeout : float or None
-        Seconds; see `UsageMeter`.
+        In seconds; see `UsageMeter`.
     correct_state, any_job : callable
         See `ClusterJobPool`.
     end_itself : callable
-        Begins to close the cluster.
+        Starts closing the cluster.
     clock : Clock, optional
     """
 
@@ -101,11 +101,11 @@ class JobControl:
             lambda event: self.watchdog.set_job_state(event.job, event.state.ended)
         )
         self.watcher.subscribe(tracker.job_changed)
-        # The batch system may be asked only later, or never, whether a job has begun.
+        # A worker may show that a job is running before the next poll does.
         tracker.on_worker_added.append(self._note_running)
 
     def complete(self, job: Any) -> None:
-        """Learn from one of dask-jobqueue's jobs what the arguments do not tell.
+        """Read from one of dask-jobqueue's jobs what the arguments do not specify.
 
         Parameters
         ----------
@@ -113,12 +113,12 @@ class JobControl:
         """
         if held := cores_held(self.batch, job.job_script()):
             self.meter.usage.cores = held
-        # HTCondor's jobs may be on another computer, which its commands have to be told.
+        # HTCondor's jobs may be queued on another computer, which its commands need to know.
         command = registration.cancel_command(self.batch, job)
         self.canceller.own = self.watcher.own = command
 
     def start(self, scheduler_closes: Callable[[], None]) -> None:
-        """Begin to look after the jobs, as the scheduler is there. To be called on its loop."""
+        """Start managing the jobs, once the scheduler has started. Call this on its event loop."""
         if self._ticks:
             return
         scheduler = self.pool.scheduler
@@ -139,31 +139,31 @@ class JobControl:
             callback.start()
 
     def stop(self) -> None:
-        """React to nothing any more, since the cluster is closing."""
+        """Stop managing the jobs, because the cluster is closing."""
         for callback in self._ticks:
             callback.stop()
         self.tasks.close()
 
     def note_submitted(self, name: str, job_id: str) -> None:
-        """Note that the batch system has taken a job."""
+        """Record that the batch system has accepted a job."""
         self.pool.note_submitted(name)
         history = self.replacements.take_history(name)
         self.tracker.job_submitted(name, job_id, self.pool.kind(name), history)
         self.watcher.add(job_id)
 
     def raise_submit_error(self) -> None:
-        """Raise the refusal of a job, unless there was none or the user has been told."""
+        """Raise the error of a rejected job, if there is one that was not reported yet."""
         if not self.replacements.is_submitting:
             self.pool.submit_errors.raise_unreported()
 
     def scale(self, target: int, asked: bool) -> None:
-        """Ask for so many jobs.
+        """Scale to this many jobs.
 
         Parameters
         ----------
         target : int
         asked : bool
-            Whether the user asks for jobs, and not for none.
+            Whether the user requested any jobs, as opposed to none.
         """
         if asked:
             self.raise_submit_error()
@@ -173,13 +173,13 @@ class JobControl:
         self.pool.scale(target, self.tracker)
 
     def scale_adaptively(self, target: int) -> None:
-        """Ask for this many jobs, in addition to those that are about to be submitted again."""
+        """Scale to this many jobs, in addition to those that are about to be resubmitted."""
         self.pool.submit_errors.clear()
         self.pool.target = target + self.resubmitter.scheduled
         self.pool.scale(target, self.tracker)
 
     def release_unwanted(self) -> None:
-        """End the jobs that are not wanted any more, once others have their results."""
+        """End jobs that are no longer wanted, after moving their results to other workers."""
         for name in self.pool.unwanted():
             self.pool.release(name)
             self.tasks.spawn(self._retire(name))
@@ -203,7 +203,7 @@ class JobControl:
 
 
 def describe_memory(memory: str, workers: int) -> str:
-    """Describe the memory that a worker, and its job, may use."""
+    """Describe the memory of a worker and of its job."""
     if workers == 1:
         return f"all of its job's {memory}"
     share = format_bytes(parse_bytes(memory) // workers)

@@ -1,4 +1,4 @@
-"""How a job of a cluster begins and ends: submitted once, cancelled together with the others."""
+"""A mixin for dask-jobqueue's job classes: how a cluster's job is submitted and cancelled."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 
 class ManagedJobMixin(FromSettings, WaitsForWorker):
-    """Mixed into dask-jobqueue's Job class: reports to the cluster that the job belongs to.
+    """Mixin for dask-jobqueue's Job classes that reports to the cluster that the job belongs to.
 
-    `job_class_for` makes a class of it for one cluster, to be dask-jobqueue's ``job_cls``.
+    `job_class_for` makes a class from it for one cluster, to be dask-jobqueue's ``job_cls``.
     """
 
     _owner: weakref.ref[JobControl]  # set in the class that job_class_for makes
     _answer: BinaryIO | None = (
-        None  # the file that a submission prints to, see WatchdogClient.record_submission
+        None  # receives the submit command's output, see WatchdogClient.record_submission
     )
-    _memory_limit: str | None = None  # what the user wants instead of ours, set like _owner
-    _command_template: str  # dask-jobqueue's, like the next
+    _memory_limit: str | None = None  # the user's, instead of ours; set like _owner
+    _command_template: str  # dask-jobqueue's, like the next attribute
     submit_command: str
     _job_id_line = ""  # BatchSystem.job_id_line, set like _owner
 
@@ -46,7 +46,7 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
 
     @property
     def worker_command(self) -> str:
-        """The beginning of the command that runs the workers."""
+        """The beginning of the command that starts the workers."""
         return self._command_template
 
     @property
@@ -56,23 +56,23 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
         return worker_memory_limit(self.worker_memory, self.worker_processes)
 
     async def _call(self, cmd: Sequence[str], *, shell: bool = False, **_: Any) -> str:
-        # dask-jobqueue runs every command through this; here that is the submission. Ours outlives
-        # Ctrl-C, and its errors hold what the command said.
+        # dask-jobqueue runs every command through this method; here, only the submission. Ours
+        # completes despite Ctrl-C, and its errors contain the command's output.
         argv = ["sh", "-c", " ".join(cmd)] if shell else cmd
         return await commands.run(argv, answer=self._answer, env=self._environment())
 
     def _control(self) -> JobControl:
         owner = self._owner()
-        assert owner is not None  # it waits for its submissions
+        assert owner is not None  # a cluster waits for its submissions
         return owner
 
     def _environment(self) -> dict[str, str]:
-        # Of the submission, which becomes the job's own where the batch system hands it on.
+        # The submit command's environment; some batch systems pass it on to the job.
         return self._control().batch.submitting(os.environ)
 
     async def _submit_job(self, script: str) -> str:
         if getattr(self, "use_stdin", False):
-            # dask-jobqueue's LSF class goes through the shell here, and throws away what bsub says.
+            # dask-jobqueue's LSF class uses a shell here and discards bsub's error output.
             command = shlex.split(self.submit_command)
             return await commands.run(
                 command, stdin=script, answer=self._answer, env=self._environment()
@@ -81,15 +81,15 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
         return said
 
     def _job_id_from_submit_output(self, out: str) -> str:
-        # For every class the same, which HTCondor's would do in a way of its own.
+        # The same for all classes; HTCondor's would otherwise have its own way.
         match = re.search(self.job_id_regexp, out)
         if match is None:
             said = " ".join(out.split())
             if not said:
                 raise NoJobIdError(
-                    f"{self.submit_command.split()[0]} printed nothing, not a job id"
+                    f"{self.submit_command.split()[0]} printed nothing instead of a job id"
                 )
-            raise NoJobIdError(f"there is no job id in its answer, {said!r}")
+            raise NoJobIdError(f"found no job id in the submit command's output, {said!r}")
         return match["job_id"]
 
     async def start(self) -> None:
@@ -98,14 +98,14 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
             try:
                 await self._submit_off_bad_nodes(owner)
             except (RuntimeError, ValueError, OSError) as error:
-                # ValueError: what the submit command printed holds no job id.
+                # ValueError: no job id in the submit command's output.
                 self.status = Status.failed
-                # Without what came before: it says no more, in seventy lines.
+                # Drop the context, 70 lines of traceback without further information.
                 raise submit_error(owner.batch, error, owner.origins) from None
             owner.note_submitted(str(self.name), self.job_id)
 
     async def _submit_off_bad_nodes(self, owner: JobControl) -> None:
-        """Submit the job, away from the bad nodes if that is possible."""
+        """Submit the job, excluding bad nodes if possible."""
         batch, health = owner.batch, owner.health
         options = batch.exclude_args(health.excluded, self.job_extra_directives)
         if not options:
@@ -126,7 +126,7 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
         owner = self._owner()
         if self.job_id and owner is not None:
             await owner.canceller.cancel(self.job_id)
-        # dask-jobqueue leaves this step out: the job would stay "running" for ever.
+        # dask-jobqueue omits this step: the job's status would remain "running" forever.
         await ProcessInterface.close(self)
 
 
@@ -136,20 +136,20 @@ def job_class_for(
     memory_limit: str | None = None,
     settings: Section | None = None,
 ) -> type[Any]:
-    """Return the job class of this one cluster, with its old name, for dask-jobqueue's messages."""
+    """Return a job class for one cluster, with the name that dask-jobqueue's messages use."""
     body: dict[str, Any] = {
         "_owner": weakref.ref(control),
         "_memory_limit": memory_limit,
         "_job_id_line": control.batch.job_id_line,
         "_settings": settings,
     }
-    # dask-jobqueue's own takes the first number, which may be one of a site's banner.
+    # dask-jobqueue's own pattern matches the first number, which may be part of a site's banner.
     if job_cls.job_id_regexp in _upstream_id_patterns(job_cls):
         body["job_id_regexp"] = control.batch.job_id_pattern
     return type(job_cls.__name__, (ManagedJobMixin, job_cls), body)
 
 
 def _upstream_id_patterns(job_cls: type[Any]) -> set[str]:
-    """Return the patterns of a job's id that dask-jobqueue's own classes have."""
+    """Return the job id patterns of dask-jobqueue's own classes."""
     own = [base for base in job_cls.__mro__ if base.__module__.startswith("dask_jobqueue.")]
     return {base.job_id_regexp for base in own if hasattr(base, "job_id_regexp")}

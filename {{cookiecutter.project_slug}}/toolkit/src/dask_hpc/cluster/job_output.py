@@ -1,4 +1,4 @@
-"""Where the jobs of a cluster print to."""
+"""Find the output of a cluster's jobs."""
 
 import os
 import shlex
@@ -21,18 +21,18 @@ class ClusterJobOutput:
     def __init__(self, batch: BatchSystem, any_job: Callable[[], Any]):
         self._batch = batch
         self._any_job = any_job
-        self._folder = os.getcwd()  # noqa: PTH109 - a str; jobs are submitted from here
+        self._folder = os.getcwd()  # noqa: PTH109 - as a str; jobs are submitted from here
 
     @property
     def patterns(self) -> list[str]:
-        """The files, as patterns of `output_files`; those of errors last."""
+        """The output files, as patterns of `output_files`; stderr last."""
         job = self._any_job()
         header = getattr(job, "job_header_dict", None) or job.job_header or ""
         return output_files.output_patterns(self._batch, header, job.job_name, self._folder)
 
     @property
     def python(self) -> str:
-        """The workers' Python, if the shell on the node knows it by the same name; else empty."""
+        """The workers' Python, if the node's shell reports it under the same name; else empty."""
         words = shlex.split(self._any_job().worker_command)
         return words[0] if words and "$" not in words[0] else ""
 
@@ -42,11 +42,11 @@ class ClusterJobOutput:
         return getattr(self._any_job(), "shebang", None) or ""
 
     def files(self, job_id: str) -> list[str]:
-        """Return the files that a job prints to; that of errors last."""
+        """Return a job's output files; stderr last."""
         return [file for each in self.patterns for file in output_files.find_files(each, job_id)]
 
     def hint(self) -> str:
-        """Return a sentence about where the jobs' output is; empty if there is none."""
+        """Return a sentence that tells where the jobs' output is; empty if it is not kept."""
         files = [output_files.show_pattern(pattern, "*") for pattern in self.patterns]
         folders = {os.path.dirname(file) for file in files}  # noqa: PTH120
-        return f" Their output is in {' and '.join(sorted(folders))}." if folders else ""
+        return f" Job output is in {' and '.join(sorted(folders))}." if folders else ""

@@ -1,8 +1,8 @@
-"""The lines of a job script that run the worker: the job's shell stays until it has ended.
+"""The lines of a job script that run the worker and wait until it has ended.
 
-A shell that dies of a batch system's SIGTERM leaves behind a worker that is slow to end, or hangs
-while it closes (docs/development/upstream/distributed-worker-close.md); where the batch system
-finds a job's processes by their parents, nothing ends that worker any more.
+A shell that dies of a batch system's SIGTERM leaves its worker running if that is slow to close or
+hangs (docs/development/upstream/distributed-worker-close.md). If the batch system finds a job's
+processes by their parents, nothing would ever end that worker.
 """
 
 from pathlib import Path
@@ -11,21 +11,21 @@ from .._compat import upstream
 from .._compat.jobqueue_import import Job
 from ..config.shell import is_bourne
 
-# What dask-jobqueue puts the worker's command in place of.
+# dask-jobqueue's placeholder for the worker command.
 COMMAND = "%(worker_command)s"
-# Most batch systems signal all processes of a job, so the worker is given time before the signal
-# is passed on: a second one ends a Dask worker at once, with its folders left on the node's disk.
-# `code` is set once: a wait that a signal interrupts returns 128 and more, whatever comes later.
+# Most batch systems signal all processes of a job, so give the worker time before passing the
+# signal on: a second signal ends a Dask worker at once and leaves its files on the node's disk.
+# `code` is set only once, since a `wait` that a signal interrupts returns 128 or more.
 # The first line is for shellcheck alone.
 _LINES = Path(__file__).with_name("wait_for_worker.sh").read_text(encoding="utf-8").splitlines()
 WAITING = " &\n" + "\n".join(_LINES[1:])
 
 
 class WaitsForWorker(Job):
-    """Mixed into dask-jobqueue's Job class: its job script waits for the worker, as above.
+    """Mixin for dask-jobqueue's Job classes whose job script waits for the worker, as above.
 
-    A script that is not for a Bourne shell is left as it is: HTCondor's, which has no shell of its
-    own, and those for csh.
+    Scripts for other than Bourne shells stay unchanged: HTCondor's, which has no shell, and those
+    for csh.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""Resolve a cluster's arguments, and warn of what in them and in the configuration is doubtful."""
+"""Resolve a cluster's arguments, and warn about likely mistakes in them or the configuration."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ from ..config.worker_start import add_worker_start
 def resolve_job_settings(
     batch: BatchSystem, cluster_class: type, job_cls: type | None, kwargs: dict[str, Any]
 ) -> JobSettings:
-    """Return what the arguments of a cluster of this class come to.
+    """Return the job settings for these arguments of a cluster class.
 
     Raises
     ------
     ConfigError
-        An argument or the configuration says something impossible.
+        An argument, or a value in the configuration, is invalid.
     """
     sections = {name for name in (batch.section, kwargs.get("config_name")) if name}
     warnings.warn_about_keys(warnings.source_files(), sections)

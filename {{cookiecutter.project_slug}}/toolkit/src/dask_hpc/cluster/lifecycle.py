@@ -1,9 +1,9 @@
-"""How a cluster starts, keeps up its jobs, and ends: what `SpecCluster` calls while it does so.
+"""How a cluster starts, maintains its jobs, and closes: the hooks that `SpecCluster` calls.
 
-Ctrl-C has no handler: it is a KeyboardInterrupt in the user's program, whose ``with`` block, or
-Python's own end, closes the cluster. Closing cancels the jobs before anything else; a submission
-that runs just then is completed first (`batch.commands.run`). The watchdog cancels the jobs of a
-process that is killed.
+There is no handler for Ctrl-C: it raises KeyboardInterrupt in the user's program, whose ``with``
+block, or the exit of Python, closes the cluster. Closing cancels the jobs before anything else, but
+waits for running submissions (`batch.commands.run`). If the process is killed, the watchdog cancels
+its jobs.
 """
 
 import asyncio
@@ -38,10 +38,10 @@ else:
 class ClusterLifecycle(
     StartErrorsMixin, SelfClosingMixin, IsolatedTLSMixin, DashboardOnDemand, _Base
 ):
-    """What `SpecCluster` calls on itself, handed on to what looks after the cluster's jobs.
+    """The hooks that `SpecCluster` calls, passed on to the cluster's `JobControl`.
 
-    SpecCluster calls these methods on itself, so they are a base class of `ClusterMixin` and not
-    an object of their own.
+    SpecCluster calls these methods on itself, so they are in a base class of `ClusterMixin` and not
+    in a separate object.
     """
 
     batch: ClassVar[batch_systems.BatchSystem]
@@ -76,12 +76,12 @@ class ClusterLifecycle(
         return self._adaptive is not None and self._adaptive.periodic_callback is not None
 
     def new_worker_spec(self):
-        """Return the specification of one more job, under a name that no other has had."""
-        # Never a name twice: a worker of an ended job may still be there, and hold it.
+        """Return the specification of one more job, under a new name."""
+        # Never reuse a name: a worker of an ended job may still exist and hold it.
         return {self._new_worker_name(next(self._names)): self.new_spec}
 
     async def scale_down(self, workers):
-        """Let jobs go, by the names of jobs or workers; a job goes with all of its workers."""
+        """Remove jobs, given names of jobs or workers; a job is removed with all its workers."""
         control = self._control
         going = {str(worker) for worker in workers}
         for name in list(self.worker_spec):
@@ -93,7 +93,7 @@ class ClusterLifecycle(
         await self
 
     def _update_worker_status(self, op, msg):
-        # SpecCluster's own knows jobs of one worker only, and does not replace them.
+        # SpecCluster's own method assumes one worker per job, and does not replace jobs.
         super(SpecCluster, self)._update_worker_status(op, msg)
 
     @property
@@ -107,40 +107,40 @@ class ClusterLifecycle(
 
     async def _correct_state_internal(self):
         control = self._control
-        # SpecCluster would close jobs with all that their workers hold.
+        # SpecCluster would close jobs without moving their workers' results.
         async with self._lock:
             if self.status is Status.running:
                 control.release_unwanted()
-        # It calls this in the background after every scale(), where an error would only be a
-        # traceback in a log. The refusal is kept, for scale and wait_for_workers to tell; the jobs
-        # that failed are forgotten, so that the next scale() tries again. All submissions of the
-        # round are over when it arrives here.
+        # SpecCluster calls this in the background after every scale(), where an error would only be
+        # a traceback in a log. Keep the error for scale and wait_for_workers to raise, and forget
+        # the failed jobs, so that the next scale() tries again. By the time of the error, all
+        # submissions of the round have finished.
         try:
             await super()._correct_state_internal()
         except SubmitError as refusal:
             control.pool.note_refused(refusal, control.resubmitter.scheduled)
 
     def _scheduler_closes(self) -> None:
-        """Close the cluster, since somebody else closes its scheduler."""
+        """Close the cluster, because something else is closing its scheduler."""
         if self.status is not Status.running or self._ends:
             return
         scheduler, why = self.scheduler, "by a client's shutdown() or its own close()"
         timeout, since = scheduler.idle_timeout, scheduler.idle_since
         if timeout and since and time.time() > since + timeout:
             quiet = formatting.format_duration(timeout)
-            why = f"after {quiet} without a task, Dask's own idle-timeout"
+            why = f"after {quiet} without a task, by Dask's idle-timeout"
         meter = self._control.meter
         meter.closed_because = f"its scheduler was closed ({why})"
         messages.warning(
-            f"{type(self).__name__} is closed and its jobs are cancelled, since "
+            f"Closing {type(self).__name__} and cancelling its jobs, because "
             f"{meter.closed_because}."
         )
-        # SpecCluster would try for long to reach it.
+        # SpecCluster would spend a long time trying to reach it.
         self.shutdown_scheduler = False
         self._end_itself()
 
     def _remove_keys(self):
-        """Delete the key files of a temporary `Security`, which would stay until Python ends."""
+        """Delete the key files of a temporary `Security`, which would remain until Python exits."""
         for name in ("ca_file", "cert", "key"):
             file = getattr(self, f"_job_{name}", None)
             if file is not None:
@@ -148,10 +148,10 @@ class ClusterLifecycle(
 
     async def _end(self, close):
         control: JobControl | None = getattr(self, "_control", None)
-        if control is None:  # an error in its arguments; Python runs __del__ all the same
+        if control is None:  # __init__ failed on an argument; Python still calls __del__
             await close()
             return
-        # Jobs first: whatever else fails or is interrupted while closing, they end.
+        # Cancel the jobs first, so that they end even if the rest fails or is interrupted.
         control.stop()
         if self.status in (Status.running, Status.failed):
             await control.canceller.cancel(*control.watcher.active)

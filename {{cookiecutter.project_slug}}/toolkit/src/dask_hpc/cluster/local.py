@@ -1,4 +1,4 @@
-"""Use this computer as a cluster, for labs or laptops without a batch system."""
+"""Use this computer as a cluster, for laptops and labs without a batch system."""
 
 import inspect
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ from . import main_guard
 from .start_errors import StartErrorsMixin, innermost, quiet, text
 from .wait import WorkerWait, check_n_workers
 
-# Arguments of dask-jobqueue's classes that no key of jobqueue.yaml stands for, and keys that are
-# arguments of LocalCluster as well.
+# Arguments of dask-jobqueue's classes without a key in jobqueue.yaml, and keys that are also
+# arguments of LocalCluster.
 BATCH_ARGUMENTS = {"config_name", "idle_timeout", "job_cls", "nanny", "scheduler_cls"}
 SHARED_ARGUMENTS = {"name", "local_directory", "processes"}
 
@@ -35,7 +35,7 @@ class Nanny(distributed.Nanny):
 
 
 class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster):
-    """A `distributed.LocalCluster` with the calls that notebooks make on a batch cluster."""
+    """A `distributed.LocalCluster` with the methods that notebooks call on a batch cluster."""
 
     _option_names: ClassVar[Mapping[str, str]] = {"port": "scheduler_port"}
 
@@ -61,10 +61,10 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
                 if main_guard.UNGUARDED_EXIT_CODE in codes:
                     raise StartError(main_guard.advice()) from None
                 reason = text(innermost(error))
-                raise StartError(f"Dask's workers can't start here: {reason}.") from None
+                raise StartError(f"Cannot start Dask workers here: {reason}.") from None
 
     def scale(self, n=0, jobs=None, memory=None, cores=None):
-        """Scale as a batch cluster does. The only job is this computer, with all its workers."""
+        """Scale as a batch cluster does. This computer is the only job, with all its workers."""
         if jobs is not None:
             n = self.workers_per_job if jobs else 0
             if (validators.as_number(jobs) or 0) > 1:
@@ -78,16 +78,16 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
         Raises
         ------
         WorkerStartTimeoutError
-            The workers were not there in time.
+            Too few workers connected before the timeout.
         """
         number, planned = check_n_workers(n_workers), len(self.worker_spec)
         if number > planned and self._adaptive is None:
-            messages.info(f"{number} workers are awaited, and the cluster is scaled to {planned}.")
+            messages.info(f"Waiting for {number} workers, but the cluster is scaled to {planned}.")
         return self.sync(WorkerWait(self).wait, number, timeout)
 
 
 def _check_names(given: dict, worker_class: type) -> None:
-    """Refuse arguments that are neither the cluster's nor the workers'."""
+    """Raise an error for arguments that neither the cluster nor its workers have."""
     classes = {distributed.LocalCluster, *worker_class.__mro__, *distributed.Worker.__mro__}
     known = validators.parameters(*classes)
     for name in given.keys() - known:
@@ -95,7 +95,7 @@ def _check_names(given: dict, worker_class: type) -> None:
 
 
 def _check_values(given: dict) -> None:
-    """Refuse values that are not numbers or amounts, on which LocalCluster would fail later."""
+    """Raise an error for invalid numbers and amounts, on which LocalCluster would fail later."""
     checks = {name: fields.FIELDS[name].problem for name in ("cores", "processes", "memory")}
     checks |= dict.fromkeys(("n_workers", "threads_per_worker"), validators.check_non_negative_int)
     for name, check in checks.items():
@@ -107,17 +107,17 @@ def _check_values(given: dict) -> None:
 
 
 def local_arguments(kwargs: dict) -> dict:
-    """Turn arguments of a batch cluster into arguments of a LocalCluster.
+    """Convert arguments of a batch cluster to arguments of a LocalCluster.
 
-    `cores`, `processes` and `memory` (of one job) become `n_workers`, `threads_per_worker` and
-    `memory_limit` unless these are given. Arguments that only a batch system has are left out.
-    All other arguments are passed to LocalCluster.
+    `cores`, `processes`, and `memory` (of one job) become `n_workers`, `threads_per_worker`, and
+    `memory_limit` unless these are given. Arguments that apply only to batch systems are dropped.
+    All others are passed to LocalCluster.
     """
     kwargs = dict(kwargs)
     _check_values(kwargs)
     cores, memory = kwargs.pop("cores", None), kwargs.pop("memory", None)
     processes = kwargs.pop("processes", None)
-    if isinstance(processes, bool):  # LocalCluster's own meaning: False for threads alone
+    if isinstance(processes, bool):  # as in LocalCluster: False for threads only
         kwargs["processes"], processes = processes, None
     dashboard = (kwargs.pop("scheduler_options", None) or {}).get("dashboard_address")
     if dashboard is not None:

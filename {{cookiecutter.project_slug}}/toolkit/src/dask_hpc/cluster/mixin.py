@@ -1,4 +1,4 @@
-"""The public calls that every cluster class here has, in addition to dask-jobqueue's."""
+"""The public methods that our cluster classes add to dask-jobqueue's."""
 
 import functools
 import math
@@ -21,31 +21,31 @@ BOUNDS = {f"{end}{of}" for end in ("minimum", "maximum") for of in ("_jobs", "_c
 class ClusterMixin(ClusterLifecycle):
     """Run Dask's workers in {label} jobs.
 
-    This is dask-jobqueue's `{name}` and takes its arguments. In addition, it says
-    what its jobs wait for, raises an error when the batch system rejects one,
-    resubmits jobs that fail, moves results elsewhere before a job's walltime is
-    over, and cancels all jobs when it closes.
+    This is dask-jobqueue's `{name}` and takes the same arguments. In addition, it
+    reports what pending jobs are waiting for, raises an error when the batch system
+    rejects a job, resubmits jobs that fail, moves results to other workers before a
+    job reaches its walltime, and cancels all jobs when it closes.
 
     Parameters
     ----------
     n_workers : int, optional
-        Workers (processes) to ask for at once, in whole jobs; see `scale`.
+        Number of workers (processes) to start with, rounded up to whole jobs; see `scale`.
     config_name : str, optional
         The profile: a section of ``jobqueue.yaml`` other than ``{section}``.
     {parameters}idle_timeout : float, str or timedelta, optional
-        Close the cluster when its workers have had nothing to do for so long, in seconds or as
-        ``"30 minutes"``; 0 for never. By default, ``dask-hpc: idle-timeout:`` says.
+        Close the cluster after its workers have been idle for this long, in seconds or as
+        ``"30 minutes"``; 0 for never. The default is ``dask-hpc: idle-timeout:``.
     security : bool or distributed.Security, optional
-        Encrypt connections: True for temporary keys.
+        Encrypt connections; True to use temporary keys.
     asynchronous : bool, optional
-        Whether all calls are made on a running event loop, and awaited.
+        Whether the cluster is used with ``async``/``await``, on a running event loop.
     **kwargs
         Further arguments of `dask_jobqueue.{name}` and `distributed.SpecCluster`.
 
     Notes
     -----
-    Each argument that is left out comes from the key of the same name in ``jobqueue.yaml``
-    (``job-extra-directives`` for ``job_extra_directives``); `dask hpc setup` shows their values.
+    The default of each argument is the key of the same name in ``jobqueue.yaml``
+    (``job-extra-directives`` for ``job_extra_directives``); `dask hpc setup` shows the values.
 
     Examples
     --------
@@ -59,51 +59,51 @@ class ClusterMixin(ClusterLifecycle):
 
     @property
     def job_ids(self) -> list[str]:
-        """Ids of this cluster's jobs that are not over; submissions overlap, so in any order."""
+        """Ids of this cluster's unfinished jobs, in any order, since submissions overlap."""
         return self._control.watcher.active
 
     @property
     def watcher(self) -> JobWatcher:
-        """What the batch system says about this cluster's jobs: their states, and events."""
+        """The states of this cluster's jobs in the batch system, and events when they change."""
         return self._control.watcher
 
     @property
     def usage(self) -> UsageTotals:
-        """What the jobs have used so far: their number, and core-hours."""
+        """The resources used so far: number of jobs, and core-hours."""
         return self._control.meter.usage
 
     def job_script(self) -> str:
-        """Return the script that each job runs; nothing is submitted."""
+        """Return the script that each job runs, without submitting it."""
         script: str = super().job_script()
         return script
 
     def scale(self, n=None, jobs=0, memory=None, cores=None):
-        """Ask for more or fewer workers; return before they are there.
+        """Request more or fewer workers; return before they have started.
 
         Parameters
         ----------
         n : int, optional
-            Workers (processes), rounded up to whole jobs.
+            Number of workers (processes), rounded up to whole jobs.
         jobs : int
-            Jobs.
+            Number of jobs.
         memory : str, optional
-            Memory of all jobs, such as ``"64 GiB"``.
+            Total memory of all jobs, such as ``"64 GiB"``.
         cores : int, optional
-            Cores of all jobs.
+            Total cores of all jobs.
 
         Returns
         -------
         awaitable or None
-            With ``asynchronous=True``, an object to await for knowing that the batch system took
-            the jobs; JupyterLab's Dask panel does so, and shows the error that is raised.
+            With ``asynchronous=True``, an object to await until the batch system has accepted the
+            jobs. JupyterLab's Dask panel awaits it and shows the error if one is raised.
 
         Raises
         ------
         SubmitError
-            An earlier job was refused, and nobody has been told yet; or, when awaited, one of
-            these jobs.
+            The batch system rejected an earlier job, and this was not reported yet; or, when
+            awaited, one of these jobs.
         ValueError
-            An argument is not a number of workers, jobs or cores, or not an amount of memory.
+            An argument is not a number of workers, jobs, or cores, or not an amount of memory.
         """
         scaling.check_amounts("scale", {"n": n, "jobs": jobs, "cores": cores}, {"memory": memory})
         control = self._control
@@ -111,10 +111,10 @@ class ClusterMixin(ClusterLifecycle):
         if asked and self.status == Status.closed:
             reason = control.meter.closed_because
             why = f": {reason}" if reason else ""
-            raise ClusterClosedError(f"This cluster is closed{why}. Make a new one.")
+            raise ClusterClosedError(f"This cluster is closed{why}. Create a new one.")
         target = scaling.count_jobs(control.job_size, n, jobs, memory, cores)
         if not self.asynchronous and self.status != Status.closed:
-            # All that happens to jobs does so on the event loop, one thing after another.
+            # Everything that changes jobs runs on the event loop, to avoid races.
             return self.sync(self._scale_on_loop, target, asked)
         control.scale(target, asked)
         return PendingSubmission(self._submitted_or_refused) if asked else None
@@ -139,23 +139,23 @@ class ClusterMixin(ClusterLifecycle):
         maximum_memory=None,
         **kwargs,
     ):
-        """Let the number of jobs follow the work.
+        """Adapt the number of jobs to the workload.
 
-        Bounds may be given in several ways; the narrowest ones count. They are rounded to whole
-        jobs: a minimum up, and a maximum down, but to one job at least.
+        Bounds can be given in several units; the tightest ones apply. They are rounded to whole
+        jobs: a minimum up, a maximum down, but to at least one job.
 
         Parameters
         ----------
         minimum, maximum : int
-            Workers (processes).
+            Number of workers (processes).
         minimum_jobs, maximum_jobs : int, optional
-            Jobs.
+            Number of jobs.
         minimum_cores, maximum_cores : int, optional
-            Cores of all jobs.
+            Total cores of all jobs.
         minimum_memory, maximum_memory : str, optional
-            Memory of all jobs, such as ``"64 GiB"``.
+            Total memory of all jobs, such as ``"64 GiB"``.
         **kwargs
-            As for `distributed.Adaptive`, for instance ``interval`` and ``wait_count``.
+            Passed to `distributed.Adaptive`, for instance ``interval`` and ``wait_count``.
 
         Returns
         -------
@@ -166,7 +166,7 @@ class ClusterMixin(ClusterLifecycle):
         ValueError
             A bound is not a number, or the minimum is above the maximum.
         ArgumentError
-            There is no such argument.
+            An argument does not exist.
         """
         adaptive = kwargs.setdefault("Adaptive", functools.partial(Adaptive, control=self._control))
         known = validators.parameters(*getattr(adaptive, "func", adaptive).__mro__)
@@ -183,17 +183,17 @@ class ClusterMixin(ClusterLifecycle):
         low = scaling.lower_bound(size, (minimum, minimum_jobs, minimum_cores, minimum_memory))
         high = scaling.upper_bound(size, (maximum, maximum_jobs, maximum_cores, maximum_memory))
         if low > high:
-            raise ValueError(f"adapt() from {low} jobs to {high}: the minimum is above the maximum")
+            raise ValueError(f"adapt(): the minimum ({low} jobs) is above the maximum ({high})")
         self._control.replacements.abandoned = 0
         return super().adapt(minimum=low * size.workers, maximum=high * size.workers, **kwargs)
 
     def wait_for_workers(self, n_workers, timeout=None):
-        """Wait until this many workers (processes, not jobs) are there, and report the progress.
+        """Wait until this many workers (processes, not jobs) have connected, and show progress.
 
         Parameters
         ----------
         n_workers : int
-            At least 1.
+            Number of workers, at least 1.
         timeout : number or str, optional
             Seconds, or text such as ``"2 minutes"``. By default there is no timeout, since queues
             may be long.
@@ -201,11 +201,12 @@ class ClusterMixin(ClusterLifecycle):
         Raises
         ------
         SubmitError
-            A job was refused.
+            The batch system rejected a job.
         WorkerStartTimeoutError
-            They were not there in time; the message says what each job waits for.
+            Too few workers connected before the timeout; the message tells what each job is waiting
+            for.
         JobsEndedError
-            All jobs were over before that.
+            All jobs ended before enough workers had connected.
         """
         number, wait = check_n_workers(n_workers), JobsWait(self, self._control)
         return self.sync(self._control.meter.while_awaited, wait.wait, number, timeout)

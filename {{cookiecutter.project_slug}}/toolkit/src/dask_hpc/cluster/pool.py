@@ -1,7 +1,7 @@
-"""The jobs of a cluster, as the policies of `resilience` see them.
+"""The jobs of a cluster, in the form in which the policies of `resilience` use them.
 
-This is the one place that knows how SpecCluster keeps its jobs: `worker_spec` has those that are
-wanted, `workers` those that were submitted, and `_correct_state` makes the second like the first.
+Only this module knows how SpecCluster stores its jobs: `worker_spec` has the wanted jobs, `workers`
+the submitted ones, and `_correct_state` makes the second match the first.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class ClusterJobPool:
-    """Implements `resilience.interface.JobPool` for a `SpecCluster` whose workers are batch jobs.
+    """Implementation of `resilience.interface.JobPool` for a `SpecCluster` of batch jobs.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ class ClusterJobPool:
     watcher : JobWatcher
     canceller : BatchedCanceller
     correct_state : callable
-        SpecCluster's own: starts a round of submissions and returns an awaitable.
+        SpecCluster's method: starts a round of submissions and returns an awaitable.
     any_job : callable
-        Returns one of dask-jobqueue's jobs, of the kind that is submitted next.
+        Returns one of dask-jobqueue's jobs, of the kind to be submitted next.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class ClusterJobPool:
     name : str
         The name of the cluster's class.
     target : int
-        Number of jobs that the user, or `adapt`, asked for, less those that were abandoned.
+        Number of jobs that the user or `adapt` requested, minus abandoned jobs.
     submit_errors : SubmitErrors
     """
 
@@ -69,7 +69,7 @@ class ClusterJobPool:
         self._submitted: set[str] = set()
         self._leaving: dict[str, Any] = {}  # dask-jobqueue's jobs, by name
 
-    # --- what is there ----------------------------------------------------------------------------
+    # --- state ------------------------------------------------------------------------------------
 
     @property
     def scheduler(self) -> Scheduler:
@@ -88,19 +88,19 @@ class ClusterJobPool:
 
     @property
     def names(self) -> list[str]:
-        """The names of all jobs that are wanted, oldest first."""
+        """The names of all wanted jobs, oldest first."""
         return list(self.cluster.worker_spec)
 
     def is_wanted(self, name: str) -> bool:
-        """Return whether this job is among them."""
+        """Return whether a job is wanted."""
         return name in self.cluster.worker_spec
 
     def are_submitted(self) -> bool:
-        """Return whether all jobs that are wanted have been submitted."""
+        """Return whether all wanted jobs have been submitted."""
         return self._submitted.issuperset(self.cluster.worker_spec)
 
     def kind(self, name: str | None = None) -> JobKind:
-        """Return what is known of jobs like the one of this name, or like those submitted next."""
+        """Return the kind of the job with this name or, without a name, of the next job."""
         cluster = self.cluster
         if name is None:
             return self._kind_of_spec(cluster.new_spec)
@@ -123,39 +123,39 @@ class ClusterJobPool:
         return kind
 
     def can_exclude(self, nodes: Sequence[str]) -> bool:
-        """Return whether jobs can be submitted so that they do not run on these nodes."""
+        """Return whether jobs can be kept off these nodes at submission."""
         directives = self.any_job().job_extra_directives
         return bool(nodes) and bool(self.batch.exclude_args(nodes, directives))
 
-    # --- what the batch system says ---------------------------------------------------------------
+    # --- the batch system -------------------------------------------------------------------------
 
     def status(self, job_id: str) -> JobStatus | None:
-        """Return what the batch system said last of a job."""
+        """Return a job's status as of the last poll."""
         return self.watcher.status(job_id)
 
     @property
     def last_poll(self) -> float:
-        """When it said so (`time.monotonic`)."""
+        """When the batch system last answered (`time.monotonic`, in seconds)."""
         return self.watcher.last_poll
 
     def poll_soon(self) -> None:
-        """Have the batch system asked soon, since something has happened to our jobs."""
+        """Request a poll soon, since something has happened to our jobs."""
         self.watcher.poll_soon()
 
     async def poll(self) -> bool:
-        """Ask the batch system now; return whether it has answered."""
+        """Poll the batch system now; return whether it answered."""
         before = time.monotonic()
         await self.watcher.poll()
         return self.watcher.last_poll >= before
 
     async def cancel(self, job_ids: Sequence[str]) -> None:
-        """Cancel jobs; return when the batch system was told."""
+        """Cancel jobs; return once the cancel command has run."""
         await self.canceller.cancel(*job_ids)
 
-    # --- what is wanted ---------------------------------------------------------------------------
+    # --- adding jobs ------------------------------------------------------------------------------
 
     def scale(self, target: int, tracker: JobTracker) -> None:
-        """Want so many jobs, and begin to submit what is missing."""
+        """Set the number of wanted jobs, and start submitting missing ones."""
         surplus = len(self.names) - target
         for name in scaling.choose_jobs_to_drop(self.names, surplus, tracker, self.scheduler):
             self.cluster.worker_spec.pop(name, None)
@@ -167,29 +167,29 @@ class ClusterJobPool:
         loop.add_callback(self.correct_state)
 
     def add(self, kind: JobKind | None = None) -> str:
-        """Want one more job, and return its name; `submit` submits it."""
+        """Add a wanted job and return its name; `submit` submits it."""
         [(name, spec)] = self.cluster.new_worker_spec().items()
         kind = self._kind_of[name] = kind or self._kind_of_spec(spec)
         self.cluster.worker_spec[name] = kind.spec
         return name
 
     async def submit(self) -> None:
-        """Submit the jobs that are wanted and not submitted yet, in one round for all."""
-        # Shielded: others wait for the same round, and its submissions have to be noted.
+        """Submit all jobs that are wanted and not submitted yet, in one round."""
+        # Shielded, since others wait for the same round, and its submissions must be recorded.
         await asyncio.shield(self.correct_state())
 
     def note_submitted(self, name: str) -> None:
-        """Note that the batch system has taken a job."""
+        """Record that the batch system has accepted a job."""
         self._submitted.add(name)
 
     def note_refused(self, refusal: SubmitError, scheduled: int) -> None:
-        """Forget the jobs whose submission has failed; the next round tries others.
+        """Forget the jobs whose submission failed; the next round submits new ones.
 
         Parameters
         ----------
         refusal : SubmitError
         scheduled : int
-            Jobs that are about to be submitted again.
+            Number of jobs that are about to be resubmitted.
         """
         workers = self.cluster.workers
         for name in [name for name, job in workers.items() if job.status == Status.failed]:
@@ -200,17 +200,17 @@ class ClusterJobPool:
         self.submit_errors.record(refusal)
 
     def pop_submit_error(self) -> SubmitError | None:
-        """Return the refusal that nobody has been told yet; the caller is to tell it."""
+        """Return the submit error that has not been reported yet, if any; the caller reports it."""
         return self.submit_errors.pop()
 
-    # --- what is wanted no longer -----------------------------------------------------------------
+    # --- removing jobs ----------------------------------------------------------------------------
 
     def unwanted(self) -> Iterator[str]:
-        """Yield the names of jobs that were submitted, and are not wanted any more."""
+        """Yield the names of submitted jobs that are no longer wanted."""
         yield from set(self.cluster.workers) - set(self.cluster.worker_spec)
 
     def release(self, name: str) -> None:
-        """Want a job no longer, while its workers leave; `finish` ends it."""
+        """Stop wanting a job, while its workers drain; `finish` ends it."""
         self._leaving[name] = self._take(name)
 
     async def finish(self, name: str) -> None:
@@ -224,7 +224,7 @@ class ClusterJobPool:
             await self.finish(name)
 
     async def remove(self, name: str) -> None:
-        """Forget a job that is over."""
+        """Forget a job that has ended."""
         await self._close_job(self._take(name))
 
     def _take(self, name: str) -> Any:

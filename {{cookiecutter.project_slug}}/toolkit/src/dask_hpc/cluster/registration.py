@@ -1,4 +1,4 @@
-"""What the watchdog needs to cancel a cluster's jobs, and `dask hpc jobs` to know them."""
+"""The data with which the watchdog cancels a cluster's jobs and `dask hpc jobs` finds them."""
 
 import os
 from typing import Any
@@ -8,13 +8,13 @@ from ..watchdog import registry
 
 
 def cancel_command(batch: BatchSystem, job: Any) -> list[str]:
-    """Return the words of a job's cancel command, and of where the job is.
+    """Return the words of a job's cancel command, with options that say where the job is.
 
     Parameters
     ----------
     batch : BatchSystem
     job : dask_jobqueue.core.Job
-        Any of the cluster's.
+        Any job of the cluster.
     """
     own = custom_commands.split_command(job.cancel_command)
     if not custom_commands.is_known(batch, own):
@@ -30,17 +30,17 @@ def _other_names(batch: BatchSystem, job: Any) -> list[str]:
 
 
 def describe(batch: BatchSystem, job: Any, cluster: str, logs: list[str]) -> dict[str, Any]:
-    """Return what the watchdog of a cluster is started with (see `watchdog.process`).
+    """Return the data that a cluster's watchdog is started with (see `watchdog.process`).
 
     Parameters
     ----------
     batch : BatchSystem
     job : dask_jobqueue.core.Job
-        Any of the cluster's.
+        Any job of the cluster.
     cluster : str
-        The name of its class.
+        The name of the cluster's class.
     logs : list of str
-        The files that jobs print to, as patterns of `output_files`.
+        The jobs' output files, as patterns of `output_files`.
     """
     own = cancel_command(batch, job)
     known = registry.new(

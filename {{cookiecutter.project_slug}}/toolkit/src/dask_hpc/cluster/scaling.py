@@ -1,4 +1,4 @@
-"""How many jobs the arguments of `scale` and `adapt` mean, and which jobs go first."""
+"""Convert the arguments of `scale` and `adapt` to numbers of jobs; choose which jobs to drop."""
 
 import math
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from ..resilience.worker_identity import count_running
 
 @dataclass(frozen=True)
 class JobSize:
-    """What one job has: workers (processes), cores, and memory in bytes."""
+    """The size of one job: workers (processes), cores, and memory in bytes."""
 
     workers: int
     cores: float
@@ -25,7 +25,7 @@ class JobSize:
 def check_amounts(
     call: str, numbers: dict[str, Any], memory: dict[str, Any], unset: tuple[Any, ...] = (None,)
 ) -> None:
-    """Raise a ValueError unless the arguments of `scale` or `adapt` (`call`) are amounts."""
+    """Raise ValueError if an argument of `scale` or `adapt` (`call`) is not an amount."""
     for name, value in numbers.items():
         if value not in unset and (line := validators.check_amount(value)):
             raise ValueError(f"{call}({name}=...) {line}")
@@ -39,7 +39,7 @@ Amounts = tuple[float | None, float | None, float | None, str | None]
 
 
 def _in_jobs(size: JobSize, amounts: Amounts) -> list[float]:
-    """Return how many jobs each of the amounts means that is not None."""
+    """Return the number of jobs that corresponds to each amount that is not None."""
     n, jobs, cores, memory = amounts
     bytes_ = None if memory is None else parse_bytes(validators.memory_text(memory))
     units = [(n, size.workers), (jobs, 1), (cores, size.cores), (bytes_, size.memory)]
@@ -49,17 +49,17 @@ def _in_jobs(size: JobSize, amounts: Amounts) -> list[float]:
 def count_jobs(
     size: JobSize, n: float | None, jobs: float | None, memory: str | None, cores: float | None
 ) -> int:
-    """Return how many jobs the arguments of `scale` mean; `n` takes precedence over `jobs`."""
+    """Return the number of jobs for arguments of `scale`; `n` takes precedence over `jobs`."""
     return lower_bound(size, (n, jobs if n is None else None, cores, memory))
 
 
 def lower_bound(size: JobSize, amounts: Amounts) -> int:
-    """Return the least number of jobs that has all of these amounts, minima of `adapt`."""
+    """Return the smallest number of jobs that satisfies these minima of `adapt`."""
     return math.ceil(max(_in_jobs(size, amounts), default=0))
 
 
 def upper_bound(size: JobSize, amounts: Amounts) -> float:
-    """Return the greatest number of jobs within these maxima of `adapt`, but one at least."""
+    """Return the largest number of jobs within these maxima of `adapt`, but at least one."""
     high = min(_in_jobs(size, amounts), default=math.inf)
     return high if math.isinf(high) else max(1, math.floor(high))
 
@@ -67,13 +67,14 @@ def upper_bound(size: JobSize, amounts: Amounts) -> float:
 def choose_jobs_to_drop(
     names: Iterable[Any], number: int, tracker: JobTracker, scheduler: Scheduler | None
 ) -> list[Any]:
-    """Return the names of so many jobs: those without workers first, then the youngest.
+    """Return the names of the jobs to drop: those without workers first, then the youngest.
 
     Parameters
     ----------
     names : iterable
         The names of all jobs, oldest first.
     number : int
+        Number of jobs to drop.
     tracker : JobTracker
     scheduler : distributed.Scheduler or None
     """
@@ -81,7 +82,7 @@ def choose_jobs_to_drop(
     def has_workers(name: Any) -> bool:
         if (job := tracker.by_name(name)) is None:
             return False
-        # One that is not known yet may be any running job's.
+        # A worker that is not identified yet may belong to any running job.
         unknown = tracker.has_unidentified_workers and job.running_since is not None
         return unknown or count_running(scheduler, job.addresses) > 0
 

@@ -4,15 +4,15 @@ import asyncio
 
 
 class SelfClosingMixin:
-    """Mixin for a cluster class that may close although nobody has called `close`, once.
+    """Mixin for cluster classes that may close, once, without a call of `close`.
 
-    The class has its own part of closing in ``_end``.
+    The class implements its own part of closing in ``_end``.
     """
 
     _ending: asyncio.Task | None = None
 
     def _end_itself(self) -> None:
-        """Begin to close, in a task that closing does not cancel. To be called on the loop."""
+        """Start closing, in a task that closing does not cancel. Call this on the event loop."""
         self._ending = asyncio.create_task(self._close())
 
     @property
@@ -20,15 +20,15 @@ class SelfClosingMixin:
         return self._ending is not None and not self._ending.done()
 
     def close(self, timeout=None):
-        """Close the cluster and end its jobs; do nothing if it is closed already.
+        """Close the cluster and cancel its jobs; do nothing if it is already closed.
 
         Parameters
         ----------
         timeout : float, optional
-            Seconds to wait for that.
+            Seconds to wait until it is closed.
         """
         if self._ends and not self.asynchronous:
-            # distributed takes the cluster for closed before all is done, and would stop the loop.
+            # distributed considers the cluster closed too early, and would stop the event loop.
             self.sync(self._close)
         return super().close(timeout)
 

@@ -1,7 +1,7 @@
-"""Tell in one line why a cluster can't start, and leave nothing of it behind.
+"""Explain in one line why a cluster cannot start, and clean up after it.
 
-distributed wraps the reason in one or two errors that say only that something failed to start, and
-it leaves the thread of its event loop running.
+distributed wraps the reason in one or two exceptions that say only that something failed to start,
+and leaves its event loop's thread running.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ else:
     _Base = object
 
 PRELOAD = "distributed.scheduler.preload"
-FIRST_USER_PORT = 1024  # those below are the system's
+FIRST_USER_PORT = 1024  # lower ports are reserved for the system
 MAX_PORT = 65535
 _NO_INTERFACE = re.compile(r"['\"](?P<name>[^'\"]+)['\"] is not a valid network interface")
 _OF_CONTAINERS = ("veth", "docker", "br-", "virbr", "cni", "flannel", "cali")
@@ -36,10 +36,10 @@ REDUNDANT_LOG_LINES = {"Cluster closed without starting up", "Worker failed to c
 class StartErrorsMixin(_Base):
     """Mixin for `SpecCluster` classes that explains failed starts and cleans up after them.
 
-    It stands before all bases that start something.
+    It must precede all base classes that start something.
     """
 
-    # What users call these options of the scheduler, where it differs, and where they set them.
+    # Names under which users set scheduler options, where different, and where the scheduler runs.
     _option_names: ClassVar[Mapping[str, str]] = {}
     _place = "here"
 
@@ -53,18 +53,18 @@ class StartErrorsMixin(_Base):
         except Exception as error:
             self._clean_up()
             if isinstance(error, DaskHPCError):
-                # Without the frames of distributed and Tornado, which say nothing more.
+                # Drop the frames of distributed and Tornado, which do not help the user.
                 raise error.with_traceback(None) from None
             raise
 
     def _clean_up(self) -> None:
         runner = getattr(self, "_loop_runner", None)
         if runner is None:
-            return  # nothing has begun
+            return  # nothing was started
         if self.status is Status.running and not self.asynchronous:
             self.close()
         else:
-            # distributed does so only where workers fail to start, not where the scheduler does.
+            # distributed stops it only if workers fail to start, not if the scheduler does.
             runner.stop()
 
     async def _start(self):
@@ -76,7 +76,7 @@ class StartErrorsMixin(_Base):
         except DaskHPCError:
             raise
         except Exception as error:
-            await self._close()  # unless distributed has done so
+            await self._close()  # does nothing if distributed has closed it
             raise StartError(self._describe(error, options)) from None
 
     def _describe(self, error: Exception, options: Mapping[str, Any]) -> str:
@@ -84,13 +84,13 @@ class StartErrorsMixin(_Base):
         for name, shown in self._option_names.items():
             remedy = remedy.replace(f"`{name}`", f"`{shown}`")
         remedy = remedy.replace("{where}", self._options_are_in)
-        line = f"Dask's scheduler can't start {self._place}: {what}."
+        line = f"Cannot start Dask's scheduler {self._place}: {what}."
         return f"{line} {remedy}." if remedy else line
 
 
 @contextlib.contextmanager
 def quiet(logger: str) -> Iterator[None]:
-    """Suppress what distributed logs about a failed start in addition to its exception."""
+    """Suppress distributed's log messages about a failed start; its exception says the same."""
     log = logging.getLogger(logger)
 
     def unraised(record: logging.LogRecord) -> bool:
@@ -108,20 +108,20 @@ class _BadPortError(ValueError):
 
 
 def _check_port(port: Any) -> None:
-    # The system takes one that is too large modulo 65536.
+    # The operating system would take a number that is too large modulo 65536.
     number = int(port) if isinstance(port, str) and port.isdecimal() else port
     if number is None or (isinstance(number, int) and 0 <= number <= MAX_PORT):
         return
-    raise _BadPortError(f"there is no port {port!r}")
+    raise _BadPortError(f"{port!r} is not a valid port")
 
 
 def innermost(error: BaseException) -> BaseException:
-    """Return the error at the beginning of a chain of causes."""
-    # What fails while a failed start is cleared up has no cause, but comes after it.
+    """Return the error at the beginning of a chain of exceptions."""
+    # An error while cleaning up after a failed start has no cause, but the start as its context.
     if error.__cause__ is None and "non-running" in str(error) and error.__context__ is not None:
         error = error.__context__
     while error.__cause__ is not None:
-        # A lookup that fails says only what was looked up, and the error above it what for.
+        # A LookupError says only what was not found; the error above it says what for.
         if isinstance(error.__cause__, LookupError) and not isinstance(error, RuntimeError):
             break
         error = error.__cause__
@@ -129,7 +129,7 @@ def innermost(error: BaseException) -> BaseException:
 
 
 def text(error: BaseException) -> str:
-    """Return an error's text in one line, with its type if the text is one word or empty."""
+    """Return an error's text on one line, with its type if the text is empty or a single word."""
     if isinstance(error, OSError) and error.strerror:
         said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     elif len(error.args) > 1 and isinstance(error.args[0], str):
@@ -154,59 +154,59 @@ def explain(error: BaseException, options: Mapping[str, Any]) -> tuple[str, str]
     Returns
     -------
     what, remedy : str
-        Without a final period. A remedy names options in backquotes, and ``{where}`` stands for
-        the place where users set them.
+        The reason, and what to change (empty if unknown), without a final period. A remedy names
+        options in backquotes, and contains ``{where}`` for the place where users set them.
     """
     error = innermost(error)
     port, host = options.get("port"), options.get("host")
     code = error.errno if isinstance(error, OSError) else None
     if isinstance(error, _BadPortError):
         range_ = f"{FIRST_USER_PORT} to {MAX_PORT}"
-        return text(error), f"Set `port` to one from {range_}, or leave it out ({{where}})"
+        return text(error), f"Set `port` to a number from {range_}, or remove it ({{where}})"
     if code == errno.EADDRINUSE and port:
-        what = f"port {port} is in use already"
-        return what, "Set `port` to another one, or leave it out for a free one ({where})"
+        what = f"port {port} is already in use"
+        return what, "Set `port` to another number, or remove it to use any free port ({where})"
     if code == errno.EACCES and port and int(port) < FIRST_USER_PORT:
-        what = f"port {port} is one of the system's"
-        return what, f"Set `port` to one from {FIRST_USER_PORT} on, or leave it out ({{where}})"
+        what = f"port {port} is reserved for the system"
+        return what, f"Set `port` to {FIRST_USER_PORT} or more, or remove it ({{where}})"
     if code == errno.EADDRNOTAVAIL and host:
-        what = f"{host} is no address of this computer"
-        return what, "Leave `host` out, or set it to one that `ip address` shows ({where})"
+        what = f"{host} is not an address of this computer"
+        return what, "Remove `host`, or set it to an address that `ip address` lists ({where})"
     if isinstance(error, socket.gaierror) and host:
-        what = f"there is no computer {host} ({error.strerror})"
-        return what, "Leave `host` out, or set it to this computer's name or address ({where})"
+        what = f"unknown host {host} ({error.strerror})"
+        return what, "Remove `host`, or set it to this computer's name or address ({where})"
     if (missing := _missing_keys(options.get("security"))) and isinstance(error, OSError):
-        return f"the file {missing}, of its security, is not there or can't be read", ""
+        return f"cannot read the file {missing} from the security settings", ""
     if isinstance(error, TypeError) and "ssl_context" in str(error):
-        return "with the protocol tls:// it needs keys", "Give security=True, or no protocol"
+        return "the protocol tls:// needs keys", "Pass security=True, or no protocol"
     if isinstance(error, ImportError):
         named = [name for name in dask.config.get(PRELOAD, None) or [] if name in str(error)]
-        return text(error), f"{PRELOAD} in Dask's configuration names it" if named else ""
+        return text(error), f"Check {PRELOAD} in Dask's configuration" if named else ""
     if (address := options.get("dashboard_address")) is not None and not _is_readable(address):
-        what = f"{address!r} is no address for its web page"
-        return what, 'Set `dashboard_address` to one like ":8787" or "localhost:8787" ({where})'
+        what = f"{address!r} is not a valid dashboard address"
+        return what, 'Set `dashboard_address` to something like "localhost:8787" ({where})'
     if match := _NO_INTERFACE.match(str(error)):
-        there = ", ".join(_interfaces()) or "none but the loopback"
+        there = ", ".join(_interfaces()) or "only the loopback"
         what = f"this computer has no network interface {match['name']} (it has: {there})"
-        return what, "Set `interface` to one that `ip address` shows, or leave it out ({where})"
+        return what, "Set `interface` to one that `ip address` lists, or remove it ({where})"
     said = text(error)
-    # Whatever it complains of may be the value of an option.
+    # The error may be about the value of an option.
     values = [(name, value) for name, value in options.items() if isinstance(value, str)]
     named = [f"`{name}`" for name, value in values if len(value) > 1 and value in said]
     return said, f"See {' and '.join(named)} ({{where}})" if named else ""
 
 
 def _interfaces() -> list[str]:
-    """Return this computer's network interfaces except the loopback; containers' come last."""
+    """Return this computer's network interfaces except the loopback, those of containers last."""
     names = sorted(set(psutil.net_if_addrs()) - {"lo"})
     return sorted(names, key=lambda name: name.startswith(_OF_CONTAINERS))
 
 
 def _missing_keys(security: Any) -> str:
-    """Return the first key file that can't be read; empty if there is no such file."""
+    """Return the first key file that cannot be read; empty if all can."""
     for name in ("tls_ca_file", "tls_scheduler_cert", "tls_scheduler_key"):
         path = getattr(security, name, None)
-        # Temporary ones are no files, but hold the key itself.
+        # A temporary Security contains the keys themselves, not file names.
         if isinstance(path, str) and "\n" not in path and not os.access(path, os.R_OK):
             return path
     return ""

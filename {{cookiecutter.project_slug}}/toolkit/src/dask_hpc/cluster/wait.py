@@ -1,4 +1,4 @@
-"""Wait for workers, and tell meanwhile what the wait is for."""
+"""Wait for workers, and show meanwhile what jobs are waiting for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dask.utils import parse_timedelta
 from distributed.core import Status
 
-from .._output import progress
+from .._output import formatting, progress
 from ..batch import describe
 from ..config import validators
 from ..dask_errors import JobsEndedError, WorkerStartTimeoutError
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
     from .control import JobControl
 
-# Between two looks at the workers, and between two lines about them, seconds.
+# Intervals at which to check the workers, and to print a status line about them, in seconds.
 WORKER_POLL_S = 0.02
 STATUS_INTERVAL_S = 1.0
-# A wait shorter than this needs no words.
+# Print nothing if the wait is shorter than this.
 QUIET_START_S = 2.0
-# The list of workers that a cluster shows is at most so much later than its scheduler's, seconds;
-# longer only where the connection between them is lost.
+# A cluster's list of workers lags behind its scheduler's by at most this, unless the connection
+# between them is lost.
 INFO_LAG_S = 5.0
 
 
 async def wait_until_listed(cluster: SpecCluster) -> None:
-    """Wait until the cluster's ``scheduler_info`` lists the workers that have arrived.
+    """Wait until the cluster's ``scheduler_info`` lists the workers that have connected.
 
-    The scheduler informs the cluster by messages, which arrive a moment later. Whoever has waited
-    for workers expects to see them there, as after distributed's own wait.
+    The scheduler informs the cluster by messages, which arrive a moment later. After waiting for
+    workers, users expect to see them there, as with distributed's own method.
     """
     scheduler, end = cluster.scheduler, time.monotonic() + INFO_LAG_S
     there = set(scheduler.workers)
@@ -50,13 +50,13 @@ async def wait_until_listed(cluster: SpecCluster) -> None:
 def check_n_workers(n_workers: Any) -> int:
     """Return the argument of `wait_for_workers` as an int, or raise a ValueError."""
     if (number := validators.as_whole_number(n_workers)) is None or number < 1:
-        raise ValueError(f"n_workers must be a whole number, 1 or more, not {n_workers!r}")
+        raise ValueError(f"n_workers must be a positive integer, not {n_workers!r}")
     return number
 
 
 @dataclass(eq=False)
 class WorkerWait:
-    """The wait of one cluster for its workers.
+    """Waits for the workers of one cluster.
 
     Parameters
     ----------
@@ -91,18 +91,18 @@ class WorkerWait:
                     line.status(f"{text}; {missing}" if missing else text)
                 await asyncio.sleep(WORKER_POLL_S)
             await wait_until_listed(self.cluster)
-            line.end(f"{arrived} of {n_workers} workers are there.")
+            line.end(f"{arrived} of {n_workers} workers connected.")
 
     def check(self, arrived: int, n_workers: int, limit: float | None) -> None:
-        """Raise an error if waiting longer does not help."""
+        """Raise an error if waiting longer would not help."""
         if self.may_arrive is not None:
             self.may_arrive(arrived, n_workers, limit)
         if self.cluster.status not in (Status.created, Status.starting, Status.running):
-            closed = f"The cluster was closed while {n_workers} workers were awaited"
+            closed = f"The cluster was closed while waiting for {n_workers} workers"
             raise WorkerStartTimeoutError(closed, arrived, n_workers, limit)
 
     def arrived(self) -> int:
-        """Return how many workers can be given tasks."""
+        """Return how many workers can accept tasks."""
         scheduler = self.cluster.scheduler
         return count_running(scheduler, scheduler.workers) if scheduler is not None else 0
 
@@ -111,19 +111,19 @@ class WorkerWait:
         return len(self.cluster.plan)
 
     def describe_missing(self) -> str:
-        """Describe what the workers that are missing wait for; empty if nothing is known."""
+        """Describe what the missing workers are waiting for; empty if unknown."""
         return ""
 
     async def describe_timeout(self, n_workers: int, limit: float, why: str = "") -> str:
-        """Return what is to be said when the time is over; `why`: what is missing."""
-        message = f"{self.arrived()} of {n_workers} workers came within {limit:g} s{why}"
+        """Return the message of a timeout; `why` describes what is missing."""
+        message = f"{self.arrived()} of {n_workers} workers connected within {limit:g} s{why}"
         if (planned := self.planned()) < n_workers:
-            message += f" (the cluster is scaled to {planned} workers only)"
+            message += f" (the cluster is scaled to {formatting.format_count(planned, 'worker')})"
         return f"{message}.{self.hint}"
 
 
 class JobsWait(WorkerWait):
-    """The wait for workers in jobs.
+    """Waits for workers in batch jobs.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class JobsWait(WorkerWait):
             raise JobsEndedError(ended, arrived, n_workers, limit)
 
     def all_ended(self) -> bool:
-        """Return whether every requested job was submitted and is over, and none will follow."""
+        """Return whether every requested job was submitted and has ended, and none will follow."""
         control = self._control
         if control.watcher.active or control.resubmitter.scheduled:
             return False
@@ -150,7 +150,7 @@ class JobsWait(WorkerWait):
         return asked and control.pool.are_submitted()
 
     def is_complete(self, n_workers: int) -> bool:
-        """Return whether all workers of the remaining jobs are there, and they are too few."""
+        """Return whether all workers of the remaining jobs have connected, but are too few."""
         pool = self._control.pool
         most = self.planned() + self._control.resubmitter.scheduled * pool.kind().workers
         return not pool.is_adapting and 0 < most < n_workers and self.arrived() >= most
@@ -160,7 +160,7 @@ class JobsWait(WorkerWait):
         return sum(pool.kind(name).workers for name in pool.names)
 
     def describe_missing(self) -> str:
-        """Describe the jobs whose workers have not all arrived."""
+        """Describe the jobs whose workers have not all connected."""
         scheduler, tracker = self.cluster.scheduler, self._control.tracker
         complete = {
             job.job_id
@@ -176,17 +176,17 @@ class JobsWait(WorkerWait):
         return describe.describe(self._control.batch, left)
 
     def _describe_end(self, arrived: int, n_workers: int) -> str:
-        """Return why waiting longer does not help; empty if it may."""
+        """Return why waiting longer would not help; empty if it might."""
         if self.all_ended():
-            line = f"All jobs are over, and {arrived} of {n_workers} workers are there"
+            line = f"All jobs have ended, with {arrived} of {n_workers} workers connected"
         elif self._control.replacements.abandoned and self.is_complete(n_workers):
-            line = f"{arrived} of {n_workers} workers are there, and no more come"
+            line = f"{arrived} of {n_workers} workers connected, and no more will follow"
         else:
             return ""
         return f"{line}: {self._describe_ended()}."
 
     def _describe_ended(self) -> str:
-        # Jobs that we ended ourselves are no reason; those that ended otherwise may be one.
+        # Only jobs that we did not end ourselves can be the reason.
         ended = [
             status
             for status in self._control.watcher.jobs.values()
@@ -195,14 +195,14 @@ class JobsWait(WorkerWait):
         if not ended:
             return ""
         words = describe.describe_ends(self._control.batch, ended)
-        # A cause says itself where the output is.
+        # A cause already says where the output is.
         causes = self._control.diagnosis.causes or [self._control.output.hint()]
         return ". ".join(part.strip().rstrip(".") for part in [words, *causes] if part)
 
     async def describe_timeout(self, n_workers: int, limit: float, why: str = "") -> str:
-        await self._control.watcher.poll()  # the reason of this moment
+        await self._control.watcher.poll()  # for the current reason
         if missing := self.describe_missing() or self._describe_ended():
             why += f": {missing}"
         if failure := self._control.watcher.failure:
-            why += f" (the jobs can't be asked about: {failure})"
+            why += f" (the state of the jobs is unknown: {failure})"
         return await super().describe_timeout(n_workers, limit, why)

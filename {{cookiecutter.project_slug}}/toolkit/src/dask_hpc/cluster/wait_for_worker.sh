@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2329  # the trap calls the function
 worker=$! code=
-# This shell stays until the worker has ended. Signals mostly reach both; a worker that has not
-# ended 5 s later gets SIGTERM from here.
+# Keep this shell until the worker has ended. Signals usually reach both; if the worker is still
+# running after 5 s, send it SIGTERM.
 stop_worker() {
     for _ in $(seq 50); do kill -0 "$worker" || break; sleep 0.1; done
     kill "$worker" || :

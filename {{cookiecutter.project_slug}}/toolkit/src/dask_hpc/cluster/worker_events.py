@@ -11,13 +11,13 @@ from .._compat import upstream
 from ..resilience.task_limits import WalltimeInterruptions
 from ..resilience.tracking import JobTracker
 
-# What a worker tells of its own end, beforehand.
+# Statuses that a worker reports before it closes.
 CLOSING = Status.closing_gracefully, Status.closing
 
 
 @dataclass(eq=False)
 class WorkerEventsPlugin(SchedulerPlugin):
-    """Passes on which workers come and go, which tasks end, and that the scheduler closes.
+    """Report workers that connect and leave, tasks that end, and the closing of the scheduler.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class WorkerEventsPlugin(SchedulerPlugin):
 
     def transition(self, key, start, finish, *_, **kwargs):
         if finish in ("memory", "forgotten") and self.interruptions.counts:
-            self.interruptions.counts.pop(key, None)  # it came through
+            self.interruptions.counts.pop(key, None)  # the task finished, or is not needed
         if start == "processing" and finish in ("memory", "erred"):
             self.tracker.task_ended(kwargs.get("worker"))
 
@@ -45,7 +45,7 @@ class WorkerEventsPlugin(SchedulerPlugin):
         removals = [e for e in events if e.get("action") == "remove-worker"]
         died = upstream.is_known("removals") and bool(removals) and not removals[-1]["expected"]
         told = {e.get("status") for e in events if e.get("action") == "worker-status-change"}
-        # One that leaves in order closes gracefully first.
+        # A worker that is retired reports closing_gracefully first.
         closing = next((s.name for s in CLOSING if s.name in told), "")
         tasks = list(removals[-1].get("processing-tasks", ())) if died else []
         self.tracker.worker_removed(worker, tasks, closing)

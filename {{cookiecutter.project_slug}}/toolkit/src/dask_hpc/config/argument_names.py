@@ -1,4 +1,4 @@
-"""The names of a cluster class's arguments: misspelt ones, old ones, those of other tools."""
+"""Normalize the names of a cluster class's arguments, and explain unknown ones."""
 
 from typing import Any
 
@@ -16,24 +16,24 @@ def normalize_names(
     job_class: type[Any] | None,
     kwargs: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return the arguments under the names that dask-jobqueue has for them now.
+    """Return the arguments under their current names in dask-jobqueue.
 
-    Old names that it still accepts are translated, with a `ConfigWarning`.
+    Translates old names that dask-jobqueue still accepts, with a `ConfigWarning`.
 
     Parameters
     ----------
     batch : BatchSystem
     cluster_class : type
     job_class : type or None
-        As given by the user; None for the class's own.
+        As given by the user; None for the cluster class's own.
     kwargs : dict
 
     Raises
     ------
     ArgumentError
-        There is no such argument. The message names the one that was probably meant.
+        An argument does not exist. The message suggests the one that was probably meant.
     """
-    # What dask-jobqueue's class does not know it hands to the job's class.
+    # dask-jobqueue's cluster class passes unknown arguments on to the job class.
     classes = [cls for cls in cluster_class.__mro__ if cls not in JobQueueCluster.__mro__[1:]]
     known = validators.parameters(*classes, *(job_class or cluster_class.job_cls).__mro__)
     renamed = {
@@ -44,7 +44,7 @@ def normalize_names(
     for name in kwargs:
         if name in renamed:
             value, new = found.pop(name), renamed[name]
-            warnings.warn(f"{cluster_class.__name__}({name}=...): its name is now {new}")
+            warnings.warn(f"{cluster_class.__name__}({name}=...) was renamed: use {new}")
             if value is not None and not found.get(new):
                 found[new] = value
         elif name in fields.REMOVED_ARGUMENTS:
@@ -58,18 +58,18 @@ def normalize_names(
 
 def _suggest(batch: BatchSystem, name: str, known: set[str]) -> str:
     if name == batch.queue_word and batch.queue_key:  # a partition
-        return f"; it is called {batch.queue_key}"
+        return f"; use {batch.queue_key}"
     if name == "account" and batch.account_key:
-        return f"; it is called {batch.account_key}"
+        return f"; use {batch.account_key}"
     plain = name.replace("-", "_").lower()
     if plain in known:
         return f"; did you mean {plain}?"
-    # Aliases are those of keys.
+    # The aliases are for keys, with hyphens.
     keys = {argument.replace("_", "-") for argument in known}
     return fields.suggest(plain.replace("_", "-"), keys).replace("-", "_")
 
 
 def unknown(class_name: str, argument: str, meant: str) -> ArgumentError:
-    """Return the error for an argument that there is not; `meant` is what `fields.suggest` says."""
+    """Return the error for an unknown argument; `meant` is a result of `fields.suggest`."""
     end = "" if meant.endswith("?") else "."
-    return ArgumentError(f"{class_name}({argument}=...): there is no such argument{meant}{end}")
+    return ArgumentError(f"{class_name}({argument}=...): unknown argument{meant}{end}")

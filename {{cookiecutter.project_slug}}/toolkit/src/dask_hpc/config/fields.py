@@ -1,7 +1,7 @@
-"""The keys of ``jobqueue.yaml``: what each one holds, and what else follows from that.
+"""The keys of ``jobqueue.yaml``: the type, checks, and documentation of each.
 
-Arguments, files, profiles, `lint`, the JSON Schema for editors and the reference page know the keys
-from here. The table itself is data, in ``fields.toml``.
+Arguments, files, profiles, `lint`, the JSON Schema for editors, and the reference page all use this
+table. Its data is in ``fields.toml``.
 """
 
 import difflib
@@ -19,21 +19,22 @@ SECTION = "dask-hpc"
 
 @dataclass(frozen=True)
 class Kind:
-    """What a key may hold.
+    """The kind of a key's values.
 
     Attributes
     ----------
     check : callable
-        Returns why no job can have a value, in words that follow the key's name, or an empty text.
+        Returns why a value is invalid, in words that follow the key's name; empty if it is valid.
     schema : mapping
-        The same for editors, in the words of JSON Schema.
+        The same check as a JSON Schema, for editors.
     parse : callable
-        Makes of a value that passes the check what dask-jobqueue is given as an argument, since it
-        would not read the value itself, or not everywhere.
+        Converts a valid value to an argument for dask-jobqueue, which would not parse the value, or
+        not everywhere.
     is_shell : bool
-        Whether it holds lines of shell. Everything else becomes a part of one line of the script.
+        Whether the value holds lines of shell code. Other values become part of one line of the
+        script.
     type : str
-        Its type as docstrings have it.
+        The type as written in docstrings.
     """
 
     type: str
@@ -45,7 +46,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Field:
-    """A key, with what ``fields.toml`` says about it; a default that is None is dask-jobqueue's."""
+    """A key, with its row of ``fields.toml``; if `default` is None, dask-jobqueue's applies."""
 
     key: str
     kind: Kind
@@ -56,7 +57,7 @@ class Field:
     never_null: bool = False
 
     def problem(self, value: Any) -> str:
-        """Return why no job can have this value."""
+        """Return why this value is invalid; empty if it is valid."""
         line = self.kind.check(value)
         return line or ("" if self.kind.is_shell else validators.check_single_line(value))
 
@@ -77,8 +78,8 @@ _COUNT = {**_WHOLE, "minimum": 1, "maximum": validators.MAX_CORES}
 _MEMORY = {**_TEXT, "pattern": r"^\s*[0-9.]+\s*[A-Za-z]+\s*$", "examples": ["16 GiB"]}
 _INTERFACE = {**_TEXT, "pattern": f"^({validators.INTERFACE.pattern})?$"}
 
-# The schemas are stricter than the checks in one thing: a text is to be in quotes if YAML reads it
-# as something else, even where the job script would be the same, as for `account: 123`.
+# The schemas are stricter than the checks in one respect: text must be quoted if YAML reads it as
+# something else, even if the job script would be the same, as for `account: 123`.
 KINDS = {
     "text": Kind("str", validators.check_text, _TEXT),
     "count": Kind("int", validators.check_count, _COUNT, validators.as_whole_number),
@@ -123,26 +124,26 @@ REMOVED_ARGUMENTS: dict[str, str] = _TABLE["removed-arguments"]
 
 
 def renamed(batch: batch_systems.BatchSystem | None) -> dict[str, str]:
-    """Return the old names of keys, and the new ones."""
+    """Return a mapping from old names of keys to new ones."""
     has_account = batch is not None and batch.account_key == "account"
     return RENAMED | ({"project": "account"} if has_account else {})
 
 
 def key_of(argument: str) -> str:
-    """Return the key that an argument of the cluster classes stands for."""
-    # A cluster has a name of its own, which no key stands for.
+    """Return the key that corresponds to an argument of the cluster classes."""
+    # The argument `name` is the cluster's own name, which has no key.
     names = {"job_name": "name", "name": "cluster-name"}
     return names.get(argument, argument.replace("_", "-"))
 
 
 def argument_of(key: str) -> str:
-    """Return the argument that stands for a key."""
+    """Return the argument that corresponds to a key."""
     names = {"name": "job_name", "cluster-name": "name"}
     return names.get(key, key.replace("-", "_"))
 
 
 def is_blank(key: str, value: Any) -> bool:
-    """Return whether this is an empty text, which means the same as null."""
+    """Return whether this value is empty text, which means the same as null."""
     field = FIELDS.get(key)
     if field is None or not field.may_be_blank or not isinstance(value, str):
         return False
@@ -150,8 +151,8 @@ def is_blank(key: str, value: Any) -> bool:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return which name was probably meant, in words that follow those about an unknown one."""
+    """Return a suggestion for an unknown name, to append to a message; empty if there is none."""
     if (alias := BATCH_OPTION_ALIASES.get(str(name))) in (known := set(known)):
-        return f"; it is called {alias}"
+        return f"; use {alias}"
     close = difflib.get_close_matches(str(name), known, n=1)
     return f"; did you mean {close[0]}?" if close else ""

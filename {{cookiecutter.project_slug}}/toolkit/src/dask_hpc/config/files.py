@@ -1,4 +1,4 @@
-"""Find, install and read the files of a lab's configuration."""
+"""Find, install, and read the files of a lab's configuration."""
 
 import importlib.util
 import os
@@ -14,16 +14,16 @@ import yaml
 from ..errors import ConfigError
 from . import nodes, syntax
 
-NO_KEYS = "holds no keys; write them as `cores: 4`, one a line, without a hyphen before"
-# What the names of sections begin with that are there for a moment only (`profiles.read_as`).
+NO_KEYS = "has no keys; write one per line, as in `cores: 4`, without a leading hyphen"
+# Prefix of temporary sections (`profiles.read_as`).
 PRIVATE = "dask-hpc-"
-# First line of a file that was copied, where links are not allowed: it is ours to replace.
+# First line of a copied file, where links are not allowed. It shows that we may replace the file.
 COPY_HEADER = "# A copy made by `dask hpc setup`, of "
-COPY_HEADER_END = "; run it again after an edit there."
+COPY_HEADER_END = "; rerun it after editing that file."
 
 
 def find_project(start: Path | str | None = None) -> Path:
-    """Return the project's folder: the nearest, from `start` up, with ``config/jobqueue.yaml``.
+    """Return the project's folder: the nearest one, from `start` up, with config/jobqueue.yaml.
 
     Raises
     ------
@@ -37,47 +37,47 @@ def find_project(start: Path | str | None = None) -> Path:
         if (folder / "config" / "jobqueue.yaml").is_file():
             return folder
     raise ConfigError(
-        f"No config/jobqueue.yaml in {start} or a folder above it: go to the lab's project, "
-        "or name its folder."
+        f"No config/jobqueue.yaml in {start} or any folder above it: change to the lab's project, "
+        "or pass its path."
     )
 
 
 def install(project: Path | str | None = None, prefix: Path | str = sys.prefix) -> list[Path]:
-    """Make the project's ``config/*.yaml`` count in the environment at `prefix`.
+    """Activate the project's ``config/*.yaml`` in the environment at `prefix`.
 
-    They are linked into ``{prefix}/etc/dask``, which Dask reads in every shell and kernel of that
-    environment, so that an edit of the project's file counts the next time Python starts. Where
-    links are not allowed they are copied.
+    Links the files into ``{prefix}/etc/dask``, which Dask reads in every shell and kernel of that
+    environment, so that edits in the project take effect the next time Python starts. Where links
+    are not allowed, the files are copied.
 
     Parameters
     ----------
     project : path, optional
-        A folder in the project; default: the current one.
+        A folder in the project; by default, the current directory.
     prefix : path
-        Default: the environment of this Python.
+        By default, the environment of this Python.
 
     Returns
     -------
     list of Path
-        The files that are now in ``etc/dask``; one is a copy if its ``is_symlink()`` is false.
+        The files now in ``etc/dask``: links, or copies if ``is_symlink()`` is false.
 
     Raises
     ------
     ConfigError
-        A file is not YAML, the environment can't be written to, or another file of the same name
-        is there.
+        A file is not valid YAML, the environment is not writable, or it already has another file of
+        the same name.
     """
     project = find_project(project)
     sources = sorted((project / "config").glob("*.yaml"))
     for source in sources:
-        syntax.read(source)  # Dask refuses to be imported while one of its files can't be read
+        syntax.read(source)  # importing Dask fails while one of its files is invalid
     folder = Path(prefix) / "etc" / "dask"
     targets = [folder / source.name for source in sources]
-    # All are looked at before any is touched.
+    # Check all files before changing any.
     for target in targets:
         if not is_managed(target):
             raise ConfigError(
-                f"{target} is there already and is not ours: move it away, then try again."
+                f"{target} already exists and does not come from a project: move it away and retry."
             )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,24 +85,24 @@ def install(project: Path | str | None = None, prefix: Path | str = sys.prefix) 
             _install(source, target)
     except OSError as error:
         raise ConfigError(
-            f"{error.filename or folder}: {error.strerror}. Run this with the Python of an "
-            "environment of your own."
+            f"{error.filename or folder}: {error.strerror}. Activate an environment of your own "
+            "first."
         ) from None
     return targets
 
 
 def installed_project(prefix: Path | str = sys.prefix) -> Path | None:
-    """Return the project whose ``config/`` counts in the environment at `prefix`, if any."""
+    """Return the project whose ``config/`` is active in the environment at `prefix`, if any."""
     target = Path(prefix) / "etc" / "dask" / "jobqueue.yaml"
     source = source_file(target)
     return None if source == target else source.parent.parent
 
 
 def is_managed(target: Path) -> bool:
-    """Return whether a file of ``etc/dask`` is absent, or was put there by `link`."""
+    """Return whether a file in ``etc/dask`` is absent, or was put there by `install`."""
     if target.is_symlink():
         aim = target.parent / target.readlink()
-        # Ours point to a file of the same name in a project's config/; the project may have gone.
+        # Our links point to a file of the same name in a project's config/, even if that is gone.
         return aim.name == target.name and aim.parent.name == "config"
     if not target.exists():
         return True
@@ -113,7 +113,8 @@ def is_managed(target: Path) -> bool:
 
 
 def _install(source: Path, target: Path) -> None:
-    # Under another name first: a Python that starts just now finds the old file or the new one.
+    # Write to a temporary name and rename, so that a Python that is just starting reads either the
+    # old file or the new one.
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     try:
@@ -129,10 +130,10 @@ def _install(source: Path, target: Path) -> None:
 
 @cache
 def jobqueue_defaults() -> dict[str, dict[str, Any]]:
-    """Return the sections and keys of dask-jobqueue's own file: those that it reads."""
-    # Not imported for this: see _jobqueue.
+    """Return the sections and keys of dask-jobqueue's own file, which are all that it reads."""
+    # Without importing it: see _compat/jobqueue_import.py.
     spec = importlib.util.find_spec("dask_jobqueue")
-    assert spec is not None  # it is a dependency
+    assert spec is not None  # a dependency
     assert spec.origin is not None
     text = (Path(spec.origin).parent / "jobqueue.yaml").read_text()
     sections: dict[str, dict[str, Any]] = yaml.safe_load(text)["jobqueue"]
@@ -140,7 +141,7 @@ def jobqueue_defaults() -> dict[str, dict[str, Any]]:
 
 
 def profile_names() -> list[str]:
-    """Return the names of the profiles that the configuration has."""
+    """Return the names of the profiles in the configuration."""
     sections = dask.config.get("jobqueue", None)
     return sorted(
         str(name)
@@ -152,7 +153,7 @@ def profile_names() -> list[str]:
 
 
 def source_file(path: Path) -> Path:
-    """Return the file to edit for what Dask reads at `path`: the project's if `link` made it."""
+    """Return the file to edit: the project's if `install` linked or copied it, else `path`."""
     if path.is_symlink() and is_managed(path):
         return path.resolve()
     try:
@@ -166,14 +167,14 @@ def source_file(path: Path) -> Path:
 
 
 def files() -> list[tuple[Path, dict[str, Any]]]:
-    """Return the files that Dask reads here and what they say; later ones take precedence."""
+    """Return the files that Dask reads here and their contents; later ones take precedence."""
     return _files(tuple(dask.config.paths))
 
 
 @cache
 def _files(paths: tuple[str, ...]) -> list[tuple[Path, dict[str, Any]]]:
-    # Kept, since reading them takes as long as the rest of making a cluster; an edit counts from
-    # the next start of Python on in any case.
+    # Cached, since reading them takes as long as the rest of creating a cluster. Edits take effect
+    # only when Python starts anyway.
     try:
         return list(dask.config.collect_yaml(list(paths), return_paths=True))
     except ValueError as error:
@@ -188,23 +189,23 @@ def variables() -> list[tuple[Path, dict[str, Any]]]:
 
 
 def reread() -> None:
-    """Look at the files anew: they may have been edited or installed since."""
+    """Drop cached files, which may have been edited or installed since."""
     _files.cache_clear()
     nodes.read.cache_clear()
 
 
 def is_labs(path: Path) -> bool:
-    """Return whether this is a file that `install` puts into the environment, or would."""
+    """Return whether `path` is where `install` puts files."""
     return path.parent == Path(sys.prefix) / "etc" / "dask"
 
 
 def sections(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the sections of ``jobqueue`` in a file, the names of their keys as in the docs."""
+    """Yield the sections of ``jobqueue`` in a file, with hyphens in the names of keys."""
     found = content.get("jobqueue")
     for name, keys in (found if isinstance(found, dict) else {}).items():
         if isinstance(keys, dict):
             plain: dict[str, Any] = {}
             for key, value in keys.items():
-                # Dask takes - and _ for the same, and of both in one file the first.
+                # Dask treats - and _ alike, and uses the first if a file has both.
                 plain.setdefault(str(key).replace("_", "-"), value)
             yield str(name), plain

@@ -1,6 +1,6 @@
-"""What is wrong with the settings of one kind of job: each key's own rule, and those of several.
+"""Check the settings of one kind of job: the rules of single keys, and those across keys.
 
-Clusters and `lint` ask the same rules, the ones about what is in force, the other about files.
+Clusters apply these rules to the settings in effect, `lint` to files.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,26 +10,24 @@ from ..batch import BatchSystem
 from . import fields, validators
 from .files import jobqueue_defaults
 
-# Keys that are names: what makes a part of a job script of each, whose it is, and what it can't be.
+# Keys that are names: a function that makes each valid in a job script, and why it is needed.
 _NAMES = {
     "name": (
         validators.clean_job_name,
-        "jobs are",
-        "their name can't hold blanks, slashes and quotes",
+        "job names cannot contain spaces, slashes, or quotes",
     ),
     "cluster-name": (
         validators.clean_cluster_name,
-        "the cluster is",
-        "its workers' names can't hold blanks, quotes and what ends a command",
+        "worker names cannot contain spaces, quotes, or shell operators",
     ),
 }
 
 
 class Problem(NamedTuple):
-    """What is wrong with a key, in words that follow its name.
+    """A problem with a key, in words that follow the key's name.
 
-    A problem is fatal if no job can have this value. Others are worth a warning: what is asked for
-    may not be what was meant, or the batch system may refuse it.
+    A problem is fatal if the value is invalid. Others deserve a warning: the value may be a
+    mistake, or the batch system may reject it.
     """
 
     key: str
@@ -38,18 +36,18 @@ class Problem(NamedTuple):
 
 
 def check(batch: BatchSystem | None, settings: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield the problems of a job with these settings, by key; None is a key that is not set."""
+    """Yield the problems of a job with these settings; a key that is None is not set."""
     good: dict[str, Any] = {}
     known = jobqueue_defaults()[batch.section] if batch and batch.section else fields.FIELDS
     for key, value in settings.items():
         if value is None:
             continue
-        # Another batch system's key says nothing here, and may have meant another one.
+        # A key of another batch system has no effect here, and may have another meaning.
         field = fields.FIELDS.get(key) if key in known else None
         check_one = validators.check_single_line if field is None else field.problem
         line = check_one(value)
         if value == "None":
-            yield Problem(key, "None is a text here: leave it empty, or write null", bool(line))
+            yield Problem(key, "'None' is text here; leave it empty, or use null", bool(line))
         elif line:
             yield Problem(key, line)
         else:
@@ -67,7 +65,7 @@ def check(batch: BatchSystem | None, settings: Mapping[str, Any]) -> Iterator[Pr
 
 
 def read_walltime(batch: BatchSystem, settings: Mapping[str, Any]) -> tuple[float | None, str]:
-    """Return the walltime's seconds, None without one, and why it can't be read."""
+    """Return the walltime in seconds, or None, and why it is invalid, or an empty text."""
     value = settings.get(batch.walltime_key) if batch.walltime_key else None
     try:
         return None if value is None else batch.parse_walltime(str(value)), ""
@@ -79,19 +77,19 @@ def _check_sizes(good: Mapping[str, Any]) -> Iterator[Problem]:
     cores = validators.as_whole_number(good.get("cores"))
     processes = validators.as_whole_number(good.get("processes"))
     if cores and processes and processes > cores:
-        line = f"{processes} processes can't share {cores} cores; make processes smaller"
+        line = f"{processes} processes cannot share {cores} cores; reduce processes"
         yield Problem("processes", line)
     elif cores and processes and (left := cores % processes):
-        line = f"does not divide cores: {left} of {cores} cores stay idle"
+        line = f"does not divide cores: {left} of {cores} cores will be idle"
         yield Problem("processes", line, is_fatal=False)
     if "memory" in good and (line := validators.check_memory(good["memory"], processes or 1)):
         yield Problem("memory", line, is_fatal=False)
 
 
 def _check_names(good: Mapping[str, Any]) -> Iterator[Problem]:
-    for key, (clean, what, no) in _NAMES.items():
+    for key, (clean, no) in _NAMES.items():
         if key in good and (name := clean(given := str(good[key]))) != given:
-            line = f"{what} called {name}, not {given!r}, since {no}"
+            line = f"using {name} instead of {given!r}, since {no}"
             yield Problem(key, line, is_fatal=False)
 
 
@@ -105,13 +103,13 @@ def _check_directives(batch: BatchSystem, directives: Any) -> Iterator[Problem]:
 
 
 def _check_requests(batch: BatchSystem, settings: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield what dask-jobqueue does not request of this batch system by itself."""
+    """Yield resources that dask-jobqueue does not request from this batch system."""
     for key in batch.required:
         if settings.get("cores") is not None and settings.get(key) is None:
-            line = f"a job of {batch.label} needs {key}, too: set it beside"
+            line = f"{batch.label} jobs also need {key}: set it in the same section"
             yield Problem("cores", line, is_fatal=False)
     for key, words in batch.not_requested.items():
         what, _, how = words.partition(", ")
         if settings.get(what) is not None and not settings.get(key):
-            line = f"{batch.label} is not asked for it before {key} is set, too, {how}"
+            line = f"not requested from {batch.label} unless {key} is set, too, {how}"
             yield Problem(what, line, is_fatal=False)

@@ -1,7 +1,7 @@
-"""A YAML file as it is typed: lines, keys that stand twice, and text that YAML misreads.
+"""Read a YAML file as typed: line numbers, duplicate keys, and text that YAML misreads.
 
-YAML takes the last of two equal keys without a word, and makes numbers, truth values, and dates of
-text that looks like one: the account ``00123`` is 83, and the queue ``on`` is True.
+YAML silently takes the last of two equal keys, and turns text that looks like a number, truth
+value, or date into one: it reads the account ``00123`` as 83, and the queue ``on`` as True.
 """
 
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ import yaml
 
 from . import fields
 
-# Names of sections and key, with hyphens: Dask takes - and _ for the same.
+# Names of sections and key, with hyphens: Dask treats - and _ alike.
 Names = tuple[str, ...]
 
 
 class Entry(NamedTuple):
-    """A key with its value, as it is typed."""
+    """A key with its value, as typed."""
 
     written: str
     line: int
@@ -27,7 +27,7 @@ class Entry(NamedTuple):
 
 @cache
 def read(path: Path) -> dict[Names, list[Entry]]:
-    """Return where each key stands; empty if there is no such file, or Dask can't read it."""
+    """Return the entries of each key; empty if the file does not exist or is invalid."""
     found: dict[Names, list[Entry]] = {}
     try:
         root = yaml.compose(Path(path).read_text(), Loader=yaml.SafeLoader)
@@ -42,7 +42,7 @@ def _collect(
 ) -> None:
     if not isinstance(node, yaml.MappingNode) or id(node) in seen:
         return
-    seen.add(id(node))  # an anchor, which may be used several times
+    seen.add(id(node))  # an anchored node may be used several times
     for key, value in node.value:
         below = (*names, str(key.value).replace("_", "-"))
         found.setdefault(below, []).append(Entry(str(key.value), key.start_mark.line + 1, value))
@@ -50,18 +50,18 @@ def _collect(
 
 
 def _in_force(entries: list[Entry]) -> Entry:
-    """Return the one of equal keys that counts: the last one of the spelling that comes first."""
+    """Return the entry in effect among equal keys: the last one with the first one's spelling."""
     return [entry for entry in entries if entry.written == entries[0].written][-1]
 
 
 def place(path: Path, *names: str) -> str:
-    """Return the file and line of a key, or the file alone if the line is not known."""
+    """Return the file and line of a key, or only the file if the line is unknown."""
     entries = read(path).get(tuple(name.replace("_", "-") for name in names))
     return f"{path}:{_in_force(entries).line}" if entries else str(path)
 
 
 def duplicates(path: Path) -> Iterator[tuple[Names, int, str]]:
-    """Yield the names, line, and a message for each key that stands more than once."""
+    """Yield the names, line, and a message for each duplicate key."""
     for names, entries in read(path).items():
         counts = _in_force(entries)
         for one in entries if names[-1] != "<<" else ():
@@ -70,8 +70,8 @@ def duplicates(path: Path) -> Iterator[tuple[Names, int, str]]:
                 yield (
                     names,
                     last.line,
-                    f"{'.'.join([*names[:-1], last.written])} stands in line {first.line}, too, "
-                    f"and only line {counts.line} counts; delete one of them",
+                    f"{'.'.join([*names[:-1], last.written])} is also set in line {first.line}; "
+                    f"only line {counts.line} takes effect: delete the other one",
                 )
 
 
@@ -106,7 +106,7 @@ def _misreading(field: fields.Field, node: yaml.ScalarNode) -> str:
     if holds in ("string", "array"):
         if holds == "string" and (line := field.problem(typed)):
             return line  # quotes would not help
-        return f'{typed} is the {kind} {value} to YAML; put it in quotes: "{typed}"'
+        return f'YAML reads {typed} as the {kind} {value}; put it in quotes: "{typed}"'
     if kind == "number" and holds == "integer" and typed.startswith("0"):
-        return f"{typed} is the number {value} to YAML, since it begins with 0"
+        return f"YAML reads {typed} as the number {value}, since it begins with 0"
     return ""

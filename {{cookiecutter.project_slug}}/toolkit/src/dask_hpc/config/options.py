@@ -17,7 +17,7 @@ def get(key: str) -> Any:
     Raises
     ------
     ConfigError
-        There can be no such value.
+        The value is invalid.
     """
     field, value = OWN_FIELDS[key], dask.config.get(f"{SECTION}.{key}", None)
     if value is None:
@@ -28,22 +28,22 @@ def get(key: str) -> Any:
 
 
 def batch_system() -> batch_systems.BatchSystem:
-    """Return the batch system that the configuration names; "none" if it names none."""
+    """Return the batch system that the configuration names; by default, "none"."""
     return batch_systems.get(get("batch-system"))
 
 
 def idle_timeout(asked: Any = None) -> float | None:
-    """Return the seconds without work after which a cluster is closed; None means never.
+    """Return after how many seconds without work to close a cluster; None for never.
 
     Parameters
     ----------
     asked : number, str or timedelta, optional
-        The argument of the class; None for what the configuration says.
+        The cluster's argument; by default, the value in the configuration.
 
     Raises
     ------
     ConfigError
-        It is not a time.
+        The value is not a time.
     """
     value = get("idle-timeout") if asked is None else asked
     if value is None:
@@ -56,5 +56,5 @@ def idle_timeout(asked: Any = None) -> float | None:
 
 
 def max_resubmits() -> int:
-    """Return how often in a row a job that ended unexpectedly is submitted again; 0 means never."""
+    """Return how many times in a row to resubmit a job that ended unexpectedly; 0 for never."""
     return int(get("max-resubmits"))

@@ -1,4 +1,4 @@
-"""Folders that the configuration names: on file systems that are seen here, and on a node's own."""
+"""Folders in the configuration: on shared file systems, and on a node's local disk."""
 
 import getpass
 import os
@@ -14,72 +14,73 @@ from .shell import is_c_shell
 
 VARIABLE_RE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 HOME_RE = re.compile(r"~[\w.-]*(?=/|$)")
-# The same on every computer, and unknown in jobs that start with an empty environment (HTCondor).
+# The same on every computer, but not set in jobs with an empty environment (HTCondor).
 USER_VARIABLES = {"USER", "LOGNAME"}
 
 
 def ensure_shared_directory(text: str, where: str) -> str:
-    """Return the path of a folder that this computer and the nodes share; create it if missing.
+    """Return the path of a folder that this computer shares with the nodes; create it if missing.
 
-    ``~`` and variables such as ``$USER`` are filled in here, since the batch system does not.
+    Expands ``~`` and variables such as ``$USER``, which the batch system does not do.
 
     Parameters
     ----------
     text : str
+        The folder, as written in the configuration.
     where : str
         The key, for messages.
 
     Raises
     ------
     ConfigError
-        A variable is not set, there is no such user, or the folder can't be made or used; one line.
+        A variable is not set, a user does not exist, or the folder cannot be created or written to.
     """
-    path = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111 - raises nothing
+    path = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111 - never raises
     if user := HOME_RE.match(path):
-        raise ConfigError(f"{where}: there is no user {user[0][1:]} here, whose home {text} names.")
+        raise ConfigError(f"{where}: unknown user {user[0][1:]} in {text}.")
     if "$" in path:
-        raise ConfigError(f"{where}: {text} names a variable that is not set here.")
+        raise ConfigError(f"{where}: {text} contains a variable that is not set here.")
     if any(character.isspace() for character in path):
-        raise ConfigError(f"{where}: {path} has a space, which a job script's options can't hold.")
+        raise ConfigError(f"{where}: {path} has a space, which job script options cannot contain.")
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"{where}: {path} can't be made: {error.strerror}.") from None
+        raise ConfigError(f"{where}: cannot create {path}: {error.strerror}.") from None
     try:
-        tempfile.TemporaryFile(dir=path).close()  # what a job's output begins with
+        tempfile.TemporaryFile(dir=path).close()  # as a job will do for its output
     except OSError as error:
-        raise ConfigError(f"{where}: {path} can't be written to: {_why(path, error)}.") from None
+        raise ConfigError(f"{where}: cannot write to {path}: {_why(path, error)}.") from None
     return path
 
 
 def _why(path: str, error: OSError) -> str:
-    """Return what is known about the reason why a file can't be created in a folder."""
+    """Return the reason, as far as known, why a file cannot be created in a folder."""
     if not isinstance(error, PermissionError):
-        return error.strerror or str(error)  # a disk quota, a file system that is read-only
+        return error.strerror or str(error)  # such as a disk quota, or a read-only file system
     status = Path(path).stat()
     mode = stat.filemode(status.st_mode)
     if status.st_uid == os.geteuid():
         remedy = f"`chmod u+wx {shlex.quote(path)}`"
-        return f"it is yours, and its mode {mode} does not let you write: {remedy}"
+        return f"you own it, but its mode is {mode}: run {remedy}"
     try:
         owner = pwd.getpwuid(status.st_uid).pw_name
     except KeyError:
-        owner = f"the user with the number {status.st_uid}"
-    return f"it belongs to {owner}, and its mode {mode} does not let you write"
+        owner = f"user id {status.st_uid}"
+    return f"it belongs to {owner}, and its mode is {mode}"
 
 
 def node_directory(text: str, where: str, shebang: str = "") -> tuple[str, list[str]]:
-    """Return a folder of the node's own as a word of the job script, and lines that check it.
+    """Return a node-local folder as a word of the job script, and lines that check it.
 
-    ``~`` and variables are for the node's shell to fill in: the value of ``$TMPDIR`` may be known
-    only there. Without these lines, a variable that is not set there would vanish from the worker's
-    command, and a folder that can't be created would end in a traceback from Dask; the lines say so
-    in plain words and end the job. Text with more shell syntax than that, and scripts of csh, are
-    left as they are.
+    The node's shell expands ``~`` and variables, since it may be the only one to know ``$TMPDIR``.
+    The lines end the job with a clear message if a variable is not set there (it would silently
+    vanish from the worker command) or the folder cannot be created (Dask would print a traceback).
+    Text with more shell syntax than that, and csh scripts, stay unchanged.
 
     Parameters
     ----------
     text : str
+        The folder, as written in the configuration.
     where : str
         The key, for messages.
     shebang : str
@@ -99,11 +100,11 @@ def node_directory(text: str, where: str, shebang: str = "") -> tuple[str, list[
             word += _quoted(getpass.getuser())
             continue
         word += f'"${{{name}}}"'
-        lines.append(f': "${{{name}:?is not set on this node, and {where} names it}}"')
+        lines.append(f': "${{{name}:?is not set on this node, but {where} uses it}}"')
     word += _quoted(text[position:])
     lines.append(
         f"mkdir -p {word} && test -w {word} || "
-        f'{{ echo "{where}:" {word} "can\'t be used on $(uname -n)" >&2; exit 1; }}'
+        f'{{ echo "{where}:" {word} "is not writable on $(uname -n)" >&2; exit 1; }}'
     )
     return word, lines
 

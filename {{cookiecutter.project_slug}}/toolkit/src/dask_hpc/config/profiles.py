@@ -1,10 +1,9 @@
-"""Profiles: sections of ``jobqueue.yaml`` that say only what differs from the batch system's own.
+"""Profiles: sections of ``jobqueue.yaml`` with only the keys that differ from the default section.
 
-``get_cluster(config_name="gpu")`` reads ``jobqueue.gpu`` and takes the keys that it leaves out from
-the section of the batch system, such as ``jobqueue.slurm``. A key that is null there is a value: a
-job of this profile has no such thing. dask-jobqueue 0.9.0 by itself wants every key in every
-section, and reads a section again for each argument that is None. `read_as` therefore shows it a
-section that is complete.
+``get_cluster(config_name="gpu")`` reads ``jobqueue.gpu`` and takes missing keys from the batch
+system's section, such as ``jobqueue.slurm``. Null is a value: it unsets a key for the profile.
+dask-jobqueue 0.9.0 itself requires every key in every section, and reads the section again for each
+argument that is None. `read_as` therefore presents it with a complete section.
 """
 
 import contextlib
@@ -29,7 +28,7 @@ _temporary = itertools.count()
 
 @dataclass(frozen=True)
 class Section:
-    """What ``jobqueue.yaml`` says about one kind of job; read anew each time, as by dask-jobqueue.
+    """The section of ``jobqueue.yaml`` for one kind of job; read every time, as in dask-jobqueue.
 
     Attributes
     ----------
@@ -37,7 +36,7 @@ class Section:
     name : str
         The profile, or the batch system's own section.
     nulls : frozenset of str
-        Keys that are null whatever the configuration says.
+        Keys that are null regardless of the configuration.
     """
 
     batch: BatchSystem
@@ -49,13 +48,13 @@ class Section:
         return merged(self.batch, self.name, self.nulls)
 
     def holder(self, key: str) -> str:
-        """Return the section that has a key: the profile, else the batch system's."""
-        assert self.batch.section is not None  # or there would be no such jobs
+        """Return the section that sets a key: the profile, or else the batch system's."""
+        assert self.batch.section is not None  # there are no jobs without a batch system
         return self.name if key in _section(self.batch, self.name) else self.batch.section
 
 
 class FromSettings(Job):
-    """Mixed into dask-jobqueue's Job classes: what is not an argument comes from a `Section`."""
+    """Mixin for dask-jobqueue's Job classes that takes missing arguments from a `Section`."""
 
     _settings: Section | None = None
 
@@ -69,10 +68,11 @@ class FromSettings(Job):
 
 
 def merged(batch: BatchSystem, name: str, nulls: Collection[str] = ()) -> dict[str, Any]:
-    """Return all keys of a profile; the batch system's section has those that the profile lacks.
+    """Return all keys of a profile, including those that it inherits.
 
-    Lists replace those of the batch system's section; mappings, such as ``scheduler-options``, are
-    completed from it. dask-jobqueue's old names of keys become the new ones.
+    A profile inherits missing keys from the batch system's section. Its lists replace inherited
+    ones; its mappings, such as ``scheduler-options``, are merged with them. dask-jobqueue's old
+    names of keys become the new ones.
 
     Parameters
     ----------
@@ -80,19 +80,19 @@ def merged(batch: BatchSystem, name: str, nulls: Collection[str] = ()) -> dict[s
     name : str
         The profile, or the batch system's own section.
     nulls : collection of str
-        Keys that are null whatever the configuration says.
+        Keys that are null regardless of the configuration.
 
     Raises
     ------
     ConfigError
-        There is no such profile (the message lists the known ones), or it holds no keys.
+        The profile does not exist (the message lists those that do), or has no keys.
     """
-    assert batch.section is not None  # or there would be no such jobs
+    assert batch.section is not None  # there are no jobs without a batch system
     if name != batch.section and name not in profile_names():
         known = ", ".join([batch.section, *profile_names()])
         raise ConfigError(
-            f"There is no section jobqueue.{name} for {batch.label} in jobqueue.yaml; "
-            f"known: {known}."
+            f"jobqueue.yaml has no section jobqueue.{name} for {batch.label}; available sections: "
+            f"{known}."
         )
     defaults = jobqueue_defaults()[batch.section]
     found = {**copy.deepcopy(defaults), **_section(batch, batch.section)}
@@ -105,14 +105,14 @@ def merged(batch: BatchSystem, name: str, nulls: Collection[str] = ()) -> dict[s
                 found[key] = value
     found |= dict.fromkeys(nulls)
     for key, default in defaults.items():
-        # dask-jobqueue adds to its lists and mappings, and can't where they are null.
+        # dask-jobqueue extends its lists and mappings, which fails if they are null.
         if found[key] is None and (isinstance(default, list | dict) or key in NEVER_NULL):
             found[key] = copy.deepcopy(default)
     return found
 
 
 def _section(batch: BatchSystem, name: str) -> dict[str, Any]:
-    """Return a section as it is in force, its keys by their current names."""
+    """Return a section as in effect, with the current names of its keys."""
     keys = dask.config.get(f"jobqueue.{name}", None)
     if keys is not None and not isinstance(keys, dict):
         raise ConfigError(f"jobqueue.{name} in jobqueue.yaml {NO_KEYS}.")
@@ -126,9 +126,9 @@ def _section(batch: BatchSystem, name: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def read_as(keys: dict[str, Any]) -> Iterator[str]:
-    """Keep a section with these keys in the configuration while something is made from it.
+    """Add a temporary section with these keys to the configuration.
 
-    Yields its name, which is unique: clusters in several threads do not see each other's.
+    Yields its name, which is unique, so that clusters in several threads do not interfere.
     """
     name = f"{PRIVATE}{next(_temporary)}"
     with dask.config.set({f"jobqueue.{name}": keys}):

@@ -1,4 +1,4 @@
-"""Resolve a cluster's arguments and the configuration to the settings of its jobs."""
+"""Resolve a cluster's arguments and the configuration into the settings of its jobs."""
 
 import getpass
 import importlib.util
@@ -22,7 +22,7 @@ from .files import jobqueue_defaults
 
 @dataclass(frozen=True)
 class JobSettings:
-    """What a cluster's arguments and the configuration say about each of its jobs.
+    """The settings of a cluster's jobs, from its arguments and the configuration.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class JobSettings:
         return ", ".join(found)
 
     def get(self, key: str) -> Any:
-        """Return the value of a key: the argument that stands for it, else the configuration's."""
+        """Return the value of a key: that of its argument, or else of the configuration."""
         return _join(self.arguments, self.section.all()).get(key)
 
     def with_arguments(self, **changed: Any) -> "JobSettings":
@@ -73,25 +73,24 @@ class JobSettings:
 
 
 def _join(arguments: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of all keys, of which arguments that are not None take precedence."""
+    """Return the values of all keys; arguments other than None take precedence."""
     given = {fields.key_of(name): it for name, it in arguments.items() if it is not None}
     return {**keys, **given}
 
 
 def resolve(batch: batch_systems.BatchSystem, arguments: Mapping[str, Any]) -> JobSettings:
-    """Return what a cluster's arguments and the configuration come to.
+    """Resolve a cluster's arguments and the configuration into job settings.
 
-    dask-jobqueue's `scale(cores=…)`, `scale(memory=…)`, and the grouping of workers by job look at
-    arguments alone, so these have cores, memory, and processes. Everything else stays in the
-    section: the keys of a profile (``config_name``), and for those that it leaves out, the keys of
-    the batch system's section. Folders are expanded, and those that are shared with the nodes are
-    created. A ``--memory-limit`` among the worker's options becomes `memory_limit`, which
-    dask-jobqueue does not know.
+    Cores, memory, and processes become arguments, since dask-jobqueue's `scale(cores=…)`,
+    `scale(memory=…)`, and grouping of workers by job use only arguments. All other keys stay in the
+    section: those of a profile (``config_name``) or, if missing there, of the batch system's
+    section. Folders are expanded, and shared ones created. A ``--memory-limit`` among the worker's
+    options becomes `memory_limit`, which dask-jobqueue does not know.
 
     Raises
     ------
     ConfigError
-        Something needed is missing or impossible.
+        A value is missing or invalid.
     """
     return _Resolver(batch, arguments).resolve()
 
@@ -100,10 +99,10 @@ class _Resolver:
     """The steps of `resolve`, each of which completes `arguments`."""
 
     def __init__(self, batch: batch_systems.BatchSystem, arguments: Mapping[str, Any]):
-        assert batch.section is not None  # or there would be no such cluster
+        assert batch.section is not None  # there are no clusters without a batch system
         self.batch, self.arguments = batch, dict(arguments)
         self.profile = self.arguments.pop("config_name", None) or batch.section
-        if self.arguments.get("name") == "":  # the cluster's, not the jobs'
+        if self.arguments.get("name") == "":  # the name of the cluster, not of the jobs
             self.arguments["name"] = None
         nulls = set()
         for name, value in self.arguments.items():
@@ -115,16 +114,16 @@ class _Resolver:
         self.values = _join(self.arguments, self.section.all())
         self.given = {fields.key_of(name) for name, it in self.arguments.items() if it is not None}
         warnings.warn_about_old_names(fields.renamed(batch), {batch.section, self.profile})
-        # Whatever dask-jobqueue's cluster class reads itself is an argument; this section is there.
+        # A section that exists. dask-jobqueue's cluster class gets all it reads as arguments.
         self.arguments["config_name"] = batch.section
 
     def _plain(self, key: str, value: Any) -> Any:
-        """Return an argument in the form that a file would have."""
+        """Return an argument's value in the form that it would have in a file."""
         if key == self.batch.walltime_key and isinstance(value, timedelta):
             return self.batch.format_walltime(value.total_seconds())
         is_list = key in fields.FIELDS and fields.FIELDS[key].kind.schema["type"] == "array"
         if is_list and isinstance(value, Iterable) and not isinstance(value, str | Mapping):
-            return list(value)  # of any kind
+            return list(value)  # from any kind of iterable
         return value
 
     def name(self, key: str) -> str:
@@ -134,7 +133,7 @@ class _Resolver:
         return ".".join(self._names(key))
 
     def where(self, key: str) -> str:
-        """Return how a message about a key begins: with the file and line, or the argument."""
+        """Return the start of a message about a key: the file and line, or the argument."""
         return self.name(key) if key in self.given else sources.where(*self._names(key))
 
     def _names(self, key: str) -> tuple[str, ...]:
@@ -150,7 +149,7 @@ class _Resolver:
         limit, rest = memory_limit.split_memory_limit(self.arguments["worker_extra_args"])
         self.arguments["worker_extra_args"] = rest
         if self.values.get("python") is None:
-            # dask-jobqueue puts the path into the script as it is, and it may have a space.
+            # dask-jobqueue does not quote the path in the script, and it may have a space.
             self.arguments["python"] = shlex.quote(sys.executable)
         return JobSettings(
             self.batch,
@@ -166,13 +165,13 @@ class _Resolver:
         )
 
     def _check(self) -> None:
-        """Raise an error for the first value that no job can have; else warn of doubtful ones."""
+        """Raise an error for the first invalid value; otherwise warn about likely mistakes."""
         for key in ("cores", "memory", *self.batch.required):
             if self.values.get(key) is None:
                 raise ConfigError(describe_unset(self.section.holder(key), key))
         values = dict(self.values)
         if self.arguments.get("scheduler_cls") is not None:
-            del values["scheduler-options"]  # a class of the user's own may take others
+            del values["scheduler-options"]  # the user's own class may take other options
         problems = job_rules.check(self.batch, values)
         for problem in sorted(problems, key=lambda problem: not problem.is_fatal):
             line = f"{self.where(problem.key)}: {problem.text}"
@@ -181,7 +180,7 @@ class _Resolver:
             warnings.warn(line)
 
     def _parse(self) -> None:
-        """Complete the arguments with what dask-jobqueue can't read from the configuration."""
+        """Add arguments for values that dask-jobqueue cannot parse in the configuration."""
         for key in jobqueue_defaults()[self.batch.section or ""]:
             field, value = fields.FIELDS.get(key), self.values.get(key)
             if field is not None and field.kind.parse is not None and value is not None:
@@ -190,8 +189,8 @@ class _Resolver:
         processes = self.values.get("processes") or default_processes(self.values["cores"])
         if processes > 1 and self.arguments.get("nanny") is False:
             raise ConfigError(
-                f"nanny=False is for one process per job, and jobqueue.{self.profile} has "
-                f"{processes}: give processes=1 too."
+                f"nanny=False requires one process per job, but jobqueue.{self.profile} has "
+                f"{processes}: pass processes=1, too."
             )
         self.arguments["processes"] = processes
         if (directives := self.values.get("job-extra-directives")) is not None:
@@ -204,7 +203,7 @@ class _Resolver:
             interface is None
             and dask.config.get(f"jobqueue.{self.batch.section}.interface", None) is not None
         ):
-            # Null in a profile. dask-jobqueue would look for it in this section, if it were None.
+            # Null in a profile. If it were None, dask-jobqueue would read it from this section.
             interface, options = "", {"interface": None, **options}
         self.arguments["scheduler_options"] = options
         if interface is not None:
@@ -217,13 +216,13 @@ class _Resolver:
         longest = validators.MAX_FILE_NAME_BYTES - rest
         if self.values.get("log-directory") and len(os.fsencode(name)) > longest:
             raise ConfigError(
-                f"{self.where('name')}: a name of {len(name)} characters is too long for the files "
-                f"of the jobs' output, which are called after it; give {longest} at most."
+                f"{self.where('name')}: a name of {len(name)} characters is too long, since the "
+                f"jobs' output files are named after it; use at most {longest} characters."
             )
         self._clean("cluster-name", validators.clean_cluster_name)
 
     def _clean(self, key: str, clean: Callable[[str], str]) -> str:
-        """Replace what a job script can't hold in a name; return the name."""
+        """Replace characters that a job script cannot contain in a name; return the name."""
         if (given := self.values.get(key)) is None:
             return ""
         name = clean(str(given))
@@ -234,7 +233,7 @@ class _Resolver:
     def _shared_folders(self) -> None:
         if (logs := self.values.get("log-directory")) is not None:
             text = str(logs)
-            if self.batch.log_user:  # the batch system fills it in, and makes no folders
+            if self.batch.log_user:  # a placeholder of a batch system that creates no folders
                 text = text.replace(self.batch.log_user, getpass.getuser())
             where = self.where("log-directory")
             self.arguments["log_directory"] = config_paths.ensure_shared_directory(text, where)
@@ -243,16 +242,16 @@ class _Resolver:
         no_package = importlib.util.find_spec("cryptography") is None
         if self.arguments["security"] is True and no_package:
             raise ConfigError(
-                "security=True makes keys with the package cryptography, which is not here: "
-                "`python -m pip install cryptography`, or `conda install cryptography`."
+                "security=True needs the package cryptography, which is not installed: run "
+                "`python -m pip install cryptography` or `conda install cryptography`."
             )
-        # The keys of encrypted connections go there. dask-jobqueue's own choice, the present
-        # folder, may be one that nodes don't see; they do see the one for their output.
+        # For the keys of encrypted connections. dask-jobqueue's default, the current directory, may
+        # not be visible to nodes; the one for their output is.
         shared = self.arguments.get("log_directory") or "."
         if (folder := self.values.get("shared-temp-directory")) is not None:
             where = self.where("shared-temp-directory")
             shared = config_paths.ensure_shared_directory(str(folder), where)
-        self.arguments["shared_temp_directory"] = os.path.abspath(shared)  # noqa: PTH100 - a str
+        self.arguments["shared_temp_directory"] = os.path.abspath(shared)  # noqa: PTH100 - as a str
 
     def _local_directory(self) -> None:
         if (folder := self.values.get("local-directory")) is None:
@@ -261,26 +260,25 @@ class _Resolver:
             str(folder), self.name("local-directory"), str(self.values.get("shebang"))
         )
         self.arguments["local_directory"] = word
-        # The lab's own may set what the folder names.
+        # After the lab's own lines, which may set variables in the folder's name.
         self.arguments["job_script_prologue"] += lines
 
 
 def default_processes(cores: int) -> int:
-    """Return the default number of processes of a job: the largest up to 8 that divides its cores.
+    """Return the default number of processes per job: the largest up to 8 that divides its cores.
 
-    A pure-Python loop is held to one core per process, so that threads alone would not speed it up.
+    A pure-Python loop uses only one core per process, so threads alone would not speed it up.
     """
     return max(n for n in range(1, 9) if cores % n == 0)
 
 
 def describe_unset(section: str, key: str) -> str:
-    """Return what to do about a key that is not set and that a job can't do without."""
+    """Return a message about a required key that is not set."""
     if found := sources.variable("jobqueue", section, key):
-        return f"{key} of a job is not set: the variable {found} says so; `unset {found}`."
+        return f"{key} is not set: the environment variable {found} unsets it; `unset {found}`."
     if line := shadowed.describe_key(section, key):
-        return f"{key} of a job is not set: {line}"
+        return f"{key} is not set: {line}"
     return (
-        f"{key} of a job is not set: write it into config/jobqueue.yaml, section "
-        f"jobqueue.{section}, and run `dask hpc setup`, or give {fields.argument_of(key)}= as an "
-        "argument."
+        f"{key} is not set: add it to config/jobqueue.yaml, section jobqueue.{section}, and run "
+        f"`dask hpc setup`, or pass the argument {fields.argument_of(key)}."
     )

@@ -1,7 +1,7 @@
-"""Files that go before the lab's ``jobqueue.yaml`` and hide keys of it, such as a member's old one.
+"""Find files that override keys of the lab's ``jobqueue.yaml``, such as a member's old file.
 
-Dask joins its files key by key, and null is a value: a copy of dask-jobqueue's own file in
-``~/.config/dask``, which an old version of it wrote there, hides all that the lab says.
+Dask merges its files key by key, and null is a value: a copy of dask-jobqueue's own file in
+``~/.config/dask``, as old versions wrote there, overrides everything that the lab configures.
 """
 
 import os
@@ -12,21 +12,21 @@ from typing import Any
 
 from . import files as config_files
 
-# More keys than that are not listed.
+# Most keys to list in a message.
 MAX_NAMED = 8
 
 
 def describe_all(
     sections: Collection[str] | None = None, arguments: Collection[str] = ()
 ) -> dict[Path, str]:
-    """Return what hides keys of the lab's file, and one line on what to do about each.
+    """Return a message for each file or environment variable that overrides the lab's file.
 
-    That is a file, or an environment variable, as if its name were a file's.
+    The keys are paths, or names of variables as if they were paths.
 
     Parameters
     ----------
     sections : collection of str, optional
-        The sections of ``jobqueue`` that matter; default: all.
+        The sections of ``jobqueue`` to check; by default, all.
     arguments : collection of str
         Arguments that take precedence over all files.
     """
@@ -38,22 +38,22 @@ def describe_all(
             if (sections is None or section in sections) and key.replace("-", "_") not in arguments
         }
         if counting:
-            name = f"The variable {path}" if str(path) in os.environ else path
-            found[path] = f"{name} goes before {labs}, {_words(counting)}. {_remedy(path)}"
+            name = f"The environment variable {path}" if str(path) in os.environ else path
+            found[path] = f"{name} overrides {labs}: {_words(counting)}. {_remedy(path)}"
     return found
 
 
 def describe_key(section: str, key: str) -> str:
-    """Return what to do about a key that is null because a file hides the lab's value."""
+    """Return a message about a key that is null because a file overrides the lab's value."""
     for path, labs, keys in _hidden():
         if (pair := keys.get((section, key))) and pair[0] is None:
-            return f"{path} says null, and goes before {labs} with {pair[1]!r}. {_remedy(path)}"
+            return f"{path} sets null and overrides {labs}, which sets {pair[1]!r}. {_remedy(path)}"
     return ""
 
 
 def _hidden() -> Iterator[tuple[Path, Path, dict[tuple[str, str], tuple[Any, Any]]]]:
     """Yield file, lab's file, and section and key → (value in the file, value in the lab's)."""
-    # Variables count as if they were files, the last ones.
+    # Treat variables as files that come last.
     files = [*config_files.files(), *config_files.variables()]
     labs = [(at, path) for at, (path, _) in enumerate(files) if config_files.is_labs(path)]
     for at, (path, content) in enumerate(files):
@@ -80,7 +80,7 @@ def _words(keys: dict[tuple[str, str], tuple[Any, Any]]) -> str:
     one = len({section for section, _ in keys}) == 1
     [first, *_] = keys
     shown = [
-        f"{key if one else f'{section}.{key}'} is {_shown(here)} (there {_shown(there)})"
+        f"{key if one else f'{section}.{key}'} is {_shown(here)} (lab: {_shown(there)})"
         for (section, key), (here, there) in keys.items()
     ]
     rest = f" and {len(shown) - MAX_NAMED} more" if len(shown) > MAX_NAMED else ""
@@ -93,18 +93,18 @@ def _shown(value: Any) -> str:
 
 
 def _remedy(path: Path) -> str:
-    """Return how to make the lab's file count."""
+    """Return how to make the lab's file take effect."""
     if str(path) in os.environ:
-        return f"If that is not meant: `unset {path}`, and start Python again."
+        return f"If this is not intended, run `unset {path}` and restart Python."
     if (named := os.environ.get("DASK_CONFIG")) and (
         Path(named) in (path, path.parent)  # a file, or a folder of them
     ):
-        return "If that is not meant: `unset DASK_CONFIG`, and start Python again."
+        return "If this is not intended, run `unset DASK_CONFIG` and restart Python."
     content = next((content for other, content in config_files.files() if other == path), {})
     if others := [str(key) for key in content if key != "jobqueue"]:
         kept = ", ".join(others)
-        return f"If that is not meant, delete its section jobqueue (and keep {kept})."
+        return f"If this is not intended, delete its section jobqueue (but keep {kept})."
     return (
-        f"If that is not meant: `mv {shlex.quote(str(path))} {shlex.quote(f'{path}.old')}`, and "
-        "start Python again."
+        f"If this is not intended, run `mv {shlex.quote(str(path))} {shlex.quote(f'{path}.old')}` "
+        "and restart Python."
     )

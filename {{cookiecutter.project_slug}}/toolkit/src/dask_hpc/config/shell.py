@@ -1,4 +1,4 @@
-"""Which shell a job script is for."""
+"""Tell which kind of shell a job script is for."""
 
 import re
 from pathlib import PurePosixPath
@@ -21,6 +21,6 @@ def _program(shebang: str | None) -> str:
     """Return the name of the program in a script's first line; empty if there is none."""
     words = (shebang or "").removeprefix("#!").split()
     if words and PurePosixPath(words[0]).name == "env":
-        # Not its options and variables, as in `env -S FOO=1 bash`.
+        # Skip options and variables, as in `env -S FOO=1 bash`.
         words = [word for word in words[1:] if not re.match(r"-|\w+=", word)]
     return PurePosixPath(words[0]).name if words else ""

@@ -1,4 +1,4 @@
-"""Where a value of the configuration comes from: a variable, or a file and its line."""
+"""Find where a configuration value comes from: an environment variable, or a file and line."""
 
 import os
 
@@ -18,21 +18,21 @@ def variable(*names: str) -> str:
 
 
 def place(*names: str) -> str:
-    """Return the file and line that the value in force is from; empty if it is from no file."""
+    """Return the file and line that the value in effect comes from; empty if it is no file."""
     dotted = ".".join(names)
     value = dask.config.get(dotted, None)
     for path, content in reversed(files()):
         written = dask.config.get(dotted, _ABSENT, config=content)
         if written is not _ABSENT:
-            # A program may have set another one since.
+            # A program may have set another value since.
             return nodes.place(source_file(path), *names) if written == value else ""
     return ""
 
 
 def origin(*names: str) -> str:
-    """Return the variable or the file and line that the value in force is from; empty if neither.
+    """Return the variable, or file and line, that the value in effect comes from; else empty.
 
-    The path begins in the project whose configuration counts here, if it is in there.
+    The path is relative to the project whose configuration is active here, if it is in there.
     """
     if found := variable(*names):
         return f"the variable {found}"
@@ -40,7 +40,7 @@ def origin(*names: str) -> str:
 
 
 def where(*names: str) -> str:
-    """Return how a message about a key begins: with the place that its value is from."""
+    """Return the start of a message about a key: the place that its value comes from."""
     dotted = ".".join(names)
     if found := variable(*names):
         return f"{dotted} (from the variable {found})"

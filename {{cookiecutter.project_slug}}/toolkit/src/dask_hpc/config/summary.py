@@ -1,4 +1,4 @@
-"""Describe the configuration in force, for ``dask hpc setup``."""
+"""Describe the configuration in effect, for ``dask hpc setup``."""
 
 from collections.abc import Iterable, Iterator
 
@@ -13,29 +13,29 @@ from .options import batch_system
 
 
 def describe() -> list[str]:
-    """Describe line by line, for people, what a cluster without arguments now means here.
+    """Return lines that show the settings of a cluster without arguments.
 
-    Each value comes with the place that it is from. Reads the files anew, so that it is true for
-    the next Python that starts.
+    Each value comes with its source. This rereads the files, so that the lines apply to the next
+    Python that starts.
     """
     dask.config.refresh()
     reread()
     dask.config.update_defaults({"jobqueue": jobqueue_defaults()})
     batch = batch_system()
     if batch.cluster_class is None or batch.section is None:
-        local = "get_cluster() now means a LocalCluster: workers on the computer where Python runs."
+        local = "get_cluster() now starts a LocalCluster: workers on the computer running Python."
         return ["", local]
     keys = [batch.account_key, batch.queue_key, batch.walltime_key, "cores", "processes", "memory"]
-    lines = ["", f"{batch.cluster_class}() now means jobs of {batch.label} with"]
+    lines = ["", f"{batch.cluster_class}() now submits {batch.label} jobs with"]
     lines += _rows(batch, ("jobqueue", batch.section), [*filter(None, keys), *batch.required])
     for name in profile_names():
         lines += ["", f'get_cluster(config_name="{name}") changes']
         lines += _rows(batch, ("jobqueue", name))
-    return [*lines, "", "The section dask-hpc has", *_rows(batch, (SECTION,), OWN_FIELDS)]
+    return [*lines, "", "Section dask-hpc:", *_rows(batch, (SECTION,), OWN_FIELDS)]
 
 
 def _rows(batch: BatchSystem, section: tuple[str, ...], keys: Iterable[str] = ()) -> Iterator[str]:
-    """Yield a line for each of these keys, and for each other one that has not its default."""
+    """Yield a line for each of these keys, and for each other key that is not at its default."""
     found = dask.config.get(".".join(section), None) or {}
     settings = {str(key).replace("_", "-"): value for key, value in found.items()}
     defaults = {key: field.default for key, field in OWN_FIELDS.items()}

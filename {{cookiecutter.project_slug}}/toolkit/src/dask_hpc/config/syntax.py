@@ -1,6 +1,6 @@
-"""Say in one line what is wrong with a file of the configuration that YAML can't read.
+"""Explain in one line why a configuration file is not valid YAML.
 
-Without Dask, which refuses to be imported while one of its files can't be read.
+This does not use Dask, since importing it fails while one of its files is invalid.
 """
 
 import re
@@ -18,7 +18,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        It can't be read, or is not a mapping at its top; the message says where in the file.
+        The file cannot be read, or its top level is not a mapping; the message gives the line.
     """
     try:
         content = yaml.safe_load(path.read_text())
@@ -27,7 +27,7 @@ def read(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(_describe(path, error)) from None
     if content is not None and not isinstance(content, dict):
-        raise ConfigError(f"{path} holds no sections: it should begin like `jobqueue:`.")
+        raise ConfigError(f"{path} has no sections: add one, such as `jobqueue:`.")
     return content or {}
 
 
@@ -36,21 +36,21 @@ def _describe(path: Path, error: Exception) -> str:
     problem = getattr(error, "problem", None) or " ".join(str(error).split())
     if mark is None:
         return f"{path} is not valid YAML: {problem}. Save it as UTF-8 text."
-    remedy = "compare its indentation, quotes, and brackets with the lines above."
+    remedy = "check indentation, quotes, and brackets here and in the lines above."
     if "\\t" in problem:
-        problem, remedy = "a tab", "YAML is indented with spaces; replace each tab."
+        problem, remedy = "a tab", "indent with spaces instead of tabs."
     elif "mapping values are not allowed" in problem:
-        remedy = "put text with a colon in quotes, and indent keys of one section equally."
+        remedy = "quote text that contains a colon, and indent all keys of a section equally."
     return f"{path}:{mark.line + 1}: not valid YAML ({problem}): {remedy}"
 
 
 def explain(error: ValueError) -> ConfigError | None:
-    """Return the error for what Dask says of a file that it can't read; None for another error."""
+    """Return our error for Dask's error about an invalid file; None for any other error."""
     found = re.match(r"A dask config file at '(.+?)' is malformed", str(error))
     if found is None:
         return None
     try:
-        read(Path(found[1]).resolve())  # not the link in an environment
+        read(Path(found[1]).resolve())  # the project's file, not the link in an environment
     except ConfigError as ours:
         return ours
     return None

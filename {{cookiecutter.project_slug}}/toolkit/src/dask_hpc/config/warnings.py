@@ -1,4 +1,4 @@
-"""Warnings about the configuration, when a cluster is made: each once in a process."""
+"""Warnings about the configuration when a cluster is created, each once per process."""
 
 import inspect
 import shutil
@@ -19,14 +19,14 @@ _said: set[str] = set()
 
 
 def warn(text: str) -> None:
-    """Warn once, with the user's line of code that led here."""
+    """Warn once, showing the line of the user's code that led here."""
     if text not in _said:
         _said.add(text)
         warnings.warn(text, ConfigWarning, stacklevel=_depth())
 
 
 def _depth() -> int:
-    """Return how far above `warn` the first frame outside the toolkit is."""
+    """Return how many levels above `warn` the first frame outside the toolkit is."""
     here = inspect.currentframe()
     frame, depth = None if here is None else here.f_back, 1
     while frame and frame.f_back and frame.f_code.co_filename.startswith(PACKAGE):
@@ -37,38 +37,38 @@ def _depth() -> int:
 def warn_about_keys(
     files: list[tuple[Path, dict[str, Any]]], sections: Collection[str] = ()
 ) -> None:
-    """Warn of what nobody reads in these files, if it concerns a cluster of these sections."""
+    """Warn about keys without effect in these files that concern clusters of these sections."""
     for line in lint.lint_keys(files, sections, set(shadowed.describe_all(sections))):
         warn(line)
 
 
 def warn_about_hidden_keys(sections: Collection[str], arguments: Collection[str]) -> None:
-    """Warn of files and variables that hide the lab's keys, if no argument takes precedence."""
+    """Warn about files and variables that override the lab's keys, unless an argument does."""
     for line in shadowed.describe_all(sections, arguments).values():
         warn(line)
 
 
 def warn_about_old_names(renamed: Mapping[str, str], sections: Collection[str]) -> None:
-    """Warn of old names of keys that are in force but in no file, such as those set by a program.
+    """Warn about old names of keys that are not in a file, such as those set by a program.
 
-    dask-jobqueue itself does not see old names.
+    dask-jobqueue itself does not notice old names.
     """
     for section in sections:
         for old, new in renamed.items():
             names = ("jobqueue", section, old)
             if dask.config.get(".".join(names), None) and not sources.origin(*names):
-                warn(f"{sources.where(*names)}: its name is now {new}")
+                warn(f"{sources.where(*names)}: renamed: use {new}")
 
 
 def warn_about_no_configuration() -> None:
-    """Warn if there is a batch system, and no file says that this computer is to be used."""
+    """Warn if a batch system is installed, but the configuration does not choose one."""
     if "batch-system" in (dask.config.get(fields.SECTION, None) or {}):
         return
     commands = {system.submit for system in batch.BATCH_SYSTEMS.values()}
     if found := sorted(filter(shutil.which, commands - {""})):
         warn(
-            f"{found[0]} is here, but no configuration names a batch system: the cluster is this "
-            "computer's cores. `dask hpc setup` in the project puts its config/ in force."
+            f"{found[0]} is installed, but no configuration names a batch system: the cluster uses "
+            "this computer's cores. To activate a project's config/, run `dask hpc setup` there."
         )
 
 

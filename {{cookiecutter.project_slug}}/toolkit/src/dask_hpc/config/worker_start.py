@@ -1,13 +1,13 @@
-"""How the workers of batch jobs start: the start method, their web pages, their environment.
+"""How the workers of batch jobs start: start method, dashboards, and environment.
 
-Two keys of the configuration's section ``dask-hpc`` choose, for the workers of batch jobs alone::
+Two keys in the section ``dask-hpc`` of the configuration apply to the workers of batch jobs only::
 
     dask-hpc:
-      worker-start-method: forkserver   # or spawn, Dask's own
+      worker-start-method: forkserver   # or spawn, Dask's default
       worker-dashboards: false
 
-They become lines of the job script and options of `dask worker`, and no part of Dask's own
-configuration, which laptops read as well: Windows has no forkserver.
+They become lines of the job script and options of `dask worker`. They are not set in Dask's own
+configuration, since laptops use that, too, and Windows has no forkserver.
 """
 
 import re
@@ -20,10 +20,10 @@ from . import options, sources
 from .resolve import JobSettings
 from .shell import is_c_shell
 
-# Where Dask itself looks for the method.
+# Dask's own key for the start method.
 DASKS_OWN = "distributed.worker.multiprocessing-method"
 METHOD_VARIABLE = "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD"
-# The command that the options are for; others, such as Dask-CUDA's, differ.
+# The command that has these options; others, such as Dask-CUDA's, differ.
 DASK_WORKER = "distributed.cli.dask_worker"
 
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -31,10 +31,10 @@ _PLAIN = re.compile(r"[\w.,:/+-]*", re.ASCII)
 
 
 def add_worker_start(settings: JobSettings) -> JobSettings:
-    """Return a cluster's settings, completed with those that decide how its workers start.
+    """Add to a cluster's settings those that decide how its workers start.
 
-    What the user says about workers takes precedence: options in `worker_extra_args`, variables
-    that the prologue or the submitting shell sets, and a start method in Dask's own configuration.
+    The user's own choices take precedence: options in `worker_extra_args`, variables that the
+    prologue or the submitting shell sets, and a start method in Dask's own configuration.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def add_worker_start(settings: JobSettings) -> JobSettings:
         words = ["--no-dashboard", *words]
     lines = []
     if not is_c_shell(settings.get("shebang")):
-        # Otherwise Python holds output back, and what it holds is lost when the job is cancelled.
+        # Otherwise Python buffers its output, and loses the buffer when the job is cancelled.
         lines.append(_export("PYTHONUNBUFFERED", 1))
         chosen = is_chosen_elsewhere() or any(METHOD_VARIABLE in line for line in prologue)
         if has_nanny and method == "forkserver" and not chosen:
@@ -65,7 +65,7 @@ def add_worker_start(settings: JobSettings) -> JobSettings:
 
 
 def is_chosen_elsewhere() -> bool:
-    """Return whether somebody has set Dask's own key for the start method."""
+    """Return whether the user has set Dask's own key for the start method."""
     default = dask.config.get(DASKS_OWN, None, config=dask.config.merge(*dask.config.defaults))
     value = dask.config.get(DASKS_OWN, default)
     written = value is not None and bool(sources.origin(*DASKS_OWN.split(".")))
@@ -73,10 +73,10 @@ def is_chosen_elsewhere() -> bool:
 
 
 def nanny_variables() -> dict[str, Any]:
-    """Return the variables that a nanny sets for its worker, as Dask's configuration says.
+    """Return the variables that Dask's configuration has nannies set for their workers.
 
-    A forkserver has imported NumPy before the nanny sets ``nanny.environ``, so that variables such
-    as ``OMP_NUM_THREADS`` would be read too early.
+    A forkserver imports NumPy before the nanny sets ``nanny.environ``, which would be too late for
+    variables such as ``OMP_NUM_THREADS``.
     """
     found: dict[str, Any] = {}
     for key in ("pre-spawn-environ", "environ"):
@@ -87,12 +87,12 @@ def nanny_variables() -> dict[str, Any]:
 
 
 def _fits(name: Any, value: Any) -> bool:
-    """Return whether a variable can be set in a line of shell."""
+    """Return whether a line of shell code can set a variable."""
     return bool(_NAME.fullmatch(str(name))) and str(value).isprintable()
 
 
 def _export(name: str, value: Any) -> str:
-    """Return a line of shell that sets a variable unless it is set, even if to an empty text."""
+    """Return a line of shell code that sets a variable unless it is set (even to empty text)."""
     text = str(value)
     if _PLAIN.fullmatch(text):
         return f"export {name}=${{{name}-{text}}}"

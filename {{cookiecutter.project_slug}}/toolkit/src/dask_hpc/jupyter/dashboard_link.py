@@ -1,9 +1,9 @@
-"""Set the link to Dask's dashboard that suits the place where this Python runs.
+"""Set the link to Dask's dashboard, depending on where this Python runs.
 
-Dask shows ``distributed.dashboard.link``, one text for all places. In a notebook, the link has to
-lead through the notebook's own server, whose address only that server knows; anywhere else it must
+Dask shows ``distributed.dashboard.link``, the same text everywhere. In a notebook, the link must
+lead through the notebook's own server, whose address only that server knows; elsewhere, it must
 not. Dask loads this module in each scheduler and client (``preload`` in the project's
-``config/distributed.yaml``). The module fills in the link where nobody else has set one.
+``config/distributed.yaml``). It sets the link unless the user has done so.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ import dask.config
 import psutil
 
 LINK_KEY = "distributed.dashboard.link"
-# Right on a laptop, and on a login node through an ssh tunnel with the same port at both ends.
+# For a laptop, and for a login node through an ssh tunnel with the same port at both ends.
 LOCAL_LINK = "{scheme}://localhost:{port}/status"
-# Right where the scheduler's node can be reached: from a login node, say. Dask's own.
+# For computers that can reach the scheduler's node, such as a login node. Dask's default.
 NODE_LINK = "{scheme}://{host}:{port}/status"
-# Below a server's own address: jupyter-server-proxy passes it on to that port of its computer.
+# Below a server's address: jupyter-server-proxy forwards it to that port on its computer.
 PROXY_PATH = "proxy/{port}/status"
-TIMEOUT_S = 2.0  # that a server may take to answer
-# Set by batch systems in their jobs, and only on compute nodes.
+TIMEOUT_S = 2.0  # for a server's answer
+# Variables that batch systems set in jobs, and only on compute nodes.
 JOB_VARIABLES = (
     "SLURMD_NODENAME",
     "PBS_JOBID",
@@ -40,11 +40,11 @@ JOB_VARIABLES = (
 
 
 async def dask_setup(_scheduler_or_client) -> None:
-    """Set the link. This is Dask's hook, called in every scheduler and client when it starts."""
+    """Set the link. Dask calls this hook in every scheduler and client on startup."""
     if not is_set():
-        # In a thread: the server that is asked may be this very process. In one of our own: a loop
-        # with a default executor starts one more thread when it is closed, which Python 3.12.0 to
-        # 3.12.2 refuses while it ends, with a traceback.
+        # In a thread, since the server to ask may be this very process. In a thread of our own,
+        # since a loop with a default executor starts another thread when it closes, which fails
+        # with a traceback while Python 3.12.0 to 3.12.2 exits.
         pool = ThreadPoolExecutor(1)
         try:
             link = await asyncio.get_running_loop().run_in_executor(pool, find_link)
@@ -54,7 +54,7 @@ async def dask_setup(_scheduler_or_client) -> None:
 
 
 def is_set() -> bool:
-    """Return whether somebody has set the link: in a file, a variable or by `dask.config.set`."""
+    """Return whether the user has set the link: in a file, a variable, or `dask.config.set`."""
     shown = dask.config.get(LINK_KEY, None)
     if find_link.cache_info().currsize and shown == find_link():
         return True
@@ -71,23 +71,23 @@ def find_link() -> str:
     -------
     str
         ``{base_url}proxy/{port}/status`` in a notebook, and for clusters of JupyterLab's Dask
-        panel; the same after the server's full address in a terminal of JupyterLab;
-        ``{scheme}://{host}:{port}/status`` in a batch job, since people are on a computer other
-        than its node; ``{scheme}://localhost:{port}/status`` elsewhere. The last two also apply
-        where the Jupyter server has no jupyter-server-proxy.
+        panel; the same with the server's full address in a terminal of JupyterLab;
+        ``{scheme}://{host}:{port}/status`` in a batch job, since users are not on its node;
+        ``{scheme}://localhost:{port}/status`` elsewhere. The last two also apply if the Jupyter
+        server has no jupyter-server-proxy.
     """
     prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX")
     in_a_job = any(name in os.environ for name in JOB_VARIABLES)
     direct = NODE_LINK if in_a_job else LOCAL_LINK
     server = parent_server()
     if server is None or (proxies := has_proxy(server["url"])) is None:
-        # No server that we see; a hub's may be on another computer. A job has the hub's variable
-        # from the shell that submitted it.
+        # There is no visible server, but a hub's server may be on another computer. A job inherits
+        # the hub's variable from the shell that submitted it.
         return _escaped(prefix) + PROXY_PATH if prefix and not in_a_job else direct
     if not proxies:
         return direct
-    # A path is enough for the browser that shows the notebook, whatever it calls the server. A
-    # hub's servers do not know the address under which the hub is reached.
+    # A path is enough for the browser that shows the notebook, under whatever address it reaches
+    # the server. A hub's servers do not know the hub's public address.
     path_only = prefix or server["pid"] == os.getpid() or "ipykernel.kernelapp" in sys.modules
     return _escaped(server["base_url"] if path_only else server["url"]) + PROXY_PATH
 
@@ -97,11 +97,10 @@ def _escaped(text: str) -> str:
 
 
 def parent_server() -> dict | None:
-    """Return what the Jupyter server that this process belongs to has written about itself.
+    """Return the published data of the Jupyter server that this process belongs to.
 
-    The server is this process, or the nearest one of those that started it: a kernel's server, or
-    the one whose terminal this is. Environment variables would not tell, since batch jobs inherit
-    them on other computers.
+    The server is this process or its nearest ancestor: the server of this kernel or terminal.
+    Environment variables cannot tell, since batch jobs inherit them on other computers.
     """
     try:
         from jupyter_core.paths import jupyter_runtime_dir
@@ -119,26 +118,26 @@ def parent_server() -> dict | None:
 
 
 def has_proxy(url: str) -> bool | None:
-    """Return whether a Jupyter server can pass requests on to other ports; None without a server.
+    """Return whether a Jupyter server can forward requests to other ports; None without a server.
 
-    The server is asked, since its Python need not be ours. The request needs no token: a page that
-    a server does not have is "not found" for everybody.
+    This asks the server, since it may run in another Python. The request needs no token: a missing
+    page is "not found" without one, too.
     """
     address = urlsplit(url)
     connection: http.client.HTTPConnection
     if address.scheme == "https":
-        # Often self-signed, and nothing secret is sent or received.
+        # Certificates are often self-signed, and nothing secret is sent or received.
         context = ssl._create_unverified_context()  # noqa: SLF001 - documented (PEP 476)
         connection = http.client.HTTPSConnection(address.netloc, timeout=TIMEOUT_S, context=context)
     elif address.scheme == "http":
         connection = http.client.HTTPConnection(address.netloc, timeout=TIMEOUT_S)
-    else:  # a server on a socket file
+    else:  # a server on a Unix socket
         return None
     try:
         connection.request("GET", f"{address.path.rstrip('/')}/server-proxy/servers-info")
         return connection.getresponse().status != 404
     except TimeoutError:
-        return True  # busy; the usual case
+        return True  # the server is busy; assume the usual case
     except (OSError, http.client.HTTPException):
         return None
     finally:

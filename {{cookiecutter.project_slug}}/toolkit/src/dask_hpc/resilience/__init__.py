@@ -1,1 +1,1 @@
-"""What happens to jobs and workers over time."""
+"""Keep a cluster's jobs and workers running: detect failures, explain them, and resubmit jobs."""

@@ -1,4 +1,4 @@
-"""Find out from its log why a job runs whose workers never come, and what to change, if known."""
+"""Diagnose, from a job's log, why none of its workers connects; suggest a fix if one is known."""
 
 import os
 import re
@@ -13,11 +13,11 @@ from .interface import JobOutput
 from .policy import Policy
 from .tracked_job import TrackedJob
 
-# Of death-timeout, after which a worker without a scheduler gives up: when we speak of it.
+# Report a job without workers after this fraction of death-timeout, before its workers give up.
 DEATH_TIMEOUT_FRACTION = 0.7
-SHOWN_LINES = 3  # of the log, that are shown where none of them is an error's
-TAIL_BYTES = 20_000  # bytes at its end
-MAX_LINE_CHARS = 200  # characters of a line that are shown
+SHOWN_LINES = 3  # last lines of a log to show if no error is found in it
+TAIL_BYTES = 20_000  # read from the end of a log
+MAX_LINE_CHARS = 200  # shown of each line
 
 _TABLE = tomllib.loads(Path(__file__).with_name("causes.toml").read_text(encoding="utf-8"))
 _NOT_THERE: str = _TABLE["not-there"]
@@ -38,16 +38,16 @@ _TIMED_OUT = re.compile(
 
 
 def _exception(lines: list[str]) -> tuple[str, int]:
-    """Return the error that the last traceback began with, and the number of the line after it.
+    """Return the root cause of the last traceback, and the number of the line after the traceback.
 
-    The error at the end of a chain of causes often says only that something did not start.
+    In a chain of exceptions, the last one often says only that something did not start.
     """
     start = max((n for n, line in enumerate(lines) if line.strip() == _TRACEBACK), default=None)
     if start is None:
         return "", 0
     number = next((n for n in range(start + 1, len(lines)) if lines[n][:1].strip()), None)
     if number is None:
-        return "", 0  # it is cut off
+        return "", 0  # the traceback is cut off
     before = [line for line in lines[:start] if line.strip()]
     if before and before[-1].strip() == _CAUSED:
         caused = max(n for n, line in enumerate(lines[:start]) if line.strip() == _CAUSED)
@@ -61,16 +61,16 @@ def _meaningful(lines: list[str]) -> list[str]:
 
 
 def error_line(log: str) -> str:
-    """Return the error that a job's log ends with, in a line; empty if it ends otherwise.
+    """Return the error at the end of a job's log, as one line; empty if there is none.
 
-    That is the innermost error of the last traceback, or the complaint of a shell or of Python
-    about what it should run, provided that no output of the workers follows.
+    This is the root cause of the last traceback, or the message of a shell or of Python that could
+    not run something, provided that no output of the workers follows.
     """
     lines = log.splitlines()
     found, after = _exception(lines)
     rest = _meaningful(lines[after:])
     if any(map(_LOGGED.search, rest)):
-        # The workers have said something since: what came before did not keep them from it.
+        # The workers logged something later, so an earlier error did not stop them.
         since = max(n for n, line in enumerate(rest) if _LOGGED.search(line))
         ended = all(" - INFO - " in line for line in rest if _LOGGED.search(line))
         if not ended or any("Registered to" in line for line in rest):
@@ -88,12 +88,12 @@ def error_line(log: str) -> str:
 
 
 def _program(line: str) -> str:
-    """Return the program that a shell could not run; empty if the line is no such complaint."""
+    """Return the program that a shell could not run; empty if the line is no such message."""
     return next((m["what"] for pattern in SHELL_COMPLAINTS if (m := re.match(pattern, line))), "")
 
 
 def likely_cause(log: str, address: str, python: str = "", shebang: str = "") -> str:
-    """Explain what the end of a job's log means; empty if that is not known.
+    """Return the likely cause of a failure, given the end of the job's log; empty if unknown.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def likely_cause(log: str, address: str, python: str = "", shebang: str = "") ->
     address : str
         The scheduler's address.
     python : str, optional
-        The workers' Python, as their command names it; empty if any Python may be it.
+        The workers' Python, as in their command; empty if unknown.
     shebang : str, optional
         The job script's first line.
     """
@@ -112,38 +112,38 @@ def likely_cause(log: str, address: str, python: str = "", shebang: str = "") ->
     if program := _program(line):
         if program == python or (not python and re.fullmatch(r".*\bpython[\d.]*", program)):
             return (
-                "the workers' Python is not there on the compute node: it has to lie on a file "
-                "system that the nodes see too (python in jobqueue.yaml)"
+                "the workers' Python does not exist on the compute node: set python in "
+                "jobqueue.yaml to one on a shared file system"
             )
         if program in shebang.removeprefix("#!").split():
-            return f"the compute node has no {program} (shebang in jobqueue.yaml)"
-        return "a line of job-script-prologue in jobqueue.yaml fails"
+            return f"the compute node has no {program}: check shebang in jobqueue.yaml"
+        return "a line of job-script-prologue in jobqueue.yaml failed"
     if re.match(MODULES, line):
-        return "a line of job-script-prologue in jobqueue.yaml fails"
+        return "a line of job-script-prologue in jobqueue.yaml failed"
     for pattern, words in CAUSES:
         if match := re.search(pattern, line):
             what = match.groupdict().get("what") or ""
             if "://" in what and what.strip("'\"") != address:
-                continue  # somebody else's
+                continue  # not our scheduler
             return words.format(what=what)
     return ""
 
 
 def _without_error(log: str, address: str) -> str:
-    """Explain a log in which the worker itself says that it gave up."""
+    """Return the likely cause if a worker logged that it gave up; empty otherwise."""
     said = list(_TIMED_OUT.finditer(log))
     if not said:
         return ""
     if "Start Nanny at" in log or "Registered to" in log:
         return (
-            "it reached the scheduler, and its workers did not start in time, as on a slow file "
-            "system or a busy node (death-timeout in jobqueue.yaml)"
+            "the node reached the scheduler, but its workers did not start in time: the node or "
+            "the file system is slow (increase death-timeout in jobqueue.yaml)"
         )
     return CAUSES[-1][1].format(what=address)
 
 
 def last_lines(text: str, number: int = SHOWN_LINES) -> str:
-    """Return what matters of a log, in a line: its last error, or its last meaningful lines."""
+    """Return a log's last error, or else its last meaningful lines, joined into one line."""
     if line := error_line(text):
         return line[:MAX_LINE_CHARS]
     lines = _meaningful(text.splitlines())
@@ -152,7 +152,7 @@ def last_lines(text: str, number: int = SHOWN_LINES) -> str:
 
 @dataclass(eq=False)
 class Diagnosis(Policy):
-    """Examines jobs that run although none of their workers comes.
+    """Examine jobs that are running although none of their workers has connected.
 
     Parameters
     ----------
@@ -160,14 +160,14 @@ class Diagnosis(Policy):
         Those of `Policy`.
     output : JobOutput
     death_timeout : float or None
-        Seconds after which a worker that finds no scheduler gives up.
+        Seconds after which a worker that cannot reach the scheduler gives up.
     origins : callable, optional
         Takes a text, and returns where keys in it are set, if not in the lab's files.
 
     Attributes
     ----------
     causes : list of str
-        What was found, the last time that a job had no worker.
+        Findings about the last job without a worker.
     """
 
     output: JobOutput
@@ -179,7 +179,7 @@ class Diagnosis(Policy):
         self._patience = DEATH_TIMEOUT_FRACTION * (self.death_timeout or 60.0)
 
     def tick(self) -> None:
-        """Report jobs that have run for long without a worker. To be called now and then."""
+        """Report jobs that have been running for long without a worker. Call this periodically."""
         now = self.clock.monotonic()
         late = []
         for job in self.tracker:
@@ -196,24 +196,24 @@ class Diagnosis(Policy):
         on = f" on {first.node}" if first.node else ""
         has = "has" if len(late) == 1 else "have"
         words = f"{ids[0].upper()}{ids[1:]} {has} been running{on} for"
-        words = f"{words} {formatting.format_duration(ran)} without a worker."
+        words = f"{words} {formatting.format_duration(ran)}, but no worker has connected."
         self.messages.warning(f"{words} {self.examine(first)}")
 
     def examine(self, job: TrackedJob) -> str:
-        """Return a line: what matters in a job's log, where it is, and what it means, if known."""
+        """Return one line: where a job's log is, how it ends, and the likely cause, if known."""
         output = self.output
         forms, paths = output.patterns, output.files(job.job_id)
         text, path = "", ""
-        for candidate in reversed(paths):  # errors are last
+        for candidate in reversed(paths):  # stderr is last
             if text := output_files.tail(candidate, TAIL_BYTES):
                 path = candidate
                 break
         if text:
-            line = f"Its log {path} ends with: {last_lines(text)}"
+            line = f"The log {path} ends with: {last_lines(text)}"
             address = self.pool.scheduler.address
             if cause := likely_cause(text, address, output.python, output.shebang):
                 places = self.origins(cause)
-                line += f" - likely, {cause}" + (f"; {places}" if places else "")
+                line += f" - likely cause: {cause}" + (f"; {places}" if places else "")
         else:
             line = _without_text(job.job_id, forms, paths)
         self.causes = [line] if line else []
@@ -221,14 +221,14 @@ class Diagnosis(Policy):
 
 
 def _without_text(job_id: str, forms: list[str], paths: list[str]) -> str:
-    """Explain why nothing of a job's output is shown."""
+    """Explain why none of a job's output is shown."""
     if not forms:
-        return "Its output is kept nowhere: log-directory is not set in jobqueue.yaml"
+        return "There is no log: set log-directory in jobqueue.yaml to keep one"
     there = [path for path in paths if os.path.exists(path)]  # noqa: PTH110 - a str
     if output_files.NOWHERE in paths:
         where = output_files.NOWHERE
-        return f"Its output goes to {where}, as job-extra-directives in jobqueue.yaml say"
+        return f"There is no log: job-extra-directives in jobqueue.yaml send output to {where}"
     if there:
-        return f"It has printed nothing ({there[-1]})"
+        return f"The log {there[-1]} is empty"
     where = output_files.show_pattern(forms[-1], job_id)
-    return f"Its output should be in {where}, but there is no such file"
+    return f"There is no log at {where}"

@@ -1,4 +1,4 @@
-"""Let workers leave in order: no new tasks, running ones end, their results go to others."""
+"""Drain workers: stop giving them tasks, let running tasks finish, and move their results."""
 
 import asyncio
 import contextlib
@@ -15,26 +15,26 @@ from distributed.scheduler import Scheduler, TaskState, WorkerState, heartbeat_i
 from .._compat import upstream
 from .worker_identity import workers_named
 
-# Between two looks at what still runs, seconds.
+# Interval, in seconds, at which to check which tasks are still running.
 DRAIN_POLL_S = 0.2
-# Workers tell what they execute with their heartbeats, every half second to some seconds.
+# Workers report what they execute with their heartbeats, every half second to every few seconds.
 HEARTBEAT_WAIT_S = 3.0
-# tcpi_last_ack_recv of Linux's struct tcp_info (linux/tcp.h), milliseconds: after 8 bytes and 12
-# numbers of 4.
+# tcpi_last_ack_recv, in milliseconds, of Linux's struct tcp_info (linux/tcp.h): it follows 8 bytes
+# and 12 four-byte integers.
 LAST_ANSWER = struct.Struct("=56xI")
 
 
 def stop_accepting(scheduler: Scheduler, workers: Iterable[WorkerState]) -> None:
-    """Give these workers no more tasks; the tasks that they run go on.
+    """Stop assigning tasks to these workers; the tasks that they are running continue.
 
-    These are the two steps that `Scheduler.retire_workers` begins with.
+    These are the first two steps of `Scheduler.retire_workers`.
     """
     stimulus = f"dask-hpc-drain-{time.time()}"
     for worker in workers if upstream.is_known("closing-workers") else ():
         if worker.status is Status.closing_gracefully or worker.address not in scheduler.workers:
             continue
         scheduler.handle_worker_status_change(Status.closing_gracefully, worker, stimulus)
-        with contextlib.suppress(CommClosedError):  # it is about to be removed
+        with contextlib.suppress(CommClosedError):  # the worker is about to be removed
             scheduler.stream_comms[worker.address].send(
                 {
                     "op": "worker-status-change",
@@ -47,7 +47,7 @@ def stop_accepting(scheduler: Scheduler, workers: Iterable[WorkerState]) -> None
 async def remove_worker(
     scheduler: Scheduler, address: str, why: str, expected: bool = True
 ) -> None:
-    """Give the tasks of a worker that is gone to others, even if its connection seems open.
+    """Remove a dead worker and reschedule its tasks, even if its connection still looks open.
 
     Parameters
     ----------
@@ -55,12 +55,12 @@ async def remove_worker(
     address : str
         The worker's address.
     why : str
-        The reason as a word, for the scheduler's log.
+        The reason, as one word, for the scheduler's log.
     expected : bool
-        Whether its end does not count against the tasks that ran on it.
+        False to count the worker's death against the tasks that were running on it.
     """
-    # Nobody reads at a silent node's end: the connection would stay until the scheduler closes,
-    # which then complains about it with a traceback.
+    # An unresponsive node does not read from its connection: without abort(), that would stay open
+    # until the scheduler closes and then logs a traceback about it.
     if (stream := scheduler.stream_comms.get(address)) is not None:
         stream.abort()
     await scheduler.remove_worker(
@@ -69,10 +69,10 @@ async def remove_worker(
 
 
 def unanswered(scheduler: Scheduler, address: str) -> float:
-    """Return for how many seconds a worker's node has acknowledged nothing; 0 if that is unknown.
+    """Return the seconds since a worker's node last acknowledged a TCP packet; 0 if unknown.
 
-    A node does so, and answers the system's own probes of an idle connection, whatever its
-    processes are busy with.
+    A node's kernel acknowledges data, and probes of an idle connection, however busy its processes
+    are.
     """
     comm = getattr(scheduler.stream_comms.get(address), "comm", None)
     connection = getattr(getattr(comm, "stream", None), "socket", None)
@@ -80,48 +80,48 @@ def unanswered(scheduler: Scheduler, address: str) -> float:
         return 0.0
     try:
         found = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, LAST_ANSWER.size)
-    except OSError:  # it is closed
+    except OSError:  # the connection is closed
         return 0.0
     milliseconds: int = LAST_ANSWER.unpack(found)[0]
     return milliseconds / 1000
 
 
 def reassign_queued(scheduler: Scheduler, worker: WorkerState) -> None:
-    """Give tasks that wait on a worker, and will not start there, to other workers."""
+    """Reassign tasks that are queued on a worker, and will not start there, to other workers."""
     waiting = [task for task in worker.processing if task not in worker.executing]
     if upstream.is_known("queued-on-workers") and waiting:
         scheduler.transitions(
             {task.key: "released" for task in waiting}, stimulus_id=f"dask-hpc-drain-{time.time()}"
         )
-        # distributed would go on to take an actor for this worker's, which it then never lets go.
+        # distributed would still count an actor among this worker's, and never release it.
         worker.actors.difference_update(waiting)
 
 
 async def drain(scheduler: Scheduler, addresses: Collection[str], until: float) -> list[TaskState]:
-    """Let workers finish the tasks that they run.
+    """Wait for workers to finish the tasks that they are running.
 
     Parameters
     ----------
     scheduler : distributed.Scheduler
     addresses : collection of str
-        Addresses of the workers. Changes to it meanwhile count (`TrackedJob.addresses`).
+        Addresses of the workers. May change while this waits (`TrackedJob.addresses`).
     until : float
-        Moment (`time.monotonic`) at which the wait for them ends.
+        When to stop waiting, by `time.monotonic`, in seconds.
 
     Returns
     -------
     list of distributed.scheduler.TaskState
-        The tasks that still run on them.
+        The tasks that are still running on them.
     """
-    closed: dict[str, float] = {}  # by address: since when (time.time)
+    closed: dict[str, float] = {}  # address -> since when it accepts no tasks (time.time)
     while True:
         workers = workers_named(scheduler, addresses)
-        # Again and again: a nanny may have started one anew.
+        # Repeat this: a nanny may have restarted a worker.
         stop_accepting(scheduler, workers)
         patience = max(HEARTBEAT_WAIT_S, 2 * heartbeat_interval(len(scheduler.workers)))
         for worker in workers:
             since = closed.setdefault(worker.address, time.time())
-            # It has told meanwhile what it executes.
+            # The worker has had time to report what it executes.
             if time.time() - since >= patience and worker.last_seen - since >= patience / 2:
                 reassign_queued(scheduler, worker)
         busy = [task for worker in workers for task in worker.processing]
@@ -133,7 +133,7 @@ async def drain(scheduler: Scheduler, addresses: Collection[str], until: float) 
 async def retire(
     scheduler: Scheduler, addresses: Collection[str], until: float | None = None
 ) -> list[str]:
-    """Move the results that only these workers have to others, and let the workers go.
+    """Move results that only these workers hold to other workers, then retire the workers.
 
     Parameters
     ----------
@@ -141,13 +141,13 @@ async def retire(
     addresses : collection of str
         As for `drain`.
     until : float, optional
-        Moment (`time.monotonic`) until which to try again where there is no other worker to take
-        the results. By default, try once.
+        How long to retry, by `time.monotonic`, in seconds, while no other worker can take the
+        results. By default, try once.
 
     Returns
     -------
     list of str
-        Addresses of the workers that could not be let go.
+        Addresses of the workers that could not be retired.
     """
     while True:
         leaving = [worker.address for worker in workers_named(scheduler, addresses)]
@@ -160,10 +160,10 @@ async def retire(
 
 
 def reset_suspicion(scheduler: Scheduler, keys: Iterable[str]) -> None:
-    """Take back the blame that tasks got for the end of a worker that left in order.
+    """Undo the suspicion that fell on tasks when their worker closed gracefully.
 
-    A worker closes at the end of its lifetime even where nobody could take its results. Dask then
-    counts its end against the tasks that it had, as if one of them had killed it.
+    A worker closes at the end of its lifetime even if no other worker could take its results. Dask
+    then counts its tasks as suspicious, as if one of them had killed the worker.
     """
     for key in keys:
         task = scheduler.tasks.get(key)

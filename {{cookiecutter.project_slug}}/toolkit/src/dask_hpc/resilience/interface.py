@@ -1,4 +1,4 @@
-"""What the policies of this package may see and touch of a cluster."""
+"""The parts of a cluster that the policies of this package may use."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -13,8 +13,8 @@ from .tracked_job import JobKind
 class JobPool(Protocol):
     """The jobs that a cluster wants, by name, and the batch system that runs them.
 
-    A job's name is its cluster's own, given before the batch system knows the job; its id is the
-    batch system's. All methods are to be called on the cluster's event loop.
+    The cluster gives a job its name before submission; the batch system gives it its id. Call all
+    methods on the cluster's event loop.
 
     Attributes
     ----------
@@ -22,7 +22,7 @@ class JobPool(Protocol):
     name : str
         The name of the cluster's class.
     target : int
-        Number of jobs that the user, or `adapt`, asked for, less those that were abandoned.
+        Number of jobs that the user or `adapt` requested, minus abandoned jobs.
     """
 
     batch: BatchSystem
@@ -43,55 +43,55 @@ class JobPool(Protocol):
 
     @property
     def names(self) -> list[str]:
-        """The names of all jobs that are wanted, oldest first."""
+        """The names of all wanted jobs, oldest first."""
 
     def is_wanted(self, name: str) -> bool:
-        """Return whether this job is among them."""
+        """Return whether a job is wanted."""
 
     def status(self, job_id: str) -> JobStatus | None:
-        """Return what the batch system said last of a job."""
+        """Return a job's status as of the last poll."""
 
     @property
     def last_poll(self) -> float:
-        """When it said so (`time.monotonic`)."""
+        """When the batch system last answered (`time.monotonic`, in seconds)."""
 
     def poll_soon(self) -> None:
-        """Have the batch system asked soon, since something has happened to our jobs."""
+        """Request a poll soon, since something has happened to our jobs."""
 
     async def poll(self) -> bool:
-        """Ask the batch system now; return whether it has answered."""
+        """Poll the batch system now; return whether it answered."""
 
     def add(self, kind: JobKind | None = None) -> str:
-        """Want one more job, and return its name; `submit` submits it."""
+        """Add a wanted job and return its name; `submit` submits it."""
 
     async def submit(self) -> None:
-        """Submit the jobs that are wanted and not submitted yet, in one round for all."""
+        """Submit all jobs that are wanted and not submitted yet, in one round."""
 
     def pop_submit_error(self) -> SubmitError | None:
-        """Return the refusal that nobody has been told yet; the caller is to tell it."""
+        """Return the submit error that has not been reported yet, if any; the caller reports it."""
 
     def release(self, name: str) -> None:
-        """Want a job no longer, while its workers leave; `finish` ends it."""
+        """Stop wanting a job, while its workers drain; `finish` ends it."""
 
     async def finish(self, name: str) -> None:
         """End a job that was released."""
 
     async def remove(self, name: str) -> None:
-        """Forget a job that is over."""
+        """Forget a job that has ended."""
 
     async def cancel(self, job_ids: Sequence[str]) -> None:
-        """Cancel jobs; return when the batch system was told."""
+        """Cancel jobs; return once the cancel command has run."""
 
     def can_exclude(self, nodes: Sequence[str]) -> bool:
-        """Return whether jobs can be submitted so that they do not run on these nodes."""
+        """Return whether jobs can be kept off these nodes at submission."""
 
 
 class JobOutput(Protocol):
-    """Where the jobs of a cluster print to, and with what they run their workers."""
+    """Where a cluster's jobs write their output, and which programs run its workers."""
 
     @property
     def python(self) -> str:
-        """The workers' Python, if the shell on the node knows it by the same name; else empty."""
+        """The workers' Python, if the node's shell reports it under the same name; else empty."""
 
     @property
     def shebang(self) -> str:
@@ -99,7 +99,7 @@ class JobOutput(Protocol):
 
     @property
     def patterns(self) -> list[str]:
-        """The files, as patterns of `output_files`; those of errors last."""
+        """The output files, as patterns of `output_files`; stderr last."""
 
     def files(self, job_id: str) -> list[str]:
-        """Return the files that a job prints to; that of errors last."""
+        """Return a job's output files; stderr last."""

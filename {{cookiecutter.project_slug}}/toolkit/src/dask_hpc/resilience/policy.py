@@ -1,4 +1,4 @@
-"""What each policy of this package has to hand."""
+"""Base class of the policies of this package."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from .tracking import JobTracker
 
 @dataclass(eq=False)
 class Policy:
-    """The base of the policies, all of which look at the same jobs by the same clock.
+    """Base class of the policies, which share the same jobs and clock.
 
     Parameters
     ----------

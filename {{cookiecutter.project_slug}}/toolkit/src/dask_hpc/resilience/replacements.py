@@ -1,4 +1,4 @@
-"""Submit jobs in place of others, after a delay, and again where the batch system refuses them."""
+"""Submit replacement jobs after a delay, and retry when the batch system rejects them."""
 
 from dataclasses import dataclass, field, replace
 
@@ -7,13 +7,13 @@ from .policy import Policy
 from .restart_policy import MAX_RESUBMIT_DELAY_S, RestartLimits, backoff
 from .tracked_job import RestartHistory, TrackedJob
 
-# Between tries while the job that it replaces is still there.
+# Delay between attempts while the job to replace still exists and may count toward a job limit.
 QUOTA_RETRY_S = 10.0
 
 
 @dataclass(eq=False)
 class Replacements(Policy):
-    """The jobs that are about to be submitted in place of others.
+    """Replacement jobs that are about to be submitted.
 
     Parameters
     ----------
@@ -24,45 +24,45 @@ class Replacements(Policy):
     Attributes
     ----------
     scheduled : int
-        Jobs whose delay is not over.
+        Number of jobs that wait for their delay.
     abandoned : int
-        Jobs that are not submitted again, since the last `scale` or `adapt`.
+        Number of jobs given up since the last `scale` or `adapt`.
     """
 
     limits: RestartLimits
     scheduled = 0
     abandoned = 0
     _refusal: SubmitError | None = field(default=None, init=False)  # the last one
-    # By name: jobs that are being submitted.
+    # Histories of the jobs that are being submitted, by job name.
     _inherited: dict[str, RestartHistory] = field(default_factory=dict, init=False)
 
     @property
     def is_submitting(self) -> bool:
-        """Whether some of them are being submitted at this moment."""
+        """Whether replacements are being submitted at this moment."""
         return bool(self._inherited)
 
     def take_history(self, name: str) -> RestartHistory | None:
-        """Return what a job that was submitted just now inherits; None if it replaces no other."""
+        """Return the history that a just submitted job inherits; None if it is no replacement."""
         return self._inherited.pop(name, None)
 
     def schedule(self, delay: float, histories: list[RestartHistory]) -> None:
-        """Submit jobs with these histories after so many seconds, as far as they are wanted."""
+        """Submit jobs with these histories after `delay` seconds, unless no longer wanted."""
         self.scheduled += len(histories)
         self.tasks.spawn(self._submit(delay, histories))
 
     def schedule_successor(self, job: TrackedJob, end: float) -> bool:
-        """Submit another job in place of one that was released and ends by then, if it is needed.
+        """Submit a replacement for a released job, if one is needed.
 
         Parameters
         ----------
         job : TrackedJob
         end : float
-            By the monotonic clock.
+            When the job ends, in seconds of the monotonic clock.
 
         Returns
         -------
         bool
-            Whether another one is needed.
+            Whether a replacement is needed.
         """
         needed = len(self.pool.names) + self.scheduled < self.pool.target
         if needed:
@@ -84,9 +84,9 @@ class Replacements(Policy):
         try:
             await pool.submit()
         finally:
-            # Those that were taken have been noted by now.
+            # Accepted jobs have taken their history by now.
             refused = [self._inherited.pop(name) for name in mine if name in self._inherited]
-        # Two that return at once may be refused together, for one reason.
+        # Two concurrent calls may be rejected together, with a single error.
         self._refusal = pool.pop_submit_error() or self._refusal
         if refused and self._refusal is not None:
             self._handle_refusal(self._refusal, refused)
@@ -95,19 +95,19 @@ class Replacements(Policy):
         most, now = self.limits.max_resubmits, self.clock.monotonic()
         later = []
         for history in histories:
-            if now >= history.predecessor_until:  # until then that one counts for the site's limits
+            if now >= history.predecessor_until:  # before, the predecessor counts toward job limits
                 history = replace(history, failures=history.failures + 1)
             if history.failures <= most:
                 later.append(history)
         if len(later) < len(histories):
             self.abandoned += len(histories) - len(later)
-            self.messages.warning(f"{refusal} It is not submitted again.")
+            self.messages.warning(f"{refusal} Giving up.")
         if not later:
             return
         failures = max(history.failures for history in later)
         delay = backoff(failures) if failures else QUOTA_RETRY_S
         count = f" ({failures} of {most})" if failures else ""
-        line = f"{refusal} Next try in {delay:g} s{count}."
+        line = f"{refusal} Retrying in {delay:g} s{count}."
         if failures or line not in self.messages.recent:
             self.messages.warning(line)
         self.pool.target += len(later)

@@ -1,4 +1,4 @@
-"""Keep a cluster at the jobs that it was scaled to, when jobs end that nobody wanted to end."""
+"""Resubmit jobs that end unexpectedly, so that a cluster keeps the size it was scaled to."""
 
 import logging
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from .tracked_job import TrackedJob
 
 logger = logging.getLogger(__name__)
 
-# Endings that come this close together are told in one line, seconds.
+# Jobs that end within this many seconds of each other are reported in one line.
 COALESCE_S = 0.3
 
 _Ended = tuple["TrackedJob", JobStatus]
@@ -23,12 +23,12 @@ _Ended = tuple["TrackedJob", JobStatus]
 
 @dataclass(eq=False)
 class Resubmitter(Policy):
-    """Notices when jobs of a cluster end, and submits others in their place.
+    """Resubmit a cluster's jobs when they end.
 
-    It ignores jobs that the toolkit itself has ended. When somebody else cancels a job, it says so
-    and the cluster stays smaller. Every other job is submitted again, under a new name, since a
-    worker of the old job might still be there; a limited number of times in a row, with growing
-    pauses. All of it runs on the cluster's event loop.
+    Jobs that the toolkit itself ended are ignored. When somebody else cancels a job, that is
+    reported, and the cluster stays smaller. Every other job is resubmitted, a limited number of
+    times in a row and with growing delays. It gets a new name, since a worker of the old job might
+    still exist. Everything runs on the cluster's event loop.
 
     Parameters
     ----------
@@ -36,14 +36,14 @@ class Resubmitter(Policy):
         Those of `Policy`.
     limits : RestartLimits
     health : NodeHealth
-        Which nodes the next jobs avoid.
+        Decides which nodes the next jobs avoid.
     examine : callable
-        Takes a `TrackedJob` and returns a line about its log.
+        Takes a `TrackedJob` and returns one line about its log.
 
     Attributes
     ----------
     replacements : Replacements
-        The jobs that are about to be submitted in place of others.
+        The replacement jobs that are about to be submitted.
     """
 
     limits: RestartLimits
@@ -60,7 +60,7 @@ class Resubmitter(Policy):
 
     @property
     def scheduled(self) -> int:
-        """Jobs that are about to be submitted again."""
+        """Number of jobs that are about to be resubmitted."""
         return len(self._ended) + self.replacements.scheduled
 
     def _on_worker_died(self, job: TrackedJob, tasks: list[str]) -> None:
@@ -73,7 +73,7 @@ class Resubmitter(Policy):
             self.tasks.spawn(self._follow())
 
     async def _follow(self) -> None:
-        """Draw the conclusions from jobs that have ended together."""
+        """Resubmit or abandon the jobs that ended together."""
         await self.clock.sleep(COALESCE_S)
         ended, self._ended = self._ended, []
         if not self.pool.is_running:

@@ -1,4 +1,4 @@
-"""Count how often the end of a job stopped each task, and allow it three times at most."""
+"""Fail tasks that keep running into their job's walltime."""
 
 import math
 import time
@@ -13,15 +13,15 @@ from .._compat import upstream
 from .._output import messages
 from ..dask_errors import TaskExceedsWalltimeError
 
-# A task is stopped by its job's end so often, then it fails.
+# A task fails after its job's walltime has interrupted it this many times.
 MAX_INTERRUPTIONS = 3
 
 
 class WalltimeInterruptions:
-    """Counts, for each task, how often a job's end stopped it.
+    """Count, for each task, how often its job's walltime interrupted it.
 
-    Dask runs such a task again on another worker, from its beginning. A task that takes longer
-    than a job would start over forever.
+    Dask restarts such a task from the beginning on another worker. A task that takes longer than a
+    job's walltime would be restarted forever.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ class WalltimeInterruptions:
         self.counts: Counter[Key] = Counter()
 
     def stopped(self, tasks: Iterable[TaskState], ran: str) -> None:
-        """Note that these tasks are being stopped, on workers whose job ends.
+        """Record that these tasks are being interrupted by the walltime of their workers' job.
 
         Parameters
         ----------
         tasks : iterable of distributed.scheduler.TaskState
             In state "processing".
         ran : str
-            How long such a job runs, in words.
+            How long such a job runs, as shown to the user.
         """
         again: list[TaskState] = []
         over: list[TaskState] = []
@@ -50,13 +50,13 @@ class WalltimeInterruptions:
             (over if self.counts[task.key] >= limit else again).append(task)
         if again:
             messages.warning(
-                f"{_names(again)} still ran when the job had to end ({ran}), and "
-                f"{'begins' if len(again) == 1 else 'begin'} again on another worker."
+                f"{_names(again)} {'was' if len(again) == 1 else 'were'} still running at the "
+                f"job's walltime ({ran}); restarting on another worker."
             )
         for task in over:
             line = (
-                f"Task {task.key!r} was stopped {MAX_INTERRUPTIONS} times by the end of its job "
-                f"({ran}), so it is not begun again: ask for a longer walltime, or split it into "
+                f"Task {task.key!r} was interrupted {MAX_INTERRUPTIONS} times by a job's walltime "
+                f"({ran}) and is not restarted: request a longer walltime, or split it into "
                 "shorter tasks."
             )
             messages.warning(line)
@@ -64,7 +64,7 @@ class WalltimeInterruptions:
             self._fail(task, error)
 
     def _fail(self, task: TaskState, error: Exception) -> None:
-        del self.counts[task.key]  # `Client.retry` is a new beginning
+        del self.counts[task.key]  # so that `Client.retry` starts from zero
         stimulus = f"dask-hpc-too-long-{time.time()}"
         worker = task.processing_on.address if task.processing_on else None
         further = self._scheduler.transition(

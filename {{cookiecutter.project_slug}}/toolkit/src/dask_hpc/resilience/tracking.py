@@ -1,4 +1,4 @@
-"""Keep the jobs of a cluster that are not over, and the workers that belong to each of them."""
+"""Track a cluster's unfinished jobs and the workers that belong to each of them."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -13,20 +13,20 @@ from .interface import JobPool
 from .tracked_job import JobKind, RestartHistory, TrackedJob
 from .worker_identity import ask_for_job_ids, id_number, possible_names, workers_named
 
-# After so many seconds without a further worker a job has all that its command starts.
+# If no further worker has connected for this long, a job has started all its workers.
 SETTLED_S = 60.0
-# A worker that was heard from within so many seconds is alive.
+# A worker that sent a heartbeat within this many seconds is alive.
 HEARD_S = 15.0
 
 
 class JobTracker:
-    """The jobs that are not over, by their ids, and the job that each worker belongs to.
+    """The unfinished jobs, by id, and the job that each worker belongs to.
 
-    All that happens to jobs and workers comes in here, from the batch system's watcher and from
-    Dask's scheduler, and goes out to those that have put a function into one of the lists below.
+    All events of jobs and workers arrive here, from the batch system's watcher and from Dask's
+    scheduler, and are passed on to the callbacks in the lists below.
 
-    Most workers have the name that the job script gives them. Where the user's options, job array
-    or worker command name them differently, the worker itself is asked.
+    Most workers have the name that the job script gives them. If the user's options, a job array,
+    or the worker command name them differently, the tracker asks the worker itself.
 
     Parameters
     ----------
@@ -37,16 +37,16 @@ class JobTracker:
     Attributes
     ----------
     any_worker_came : bool
-        Whether any worker of any job ever came.
+        Whether any worker of any job ever connected.
     nodes_seen : set of str
         Nodes on which jobs have run.
     on_job_ended : list of callable
-        Called with a `TrackedJob` and its last `JobStatus`, unless we have ended it ourselves.
+        Called with a `TrackedJob` and its last `JobStatus`, unless we ended the job ourselves.
     on_worker_added : list of callable
         Called with a `TrackedJob` and a `distributed.scheduler.WorkerState`.
     on_worker_died : list of callable
-        Called with a `TrackedJob` and the keys of the tasks that a worker had, whom nobody had
-        asked to leave. The job says whether the worker left in order (`ended_in_order`).
+        Called with a `TrackedJob` and the keys of the tasks of a worker that left unasked. The
+        job's `ended_in_order` tells whether the worker closed gracefully.
     """
 
     def __init__(self, pool: JobPool, clock: Clock, tasks: BackgroundTasks):
@@ -61,8 +61,8 @@ class JobTracker:
         self._jobs: dict[str, TrackedJob] = {}
         self._by_name: dict[str, TrackedJob] = {}
         self._by_address: dict[str, TrackedJob] = {}
-        # Ids of jobs by the worker's own word, of those that are in none that is known here; None:
-        # it has not answered yet.
+        # Workers of no known job: address -> job ids that the worker reported, or None while it has
+        # not answered.
         self._others: dict[str, list[str] | None] = {}
         self._asking: set[str] = set()
         self._numbers = itertools.count()
@@ -74,46 +74,46 @@ class JobTracker:
         return len(self._jobs)
 
     def by_id(self, job_id: str) -> TrackedJob | None:
-        """Return the job of that id."""
+        """Return the job with this id."""
         return self._jobs.get(job_id)
 
     def by_name(self, name: object) -> TrackedJob | None:
-        """Return the job of that name in the cluster's ``worker_spec``."""
+        """Return the job with this name in the cluster's ``worker_spec``."""
         return self._by_name.get(str(name))
 
     def by_address(self, address: str) -> TrackedJob | None:
         """Return the job that a worker belongs to."""
         return self._by_address.get(address)
 
-    # --- what happens -----------------------------------------------------------------------------
+    # --- events -----------------------------------------------------------------------------------
 
     def job_submitted(
         self, name: str, job_id: str, kind: JobKind, history: RestartHistory | None = None
     ) -> None:
-        """Note that the batch system has taken a job.
+        """Record that the batch system has accepted a job.
 
         Parameters
         ----------
         name, job_id : str
         kind : JobKind
         history : RestartHistory, optional
-            What it inherits from the job that it replaces, if it does.
+            Inherited from the job that it replaces, if any.
         """
         history = history or RestartHistory(kind)
         job = TrackedJob(str(name), job_id, kind, history, next(self._numbers))
         self._jobs[job_id] = self._by_name[job.name] = job
-        # One may be faster than the answer of the submit command.
+        # A worker may connect before the submit command returns.
         for worker in self._unidentified():
             self.worker_added(worker)
 
     def job_changed(self, event: JobEvent) -> None:
-        """React to what the batch system newly says about a job."""
+        """React to a change that the batch system reports about a job."""
         if (job := self._jobs.get(event.job)) is None:
             return
         job.state, job.node = event.state, event.node
         if event.node and not event.state.ended:
             self.nodes_seen.add(event.node)
-        if event.state is JobState.PENDING:  # put back into the queue: it will come again
+        if event.state is JobState.PENDING:  # requeued: it will start again
             job.running_since = job.without_workers_since = None
         elif event.state is JobState.RUNNING and job.running_since is None:
             status = self._pool.status(job.job_id)
@@ -129,7 +129,7 @@ class JobTracker:
                 tell(job, status)
 
     def worker_added(self, worker: WorkerState) -> None:
-        """Note that a worker has registered, or has told which job it belongs to."""
+        """Record that a worker has registered, or has reported which job it belongs to."""
         self.any_worker_came = True
         if (job := self._find(worker)) is None:
             self._others.setdefault(worker.address, None)
@@ -148,22 +148,22 @@ class JobTracker:
             if job.first_worker_at is None:
                 job.first_worker_at = now
             if job.running_since is None:
-                self._pool.poll_soon()  # since when it runs
+                self._pool.poll_soon()  # to learn since when it has been running
         for tell in self.on_worker_added:
             tell(job, worker)
 
     def worker_removed(self, address: str, tasks: list[str], closing: str = "") -> None:
-        """Note that a worker is gone.
+        """Record that a worker is gone.
 
         Parameters
         ----------
         address : str
             The worker's address.
         tasks : list of str
-            Keys of the tasks that it had, if nobody had asked it to leave.
+            Keys of its tasks, if it left unasked.
         closing : str
-            The last status that it reported, if that was one of those before its end; empty if it
-            reported none, as when its process is killed or its connection breaks.
+            The closing status that it reported last; empty if it reported none, for example because
+            its process was killed or its connection broke.
         """
         self._others.pop(address, None)
         if (job := self._by_address.pop(address, None)) is None:
@@ -181,12 +181,12 @@ class JobTracker:
             tell(job, tasks)
 
     def task_ended(self, address: str) -> None:
-        """Note that a task has ended on a worker, successfully or not."""
+        """Record that a task has finished on a worker, successfully or not."""
         if (job := self._by_address.get(address)) is not None:
             job.useful = True
 
     def forget(self, job: TrackedJob) -> None:
-        """Forget a job that is over, and its workers; until then they stay known as its own."""
+        """Forget a job that has ended, and its workers."""
         self._jobs.pop(job.job_id, None)
         if self._by_name.get(job.name) is job:
             del self._by_name[job.name]
@@ -194,15 +194,15 @@ class JobTracker:
             if self._by_address.get(address) is job:
                 del self._by_address[address]
 
-    # --- what is known of workers -----------------------------------------------------------------
+    # --- workers ----------------------------------------------------------------------------------
 
     @property
     def has_unidentified_workers(self) -> bool:
-        """Whether there are workers that may belong to any of the jobs."""
+        """Whether there are workers whose job is not known."""
         return any(not jobs for jobs in self._others.values())
 
     def has_live_worker(self, job_id: str) -> bool:
-        """Return whether a worker of the job has been heard from just now."""
+        """Return whether a worker of the job has sent a heartbeat recently."""
         job, scheduler = self._jobs.get(job_id), self._pool.scheduler
         if job is None or scheduler is None:
             return False
@@ -211,7 +211,7 @@ class JobTracker:
         return bool(heard) and self._clock.time() - max(heard) < patience
 
     def tick(self) -> None:
-        """Learn how many workers jobs have, and whose the others are. To be called now and then."""
+        """Identify workers and update the number of workers per job. Call this periodically."""
         self.ask_workers()
         now = self._clock.monotonic()
         for job in self._jobs.values():
@@ -219,14 +219,14 @@ class JobTracker:
                 job.kind.record_workers(len(job.addresses), settled=True)
 
     def ask_workers(self) -> None:
-        """Ask workers which job they belong to, where their names do not tell.
+        """Ask workers which job they belong to, if their names do not tell.
 
-        A worker that can't be reached is asked again at the next call.
+        The next call asks unreachable workers again.
         """
         expected = set(self._pool.names)
         for worker in self._unidentified():
             address = worker.address
-            # Some are faster than the answer of the submit command.
+            # Some workers connect before the submit command returns.
             is_new = self._others[address] is None and address not in self._asking
             if is_new and not expected.intersection(possible_names(worker)):
                 self._asking.add(address)
@@ -239,7 +239,7 @@ class JobTracker:
         finally:
             self._asking.discard(address)
         if answer is None or address not in self._others:
-            return  # it can't be reached, or has gone meanwhile
+            return  # unreachable, or gone by now
         self._others[address] = answer
         for worker in workers_named(self._pool.scheduler, [address]):
             self.worker_added(worker)

@@ -1,4 +1,4 @@
-"""Look after tasks that wait although nobody will run them."""
+"""Warn about tasks that wait although no worker will run them."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from .resubmission import Resubmitter
 
 @dataclass(eq=False)
 class WaitingTasks(Policy):
-    """Says, once, that tasks wait for workers while no job is there or about to come.
+    """Warn, once, if tasks wait for workers while no job exists or is about to be submitted.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class WaitingTasks(Policy):
     _warned = False
 
     def tick(self) -> None:
-        """Look for such tasks. To be called now and then."""
+        """Check for such tasks. Call this periodically."""
         self._warn()
         restart_unrunnable(self.pool.scheduler)
 
@@ -36,7 +36,7 @@ class WaitingTasks(Policy):
             self._warned = self._warned and over
         elif not self._warned:
             self._warned = True
-            tasks = "a task waits" if waiting == 1 else f"{waiting} tasks wait"
+            tasks = "1 task is" if waiting == 1 else f"{waiting} tasks are"
             self.messages.warning(
-                f"No job is left, and {tasks}: cluster.scale(jobs=...) asks for new ones."
+                f"No jobs left, but {tasks} still queued: call cluster.scale(jobs=...) to continue."
             )

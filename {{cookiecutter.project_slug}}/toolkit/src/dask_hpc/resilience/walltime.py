@@ -1,4 +1,4 @@
-"""Leave jobs before the batch system ends them, and put others in their place."""
+"""Drain jobs before they reach their walltime, and replace them."""
 
 from dataclasses import dataclass, field
 
@@ -13,23 +13,24 @@ from .task_limits import WalltimeInterruptions
 from .tracked_job import TrackedJob
 from .worker_identity import workers_named
 
-# Of a job's time, the part at its end in which its workers leave: a tenth, within these seconds.
-# As much again is spread over the jobs, so that those that began together do not leave together.
+# Time for draining: this fraction at the end of a job's walltime, within these bounds in seconds.
+# Start times are spread over the same length again, so that jobs that started together do not all
+# drain at once.
 DRAIN_FRACTION, MIN_DRAIN_S, MAX_DRAIN_S = 0.1, 10.0, 300.0
-# What running tasks do not get: moving results to other workers takes a while. A part of the above.
+# Fraction of the drain time that is reserved for moving results to other workers.
 TRANSFER_FRACTION = 0.3
-# The last moment for that, seconds before the end.
+# Seconds before the job's end at which the transfer must stop.
 MIN_TRANSFER_S = 1.0
-# Actors that are named.
+# Most actors to name in a message.
 MAX_NAMED_ACTORS = 3
 
 
 @dataclass(eq=False)
 class WalltimeManager(Policy):
-    """Knows when each job of a cluster ends, and has its workers leave before.
+    """Drain each job of a cluster before it reaches its walltime.
 
-    The end is the one that the batch system names (`JobStatus.left`), if it names one. Otherwise
-    it is the moment at which the job was first seen to run, plus the walltime that was asked for.
+    The end of a job is the one that the batch system reports (`JobStatus.left`), if any. Otherwise
+    it is the time at which the job was first seen running, plus the requested walltime.
 
     Parameters
     ----------
@@ -37,12 +38,12 @@ class WalltimeManager(Policy):
         Those of `Policy`.
     replacements : Replacements
     walltime : float or None
-        Seconds asked for; None or infinite if jobs have no end.
+        Requested walltime in seconds; None or infinite if jobs have no limit.
 
     Attributes
     ----------
     interruptions : WalltimeInterruptions
-        To be set when the cluster's scheduler has started.
+        Set this when the cluster's scheduler has started.
     """
 
     replacements: Replacements
@@ -50,10 +51,10 @@ class WalltimeManager(Policy):
     interruptions: WalltimeInterruptions = field(init=False)
 
     def tick(self) -> None:
-        """Begin to leave the jobs whose time has come. To be called now and then."""
+        """Start draining jobs that are near their walltime. Call this periodically."""
         for job in self.tracker:
             if job.is_draining or not self.pool.is_wanted(job.name):
-                continue  # it is let go already
+                continue  # already being released
             begun, end = job.running_since, self._end(job)
             if begun is None or end is None:
                 continue
@@ -62,12 +63,12 @@ class WalltimeManager(Policy):
                 self.tasks.spawn(self._drain_job(job, begun, end))
 
     def _end(self, job: TrackedJob) -> float | None:
-        """Return when a job ends; None if it does not run, or has no end."""
+        """Return when a job ends (monotonic clock); None if it is not running or has no limit."""
         status = self.pool.status(job.job_id)
         if job.running_since is None or status is None or status.state is not JobState.RUNNING:
             return None
         if status.left is not None:
-            # Its own word may change: a site's staff shortens or prolongs a job.
+            # The time left may change: administrators can shorten or extend a job.
             return self.pool.last_poll + status.left
         if self.walltime is None or self.walltime == float("inf"):
             return None
@@ -79,8 +80,8 @@ class WalltimeManager(Policy):
         again = self.replacements.schedule_successor(job, end)
         left = formatting.format_duration(max(0.0, end - self.clock.monotonic()))
         self.messages.info(
-            f"Job {job.job_id} ends in {left}, so its workers leave"
-            + ("; another one is submitted." if again else ".")
+            f"Job {job.job_id} reaches its walltime in {left}: draining its workers"
+            + (" and submitting a replacement." if again else ".")
         )
         moving = TRANSFER_FRACTION * drain_time(begun, end)
         try:
@@ -89,20 +90,20 @@ class WalltimeManager(Policy):
                 whole = formatting.format_duration(end - begun)
                 self.interruptions.stopped(running, f"a job runs for {whole}")
             if lost := await retire(scheduler, job.addresses, end - MIN_TRANSFER_S):
-                self.messages.warning(f"Job {job.job_id} ends{describe_lost(scheduler, lost)}")
+                self.messages.warning(f"Job {job.job_id} ends {describe_lost(scheduler, lost)}")
         finally:
             await self.pool.finish(job.name)
 
 
 def drain_time(begun: float, end: float) -> float:
-    """Return how many seconds of its time a job's workers have for leaving."""
+    """Return the drain time of a job, in seconds."""
     return min(MAX_DRAIN_S, max(MIN_DRAIN_S, DRAIN_FRACTION * (end - begun)))
 
 
 def lead_time(number: int, begun: float, end: float) -> float:
-    """Return how many seconds before its end a job's workers begin to leave.
+    """Return how many seconds before its end to start draining a job.
 
-    Jobs that began together leave one after another: the golden ratio spreads any number of them
+    Jobs that started together drain one after another: the golden ratio spreads any number of them
     evenly.
     """
     place = number * 0.618 % 1
@@ -112,13 +113,13 @@ def lead_time(number: int, begun: float, end: float) -> float:
 def describe_lost(scheduler: Scheduler, left: list[str]) -> str:
     """Describe what is lost with the workers at these addresses."""
     workers = workers_named(scheduler, left)
-    again = "what only it has is computed again"
+    again = "results that only this job holds will be recomputed"
     if actors := sorted({str(task.key) for worker in workers for task in worker.actors}):
         more = ", ..." if len(actors) > MAX_NAMED_ACTORS else ""
         shown = ", ".join(actors[:MAX_NAMED_ACTORS]) + more
-        what, them = ("the actor", "it") if len(actors) == 1 else ("the actors", "them")
+        what, them = ("actor", "it") if len(actors) == 1 else ("actors", "them")
         return (
-            f", and with it {what} {shown}, since Dask can't move actors: create {them} anew, "
-            f"with a longer walltime if that is too soon. Of results, {again}."
+            f"and loses the {what} {shown}, since Dask cannot move actors: create {them} again, "
+            f"with a longer walltime if needed. Also, {again}."
         )
-    return f" and no other worker is there to take its results: {again}."
+    return f"and no other worker can take its results: {again}."

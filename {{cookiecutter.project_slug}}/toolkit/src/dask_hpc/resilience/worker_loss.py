@@ -1,4 +1,4 @@
-"""Find workers that have fallen silent and jobs that have lost all workers, and end these jobs."""
+"""Detect unresponsive workers and jobs that have lost all workers, and cancel these jobs."""
 
 import asyncio
 import logging
@@ -18,38 +18,38 @@ from .tracked_job import TrackedJob
 
 logger = logging.getLogger(__name__)
 
-# Between two looks at what nobody reports: lost workers, walltimes that come near.
+# Interval of periodic checks (unresponsive workers, approaching walltimes), in seconds.
 MONITOR_TICK_S = 1.0
-# A connection may break and come back. A job that the batch system lists as running is lost after
-# so long without any worker, unless its nannies are there, which start workers again.
+# A connection may break and recover. A job that the batch system lists as running is lost after
+# this long without any worker, unless its nannies are alive: they restart workers.
 WORKERS_LOST_AFTER_S = 15.0
-# Where they have ended in order, a job has so long to end, too: its script may go on.
+# After its workers closed gracefully, a job has this long to end: its script may still be running.
 ENDING_S = 60.0
-# A nanny is there if it answers within so many seconds, the last ones of those above.
+# A nanny is alive if it answers within this many seconds, the last ones of WORKERS_LOST_AFTER_S.
 NANNY_TIMEOUT_S = 3.0
-# Python may start slowly, from a busy file system. After so long its nannies have tried in vain.
+# Python may start slowly from a busy file system. After this long, assume that nannies have failed.
 CLIENT_RESTART_GRACE_S = 600.0
-# A silent worker is removed that long before worker-ttl: two ticks.
+# Remove an unresponsive worker this long before worker-ttl: two ticks.
 TTL_MARGIN_S = 2.0
 
 
 @dataclass(eq=False)
 class LostWorkerMonitor(Policy):
-    """Removes workers that have fallen silent, and cancels jobs whose workers are lost."""
+    """Remove unresponsive workers, and cancel jobs whose workers are lost."""
 
     _checking = False
-    _ticked = math.inf  # when the last tick ended (monotonic)
-    _resumed = 0.0  # when the event loop went on after a halt (since 1970)
+    _ticked = math.inf  # when the last tick ended (monotonic clock)
+    _resumed = 0.0  # when the event loop resumed after a pause (time.time)
 
     def __post_init__(self) -> None:
         self.tracker.on_worker_added.append(self._on_worker_added)
 
     def _on_worker_added(self, job: TrackedJob, worker: WorkerState) -> None:
-        if job.lost_reason:  # its nanny has started one again, in a job that is about to end
+        if job.lost_reason:  # a nanny restarted a worker in a job that we are cancelling
             self.tasks.spawn(remove_worker(self.pool.scheduler, worker.address, "job-lost"))
 
     async def tick(self) -> None:
-        """Look for lost workers and jobs, which nobody reports; called every `MONITOR_TICK_S`."""
+        """Check for lost workers and jobs. Call this every `MONITOR_TICK_S`."""
         now = self.clock.monotonic()
         if now - self._ticked > 3 * MONITOR_TICK_S:
             self._resumed = self.clock.time()
@@ -66,11 +66,11 @@ class LostWorkerMonitor(Policy):
     async def _remove_silent_workers(self, now: float) -> None:
         scheduler = self.pool.scheduler
         patience = _patience(scheduler.worker_ttl, heartbeat_interval(len(scheduler.workers)))
-        # The system breaks an idle connection to a node that it can't reach; but it begins to count
-        # anew when something is sent, as Dask does to take tasks from a slow worker.
+        # The kernel closes an idle connection to an unreachable node, but restarts its timer when
+        # something is sent, as Dask does to steal tasks from a slow worker.
         broken = parse_timedelta(dask.config.get("distributed.comm.timeouts.tcp"), "s")
         for worker in list(scheduler.workers.values()):
-            # What came while this process was stopped or busy has yet to be read.
+            # Messages that arrived while this process was stopped or busy have yet to be read.
             silent = self.clock.time() - max(worker.last_seen, self._resumed)
             if silent > broken and unanswered(scheduler, worker.address) > broken:
                 logger.info("The node of worker %s does not answer", worker.name)
@@ -78,15 +78,16 @@ class LostWorkerMonitor(Policy):
                 continue
             job = self.tracker.by_address(worker.address)
             if silent > patience and job is not None:
-                logger.info("Nothing was heard from worker %s for %.0f s", worker.name, silent)
-                # Its task may be the reason, so that death counts: it is not to kill them all.
+                logger.info("Worker %s has not responded for %.0f s", worker.name, silent)
+                # Its task may be the cause, so count this as a death: that task must not go on to
+                # take down all workers.
                 await remove_worker(scheduler, worker.address, "silent", expected=False)
                 job.unresponsive = True
-                if not job.addresses:  # the wait is over already
+                if not job.addresses:  # no need to wait any longer
                     job.without_workers_since = now - WORKERS_LOST_AFTER_S
 
     async def _confirm_lost(self, jobs: list[TrackedJob]) -> None:
-        """Cancel jobs without workers that the batch system, asked again, reports as running."""
+        """Cancel jobs without workers that the batch system, on a new poll, reports as running."""
         pool = self.pool
         try:
             restarting = await asyncio.gather(*map(self._is_restarting, jobs))
@@ -95,13 +96,13 @@ class LostWorkerMonitor(Policy):
                 return
             now = self.clock.monotonic()
             for job in jobs:
-                # Otherwise its workers have left in order, or one is back; or it is over, which
-                # comes as an event, or is back in the queue.
+                # Otherwise its workers left as planned or one has returned; or the job has ended,
+                # which arrives as an event, or is back in the queue.
                 bereft = pool.is_wanted(job.name) and job.without_workers_since is not None
                 if bereft and job.state is JobState.RUNNING and not job.lost_reason:
-                    job.lost_reason = "nothing is heard from {its} workers any more"
+                    job.lost_reason = "{its} workers stopped responding"
                     if not job.unresponsive and _restarts_in_vain(job, now):
-                        job.lost_reason = "{its} workers did not start again"
+                        job.lost_reason = "{its} workers did not restart"
             lost = [job.job_id for job in jobs if job.lost_reason]
         finally:
             self._checking = False
@@ -109,12 +110,12 @@ class LostWorkerMonitor(Policy):
             await pool.cancel(lost)
 
     async def _is_restarting(self, job: TrackedJob) -> bool:
-        """Return whether a nanny of the job is there, which starts its worker anew."""
+        """Return whether a nanny of the job is alive, and so will restart its worker."""
         now = self.clock.monotonic()
         if job.unresponsive or job.without_workers_since is None or _restarts_in_vain(job, now):
             return False
-        # Distributed's handshake is the process's answer: the kernel alone, which goes on to take
-        # connections for a process that is stopped, does not give it.
+        # Only a live process completes Distributed's handshake. A TCP connection proves nothing:
+        # the kernel accepts those for a stopped process, too.
         answers = await asyncio.gather(*map(self._answers, job.nannies))
         if any(answers):
             job.nannies_asked_at = now
@@ -132,10 +133,10 @@ class LostWorkerMonitor(Policy):
 
 
 def _patience(worker_ttl: float | None, heartbeat: float) -> float:
-    """Return the seconds after which a silent worker is removed.
+    """Return the seconds after which to remove an unresponsive worker.
 
-    distributed itself looks every worker-ttl only, so that up to twice as much may pass. Ours
-    comes before: it would ask the silent node to restart its workers, and complain at close.
+    distributed itself checks only once per worker-ttl, so up to twice that may pass. We act first,
+    since it would ask the unresponsive node to restart its workers, and log errors at close.
     """
     if not worker_ttl:
         return math.inf
@@ -143,7 +144,7 @@ def _patience(worker_ttl: float | None, heartbeat: float) -> float:
 
 
 def seems_lost(job: TrackedJob, now: float) -> bool:
-    """Return whether a job has been without workers for so long that it has to be checked."""
+    """Return whether a job has been without workers for long enough to check on it."""
     if job.without_workers_since is None:
         return False
     soon = max(WORKERS_LOST_AFTER_S - NANNY_TIMEOUT_S, WORKERS_LOST_AFTER_S / 2)

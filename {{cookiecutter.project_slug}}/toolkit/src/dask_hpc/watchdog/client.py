@@ -1,4 +1,4 @@
-"""Start the watchdog from the cluster's side, and tell it of every job."""
+"""The cluster's side of the watchdog: start its process, and report every job to it."""
 
 import asyncio
 import contextlib
@@ -18,20 +18,20 @@ from tornado.ioloop import PeriodicCallback
 
 from . import process
 
-MAX_STARTS = 3  # how often in all it is started, where something ends it
+MAX_STARTS = 3  # in total, if the process keeps ending
 
 
 class WatchdogClient:
-    """A cluster's end of the pair. All methods are to be called on the cluster's event loop.
+    """A cluster's connection to its watchdog. Call all methods on the cluster's event loop.
 
-    It never gets in the way: if something goes wrong, it says so once, and the cluster works
+    The watchdog is optional: if something goes wrong, the client warns once, and the cluster works
     without it.
 
     Parameters
     ----------
     describe : callable
-        Returns what the child needs to know (see `process.Watchdog`), and its ``environment``;
-        called when the child is started.
+        Returns the data for the watchdog (see `process.Watchdog`), and its ``environment``; called
+        when the process is started.
     warn : callable
         Takes one line for the user.
     """
@@ -40,19 +40,19 @@ class WatchdogClient:
         self._describe = describe
         self._warn = warn
         self._jobs: dict[str, None] = {}
-        self._answers: dict[str, None] = {}  # files into which running submissions print
-        self._folder: str | None = None  # where these are
+        self._answers: dict[str, None] = {}  # output files of running submissions
+        self._folder: str | None = None  # the folder of these files
         self._description: dict[str, Any] | None = None
         self._submissions = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket  # ours, where there is a process
+        self._socket: socket.socket  # our end; set while there is a process
         self._unsent = bytearray()
         self._starts = 0
         self._disabled = False
         self._checks = PeriodicCallback(self.check, process.HEARTBEAT_S * 1000)
 
     def set_job_state(self, job: str, ended: bool) -> None:
-        """Note that a job was submitted, or is over."""
+        """Record that a job was submitted, or has ended."""
         if ended and job in self._jobs:
             del self._jobs[job]
             self._write(f"- {job}")
@@ -62,10 +62,10 @@ class WatchdogClient:
 
     @contextlib.contextmanager
     def record_submission(self) -> Iterator[BinaryIO | None]:
-        """Accompany a submission, until its job is noted.
+        """Keep track of a submission until its job is recorded.
 
-        Yields the file into which it should print, so that the job's id can still be read if
-        Python is killed before it has read it; None where there is no such file.
+        Yields a file for the submit command's output, from which the watchdog can read the job's id
+        if Python is killed first; None if the file cannot be created.
         """
         if self._process is None and not self._disabled:
             self._start()
@@ -74,7 +74,7 @@ class WatchdogClient:
         try:
             file = answer.open("x+b")
         except OSError:
-            # No room, or somebody has cleared up there: the usual pipe.
+            # The disk is full, or the folder was deleted: use a pipe, as usual.
             yield None
             return
         self._answers[str(answer)] = None
@@ -89,7 +89,7 @@ class WatchdogClient:
                 answer.unlink()
 
     async def close(self) -> None:
-        """Let the child go: the cluster is closed. It cancels jobs that are still not over."""
+        """Disconnect when the cluster has closed. The watchdog cancels jobs that are left."""
         self._checks.stop()
         self._disabled = True
         if self._process is not None:
@@ -104,7 +104,7 @@ class WatchdogClient:
         self._cleanup()
 
     def check(self) -> None:
-        """Pass on what the child has to say, and start it again if it is gone."""
+        """Pass on the watchdog's messages, and restart it if it has died."""
         if self._process is None:
             return
         self._send()
@@ -126,15 +126,15 @@ class WatchdogClient:
             self._socket, other = socket.socketpair()
             try:
                 self._process = subprocess.Popen(
-                    # -I -S: what variables and files tell the user's Python is not for it.
+                    # -I -S: ignore the variables and files that configure the user's Python.
                     [sys.executable, "-I", "-S", process.__file__, str(os.getpid())],
                     stdin=other.fileno(),
-                    # A pipe that somebody reads to its end must not wait for it.
+                    # Do not keep a pipe open that something reads to its end.
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     cwd="/",
                     env=self._description.get("environment"),
-                    start_new_session=True,  # Ctrl-C and the end of an ssh session are not for it
+                    start_new_session=True,  # to survive Ctrl-C and the end of an ssh session
                 )
             except BaseException:
                 self._socket.close()
@@ -145,8 +145,8 @@ class WatchdogClient:
             self._disabled = True
             self._cleanup()
             self._warn(
-                "Nothing watches over this cluster's jobs: if Python is killed, they run on until "
-                f"they notice it, and jobs that wait until you cancel them. The reason: {error}."
+                f"Cannot start the watchdog ({error}). If this process is killed, running jobs end "
+                "only after death-timeout, and you must cancel pending jobs yourself."
             )
             return
         self._socket.setblocking(False)
@@ -157,8 +157,8 @@ class WatchdogClient:
             self._checks.start()
 
     def _cleanup(self) -> None:
-        # What a child that was killed has left: without its signs of life the cluster would look
-        # as if it were gone.
+        # Clean up after a watchdog that was killed: without its heartbeat, the cluster would look
+        # dead.
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
         if self._description is not None and self._description["registry"]:
@@ -171,8 +171,8 @@ class WatchdogClient:
             self._send()
 
     def _send(self) -> None:
-        # What does not fit now, since the child is held up, is sent at the next occasion. A signal
-        # would end a program that has taken back Python's ignoring of SIGPIPE.
+        # Send the rest later if the watchdog is too busy to read it. MSG_NOSIGNAL, since SIGPIPE
+        # would kill a program that has restored its default handler.
         flags = getattr(socket, "MSG_NOSIGNAL", 0)
         with contextlib.suppress(OSError):
             while self._unsent:

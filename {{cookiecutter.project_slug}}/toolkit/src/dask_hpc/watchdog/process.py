@@ -1,14 +1,14 @@
-"""Cancel a cluster's jobs when Python has ended without doing so.
+"""Cancel a cluster's jobs when its Python process has died.
 
-This module is run as a process of its own. The process is a child of the user's Python, starts with
-a cluster's first job, and holds one end of a pair of sockets. The cluster tells it of every job.
-When the other end is closed, for whatever reason, it cancels the jobs that it knows of with one
-call of the batch system's command; a closed cluster has left nothing to cancel. Meanwhile it keeps
-the cluster's file in the registry up to date (see `registry`). So a slow home directory does not
-hold up the program, and a program that keeps Python busy does not hold up the file.
+This module runs as a separate process, the watchdog. It is a child of the user's Python, starts
+with a cluster's first job, and holds one end of a socket pair. The cluster reports every job to it.
+When the other end is closed, for whatever reason, the watchdog cancels all jobs that it knows of in
+one call; a cluster that closed normally leaves none. Meanwhile it keeps the cluster's file in the
+registry up to date (see `registry`), so that a slow home directory does not block the program, and
+a busy program does not delay the file.
 
-The file is run by itself, as ``python -I -S process.py``. It imports only the standard library,
-and little of it, to be ready at once. `client` is the cluster's side.
+It is run as a script, ``python -I -S process.py``. To start fast, it imports only a small part of
+the standard library. `client` is the cluster's side.
 """
 
 import contextlib
@@ -25,29 +25,29 @@ import time
 from pathlib import Path
 from typing import Any
 
-HEARTBEAT_S = 10.0  # seconds between two signs of life in the registry
-# Pauses between attempts to cancel. A controller that is restarted answers within a minute or two.
+HEARTBEAT_S = 10.0  # interval of heartbeats in the registry
+# Delays between attempts to cancel. A controller that restarts is back within a minute or two.
 CANCEL_RETRY_S = (1, 2, 5, 10, 20, 40, 80)
 COMMAND_TIMEOUT_S = 30.0
-# A submission that runs when Python ends goes on. Its job is cancelled with the others if its id is
-# there this soon, else by a call of its own.
+# A submission that is running when Python dies continues. Its job is cancelled with the others if
+# its id appears within the first time, and separately until the second one.
 SUBMIT_GRACE_S, SUBMIT_TIMEOUT_S = 3.0, 60.0
-MAX_PAST_LOGS = 40  # patterns of files that are remembered
+MAX_PAST_LOGS = 40  # patterns of log files to keep
 
 
 class Watchdog:
-    """The process itself.
+    """The watchdog process.
 
     Parameters
     ----------
     parent : int
         Process id of the cluster's Python.
     start : dict
-        ``cancel``: the cancel command before the jobs' ids. ``one_by_one``: whether it takes only
-        one id. ``over``: parts of what it says when jobs are over already. ``pattern``: finds a
-        job's id in what a submission prints. ``answers``: the folder of what submissions print, or
-        None. ``registry``: the cluster's file there, or None; ``entry``: what it holds.
-        ``pauses``: as `CANCEL_RETRY_S`.
+        ``cancel``: the cancel command, without job ids. ``one_by_one``: whether it takes only one
+        id. ``over``: substrings of its messages about jobs that have already ended. ``pattern``:
+        matches a job id in the output of the submit command. ``answers``: the folder of these
+        outputs, or None. ``registry``: the path of the cluster's file, or None; ``entry``: its
+        content. ``pauses``: as `CANCEL_RETRY_S`.
     """
 
     def __init__(self, parent: int, start: dict[str, Any]):
@@ -55,13 +55,13 @@ class Watchdog:
         self.start = start
         self.jobs: dict[str, None] = {}
         self.answers: dict[str, None] = {}
-        self.uncancelled: set[str] = set()  # those of `jobs` that the command failed for
+        self.uncancelled: set[str] = set()  # those of `jobs` that could not be cancelled
         self.changed = threading.Event()
         self.parent_gone = self.stopping = False
         self.registry_thread = threading.Thread(target=self.update_registry, daemon=True)
 
     def handle_message(self, line: str) -> None:
-        """Take in one line from the cluster."""
+        """Process one line from the cluster."""
         sign, _, value = line.partition(" ")
         if sign in "+-":
             self.jobs.pop(value, None)
@@ -74,12 +74,12 @@ class Watchdog:
             self.answers.pop(value, None)
 
     def wait_for_parent_exit(self, buffer: bytes) -> None:
-        """Take in what the cluster says; return when it is gone."""
+        """Process messages from the cluster; return when its process is gone."""
         while True:
             *lines, buffer = buffer.split(b"\n")
             for line in lines:
                 self.handle_message(line.decode())
-            # A child of the user's program, made by fork, may hold the other end open for long.
+            # A forked child of the user's program may keep the other end open for a long time.
             orphan = os.getppid() != self.parent
             ready, _, _ = select.select([0], [], [], 0 if orphan else 1)
             if ready:
@@ -94,7 +94,7 @@ class Watchdog:
                 return
 
     def cancel_remaining(self) -> None:
-        """Cancel what is left; `jobs` keeps what could not be cancelled."""
+        """Cancel the remaining jobs; `jobs` keeps those that could not be cancelled."""
         begin = time.monotonic()
         while True:
             self.read_answers()
@@ -145,12 +145,12 @@ class Watchdog:
         return False
 
     def update_registry(self) -> None:
-        """Keep the cluster's file up to date: its jobs, and its time as a sign of life."""
+        """Keep the cluster's file up to date: its list of jobs, and its time as a heartbeat."""
         path = Path(self.start["registry"])
         draft = path.with_suffix(".new")
         told = written = False
         while True:
-            last = self.stopping  # read before the jobs: what is written last is what is left
+            last = self.stopping  # read before the jobs, so that the last write has the final list
             try:
                 if last or self.changed.is_set() or not written:
                     self.changed.clear()
@@ -159,15 +159,15 @@ class Watchdog:
                         self.remember_logs(path.parent / "past-logs")
                     entry = self.start["entry"] | {"jobs": list(self.jobs)}
                     draft.write_text(json.dumps(entry, indent=1))
-                    draft.replace(path)  # who reads finds the old one or the new one
+                    draft.replace(path)  # atomic: readers see either the old file or the new one
                     written = True
                 elif not self.parent_gone:
-                    os.utime(path)  # without a time: it is the file server's own
+                    os.utime(path)  # without a time, to use the file server's clock
             except OSError as error:
                 written = False
                 if not told:
                     told = True
-                    text = f"`dask hpc jobs` will not know this cluster: {path}: {error.strerror}."
+                    text = f"`dask hpc jobs` cannot show this cluster: {path}: {error.strerror}."
                     with contextlib.suppress(OSError):
                         os.write(0, f"{text}\n".encode())
                 time.sleep(HEARTBEAT_S)
@@ -176,7 +176,7 @@ class Watchdog:
             self.changed.wait(HEARTBEAT_S)
 
     def remember_logs(self, path: Path) -> None:
-        """Note where `dask hpc logs` is to look when the cluster is gone."""
+        """Record where `dask hpc logs` can find the logs when the cluster is gone."""
         ours = self.start["entry"].get("logs", [])
         lines = path.read_text().splitlines() if path.exists() else []
         if ours and ours != lines[-len(ours) :]:
@@ -197,17 +197,17 @@ class Watchdog:
             self.stopping = True
             self.changed.set()
             self.registry_thread.join(5)
-            # Jobs that could not be cancelled stay known as left.
+            # Keep the file of jobs that could not be cancelled: they show up as orphaned.
             if not self.jobs and not self.registry_thread.is_alive():
                 for suffix in (".new", ".json"):
                     with contextlib.suppress(OSError):
                         Path(self.start["registry"]).with_suffix(suffix).unlink(missing_ok=True)
-        os._exit(0)  # a write that hangs holds up nothing
+        os._exit(0)  # even if a write hangs
 
 
 def main() -> None:
-    # Whoever ends a session's processes, or all that are called python, ends the cluster's Python
-    # too: that is the moment to work, not to go. It ends by itself.
+    # Whatever signals all processes of a session, or all named python, also ends the cluster's
+    # Python, and then this process is needed. It exits by itself.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     buffer = b""

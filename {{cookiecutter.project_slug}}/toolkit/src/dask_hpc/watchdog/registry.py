@@ -1,8 +1,8 @@
-"""Keep a list of this user's clusters on all login nodes: one small file each, in the home.
+"""List this user's clusters on all login nodes: one small file each, in the home directory.
 
-A cluster's watchdog writes the file, renews its time every 10 s, and removes it when no job is left
-(see `process`). A file whose time stands still belongs to a cluster that is gone and whose jobs
-nobody has cancelled: they are *orphaned*. Process ids decide nothing, since they mean nothing on
+A cluster's watchdog writes the file, updates its time every 10 s, and removes it when no job is
+left (see `process`). A file whose time has stopped belongs to a cluster that is dead, and whose
+jobs were not cancelled: they are *orphaned*. Process ids are not used, since they mean nothing on
 another login node and are soon reused.
 """
 
@@ -16,29 +16,29 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-# Seconds without a sign of life after which jobs are orphaned: six heartbeats. A login node
-# under load, or a home directory that hangs for a moment, makes it miss one or two.
+# Jobs are orphaned after six missed heartbeats. A busy login node, or a home directory that hangs
+# for a moment, causes one or two.
 STALE_AFTER_S = 60.0
-# A file from another host whose jobs are unknown here may be of a site that shares the home.
+# A file from another host whose jobs are unknown here may belong to a site that shares the home.
 FOREIGN_STALE_AFTER_S = 7 * 86400.0
 
 
 @dataclass(frozen=True)
 class RegisteredCluster:
-    """A cluster, as its file describes it.
+    """A cluster, as described by its file.
 
     Attributes
     ----------
     path : Path
         The file.
     silent : float
-        Seconds since its last sign of life.
+        Seconds since the last heartbeat.
     host : str
         Where its Python runs or ran.
     pid : int
-        The process there, for people to read; nothing depends on it.
+        Its process id there, only to show to users.
     started : float
-        Seconds since 1970, by that host's clock.
+        When it started, in seconds since 1970 by that host's clock.
     batch : str
         Name of the batch system.
     cancel : tuple of str
@@ -46,12 +46,13 @@ class RegisteredCluster:
     cluster : str
         Name of its class.
     job_name : str or None
+        Name of its jobs.
     other_names : tuple of str
-        Further names under which the batch system may list its jobs, from the user's directives.
+        Other names under which the batch system may list its jobs, from the user's directives.
     logs : tuple of str
-        The files with its jobs' output, as patterns of `output_files`.
+        The output files of its jobs, as patterns of `output_files`.
     jobs : tuple of str
-        Ids of its jobs that were not over.
+        Ids of its unfinished jobs.
     """
 
     path: Path
@@ -69,7 +70,7 @@ class RegisteredCluster:
 
     @property
     def alive(self) -> bool:
-        """Whether the cluster is there, and looks after its jobs itself."""
+        """Whether the cluster is alive, and so manages its jobs itself."""
         return self.silent < STALE_AFTER_S
 
     def forget(self) -> None:
@@ -79,7 +80,7 @@ class RegisteredCluster:
 
 
 def folder() -> Path:
-    """Return the files' folder: ``$XDG_STATE_HOME/dask-hpc``, in the home without that variable.
+    """Return the registry's folder: ``$XDG_STATE_HOME/dask-hpc``; the default is in the home.
 
     Raises
     ------
@@ -87,18 +88,18 @@ def folder() -> Path:
         There is no home directory.
     """
     state = os.environ.get("XDG_STATE_HOME", "")
-    # The specification of XDG: what is no absolute path does not count.
+    # The XDG specification says to ignore relative paths.
     base = Path(state) if os.path.isabs(state) else Path.home() / ".local" / "state"  # noqa: PTH117
     return base / "dask-hpc"
 
 
 def new(**about: Any) -> dict[str, Any]:
-    """Return what a watchdog needs to know about a new cluster's file: its path and content.
+    """Return the path and content of a new cluster's file, for its watchdog.
 
     Parameters
     ----------
     **about
-        Fields of `RegisteredCluster`, as far as the caller knows them.
+        Fields of `RegisteredCluster` that the caller knows.
     """
     host, started = socket.gethostname(), time.time()
     try:
@@ -110,7 +111,7 @@ def new(**about: Any) -> dict[str, Any]:
 
 
 def entries() -> list[RegisteredCluster]:
-    """Return all clusters of this user, oldest first; files that can't be read are left out."""
+    """Return all clusters of this user, oldest first, skipping unreadable files."""
     try:
         where = folder()
         paths = sorted(where.glob("*.json"))
@@ -124,7 +125,7 @@ def entries() -> list[RegisteredCluster]:
 
 
 def past_logs() -> list[str]:
-    """Return the files with the output of past clusters' jobs, as patterns, latest first."""
+    """Return the output files of past clusters' jobs, as patterns, most recent first."""
     try:
         return (folder() / "past-logs").read_text().splitlines()[::-1]
     except (OSError, RuntimeError, ValueError):
@@ -133,11 +134,11 @@ def past_logs() -> list[str]:
 
 def _read(path: Path, now: float) -> RegisteredCluster | None:
     try:
-        # Opened first: that is when a network's file system looks whether what it knows is old.
+        # Open it first, which makes a network file system refresh cached attributes.
         with path.open() as file:
             silent = now - os.fstat(file.fileno()).st_mtime
             found = json.load(file)
-        # Another version of the toolkit may have written more.
+        # Another version of the toolkit may have written more fields.
         known = {field.name for field in fields(RegisteredCluster)} & found.keys()
         about: dict[str, Any] = {name: found[name] for name in known}
         about |= {name: tuple(it) for name, it in about.items() if isinstance(it, list)}
@@ -147,7 +148,7 @@ def _read(path: Path, now: float) -> RegisteredCluster | None:
 
 
 def _now(where: Path) -> float:
-    """Return the time by the clock that sets the files' times: a file server's, if there is one."""
+    """Return the time by the clock that sets file times: that of a file server, if there is one."""
     probe = where / f".now-{uuid.uuid4().hex}"
     try:
         with probe.open("x") as file:

@@ -8,5 +8,5 @@ BACKENDS = {backend.name: backend for backend in (LocalBackend, ClusterBackend)}
 
 
 def default_backend() -> str:
-    """Return "cluster" where the configuration names a batch system, otherwise "local"."""
+    """Return "cluster" if the configuration names a batch system, otherwise "local"."""
     return "local" if options.batch_system().cluster_class is None else "cluster"

@@ -1,16 +1,16 @@
-"""Running tasks on Dask: what is asked of any backend, and what those on Dask share.
+"""The interface of backends, and the common base of backends that run tasks on Dask.
 
-The harness has a profile of its own, chosen to show what the hand-out of tasks costs and no more:
-few large jobs, one worker process a job with many threads, no nannies on the cluster, no dashboard,
-`WORKER_SATURATION`, and `gather_between_waves`. It is right for tasks that wait; it is not how to
-run pure-Python computations (the workload ``gil`` shows why). All of it is in the record.
+The harness uses settings of its own, chosen to measure only the cost of distributing tasks: few
+large jobs, one worker process per job with many threads, no nannies on the cluster, no dashboard,
+`WORKER_SATURATION`, and `gather_between_waves`. They suit tasks that wait, not pure-Python
+computations (the workload ``gil`` shows why). The record contains all of them.
 
-Why these: toward the end of 500 tasks of 1 s, Dask's own worker-saturation lets some wait before
-busy threads while other threads are idle, and `gather` begins to fetch when the clock is already
-over. On a LocalCluster, 100 slots, median of 3: 6.27 s with Dask's defaults, 5.19 s so (ideal 5.0);
-on 120 slots 5.27 and 5.12 s. The repository's docs/benchmarks.md has the whole comparison and its
-command. Fetching straight from the workers (``direct=True``), and switching off the workers'
-profiler or work stealing, made no difference beyond the noise.
+The reasons: toward the end of 500 tasks of 1 s, Dask's default worker-saturation lets some tasks
+wait for busy threads while other threads are idle, and `gather` starts to fetch only at the end. On
+a LocalCluster with 100 slots, median of 3: 6.27 s with Dask's defaults, 5.19 s with these (ideal
+5.0); with 120 slots, 5.27 and 5.12 s. docs/benchmarks.md in the repository has the full comparison
+and its command. Fetching directly from the workers (``direct=True``), and disabling the workers'
+profiler or work stealing, made no difference beyond noise.
 """
 
 import asyncio
@@ -23,65 +23,65 @@ from ...errors import DaskHPCError
 from ..plan import JobLayout, layout
 from ..process_time import process_start
 
-# Tasks that a worker holds for each of its threads: 2.0 is one that runs and one at hand for when
-# it ends. A whole number, since workers then run out of work together. Dask's own 1.1 gives a
-# worker of 25 threads 28 tasks: toward the end some wait before busy threads while others are
-# idle, and 500 tasks on 100 slots take a sixth wave. For tasks of unequal length 1.0 is better.
+# Tasks that a worker holds per thread: 2.0 is one running and one queued. A whole number makes all
+# workers run out of tasks at the same time. With Dask's default of 1.1, a worker with 25 threads
+# gets 28 tasks: toward the end, some wait for busy threads while others are idle, and 500 tasks on
+# 100 slots take a sixth wave. For tasks of unequal length, 1.0 is better.
 WORKER_SATURATION = 2.0
-# Seconds between two looks at which tasks have ended.
+# Interval at which to check which tasks have finished.
 RESULT_POLL_S = 0.02
-# Processes of a backend on this computer are as large as the cluster's jobs.
+# Worker processes on this computer are as large as the cluster's jobs.
 JOB_CORES = 30
 
 
 class BackendError(DaskHPCError):
-    """A backend can't do what is asked. One line: what, and what to do."""
+    """A backend cannot do what was requested."""
 
 
 class Backend(Protocol):
-    """What the harness asks of anything that runs tasks."""
+    """The interface that the harness needs from anything that runs tasks."""
 
     name: str
 
     def start(self, slots: int) -> dict[str, float]:
-        """Start workers with `slots` slots in all; return when all of them are there.
+        """Start workers with `slots` slots in total; return when all of them have connected.
 
         Returns
         -------
         dict of str to float
-            The cold-start phases it can tell apart (`record.PHASES`), in seconds.
+            The cold-start phases that it can distinguish (`record.PHASES`), in seconds.
         """
 
     def map(self, function: Callable, items: Iterable, timeout: float | None = None) -> list:
         """Run `function(item)` for each item and return the results, in any order.
 
-        Every item is executed, equal ones too, and nothing is remembered from an earlier call.
-        `timeout` is in seconds.
+        Execute each item, even equal ones, and do not reuse results of an earlier call. `timeout`
+        is in seconds.
         """
 
     def close(self) -> None:
-        """End all workers. Harmless when called twice or before `start`."""
+        """End all workers. May be called twice, or before `start`."""
 
     def describe(self) -> dict:
-        """Return what is running, for the record: at least `jobs`, `processes`, `threads`."""
+        """Describe what is running, for the record: at least `jobs`, `processes`, `threads`."""
 
 
 def phase_durations(begin: float, marks: Iterable[tuple[str, float | None]]) -> dict[str, float]:
-    """Return the phases' lengths, from the moments at which they ended.
+    """Return the durations of phases, given the times at which they ended.
 
     Parameters
     ----------
     begin : float
         When the first phase began.
     marks : iterable of (str, float or None)
-        Name and end of each phase, in order. A phase whose end is not known (None) is left out,
-        and the next one begins where the one before it ended. A phase that ends before it begins
-        (clocks of two computers, steps that overlap) takes no time at all.
+        Name and end of each phase, in order. A phase with an unknown end (None) is skipped, and the
+        next one starts at the end of the previous one. A phase that ends before it starts (clocks
+        of two computers, overlapping steps) has duration 0.
 
     Returns
     -------
     dict of str to float
-        Seconds of each; their sum is the time from `begin` to the latest mark.
+        Seconds of each phase; their sum is the time from `begin` to the latest mark.
     """
     phases = {}
     for name, end in marks:
@@ -94,17 +94,17 @@ def phase_durations(begin: float, marks: Iterable[tuple[str, float | None]]) -> 
 
 
 async def gather_between_waves(client, futures) -> list:
-    """Return the results of an asynchronous client's futures, fetched between two waves.
+    """Return the results of an asynchronous client's futures, fetching them between waves.
 
-    When a wave ends, Dask's scheduler is busy giving the freed slots their next tasks, and it
-    shares this process with the client. So futures are only looked at, and the results of those
-    that have ended are fetched in one request once a look finds no new ones. At the end only the
-    last wave's results are left to fetch.
+    When a wave ends, Dask's scheduler is busy assigning the next tasks to the free slots, and it
+    shares this process with the client. So this only polls the futures, and fetches all finished
+    ones in one request when a poll finds no new ones. At the end, only the last wave's results are
+    left to fetch.
     """
     results: list = []
     waiting: list = list(futures)
     batch: list = []
-    # A look costs about a microsecond a future; it is to stay well below the time between looks.
+    # Polling costs about a microsecond per future; keep that well below the poll interval.
     tick = max(RESULT_POLL_S, 2e-5 * len(waiting))
     while waiting or batch:
         still = [future for future in waiting if not future.done()]
@@ -122,14 +122,14 @@ async def gather_between_waves(client, futures) -> list:
 
 
 class DaskBackend:
-    """What the backends on Dask have in common; subclasses make the cluster.
+    """Common base class of the backends on Dask; subclasses create the cluster.
 
     Parameters
     ----------
     job_cores : int
-        Most slots of one worker process.
+        Maximum number of slots of one worker process.
     timeout : float
-        Seconds that workers may take to come.
+        Seconds to wait for workers.
     """
 
     name = "dask"
@@ -143,18 +143,18 @@ class DaskBackend:
         self._settings = contextlib.ExitStack()
 
     def make_cluster(self, shape: JobLayout):
-        """Return a cluster without workers; those to come have `shape.threads` threads each."""
+        """Create a cluster, without workers yet, whose workers have `shape.threads` threads."""
         raise NotImplementedError
 
     def scale(self, jobs: int) -> None:
-        """Ask for that many jobs, of one worker process each."""
+        """Scale to this many jobs, of one worker process each."""
         self.cluster.scale(jobs=jobs)
 
     def start(self, slots: int) -> dict[str, float]:
         self.layout = layout(slots, self.job_cores)
         begin = time.time()
         import dask
-        import distributed  # noqa: F401 - its defaults come first: leaving the setting restores them
+        import distributed  # noqa: F401 - sets its defaults first, which the ExitStack restores
 
         settings = {"distributed.scheduler.worker-saturation": WORKER_SATURATION}
         self._settings.enter_context(dask.config.set(settings))
@@ -178,10 +178,10 @@ class DaskBackend:
         )
 
     async def _connect(self):
-        # All that the client does is done on the cluster's loop, as an asynchronous client. A
-        # synchronous one that Ctrl-C catches while it connects is out of reach: it can't be closed
-        # and keeps Python from ending. And one made of the cluster itself, not of its address,
-        # waits for the workers, and Ctrl-C there breaks off their start in the middle.
+        # Use an asynchronous client on the cluster's loop. A synchronous client that is interrupted
+        # by Ctrl-C while it connects cannot be closed, and keeps Python from exiting. Use the
+        # cluster's address: a client for the cluster object would wait for the workers, and Ctrl-C
+        # would interrupt their start.
         from distributed import Client
 
         self.client = Client(
@@ -198,7 +198,7 @@ class DaskBackend:
 
     def map(self, function: Callable, items: Iterable, timeout: float | None = None) -> list:
         async def run():
-            # pure=False: equal calls are calls of their own. The futures are let go at the return.
+            # pure=False: run equal calls separately. The futures are released on return.
             return await gather_between_waves(
                 self.client, self.client.map(function, list(items), pure=False)
             )
@@ -208,8 +208,8 @@ class DaskBackend:
         except TimeoutError:
             there = len(self.cluster.scheduler.workers)
             raise BackendError(
-                f"the tasks were not done within {timeout:.0f} s; "
-                f"{there} of {self.layout.jobs} workers are still there"
+                f"the tasks did not finish within {timeout:.0f} s; "
+                f"{there} of {self.layout.jobs} workers are still connected"
             ) from None
 
     def describe(self) -> dict:
@@ -223,7 +223,7 @@ class DaskBackend:
     def close(self) -> None:
         client, self.client = self.client, None
         cluster, self.cluster = self.cluster, None
-        # The cluster holds jobs: it is closed even if the client can't be.
+        # The cluster holds jobs, so close it even if closing the client fails.
         try:
             if client is not None:
                 cluster.sync(client.close)
@@ -234,7 +234,7 @@ class DaskBackend:
 
 
 def _watch_arrivals(cluster) -> dict[str, float]:
-    """Return a dict that fills up with the moment at which each worker, by address, connects."""
+    """Return a dict that receives the time at which each worker, by address, connects."""
     from distributed.diagnostics.plugin import SchedulerPlugin
 
     arrivals: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Measure on the cluster that the configuration names."""
+"""A backend on the cluster that the configuration names."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ ANSWER_TIMEOUT_S = 20.0  # for the batch system
 
 
 class ClusterBackend(DaskBackend):
-    """The lab's cluster, as `dask_hpc.get_cluster` makes it from the configuration."""
+    """The lab's cluster, created by `dask_hpc.get_cluster` from the configuration."""
 
     name = "cluster"
 
@@ -23,8 +23,8 @@ class ClusterBackend(DaskBackend):
         self.batch_system = options.batch_system()
         if self.batch_system.cluster_class is None:
             raise BackendError(
-                "the configuration names no batch system: set `batch-system:` in "
-                "config/jobqueue.yaml, or measure this computer with --backend local"
+                "no batch system is configured: set `batch-system:` in config/jobqueue.yaml, or "
+                "measure this computer with --backend local"
             )
 
     def check(self, slots: int) -> None:
@@ -33,8 +33,8 @@ class ClusterBackend(DaskBackend):
         Raises
         ------
         BackendError
-            The queue has fewer CPUs, or there is no such queue. Where the batch system does not
-            answer, nothing is raised: submitting will show it.
+            The queue has fewer CPUs, or does not exist. If the batch system does not answer,
+            nothing is raised: submitting will report it.
         """
         queue = self._job_settings.get(self.batch_system.queue_key or "")
         command = self.batch_system.capacity_command(queue)
@@ -54,7 +54,7 @@ class ClusterBackend(DaskBackend):
             ) from None
         if slots > capacity:
             raise BackendError(
-                f"{slots} slots asked; {which} has {capacity} CPUs: ask for fewer with --slots"
+                f"{slots} slots requested, but {which} has {capacity} CPUs: reduce --slots"
             )
 
     def make_cluster(self, shape: JobLayout):
@@ -64,7 +64,7 @@ class ClusterBackend(DaskBackend):
         return get_cluster(
             cores=shape.threads,
             processes=1,
-            # A nanny is a second process for each worker, and pays off in runs that last.
+            # A nanny is a second process per worker, which pays off only in long runs.
             nanny=False,
             worker_extra_args=[*keys["worker-extra-args"], "--no-dashboard"],
             scheduler_options={
@@ -75,11 +75,11 @@ class ClusterBackend(DaskBackend):
         )
 
     def batch_settings(self) -> dict[str, str]:
-        """Return the batch system's version and the settings that matter, as it tells them."""
+        """Return the batch system's version and relevant settings."""
         try:
             answer = self._ask(self.batch_system.settings_command)
         except commands.CommandError as error:
-            answer = error.out  # a help text, of which some commands make a failure
+            answer = error.out  # some commands print their help text and fail
         return self.batch_system.parse_settings(answer)
 
     def _ask(self, command: Sequence[str]) -> str:
@@ -104,6 +104,6 @@ class ClusterBackend(DaskBackend):
 
     @cached_property
     def _job_settings(self):
-        from ...config.resolve import resolve  # imports Dask's distributed, and takes as long
+        from ...config.resolve import resolve  # slow, since it imports distributed
 
         return resolve(self.batch_system, {"cores": self.job_cores, "processes": 1})

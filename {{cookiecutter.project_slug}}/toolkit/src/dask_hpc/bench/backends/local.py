@@ -1,4 +1,4 @@
-"""Measure on this computer's cores."""
+"""A backend on this computer's cores."""
 
 import logging
 import signal
@@ -9,7 +9,7 @@ from ._dask import DaskBackend
 
 
 class LocalBackend(DaskBackend):
-    """A LocalCluster: worker processes of this computer, each as large as a job would be."""
+    """A LocalCluster: worker processes on this computer, each as large as a job would be."""
 
     name = "local"
 
@@ -22,28 +22,28 @@ class LocalBackend(DaskBackend):
             processes=True,
             dashboard_address=":0",
             scheduler_kwargs={"dashboard": False},
-            # These tasks need none to speak of, and a share of a small machine's could stop them.
+            # The tasks need almost no memory, but a small machine's default limit could stop them.
             memory_limit=None,
-            # Ended in the middle of a task, workers would say so once a task.
+            # Workers that end during tasks would log a message for each of them.
             silence_logs=logging.ERROR,
         )
         _spare_children_ctrl_c(cluster)
         return cluster
 
     def scale(self, jobs: int) -> None:
-        self.cluster.scale(jobs)  # workers: this computer is one job, however many they are
+        self.cluster.scale(jobs)  # counts workers here: this computer is always one job
 
 
 def _spare_children_ctrl_c(cluster) -> None:
-    """Keep Ctrl-C from the worker processes that are started from now on.
+    """Make worker processes that are started from now on ignore Ctrl-C.
 
-    A terminal sends it to every process of the command, and all of them would print a traceback
-    while this one is ending them in order. Child processes inherit blocked signals from the thread
-    that starts them, which is the cluster's loop.
+    A terminal sends it to all processes of the command, and all of them would print a traceback
+    while this one ends them in an orderly way. Child processes inherit blocked signals from the
+    thread that starts them, which is that of the cluster's loop.
     """
 
     async def block():
-        # Python starts this helper with the first child process, and then unblocks the signal.
+        # Otherwise, Python starts this helper with the first child, and unblocks the signal then.
         resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
