@@ -10,13 +10,16 @@ import pytest
 
 BENCHMARKS = Path(__file__).resolve().parent
 
+WORKS = "def track_it():\n    return 1\n"
 BODIES = {
     "nothing": "",
-    "one that is skipped": "def time_it():\n    pass\n\n\n"
-    "def skip():\n    raise NotImplementedError\n\n\ntime_it.setup = skip\n",
-    "one that fails": "def track_it():\n    raise ValueError\n",
-    "one that works": "def track_it():\n    return 1\n",
+    "one that works": WORKS,
+    "one of three that works": f"{WORKS}\n\ndef time_it():\n    pass\n\n\n"
+    "def skip():\n    raise NotImplementedError\n\n\ntime_it.setup = skip\n"
+    "\n\ndef track_that():\n    raise ValueError\n",
 }
+# Figures that are measured and are not.
+COUNTS = {"nothing": (0, 0), "one that works": (1, 0), "one of three that works": (1, 2)}
 
 
 def archive(suite, path):
@@ -66,13 +69,14 @@ def test_in_a_checkout_of_another_owner_the_line_says_what_helps(tmp_path):
     (line,) = printed.splitlines()
     remedy = line[line.index("git config") :]
     assert run("bash", "-c", remedy, env=home) == (0, "")
-    code, printed = run(sys.executable, folder / "run_asv.py", env=home)
-    assert code == 0, printed
+    commit = "from run_asv import checked_out; print(checked_out())"
+    code, printed = run(sys.executable, "-c", commit, cwd=folder, env=home)
+    assert code == 0
+    assert printed.endswith(", '')\n"), printed
 
 
-@pytest.mark.parametrize("kind", [archive, checkout])
-def test_asv_itself_measures_in_the_environment_that_it_runs_in(kind, tmp_path):
-    folder = kind("one that works", tmp_path)
+def test_asv_itself_measures_in_the_environment_that_it_runs_in(tmp_path):
+    folder = archive("one that works", tmp_path)  # in a checkout, as in the next test
     home = {**os.environ, "HOME": str(tmp_path)}
     asv = [sys.executable, "-m", "asv"]
     run(*asv, "machine", "--yes", cwd=folder, env=home)
@@ -85,5 +89,8 @@ def test_asv_itself_measures_in_the_environment_that_it_runs_in(kind, tmp_path):
 @pytest.mark.parametrize("suite", BODIES)
 def test_a_run_counts_what_it_measured(suite, tmp_path):
     folder = checkout(suite, tmp_path)
-    done = subprocess.run([sys.executable, folder / "run_asv.py"], capture_output=True, text=True)
-    assert (done.returncode == 0) is (suite == "one that works"), done.stdout + done.stderr
+    code, printed = run(sys.executable, folder / "run_asv.py")
+    assert (code == 0) is (suite == "one that works"), printed
+    program = "import run_asv; print(run_asv.count(run_asv.checked_out()[0]))"
+    code, printed = run(sys.executable, "-c", program, cwd=folder)
+    assert printed == f"{COUNTS[suite]}\n"

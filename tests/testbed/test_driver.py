@@ -35,18 +35,18 @@ def test_a_missing_docker_command_is_said_in_one_line(monkeypatch):
     assert docker_problem() == "no Docker here: the command `docker` is not installed"
 
 
-@pytest.mark.parametrize(
-    ("says", "words"),
-    [
-        (
-            "permission denied while trying to connect to the Docker daemon socket",
-            "you may not use it (ask to be put into the group docker, and log in again)",
-        ),
-        ("Cannot connect to the Docker daemon. Is it running?", "Is it running?"),
-    ],
+DENIED = (
+    "permission denied while trying to connect to the Docker daemon socket",
+    "you may not use it (ask to be put into the group docker, and log in again)",
 )
-@pytest.mark.parametrize("verb", ["up", "shell", "fault", "status"])
-def test_docker_that_may_not_be_used_is_said_in_one_line(tmp_path, says, words, verb):
+STOPPED = ("Cannot connect to the Docker daemon. Is it running?", "Is it running?")
+
+
+@pytest.mark.parametrize(
+    ("verb", "says", "words"),
+    [("up", *DENIED), ("shell", *DENIED), ("fault", *DENIED), ("status", *STOPPED)],
+)
+def test_docker_that_may_not_be_used_is_said_in_one_line(tmp_path, verb, says, words):
     docker = tmp_path / "docker"
     docker.write_text(f"#!/bin/sh\necho '{says}' >&2\nexit 1\n")
     docker.chmod(0o755)

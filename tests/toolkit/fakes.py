@@ -87,6 +87,7 @@ class FakePool:
 
     def __init__(self, clock: FakeClock, target: int = 0):
         self.batch = batch.get("slurm")
+        self.name = "SLURMCluster"
         self.scheduler = FakeScheduler()
         self.clock = clock
         self.target = target

@@ -1,6 +1,7 @@
 """Every batch system's cluster class, from the yaml to the last job cancelled, with fakes."""
 
 import asyncio
+import getpass
 import re
 
 import dask
@@ -18,14 +19,18 @@ def states(cluster, job):
     return [event.state for event in cluster.watcher.events if event.job == job]
 
 
-def test_a_bare_cluster_computes_and_leaves_no_job_behind(site):
+def test_a_cluster_computes_and_leaves_no_job_behind(site, tmp_path):
     submit, _, cancel = site.commands.commands
     arguments = {"processes": 1, "nanny": False}  # they start sooner
+    arguments["local_directory"] = f"{tmp_path}/$USER/new one"
     with dask_hpc.get_cluster(**arguments) as cluster, Client(cluster) as client:
         assert type(cluster) is getattr(dask_hpc, site.batch.cluster_class)
         cluster.scale(jobs=2)
         cluster.wait_for_workers(2, timeout=60)
         assert client.submit(sum, [1, 2]).result() == 3
+        for worker in cluster.scheduler.workers.values():
+            assert worker.local_directory.startswith(f"{tmp_path}/{getpass.getuser()}/new one/")
+            assert worker.memory_limit == int(921.6 * 2**20)  # nine tenths of the job's
         assert sorted(cluster.job_ids) == ["100", "101"]
         until(
             lambda: (

@@ -63,6 +63,11 @@ def group(pgid):
     return found
 
 
+def without_progress(err):
+    """Return the lines but for those on workers that take long to start, on a busy computer."""
+    return [line for line in err.splitlines() if not re.fullmatch(r"\d+ of \d+ workers", line)]
+
+
 LONG = ("run", "sleep", "--backend", "local", "--tasks", 8, "--seconds", 0.1, "--slots", 2)
 
 
@@ -70,12 +75,12 @@ def test_a_run_prints_its_table_and_where_the_record_is(tmp_path):
     process = command(*LONG, "--repeats", 2, "--out", "my results", cwd=tmp_path)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    assert err == ""
+    assert without_progress(err) == []
     assert "about" in out.splitlines()[0]  # how long it will take
     [path] = (tmp_path / "my results").glob("*.jsonl")
     assert f"Record: my results/{path.name}" in out
     assert out.endswith("\nFigures and a page: dask hpc bench report 'my results'\n")
-    assert re.search(r"^ +2 +2 +0\.4 +0\.\d+ +0\.\d+ to 0\.\d+ +\d+\.\d", out, re.MULTILINE)
+    assert re.search(r"^ +2 +2 +0\.4( +\d+\.\d+){2} to \d+\.\d+ +\d+\.\d", out, re.MULTILINE)
     found = record.read(path)
     assert [row["slots"] for row in found.measured] == [2, 2]
     assert all(row["makespan_s"] >= 0.4 for row in found.measured)
@@ -102,7 +107,7 @@ def test_ctrl_c_ends_the_run_with_130_in_one_line_and_no_process_left(tmp_path):
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the command
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.strip() == "Interrupted."
+    assert without_progress(err) == ["Interrupted."]
     wait_for(lambda: not group(process.pid), 20)
     [path] = tmp_path.glob("*.jsonl")
     assert record.read(path).rows[-1]["status"] == "interrupted"

@@ -16,6 +16,9 @@ from dask_hpc._compat.lazy_dashboard import Scheduler
 
 from .conftest import until
 
+# Bokeh takes two seconds to import: one process does.
+pytestmark = pytest.mark.xdist_group("bokeh")
+
 
 def address(cluster, page):
     return f"http://127.0.0.1:{cluster.scheduler.http_server.port}/{page}"

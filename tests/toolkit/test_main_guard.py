@@ -36,7 +36,8 @@ PROGRAMS = {
     ),
 }
 
-VARIATIONS = {"in a function", "threads alone", "with another one"}
+# With the guard: as the program of a project's README (tests/template/test_readmes.py).
+VARIATIONS = {"in a function", "threads alone", "with the guard", "with another one"}
 CASES = [
     pytest.param(case, marks=[pytest.mark.full] if case in VARIATIONS else []) for case in PROGRAMS
 ]

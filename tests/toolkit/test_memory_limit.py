@@ -1,11 +1,13 @@
-"""A worker's limit is a little less than its share of the job's memory."""
+"""A worker's limit is a little less than its share of the job's memory.
+
+That workers on every batch system have it is in test_batch_systems.py.
+"""
 
 import shlex
 
 import dask
 import pytest
 
-import dask_hpc
 from dask_hpc import SLURMCluster
 from dask_hpc.config import memory_limit
 
@@ -56,11 +58,3 @@ def test_other_options_stay_as_they_are():
         None,
         ["--a 'b c'", "--memory"],
     )
-
-
-def test_workers_on_every_batch_system_have_it(site):
-    with getattr(dask_hpc, site.batch.cluster_class)() as cluster:
-        cluster.scale(jobs=1)
-        cluster.wait_for_workers(2, timeout=180)
-        found = {worker.memory_limit for worker in cluster.scheduler.workers.values()}
-        assert found == {int(460.8 * 2**20)}

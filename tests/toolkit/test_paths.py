@@ -176,17 +176,6 @@ def test_no_local_directory_means_no_lines(lab):
         assert "mkdir" not in cluster.job_script()
 
 
-def test_workers_work_in_the_folder_on_every_batch_system(site, tmp_path):
-    import dask_hpc
-
-    cls = getattr(dask_hpc, site.batch.cluster_class)
-    with cls(local_directory=f"{tmp_path}/$USER/new one", processes=1) as cluster:
-        cluster.scale(jobs=1)
-        cluster.wait_for_workers(1, timeout=180)
-        [worker] = cluster.scheduler.workers.values()
-        assert worker.local_directory.startswith(f"{tmp_path}/{getpass.getuser()}/new one/")
-
-
 def keys(folder) -> list[Path]:
     return sorted(Path(folder).glob(".dask-jobqueue.worker.*"))
 

@@ -218,7 +218,36 @@ def test_the_import_of_a_cluster_says_so_too(tmp_path, name):
     assert last.startswith(f"dask_hpc.errors.ConfigError: {path}:3: not valid YAML (a tab)")
 
 
-def test_another_value_error_is_not_taken_for_it():
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (None, ": No such file or directory."),
+        (b"a: \xff\n", " is not valid YAML: 'utf-8' codec can't decode byte 0xff in position 3: "),
+        (b"- jobqueue\n", " holds no sections: it should begin like `jobqueue:`."),
+    ],
+)
+def test_a_file_that_is_no_yaml_of_dasks(tmp_path, content, line):
+    path = tmp_path / "jobqueue.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError) as error:
+        syntax.read(path)
+    assert str(error.value).startswith(f"{path}{line}")
+
+
+def test_a_file_with_nothing_but_comments_is_empty(tmp_path):
+    (tmp_path / "jobqueue.yaml").write_text("# later\n")
+    assert syntax.read(tmp_path / "jobqueue.yaml") == {}
+
+
+def test_dasks_error_is_explained_with_the_file_and_not_its_link(tmp_path):
+    path, link = tmp_path / "jobqueue.yaml", tmp_path / "link.yaml"
+    path.write_text("a: [1\n")
+    link.symlink_to(path)
+    malformed = ValueError(f"A dask config file at '{link}' is malformed, original error: x")
+    assert str(syntax.explain(malformed)).startswith(f"{path}:2: not valid YAML")
+    path.write_text("a: [1]\n")  # repaired meanwhile
+    assert syntax.explain(malformed) is None
     assert syntax.explain(ValueError("malformed")) is None
 
 

@@ -1,12 +1,16 @@
 """Which job a worker belongs to, however it is called, and what follows from that."""
 
 import asyncio
+import contextlib
+import os
 import time
 from types import SimpleNamespace
 
 import dask
 import pytest
 from dask.distributed import Client, Worker, fire_and_forget, get_worker
+from distributed.core import Status
+from distributed.protocol import pickle
 
 import dask_hpc
 from dask_hpc import batch as batch_systems
@@ -102,6 +106,50 @@ def test_a_worker_is_asked_which_job_it_belongs_to(lab, monkeypatch):
 )
 def test_the_number_in_an_id(word, number):
     assert worker_identity.id_number(word) == number
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ({"status": "OK", "result": "$PBS_JOBID 12[3].server"}, ["12"]),
+        ({"status": "OK", "result": "$PBS_JOBID $SLURM_JOB_ID"}, []),
+        ({}, []),
+        (RuntimeError("its Python is another one"), []),
+        (OSError("it has gone"), None),
+    ],
+)
+def test_what_a_worker_answers_of_its_job(monkeypatch, caplog, answer, found):
+    class Worker:
+        async def run(self, function, args):
+            assert pickle.loads(function) is os.path.expandvars
+            assert pickle.loads(args) == ("$PBS_JOBID $SLURM_JOB_ID",)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    @contextlib.asynccontextmanager
+    async def rpc(address, connection_args):
+        assert (address, connection_args) == ("tcp://a", {"ssl_context": None})
+        yield Worker()
+
+    caplog.set_level("INFO", "dask_hpc")
+    monkeypatch.setattr(worker_identity, "rpc", rpc)
+    scheduler = SimpleNamespace(connection_args={"ssl_context": None})
+    variables = ["PBS_JOBID", "SLURM_JOB_ID"]
+    asked = worker_identity.ask_for_job_ids(scheduler, "tcp://a", variables)
+    assert asyncio.run(asked) == found
+    told = "Worker tcp://a does not say which job is its own" in caplog.text
+    assert told is isinstance(answer, RuntimeError)
+
+
+def test_workers_are_found_as_far_as_the_scheduler_has_them():
+    running, paused = (SimpleNamespace(status=s) for s in (Status.running, Status.paused))
+    scheduler = SimpleNamespace(workers={"tcp://a": running, "tcp://b": paused})
+    addresses = ["tcp://b", "tcp://gone", "tcp://a"]
+    assert worker_identity.workers_named(scheduler, addresses) == [paused, running]
+    assert worker_identity.count_running(scheduler, addresses) == 1
+    assert worker_identity.workers_named(None, addresses) == []
+    assert worker_identity.count_running(None, addresses) == 0
 
 
 def test_the_variables_that_hold_a_jobs_id_are_known_of_each_batch_system():

@@ -9,6 +9,7 @@ import pytest
 
 import dask_hpc
 
+CACHE = Path(__file__).parents[2] / "build" / "mypy-types"
 PROGRAM = """
 from dask_hpc import SLURMCluster, get_cluster
 reveal_type(SLURMCluster())
@@ -25,7 +26,7 @@ def test_mypy_finds_lazy_names(tmp_path):
     path = tmp_path / "program.py"
     path.write_text(PROGRAM)
     # Without other packages: they take mypy half a minute, and their types are not the question.
-    command = [sys.executable, "-m", "mypy", "--config-file=", f"--cache-dir={tmp_path}"]
+    command = [sys.executable, "-m", "mypy", "--config-file=", f"--cache-dir={CACHE}"]
     command += ["--no-site-packages", "--ignore-missing-imports", "--follow-imports=silent", path]
     env = {**os.environ, "MYPYPATH": str(Path(dask_hpc.__file__).parents[1])}
     done = subprocess.run(command, env=env, capture_output=True, text=True)

@@ -16,6 +16,9 @@ from dask_hpc.cluster.local import LocalCluster
 from dask_hpc.resilience.draining import reassign_queued, reset_suspicion, stop_accepting
 from dask_hpc.resilience.task_limits import MAX_INTERRUPTIONS, WalltimeInterruptions
 
+# Bokeh takes two seconds to import: one process does.
+pytestmark = pytest.mark.xdist_group("bokeh")
+
 
 def rewritten(real):
     """Return a function that does the same, and whose source is another."""

@@ -71,11 +71,6 @@ def test_one_on_pythonpath(run, tmp_path):
     assert "take that folder out of PYTHONPATH" in done.stderr
 
 
-def test_without_anything_in_front_nothing_is_said(run):
-    assert run(SETUP).stderr == ""
-    assert run(MAKE).stderr == ""
-
-
 def test_dask_and_distributed_of_two_releases(monkeypatch):
     from importlib import metadata
 

@@ -3,14 +3,12 @@
 Core-hours are the jobs' running time by the batch system's own clock, times their cores.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import distributed
 from dask.utils import format_time
@@ -18,6 +16,7 @@ from dask.utils import format_time
 from ._output import formatting, messages
 from .batch import BatchSystem, JobState
 from .batch.watcher import JobEvent, JobWatcher
+from .resilience.interface import JobPool
 
 
 def cores_held(batch: BatchSystem, script: str) -> int | None:
@@ -114,27 +113,13 @@ class IdleTimer:
         return self._clock() - self._since
 
 
-class MeteredCluster(Protocol):
-    """What is asked of the cluster whose use is measured."""
-
-    name: str  # of its class
-
-    @property
-    def scheduler(self) -> distributed.Scheduler:
-        """Dask's scheduler; None until it starts."""
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the cluster has started and is not closing."""
-
-
 @dataclass(eq=False)
 class UsageMeter:
     """Counts a cluster's core-hours, and closes it when it has been idle for too long.
 
     Parameters
     ----------
-    cluster : MeteredCluster
+    pool : JobPool
     watcher : JobWatcher
     usage : UsageTotals
     limit : float or None
@@ -150,7 +135,7 @@ class UsageMeter:
         Why the cluster was closed; empty if it was not, or by the user.
     """
 
-    cluster: MeteredCluster
+    pool: JobPool
     watcher: JobWatcher
     usage: UsageTotals
     limit: float | None
@@ -167,7 +152,7 @@ class UsageMeter:
         """Report what was used, once, if there was any job."""
         if self.usage.jobs and not self._reported:
             self._reported = True
-            messages.info(f"{self.cluster.name} closed: {self.usage}.")
+            messages.info(f"{self.pool.name} closed: {self.usage}.")
 
     async def while_awaited(self, wait: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         """Call `wait`; meanwhile the cluster does not count as idle."""
@@ -187,11 +172,11 @@ class UsageMeter:
 
     def tick(self) -> None:
         """Close the cluster if it has been idle for too long. To be called now and then."""
-        if self.limit is None or self.closed_because or not self.cluster.is_running:
+        if self.limit is None or self.closed_because or not self.pool.is_running:
             return
         awaited = bool(self.awaited)
-        if self._idleness.seconds(self.cluster.scheduler, awaited=awaited) >= self.limit:
+        if self._idleness.seconds(self.pool.scheduler, awaited=awaited) >= self.limit:
             time_ = format_time(self.limit).strip()
             self.closed_because = f"it had nothing to do for {time_} (idle-timeout)"
-            messages.info(f"{self.cluster.name} is closed, since {self.closed_because}.")
+            messages.info(f"{self.pool.name} is closed, since {self.closed_because}.")
             self.end()

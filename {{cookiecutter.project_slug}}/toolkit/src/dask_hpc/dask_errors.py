@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from dask.typing import Key
 from distributed import exceptions
 from distributed.scheduler import KilledWorker
 
@@ -64,6 +63,3 @@ class TaskExceedsWalltimeError(_OneLineError, KilledWorker):
     allowed_failures : int
         How often it was stopped.
     """
-
-    def __init__(self, message: str, task: Key, last_worker: None, allowed_failures: int) -> None:
-        super().__init__(message, task, last_worker, allowed_failures)

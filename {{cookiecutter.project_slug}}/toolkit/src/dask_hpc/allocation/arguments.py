@@ -16,8 +16,9 @@ def on_node(settings: JobSettings) -> JobSettings:
     """Return the settings of a cluster whose scheduler is on a compute node."""
     options = dict(settings.get("scheduler-options") or {})
     interface, words = settings.get("interface"), settings.get("worker-extra-args") or []
+    changed: dict[str, Any] = {"scheduler_options": options}
     if not interface:
-        return settings.with_arguments(scheduler_options=options)
+        return settings.with_arguments(**changed)
     # What they say of the interface is for the login node; here the workers' own is the right one.
     options["interface"] = interface
     host, _, port = str(options.get("dashboard_address") or ":8787").rpartition(":")
@@ -25,9 +26,9 @@ def on_node(settings: JobSettings) -> JobSettings:
         # ":0" would be a port on every network of the node.
         with contextlib.suppress(ValueError):  # no such interface: the scheduler says so
             options["dashboard_address"] = f"{get_ip_interface(interface)}:{port}"
-    if any("dashboard-address" in word for word in words):
-        return settings.with_arguments(scheduler_options=options)
-    return settings.with_arguments(scheduler_options=options, **_workers_network(settings))
+    if not any("dashboard-address" in word for word in words):
+        changed |= _workers_network(settings)
+    return settings.with_arguments(**changed)
 
 
 # The address of a node's interface, without the seconds that importing Dask takes (SIOCGIFADDR).

@@ -6,20 +6,19 @@ Each node's workers are a step of the job, that is a child process `srun` of the
 program ends, however it ends, Slurm ends the job with all that is in it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os
 import time
 import weakref
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from dask.utils import parse_bytes
 from distributed.core import Status
 from distributed.deploy.spec import SpecCluster
+from distributed.scheduler import WorkerState
 
 from .. import batch as batch_systems
 from .._asyncio import BackgroundTasks
@@ -30,27 +29,15 @@ from .._output import messages
 from .._output.formatting import format_count
 from ..batch import commands
 from ..cluster import scaling
+from ..cluster.job_settings import resolve_job_settings
 from ..cluster.self_closing import SelfClosingMixin
 from ..cluster.start_errors import StartErrorsMixin
 from ..cluster.wait import WorkerWait, check_n_workers
-from ..config import argument_names
-from ..config.resolve import resolve
-from ..config.worker_start import add_worker_start
 from ..dask_errors import JobsEndedError, WorkerStartTimeoutError
 from ..resilience.draining import remove_worker
 from .arguments import check_allocation_size, on_node
 from .environment import nodes, profile
-from .step import (
-    MAX_STEP_RESTARTS,
-    SQUEUE_POLL_S,
-    SrunStep,
-    last_srun_message,
-    log_hint,
-    node_is_lost,
-)
-
-if TYPE_CHECKING:
-    from distributed.scheduler import WorkerState
+from .step import MAX_STEP_RESTARTS, SQUEUE_POLL_S, SrunStep, last_srun_message, node_is_lost
 
 # Workers that lasted for so long before they ended have begun well.
 RESTART_RESET_S = 600.0
@@ -92,8 +79,7 @@ class AllocationCluster(
         batch = batch_systems.get("slurm")
         kwargs["config_name"] = kwargs.get("config_name") or profile()
         kwargs.pop("idle_timeout", None)  # of a cluster that costs more the longer it waits
-        kwargs = argument_names.normalize_names(batch, type(self), job_cls, kwargs)
-        settings = on_node(add_worker_start(resolve(batch, kwargs)))
+        settings = on_node(resolve_job_settings(batch, type(self), job_cls, kwargs))
         check_allocation_size(settings)
         self._section = settings.arguments["config_name"]
         step = type("Step", (job_cls or SrunStep,), {"_settings": settings.section})
@@ -252,11 +238,11 @@ class AllocationCluster(
         if self.worker_spec:
             messages.warning(
                 f"The workers on {node} ended ({why}); their tasks go to the other "
-                f"{format_count(len(self.worker_spec), 'node')}.{log_hint(step)}"
+                f"{format_count(len(self.worker_spec), 'node')}.{step.log_hint}"
             )
             return
         self._failure = (
-            f"No node has workers any more: those on {node} ended ({why}).{log_hint(step)}"
+            f"No node has workers any more: those on {node} ended ({why}).{step.log_hint}"
         )
         messages.warning(self._failure)
         # Whoever waits for results is told so, instead of waiting until the walltime is over.

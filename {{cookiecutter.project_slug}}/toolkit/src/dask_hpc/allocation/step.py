@@ -109,6 +109,11 @@ class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
         """The file with the workers' output."""
         return f"{self.log_directory}/{self.job_name}-{os.environ['SLURM_JOB_ID']}-{self.node}.out"
 
+    @property
+    def log_hint(self) -> str:
+        """A sentence about that file; empty without one."""
+        return f" Their output: {self.log}" if self.log_directory is not None else ""
+
     async def start(self) -> None:
         self.started_at = time.monotonic()
         process = self._process = await asyncio.create_subprocess_exec(
@@ -169,7 +174,3 @@ def last_srun_message(said: str) -> str:
         line for line in lines if line and not line.startswith(("Job step aborted", "forcing"))
     ]
     return lines[-1].rstrip(".") if lines else ""
-
-
-def log_hint(step: SrunStep) -> str:
-    return f" Their output: {step.log}" if step.log_directory is not None else ""

@@ -14,25 +14,9 @@ from .base import BatchSystem
 from .parsing import seconds_since, sum_of_cpus
 from .state import JobState, JobStatus, merged
 
-# sge_status(5), "failed": 37 is an enforced limit, h_rt as a rule.
-_FAILED = {"37": JobState.TIMEOUT}
-
-
-# sge_status(5), "Job state".
-_PENDING = "qw Rq hqw hRwq Eqw Ehqw EhRqw"
-_RUNNING = "r hr t Rr Rt s ts S tS T tT Rs Rts RS RtS RT RtT"
-STATES = (
-    dict.fromkeys(_PENDING.split(), JobState.PENDING)
-    | dict.fromkeys(_RUNNING.split(), JobState.RUNNING)
-    | {f"d{word}": JobState.ENDING for word in _RUNNING.split()}  # being deleted
-    | {"z": JobState.DONE}
-)
-
 
 class SGESystem(BatchSystem):
     """Grid Engine."""
-
-    states = STATES
 
     def list_command(self, _job_ids: Sequence[str]) -> list[str]:
         # All of the user's jobs: there is no list of some of them (-j prints everything about
@@ -58,7 +42,7 @@ class SGESystem(BatchSystem):
         for entry in root.iter("job_list"):
             word = entry.findtext("state", "")
             node = entry.findtext("queue_name", "").partition("@")[2]  # all.q@node1
-            state = STATES.get(word, JobState.UNKNOWN)
+            state = self.states.get(word, JobState.UNKNOWN)
             reason = word if state is JobState.PENDING and word != "qw" else ""
             # What is left it does not say.
             elapsed = seconds_since(entry.findtext("JAT_start_time", ""), "%Y-%m-%dT%H:%M:%S")
@@ -75,8 +59,8 @@ class SGESystem(BatchSystem):
                 continue
             failed = value.get("failed", "0").split()[0]
             state = JobState.DONE if value.get("exit_status", "0") == "0" else JobState.FAILED
-            if failed in _FAILED:
-                state = _FAILED[failed]
+            if failed in self.ends:
+                state = self.ends[failed]
             elif value.get("deleted_by", "NONE") != "NONE":
                 state = JobState.CANCELLED
             elif failed != "0":

@@ -8,6 +8,7 @@ lock.
 
 import contextlib
 import time
+import timeit
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -48,12 +49,7 @@ def _quickest(rounds: int) -> float:
     They are processor time, not clock time: on a busy computer all five runs may have to wait for a
     core, and the loop would come out far too short.
     """
-    times = []
-    for _ in range(5):
-        start = time.thread_time()
-        burn(rounds)
-        times.append(time.thread_time() - start)
-    return min(times)
+    return min(timeit.repeat(partial(burn, rounds), timer=time.thread_time, repeat=5, number=1))
 
 
 def measure(

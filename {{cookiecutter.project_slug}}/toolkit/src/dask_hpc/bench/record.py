@@ -12,7 +12,7 @@ Kinds of lines, told by their key ``kind``:
 ``row``
     One repeat, measured or failed (``status``). Keys of a measured one: ``workload backend slots
     jobs processes threads tasks seconds repeat order started makespan_s ideal_s efficiency
-    overhead_s speedup slots_used max_concurrency hosts dispatch_s gather_s n_errors status``.
+    overhead_s speedup slots_used hosts dispatch_s gather_s n_errors status``.
 ``end``
     The run came to its own end.
 

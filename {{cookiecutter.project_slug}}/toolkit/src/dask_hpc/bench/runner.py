@@ -31,7 +31,6 @@ def measure(
     make_backend: Callable[[], Backend],
     out: Path,
     progress: Progress | None = None,
-    extra: dict | None = None,
 ) -> Path:
     """Measure a plan and return the path of its record.
 
@@ -47,8 +46,6 @@ def measure(
         Folder for the record.
     progress : Progress, optional
         Shows how far the run is; by default, nothing does.
-    extra : dict, optional
-        More for the head of the record.
 
     Raises
     ------
@@ -58,7 +55,7 @@ def measure(
     progress = progress or Progress()
     order = 0
     common: dict = {}  # of the rows of a session
-    with recording(plan, out, common, extra) as writer:
+    with recording(plan, out, common) as writer:
         done = dict.fromkeys(plan.slots, 0)  # repeats measured so far, at each point
         for index, session in enumerate(plan.sessions()):
             backend = make_backend()
@@ -102,9 +99,7 @@ def measure(
 
 
 @contextlib.contextmanager
-def recording(
-    plan: Plan, out: Path, common: dict, extra: dict | None = None
-) -> Iterator[record.Writer]:
+def recording(plan: Plan, out: Path, common: dict) -> Iterator[record.Writer]:
     """Write a record of what is measured meanwhile: its head, its end, or the error that ends it.
 
     Parameters
@@ -114,11 +109,9 @@ def recording(
         Folder for the record.
     common : dict
         What a row of the failed point says beside the error; it may change meanwhile.
-    extra : dict, optional
-        More for the head of the record.
     """
     with record.Writer(out / record.file_name(plan.workload.name)) as writer:
-        writer.write("header", **_header(plan, extra))
+        writer.write("header", **_header(plan))
         try:
             yield writer
         except BaseException as error:
@@ -127,7 +120,7 @@ def recording(
         writer.write("end", finished=provenance.now())
 
 
-def _header(plan: Plan, extra: dict | None) -> dict:
+def _header(plan: Plan) -> dict:
     """Return the first line of a record: what this is, and what is run on what."""
     return {
         "schema": record.SCHEMA,
@@ -135,15 +128,9 @@ def _header(plan: Plan, extra: dict | None) -> dict:
         "workload": plan.workload.name,
         "started": provenance.now(),
         "command": shlex.join([_program(), *sys.argv[1:]]),
-        "plan": {
-            "tasks": plan.tasks,
-            "seconds": plan.seconds,
-            "slots": plan.slots,
-            "repeats": plan.repeats,
-        },
+        "plan": {name: getattr(plan, name) for name in ("tasks", "seconds", "slots", "repeats")},
         "versions": provenance.versions(),
         "machine": provenance.machine(),
-        **(extra or {}),
     }
 
 
@@ -185,7 +172,6 @@ def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dic
         "dispatch_s": max(0.0, last_end - began - ideal),
         "gather_s": ended - last_end,
         "slots_used": summary.slots_used,
-        "max_concurrency": summary.max_concurrency,
         "hosts": summary.hosts,
     }
     return rounded(row), [("first_result", summary.first_end), ("last_result", ended)]

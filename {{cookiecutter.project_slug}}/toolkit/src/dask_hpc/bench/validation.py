@@ -41,15 +41,12 @@ class TraceSummary:
     ----------
     slots_used, hosts : int
         Distinct slots and computers on which tasks ran.
-    max_concurrency : int
-        Most tasks that ran at one time, by the workers' clocks.
     first_end, last_end : float
         When the first and the last task ended, seconds since 1970.
     """
 
     slots_used: int
     hosts: int
-    max_concurrency: int
     first_end: float
     last_end: float
 
@@ -60,7 +57,6 @@ def examine(results: Sequence[tuple]) -> TraceSummary:
     return TraceSummary(
         slots_used=len({task.slot for task in traces}),
         hosts=len({task.host for task in traces}),
-        max_concurrency=_concurrency(traces),
         first_end=min(task.end for task in traces),
         last_end=max(task.end for task in traces),
     )
@@ -136,13 +132,3 @@ def check(
             "the clock or the number of slots is wrong"
         )
     return summary
-
-
-def _concurrency(traces: Sequence[TaskTrace]) -> int:
-    """Return the most tasks that ran at one time; of equal times, an end comes before a start."""
-    steps = sorted([(task.start, 1) for task in traces] + [(task.end, -1) for task in traces])
-    running = most = 0
-    for _, step in steps:
-        running += step
-        most = max(most, running)
-    return most

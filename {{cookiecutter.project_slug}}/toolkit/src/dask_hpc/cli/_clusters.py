@@ -104,9 +104,9 @@ def print_table(entry: RegisteredCluster, rows: Sequence[JobStatus]) -> None:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     cells = [("job", "state", "node", "elapsed")]
     cells += [(row.job, str(row.state), row.node or "-", _elapsed(row)) for row in rows]
-    if width is not None and _line_length(cells) > width:
+    if width is not None and sum(_widths(cells)) + 2 * len(cells[0]) > width:
         cells = [(job, state, node.partition(".")[0], run) for job, state, node, run in cells]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths = _widths(cells)
     for row, line in zip([None, *rows], cells, strict=True):
         padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         click.echo(f"  {'  '.join(padded)}".rstrip())
@@ -118,8 +118,8 @@ def print_table(entry: RegisteredCluster, rows: Sequence[JobStatus]) -> None:
             click.echo(f"    {log}")
 
 
-def _line_length(cells: Sequence[Sequence[str]]) -> int:
-    return sum(max(map(len, column)) + 2 for column in zip(*cells, strict=True))
+def _widths(cells: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*cells, strict=True)]
 
 
 def _wrapped(text: str, width: int | None) -> str:

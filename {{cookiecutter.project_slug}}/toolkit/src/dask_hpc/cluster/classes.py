@@ -1,5 +1,6 @@
 """dask-jobqueue's cluster classes, one for each batch system, with `ClusterMixin`."""
 
+import inspect
 from typing import Any
 
 from .. import batch as batch_systems
@@ -8,15 +9,17 @@ from ..config import fields, validators
 from .mixin import ClusterMixin
 
 
-def _documented(cls: Any) -> Any:
-    """Give a class the docstring of `ClusterMixin`, completed from the table of keys."""
-    known = validators.parameters(dask_jobqueue.JobQueueCluster, *cls.job_cls.__mro__)
+def _completed(cls: Any) -> Any:
+    """Give a class its batch system, and `ClusterMixin`'s docstring with the table of keys."""
+    known = batch_systems.BATCH_SYSTEMS.values()
+    cls.batch = next(batch for batch in known if batch.cluster_class == cls.__name__)
+    taken = validators.parameters(dask_jobqueue.JobQueueCluster, *cls.job_cls.__mro__)
     parameters = "".join(
         f"{argument} : {field.kind.type}, optional\n    {field.doc}\n"
         for key, field in fields.FIELDS.items()
-        if (argument := fields.argument_of(key)) in known and key not in fields.renamed(cls.batch)
+        if (argument := fields.argument_of(key)) in taken and key not in fields.renamed(cls.batch)
     )
-    cls.__doc__ = (ClusterMixin.__doc__ or "").format(
+    cls.__doc__ = (inspect.getdoc(ClusterMixin) or "").format(
         label=cls.batch.label,
         name=cls.__name__,
         section=cls.batch.section,
@@ -25,43 +28,31 @@ def _documented(cls: Any) -> Any:
     return cls
 
 
-@_documented
+@_completed
 class SLURMCluster(ClusterMixin, dask_jobqueue.SLURMCluster):
     """See `ClusterMixin`."""
 
-    batch = batch_systems.get("slurm")
 
-
-@_documented
+@_completed
 class PBSCluster(ClusterMixin, dask_jobqueue.PBSCluster):
     """See `ClusterMixin`."""
 
-    batch = batch_systems.get("pbs")
 
-
-@_documented
+@_completed
 class SGECluster(ClusterMixin, dask_jobqueue.SGECluster):
     """See `ClusterMixin`."""
 
-    batch = batch_systems.get("sge")
 
-
-@_documented
+@_completed
 class OARCluster(ClusterMixin, dask_jobqueue.OARCluster):
     """See `ClusterMixin`."""
 
-    batch = batch_systems.get("oar")
 
-
-@_documented
+@_completed
 class LSFCluster(ClusterMixin, dask_jobqueue.LSFCluster):
     """See `ClusterMixin`."""
 
-    batch = batch_systems.get("lsf")
 
-
-@_documented
+@_completed
 class HTCondorCluster(ClusterMixin, dask_jobqueue.HTCondorCluster):
     """See `ClusterMixin`."""
-
-    batch = batch_systems.get("htcondor")

@@ -1,7 +1,5 @@
 """Where the jobs of a cluster print to."""
 
-from __future__ import annotations
-
 import os
 import shlex
 from collections.abc import Callable

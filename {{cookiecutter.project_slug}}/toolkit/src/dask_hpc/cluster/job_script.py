@@ -5,6 +5,8 @@ while it closes (docs/development/upstream/distributed-worker-close.md); where t
 finds a job's processes by their parents, nothing ends that worker any more.
 """
 
+from pathlib import Path
+
 from .._compat import upstream
 from .._compat.jobqueue_import import Job
 from ..config.shell import is_bourne
@@ -14,18 +16,9 @@ COMMAND = "%(worker_command)s"
 # Most batch systems signal all processes of a job, so the worker is given time before the signal
 # is passed on: a second one ends a Dask worker at once, with its folders left on the node's disk.
 # `code` is set once: a wait that a signal interrupts returns 128 and more, whatever comes later.
-WAITING = """ &
-worker=$! code=
-# This shell stays until the worker has ended. Signals mostly reach both; a worker that has not
-# ended 5 s later gets SIGTERM from here.
-stop_worker() {
-    for _ in $(seq 50); do kill -0 "$worker" || break; sleep 0.1; done
-    kill "$worker" || :
-    wait "$worker" && code=0 || code=${code:-$?}
-} 2> /dev/null
-trap stop_worker INT TERM
-wait "$worker" || code=${code:-$?}
-exit "${code:-0}\""""
+# The first line is for shellcheck alone.
+_LINES = Path(__file__).with_name("wait_for_worker.sh").read_text(encoding="utf-8").splitlines()
+WAITING = " &\n" + "\n".join(_LINES[1:])
 
 
 class WaitsForWorker(Job):

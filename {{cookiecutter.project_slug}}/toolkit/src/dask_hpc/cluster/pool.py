@@ -10,25 +10,26 @@ import asyncio
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from distributed import Scheduler
 from distributed.core import Status
 
 from ..batch import BatchSystem, JobStatus
+from ..batch.canceller import BatchedCanceller
+from ..batch.watcher import JobWatcher
+from ..errors import SubmitError
 from ..resilience.tracked_job import JobKind
+from ..resilience.tracking import JobTracker
 from . import scaling
 from .submit_errors import SubmitErrors
 
 if TYPE_CHECKING:
-    from distributed import Scheduler
-
-    from ..batch.canceller import BatchedCanceller
-    from ..batch.watcher import JobWatcher
-    from ..errors import SubmitError
-    from ..resilience.tracking import JobTracker
     from .lifecycle import ClusterLifecycle
 
 
+@dataclass(eq=False)
 class ClusterJobPool:
     """Implements `resilience.interface.JobPool` for a `SpecCluster` whose workers are batch jobs.
 
@@ -52,23 +53,17 @@ class ClusterJobPool:
     submit_errors : SubmitErrors
     """
 
-    def __init__(
-        self,
-        cluster: ClusterLifecycle,
-        watcher: JobWatcher,
-        canceller: BatchedCanceller,
-        correct_state: Callable[[], asyncio.Future[None]],
-        any_job: Callable[[], Any],
-    ):
-        self.batch: BatchSystem = cluster.batch
-        self.name = type(cluster).__name__
-        self.target = 0
+    cluster: ClusterLifecycle
+    watcher: JobWatcher
+    canceller: BatchedCanceller
+    correct_state: Callable[[], asyncio.Future[None]]
+    any_job: Callable[[], Any]
+    target = 0
+
+    def __post_init__(self) -> None:
+        self.batch: BatchSystem = self.cluster.batch
+        self.name = type(self.cluster).__name__
         self.submit_errors = SubmitErrors()
-        self._cluster = cluster
-        self._watcher = watcher
-        self._canceller = canceller
-        self._correct_state = correct_state
-        self._any_job = any_job
         self._kinds: list[JobKind] = []  # those that the cluster has had
         self._kind_of: dict[str, JobKind] = {}  # by names in worker_spec
         self._submitted: set[str] = set()
@@ -79,34 +74,34 @@ class ClusterJobPool:
     @property
     def scheduler(self) -> Scheduler:
         """Dask's scheduler; None until it starts."""
-        return self._cluster.scheduler
+        return self.cluster.scheduler
 
     @property
     def is_running(self) -> bool:
         """Whether the cluster has started and is not closing."""
-        return self._cluster.status is Status.running
+        return self.cluster.status is Status.running
 
     @property
     def is_adapting(self) -> bool:
         """Whether `adapt` decides on the number of jobs."""
-        return self._cluster.adapting
+        return self.cluster.adapting
 
     @property
     def names(self) -> list[str]:
         """The names of all jobs that are wanted, oldest first."""
-        return list(self._cluster.worker_spec)
+        return list(self.cluster.worker_spec)
 
     def is_wanted(self, name: str) -> bool:
         """Return whether this job is among them."""
-        return name in self._cluster.worker_spec
+        return name in self.cluster.worker_spec
 
     def are_submitted(self) -> bool:
         """Return whether all jobs that are wanted have been submitted."""
-        return self._submitted.issuperset(self._cluster.worker_spec)
+        return self._submitted.issuperset(self.cluster.worker_spec)
 
     def kind(self, name: str | None = None) -> JobKind:
         """Return what is known of jobs like the one of this name, or like those submitted next."""
-        cluster = self._cluster
+        cluster = self.cluster
         if name is None:
             return self._kind_of_spec(cluster.new_spec)
         known = self._kind_of.get(name)
@@ -129,33 +124,33 @@ class ClusterJobPool:
 
     def can_exclude(self, nodes: Sequence[str]) -> bool:
         """Return whether jobs can be submitted so that they do not run on these nodes."""
-        directives = self._any_job().job_extra_directives
+        directives = self.any_job().job_extra_directives
         return bool(nodes) and bool(self.batch.exclude_args(nodes, directives))
 
     # --- what the batch system says ---------------------------------------------------------------
 
     def status(self, job_id: str) -> JobStatus | None:
         """Return what the batch system said last of a job."""
-        return self._watcher.status(job_id)
+        return self.watcher.status(job_id)
 
     @property
     def last_poll(self) -> float:
         """When it said so (`time.monotonic`)."""
-        return self._watcher.last_poll
+        return self.watcher.last_poll
 
     def poll_soon(self) -> None:
         """Have the batch system asked soon, since something has happened to our jobs."""
-        self._watcher.poll_soon()
+        self.watcher.poll_soon()
 
     async def poll(self) -> bool:
         """Ask the batch system now; return whether it has answered."""
         before = time.monotonic()
-        await self._watcher.poll()
-        return self._watcher.last_poll >= before
+        await self.watcher.poll()
+        return self.watcher.last_poll >= before
 
     async def cancel(self, job_ids: Sequence[str]) -> None:
         """Cancel jobs; return when the batch system was told."""
-        await self._canceller.cancel(*job_ids)
+        await self.canceller.cancel(*job_ids)
 
     # --- what is wanted ---------------------------------------------------------------------------
 
@@ -163,25 +158,25 @@ class ClusterJobPool:
         """Want so many jobs, and begin to submit what is missing."""
         surplus = len(self.names) - target
         for name in scaling.choose_jobs_to_drop(self.names, surplus, tracker, self.scheduler):
-            self._cluster.worker_spec.pop(name, None)
-        if self._cluster.status not in (Status.closing, Status.closed):
-            while len(self._cluster.worker_spec) < target:
+            self.cluster.worker_spec.pop(name, None)
+        if self.cluster.status not in (Status.closing, Status.closed):
+            while len(self.cluster.worker_spec) < target:
                 self.add()
-        loop = self._cluster.loop
+        loop = self.cluster.loop
         assert loop is not None  # it starts with the cluster
-        loop.add_callback(self._correct_state)
+        loop.add_callback(self.correct_state)
 
     def add(self, kind: JobKind | None = None) -> str:
         """Want one more job, and return its name; `submit` submits it."""
-        [(name, spec)] = self._cluster.new_worker_spec().items()
+        [(name, spec)] = self.cluster.new_worker_spec().items()
         kind = self._kind_of[name] = kind or self._kind_of_spec(spec)
-        self._cluster.worker_spec[name] = kind.spec
+        self.cluster.worker_spec[name] = kind.spec
         return name
 
     async def submit(self) -> None:
         """Submit the jobs that are wanted and not submitted yet, in one round for all."""
         # Shielded: others wait for the same round, and its submissions have to be noted.
-        await asyncio.shield(self._correct_state())
+        await asyncio.shield(self.correct_state())
 
     def note_submitted(self, name: str) -> None:
         """Note that the batch system has taken a job."""
@@ -196,10 +191,10 @@ class ClusterJobPool:
         scheduled : int
             Jobs that are about to be submitted again.
         """
-        workers = self._cluster.workers
+        workers = self.cluster.workers
         for name in [name for name, job in workers.items() if job.status == Status.failed]:
             del workers[name]
-            self._cluster.worker_spec.pop(name, None)
+            self.cluster.worker_spec.pop(name, None)
             self._kind_of.pop(name, None)
         self.target = min(self.target, len(self.names) + scheduled)
         self.submit_errors.record(refusal)
@@ -212,7 +207,7 @@ class ClusterJobPool:
 
     def unwanted(self) -> Iterator[str]:
         """Yield the names of jobs that were submitted, and are not wanted any more."""
-        yield from set(self._cluster.workers) - set(self._cluster.worker_spec)
+        yield from set(self.cluster.workers) - set(self.cluster.worker_spec)
 
     def release(self, name: str) -> None:
         """Want a job no longer, while its workers leave; `finish` ends it."""
@@ -233,10 +228,10 @@ class ClusterJobPool:
         await self._close_job(self._take(name))
 
     def _take(self, name: str) -> Any:
-        self._cluster.worker_spec.pop(name, None)
+        self.cluster.worker_spec.pop(name, None)
         self._kind_of.pop(name, None)
         self._submitted.discard(name)
-        return self._cluster.workers.pop(name, None)
+        return self.cluster.workers.pop(name, None)
 
     @staticmethod
     async def _close_job(job: Any) -> None:

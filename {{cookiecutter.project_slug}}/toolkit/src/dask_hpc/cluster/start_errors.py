@@ -50,12 +50,11 @@ class StartErrorsMixin(_Base):
     def __init__(self, *args, **kwargs):
         try:
             super().__init__(*args, **kwargs)
-        except DaskHPCError as error:
+        except Exception as error:
             self._clean_up()
-            # Without the frames of distributed and Tornado, which say nothing more.
-            raise error.with_traceback(None) from None
-        except Exception:
-            self._clean_up()
+            if isinstance(error, DaskHPCError):
+                # Without the frames of distributed and Tornado, which say nothing more.
+                raise error.with_traceback(None) from None
             raise
 
     def _clean_up(self) -> None:

@@ -1,19 +1,15 @@
 """Tell the tracker when workers come and go."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from distributed import SchedulerPlugin
 from distributed.core import Status
 
 from .._compat import upstream
-
-if TYPE_CHECKING:
-    from ..resilience.task_limits import WalltimeInterruptions
-    from ..resilience.tracking import JobTracker
+from ..resilience.task_limits import WalltimeInterruptions
+from ..resilience.tracking import JobTracker
 
 # What a worker tells of its own end, beforehand.
 CLOSING = Status.closing_gracefully, Status.closing

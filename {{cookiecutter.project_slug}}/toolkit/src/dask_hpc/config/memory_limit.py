@@ -1,5 +1,6 @@
 """Limit a worker's memory to a part of its job's, or to what the user's own option says."""
 
+import argparse
 from collections.abc import Sequence
 
 from dask.utils import format_bytes
@@ -21,15 +22,8 @@ def split_memory_limit(options: Sequence[str]) -> tuple[str | None, list[str]]:
 
     The last one counts, as on the command line.
     """
-    limit, rest = None, []
     words = [word for option in options for word in str(option).split()]
-    if not any(word.partition("=")[0] == MEMORY_LIMIT_OPTION for word in words):
-        return None, list(options)
-    words_left = iter(words)
-    for word in words_left:
-        name, equals, value = word.partition("=")
-        if name == MEMORY_LIMIT_OPTION:
-            limit = value if equals else next(words_left, None)
-        else:
-            rest.append(word)
-    return limit, rest
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(MEMORY_LIMIT_OPTION, dest="limit", nargs="?")
+    found, rest = parser.parse_known_args(words)
+    return found.limit, rest if found.limit else list(options)

@@ -1,7 +1,5 @@
 """Find out from its log why a job runs whose workers never come, and what to change, if known."""
 
-from __future__ import annotations
-
 import os
 import re
 import tomllib

@@ -1,17 +1,13 @@
 """What the policies of this package may see and touch of a cluster."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+from distributed import Scheduler
 
 from ..batch import BatchSystem, JobStatus
+from ..errors import SubmitError
 from .tracked_job import JobKind
-
-if TYPE_CHECKING:
-    from distributed import Scheduler
-
-    from ..errors import SubmitError
 
 
 class JobPool(Protocol):
@@ -23,11 +19,14 @@ class JobPool(Protocol):
     Attributes
     ----------
     batch : BatchSystem
+    name : str
+        The name of the cluster's class.
     target : int
         Number of jobs that the user, or `adapt`, asked for, less those that were abandoned.
     """
 
     batch: BatchSystem
+    name: str
     target: int
 
     @property

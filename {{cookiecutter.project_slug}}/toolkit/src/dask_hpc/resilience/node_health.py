@@ -1,7 +1,5 @@
 """Keep further jobs off nodes on which jobs were lost."""
 
-from __future__ import annotations
-
 from .._asyncio import Clock
 from ..batch import JobState, JobStatus
 from .restart_policy import ENDS_NOT_BLAMING_NODE

@@ -1,7 +1,5 @@
 """What each policy of this package has to hand."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from .._asyncio import BackgroundTasks, Clock

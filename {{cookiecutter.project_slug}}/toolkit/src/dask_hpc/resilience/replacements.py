@@ -1,7 +1,5 @@
 """Submit jobs in place of others, after a delay, and again where the batch system refuses them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 
 from ..errors import SubmitError

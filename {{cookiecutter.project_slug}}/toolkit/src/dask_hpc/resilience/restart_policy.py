@@ -3,8 +3,6 @@
 Nothing here acts or waits, so that each rule can be read, and tested, as a line of a table.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 

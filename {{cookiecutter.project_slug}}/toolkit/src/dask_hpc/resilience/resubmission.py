@@ -1,7 +1,5 @@
 """Keep a cluster at the jobs that it was scaled to, when jobs end that nobody wanted to end."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What is known of one job of a cluster, of jobs like it, and of those that it replaces."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

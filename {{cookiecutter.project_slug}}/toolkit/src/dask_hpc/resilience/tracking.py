@@ -1,7 +1,5 @@
 """Keep the jobs of a cluster that are not over, and the workers that belong to each of them."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator
 

@@ -1,7 +1,5 @@
 """Look after tasks that wait although nobody will run them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from .._compat.unrunnable_tasks import restart_unrunnable

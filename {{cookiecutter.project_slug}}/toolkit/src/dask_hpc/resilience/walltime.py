@@ -1,7 +1,5 @@
 """Leave jobs before the batch system ends them, and put others in their place."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from distributed import Scheduler

@@ -1,7 +1,5 @@
 """Find out which job a worker belongs to, by its name, its nanny, or its own word."""
 
-from __future__ import annotations
-
 import logging
 import os.path
 import re

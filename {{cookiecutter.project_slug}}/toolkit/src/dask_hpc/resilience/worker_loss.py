@@ -1,7 +1,5 @@
 """Find workers that have fallen silent and jobs that have lost all workers, and end these jobs."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import math
