@@ -218,6 +218,7 @@ def test_the_three_lines_of_the_readme(repository, engine):
     assert testbed.leftover_resources() == []
 
 
+@pytest.mark.full
 @pytest.mark.testbed
 def test_the_action_keeps_the_image_for_the_next_run(repository, engine):
     """The cache has it, and an image without a build cache is used as it is."""
@@ -238,6 +239,7 @@ def test_the_action_keeps_the_image_for_the_next_run(repository, engine):
         subprocess.run(["docker", "image", "rm", "--force", f"{image}:slurm-trixie"])
 
 
+@pytest.mark.full
 @pytest.mark.testbed
 def test_the_gitlab_recipe_from_docker_load_on(installed, engine):
     (recipe,) = yaml.safe_load(blocks("yaml", "In GitLab CI")[0]).values()

@@ -31,7 +31,13 @@ def test_a_bare_slurmcluster_runs_tasks_in_jobs_of_the_labs_configuration(lab):
 
 @pytest.mark.parametrize(
     ("ask", "jobs", "workers"),
-    [("jobs=2", 2, 8), ("cores=9", 2, 8), ("n=5", 2, 8), ("memory='8 GiB'", 1, 4)],
+    [
+        ("cores=9", 2, 8),
+        *(
+            pytest.param(*row, marks=pytest.mark.full)
+            for row in [("jobs=2", 2, 8), ("n=5", 2, 8), ("memory='8 GiB'", 1, 4)]
+        ),
+    ],
 )
 def test_scale_counts_jobs_cores_workers_and_memory_from_the_file(lab, ask, jobs, workers):
     printed = lab.python(

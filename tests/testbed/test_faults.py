@@ -178,43 +178,19 @@ def test_a_job_over_its_walltime_hears_of_it_before_it_is_killed(healthy):
     healthy.run("rm trap.sh told.txt")
 
 
-def test_a_test_that_leaves_a_node_out_of_service_fails_and_the_next_finds_it_well(
+def test_a_test_that_leaves_something_fails_and_the_next_finds_the_testbed_well(
     testbed, pytester_like
 ):
     outcome = pytester_like(
         f"""
-        def test_leaves_it(testbed):
+        def test_leaves_a_node_out_of_service(testbed):
             testbed.inject("drain-node", node={NODE!r})
 
-        def test_next(testbed):
+        def test_forgets_with(testbed):
             assert testbed.status_problems() == []
-        """
-    )
-    assert "2 passed, 1 error" in outcome
-    assert f"the test did not clean up the testbed: {NODE} is drain" in outcome
-
-
-def test_a_test_that_injects_a_fault_without_with_fails(testbed, pytester_like):
-    outcome = pytester_like(
-        f"""
-        def test_forgets_it(testbed):
             testbed.fault("kill-node", node={NODE!r})
 
-        def test_next(testbed):
-            pass
-        """
-    )
-    assert "2 passed, 1 error" in outcome
-    call = f"fault('kill-node', node='{NODE}')"
-    assert f"{call} was never injected: use it in a `with` statement" in outcome
-
-
-def test_a_test_that_leaves_a_process_on_a_node_fails_and_the_next_finds_none(
-    testbed, pytester_like
-):
-    outcome = pytester_like(
-        f"""
-        def test_leaves_it(testbed):
+        def test_leaves_a_process(testbed):
             command = "setsid sleep 4321 &> /dev/null < /dev/null &"
             testbed.run(command, user="bob", service={NODE!r})
 
@@ -222,8 +198,11 @@ def test_a_test_that_leaves_a_process_on_a_node_fails_and_the_next_finds_none(
             assert testbed.processes() == []
         """
     )
-    assert "2 passed, 1 error" in outcome
-    assert f"unwell: a process is left, bob on {NODE}: `sleep 4321` (pid " in outcome
+    assert "4 passed, 3 errors" in outcome
+    assert f"the test did not clean up the testbed: {NODE} is drain" in outcome
+    call = f"fault('kill-node', node='{NODE}')"
+    assert f"{call} was never injected: use it in a `with` statement" in outcome
+    assert f"testbed: a process is left, bob on {NODE}: `sleep 4321` (pid " in outcome
 
 
 @pytest.fixture

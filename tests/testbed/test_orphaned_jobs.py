@@ -84,7 +84,7 @@ class Member:
 
 @pytest.mark.parametrize(
     "number",
-    [9, 15, pytest.param(1, marks=pytest.mark.full)],
+    [9, *(pytest.param(number, marks=pytest.mark.full) for number in (15, 1))],
     ids=["kill -9", "SIGTERM", "SIGHUP"],
 )
 def test_no_job_pending_or_running_is_left_when_a_script_is_killed(member, number):

@@ -1,12 +1,14 @@
 """The descriptions of batch systems: their grammar, their words, their commands."""
 
 import math
+import tomllib
+from pathlib import Path
 
 import pytest
 
 import dask_hpc
 from dask_hpc import batch
-from dask_hpc.batch import JobState, JobStatus
+from dask_hpc.batch import JobState, JobStatus, description
 
 SLURM = batch.get("slurm")
 
@@ -227,6 +229,14 @@ def test_capacity_is_that_of_the_partition_asked_for_or_of_the_default_one():
 def test_capacity_of_a_partition_that_is_not_listed_is_an_error(printed):
     with pytest.raises(ValueError, match="no such partition"):
         SLURM.parse_capacity(printed)
+
+
+def test_the_table_of_batch_systems_has_only_keys_that_a_description_has():
+    file = Path(description.__file__).with_name("systems.toml")
+    table = tomllib.loads(file.read_text())
+    assert list(table) == list(batch.BATCH_SYSTEMS)
+    for about in table.values():
+        assert set(about) <= set(description.Description.__annotations__)
 
 
 def test_unknown_batch_system_is_refused_with_the_known_names():

@@ -66,6 +66,7 @@ NEVER_CAME = "Not resubmitting, because no worker ever connected"
         (job(5), "timeout", Resubmit(1.0, ANOTHER)),
         (job(5, {"end_reported": True}, useful=True), "done", Resubmit(1.0, "")),
         (job(5, {"idle": 1}), "done", Resubmit(2.0, ANOTHER + " in 2 s")),
+        (job(5, {"idle": 2}), "done", Resubmit(4.0, ANOTHER + " in 4 s")),
         (job(5, {"idle": 7}), "done", Resubmit(60.0, "")),
         (job(61, {"idle": 7}), "done", Resubmit(1.0, ANOTHER)),
         (job(5, ended_in_order=True), "gone", Resubmit(1.0, ANOTHER)),
@@ -95,7 +96,7 @@ def test_a_failing_node_is_not_the_jobs_fault(state):
 
 @pytest.mark.parametrize(
     ("history", "limits", "again"),
-    [({}, 5, True), ({"out_of_memory": 1}, 5, False), ({}, 0, False)],
+    [({}, 5, True), ({}, 1, True), ({"out_of_memory": 1}, 5, False), ({}, 0, False)],
 )
 def test_out_of_memory_is_tried_once_more(history, limits, again):
     limits = replace(LIMITS, max_resubmits=limits)
@@ -119,6 +120,7 @@ def test_no_resubmits_are_allowed():
     [
         (job(5, {"failures": 1}), "failed", {"failures": 2}),
         (job(5, {"failures": 3, "idle": 1}), "done", {"idle": 2, "end_reported": False}),
+        (job(5, {"idle": 2}), "done", {"idle": 3}),
         (job(5, {"failures": 3}, useful=True), "done", {"end_reported": True}),
         (job(700, {"failures": 3}), "out-of-memory", {"out_of_memory": 1}),
         (job(5, {"failures": 3}), "out-of-memory", {"failures": 3, "out_of_memory": 1}),

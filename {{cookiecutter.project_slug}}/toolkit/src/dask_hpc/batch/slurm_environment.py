@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Sequence
 
-from .base import WORDS
+from .description import WORDS
 
 _VARIABLES = tomllib.loads((WORDS / "slurm_variables.toml").read_text(encoding="utf-8"))
 # Variables that change the output of commands that list and cancel jobs.

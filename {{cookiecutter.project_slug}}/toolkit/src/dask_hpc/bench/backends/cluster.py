@@ -49,9 +49,9 @@ class ClusterBackend(DaskBackend):
         try:
             capacity = self.batch_system.parse_capacity(answer)
         except ValueError as error:
-            raise BackendError(
-                f"{which}: {error}; check {self.batch_system.queue_key} in config/jobqueue.yaml"
-            ) from None
+            key = self.batch_system.queue_key or ""
+            place = self._job_settings.origins(key) or f"check {key} in config/jobqueue.yaml"
+            raise BackendError(f"{which}: {error}; {place}") from None
         if slots > capacity:
             raise BackendError(
                 f"{slots} slots requested, but {which} has {capacity} CPUs: reduce --slots"
