@@ -500,7 +500,7 @@ def test_what_is_on_the_command_line_is_jinja_to_cookiecutter(command):
 def test_answers_that_are_not_used_are_named(render, capfd):
     render(**{**good("none"), "scheduler_interface": ""})
     printed = capfd.readouterr().out
-    assert "Not used without a batch system:  account, queue, worker_interface." in printed
+    assert "Not used without a batch system: account, queue, worker_interface." in printed
     render(project_slug="other-lab", batch_system="none")
     assert "Not used" not in capfd.readouterr().out
 
