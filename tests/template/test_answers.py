@@ -155,7 +155,7 @@ def test_a_good_name_is_taken(name):
 def test_the_name_proposed_is_a_good_one():
     for name, _ in BAD_NAMES:
         [line] = pre_gen.problems({**ANSWERS, "project_slug": name})
-        proposed = line.rpartition("for instance ")[2]
+        proposed = line.rpartition("such as ")[2]
         assert pre_gen.check_slug(proposed) is None
 
 
@@ -235,8 +235,8 @@ def test_an_answer_that_is_no_text_is_refused(answer):
 @pytest.mark.parametrize(
     ("python", "cookiecutter_version", "words"),
     [
-        ((3, 9, 18), "2.6.0", "Python 3.9 "),
-        ((3, 8), "1.7.3", "Python 3.8 "),
+        ((3, 9, 18), "2.6.0", "Python 3.9, "),
+        ((3, 8), "1.7.3", "Python 3.8, "),
         ((3, 11), "1.7.3", "cookiecutter 1.7.3 "),
         ((3, 12), "2.1.1", "cookiecutter 2.1.1 "),
         ((3, 10, 1), "2.2.0", None),
