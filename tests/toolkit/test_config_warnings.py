@@ -174,9 +174,9 @@ def test_the_line_shown_is_the_users(files):
 def test_sections_that_do_not_count_for_this_cluster_are_passed_over(files):
     files("jobqueue: {pbs: {acount: lab}, gpu: {qeueu: gpu, memory: 99MB}}")
     assert said() == []
-    assert [line.partition(": ")[2][:26] for line in said(config_name="gpu")] == [
-        "jobqueue.gpu.qeueu: unknow",
-        "jobqueue.gpu.memory: 99MB ",
+    assert [line.partition(": ")[2][:24] for line in said(config_name="gpu")] == [
+        "jobqueue.gpu.qeueu: unkn",
+        "jobqueue.gpu.memory: 99M",
     ]
 
 
