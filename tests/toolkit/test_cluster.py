@@ -431,7 +431,7 @@ def test_adapt_refuses_unknown_argument(lab):
 def test_help_of_a_class_has_its_own_arguments_and_no_default_of_upstreams():
     for name in ("SLURMCluster", "HTCondorCluster"):
         text = getattr(dask_hpc, name).__doc__
-        assert "\nParameters\n----------\nn_workers : int, optional\n    Workers" in text
+        assert "\nParameters\n----------\nn_workers : int, optional\n    Number of workers" in text
         assert f"from dask_hpc import {name}" in text
         for argument in ("cores : int", "idle_timeout : ", "scheduler_options : dict"):
             assert argument in text
