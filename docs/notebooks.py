@@ -46,8 +46,8 @@ def key(cell: dict[str, Any]) -> str:
 def output_of(cell: dict[str, Any]) -> str:
     """Return what an executed cell has printed and what it is, as text."""
     texts = [it.get("text") or it["data"]["text/plain"] for it in cell["outputs"]]
-    lines = "\n".join("".join(text) for text in texts).replace("\r", "").splitlines()
-    return "\n".join(line.rstrip() for line in lines if line.strip())
+    lines = "\n".join("".join(text).strip("\r\n") for text in texts).splitlines()
+    return "\n".join(line.rstrip() for line in lines)
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ def blank(render_to, tmp_path_factory):
     folder = tmp_path_factory.mktemp("blank")
 
     @cache
-    def blank(batch_system="slurm"):
+    def blank(batch_system):
         return render_to(folder / batch_system, batch_system=batch_system)
 
     return blank

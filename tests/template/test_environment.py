@@ -93,7 +93,7 @@ def test_a_spec_that_conda_may_not_read_is_told(text):
 
 
 def test_the_project_asks_for_what_its_toolkit_asks_for(blank):
-    project = blank()
+    project = blank("slurm")
     own = tomllib.loads((project / "pyproject.toml").read_text())["project"]
     toolkit = tomllib.loads((project / "toolkit/pyproject.toml").read_text())["project"]
     extras = toolkit["optional-dependencies"]
@@ -110,7 +110,7 @@ def test_conda_installs_the_project_with_its_toolkit_from_its_folder(rendered):
 
 
 def test_every_python_that_is_promised_is_the_same(blank):
-    project = blank()
+    project = blank("slurm")
     promised = set()
     for path in [project / "pyproject.toml", project / "toolkit" / "pyproject.toml"]:
         promised.add(tomllib.loads(path.read_text())["project"]["requires-python"])

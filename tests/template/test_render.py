@@ -94,7 +94,7 @@ def test_processes_are_the_cores_up_to_eight_unless_said_otherwise(render, cores
 
 
 def test_the_toolkit_is_copied_byte_by_byte(blank):
-    project = blank()
+    project = blank("slurm")
     copied = files(project / "toolkit")
     assert "pyproject.toml" in copied
     for name in copied:

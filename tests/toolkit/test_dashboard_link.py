@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import dask
+import distributed  # noqa: F401 - its defaults are Dask's
 import pytest
 
 from dask_hpc.jupyter import dashboard_link
