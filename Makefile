@@ -37,7 +37,7 @@ test-quick: .venv/test-ready ## the tests that need no Slurm (a third of that)
 	@$(PY) -m pytest $(PARALLEL) --durations=25 -m "not full and not testbed" $(PYTEST_ARGS) $(OR_NONE)
 
 test-testbed: .venv/test-ready ## the part on the Slurm testbed
-	@$(PYTEST) -m "not full and testbed" $(PYTEST_ARGS) $(OR_NONE)
+	@$(PYTEST) --durations=25 -m "not full and testbed" $(PYTEST_ARGS) $(OR_NONE)
 
 test-full: lint .venv/test-ready ## everything, slow tests included (some four hours)
 	@$(PYTEST) $(PYTEST_ARGS)

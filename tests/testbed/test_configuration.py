@@ -49,7 +49,7 @@ def test_profiles_of_the_file_and_an_unknown_one(lab, settings):
     lines = lab.shell(f"{reads} python -c {shlex.quote(program)}").stdout.splitlines()
     assert lines[0] == "long 8 6G"
     assert lines[1].startswith("ConfigError jobqueue.yaml has no section jobqueue.himem for Slurm")
-    assert lines[1].endswith("known: slurm, highmem.")
+    assert lines[1].endswith("available sections: slurm, highmem.")
 
 
 def test_folders_are_filled_in_and_made_here_and_on_the_node(lab):

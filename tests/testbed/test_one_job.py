@@ -188,7 +188,10 @@ def test_the_results_come_from_several_nodes_with_several_processes_each(submit,
         """,
         nodes=3,
     ).wait()
-    assert re.fullmatch(r"Dashboard: .*\n(\d of 6 workers\n)*", job.said)
+    # A warning, as of a shell, that SMALL overrides the lab's file.
+    assert re.fullmatch(
+        r"(.* ConfigWarning: .*\n  .*\n)?Dashboard: .*\n(\d of 6 workers\n)*", job.said
+    )
     lines = job.printed.splitlines()
     kind, first = lines[0].split()
     assert kind == "AllocationCluster"

@@ -65,7 +65,7 @@ def test_status_tells_the_stages_of_a_start_long_ago(testbed):
     stages = testbed.startup_stages()
     assert list(stages) == ["image", *STAGES]
     assert all(seconds >= 0 for seconds in stages.values())
-    (line,) = [line for line in testbed.status().splitlines() if "start took" in line]
+    (line,) = [line for line in testbed.status().splitlines() if "Startup took" in line]
     assert all(f"{stage} " in line for stage in stages)
     assert 0.5 < sum(stages.values()) - stages["image"] < 120
 
@@ -98,5 +98,5 @@ def test_a_round_that_fails_is_counted_and_leaves_nothing(
 
 
 def test_a_testbed_that_is_up_is_not_taken_for_rounds(testbed):
-    with pytest.raises(TestbedError, match="in use"):
+    with pytest.raises(TestbedError, match="is up or not cleaned up"):
         soak(testbed, 1)
