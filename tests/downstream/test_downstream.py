@@ -259,6 +259,7 @@ def test_the_gitlab_recipe_from_docker_load_on(installed, engine):
         (installed.workspace / "hpc-testbed-image.tar").unlink(missing_ok=True)
 
 
+@pytest.mark.full
 @pytest.mark.testbed
 def test_without_pytest_a_folder_is_put_there_and_a_script_is_submitted(installed, engine):
     (line,) = re.findall(r"^(hpc-testbed put .*)$", README, flags=re.MULTILINE)

@@ -71,7 +71,7 @@ TABLE = [
     ("down-node", "", "PENDING (BeginTime|ReqNodeNotAvail)", None),
     ("requeue-jobs", "", "PENDING BeginTime", None),
     ("cancel-jobs", "", "CANCELLED", "(idle|mixed|completing)-?"),
-    ("preempt-jobs", "--partition=spare --no-requeue", "PREEMPTED", None),
+    pytest.param("preempt-jobs", "--partition=spare --no-requeue", "PREEMPTED", None, marks=SLOW),
     pytest.param("preempt-jobs", "--partition=spare", "PENDING", None, marks=SLOW),
     pytest.param("kill-node", "--no-requeue", "NODE_FAIL NodeDown", r"down\*", marks=SLOW),
     pytest.param("kill-node", "", "PENDING", r"down\*", marks=SLOW),
