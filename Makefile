@@ -30,9 +30,9 @@ help: ## this list
 demo: .venv/demo-ready ## template, testbed, 500 x sleep(1) on real Slurm, figure and report in build/
 	@$(PY) benchmarks/demo.py
 
-test: lint test-quick test-testbed ## the complete check of a change (18 to 20 minutes on two cores)
+test: lint test-quick test-testbed ## the complete check of a change (13 to 15 minutes on two cores)
 
-test-quick: .venv/test-ready ## the tests that need no Slurm (a third of that)
+test-quick: .venv/test-ready ## the tests that need no Slurm (4 to 5 minutes)
 	@$(PY) -m asv check --config benchmarks/asv.conf.json --environment existing:same
 	@$(PY) -m pytest $(PARALLEL) --durations=25 -m "not full and not testbed" $(PYTEST_ARGS) $(OR_NONE)
 
