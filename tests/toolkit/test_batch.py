@@ -1,6 +1,7 @@
 """The descriptions of batch systems: their grammar, their words, their commands."""
 
 import math
+import time
 import tomllib
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 import dask_hpc
 from dask_hpc import batch
-from dask_hpc.batch import JobState, JobStatus, description
+from dask_hpc.batch import JobState, JobStatus, description, parsing
 
 SLURM = batch.get("slurm")
 
@@ -277,3 +278,19 @@ def test_slurms_settings_that_decide_about_latency_are_picked_from_scontrols_lon
         "SLURM_VERSION": "24.11.5",
         "SchedulerParameters": "batch_sched_delay=0,bf_interval=2",
     }
+
+
+def test_the_longest_walltime_fits_into_32_bits():
+    assert SLURM.parse_walltime("596523:14:07") == 2**31 - 1
+    with pytest.raises(ValueError, match="68 years"):
+        SLURM.parse_walltime("596523:14:08")
+
+
+@pytest.mark.parametrize(
+    ("now", "seconds"), [(0, 0.0), (0.5, 0.5), (100_000, 100_000.0), (-1, None)]
+)
+def test_seconds_since_a_time(monkeypatch, now, seconds):
+    form, at = "%Y-%m-%d %H:%M:%S", "2026-11-28 12:00:00"
+    begin = time.mktime(time.strptime(at, form))
+    monkeypatch.setattr(parsing.time, "time", lambda: begin + now)
+    assert parsing.seconds_since(at, form) == seconds
