@@ -113,6 +113,7 @@ def test_no_job_is_left_when_python_is_killed_while_it_submits(member):
     """
     with pytest.raises(TestbedError, match="failed with exit code 137"):
         member.lab.python(textwrap.dedent(code))
+    # A submission under way may be accepted late: there is no state to wait for.
     time.sleep(10)
     assert member.jobs() == []
 
