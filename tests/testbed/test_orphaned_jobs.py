@@ -68,7 +68,7 @@ class Member:
 
     def watchdog(self, pid, service="login1"):
         return self.lab.testbed.run(
-            f"pgrep -P {pid} -f [w]atchdog.py", service=service, check=False
+            f"pgrep -P {pid} -f [w]atchdog/process.py", service=service, check=False
         ).stdout.strip()
 
     def kill(self, *pids, number=9, service="login1"):
