@@ -86,6 +86,7 @@ ELSEWHERE = {
         "dask hpc --version": "tests/toolkit/test_cli.py: --version",
         "git diff": "tests/template/test_update.py: git diff --name-status",
     },
+    "docs/development/mutants.md": {"c": "once, by a maintainer"},  # cosmic-ray, cr-report
     "docs/development/releasing.md": {"git tag": "for maintainers"},
 }
 ADDRESS = "https://github.com/org/"  # of whoever has a copy of the template
