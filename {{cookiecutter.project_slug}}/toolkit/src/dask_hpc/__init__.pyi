@@ -9,6 +9,7 @@ from .cluster.classes import (
     SGECluster,
     SLURMCluster,
 )
+from .cluster.local import LocalCluster
 from .dask_errors import JobsEndedError, TaskExceedsWalltimeError, WorkerStartTimeoutError
 from .errors import (
     ArgumentError,
@@ -20,6 +21,7 @@ from .errors import (
     SubmitCommandError,
     SubmitError,
 )
+from .security.connect import connect
 
 __version__: str
 
@@ -32,6 +34,7 @@ __all__ = [
     "HTCondorCluster",
     "JobsEndedError",
     "LSFCluster",
+    "LocalCluster",
     "NoJobIdError",
     "OARCluster",
     "PBSCluster",
@@ -41,5 +44,6 @@ __all__ = [
     "SubmitError",
     "TaskExceedsWalltimeError",
     "WorkerStartTimeoutError",
+    "connect",
     "get_cluster",
 ]

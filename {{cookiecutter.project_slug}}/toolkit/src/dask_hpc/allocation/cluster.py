@@ -29,12 +29,14 @@ from .._output import messages
 from .._output.formatting import format_count
 from ..batch import commands
 from ..cluster import scaling
+from ..cluster.credentials import JobCredentialsMixin
 from ..cluster.job_settings import resolve_job_settings
 from ..cluster.self_closing import SelfClosingMixin
 from ..cluster.start_errors import StartErrorsMixin
 from ..cluster.wait import WorkerWait, check_n_workers
 from ..dask_errors import JobsEndedError, WorkerStartTimeoutError
 from ..resilience.draining import remove_worker
+from ..security.choice import choose
 from .arguments import check_allocation_size, on_node
 from .environment import nodes, profile
 from .step import MAX_STEP_RESTARTS, SQUEUE_POLL_S, SrunStep, last_srun_message, node_is_lost
@@ -49,6 +51,7 @@ NOTICE_FRACTION, MIN_NOTICE_S, MAX_NOTICE_S = 0.1, 20.0, 600.0
 class AllocationCluster(
     StartErrorsMixin,
     SelfClosingMixin,
+    JobCredentialsMixin,
     IsolatedTLSMixin,
     DashboardOnDemand,
     dask_jobqueue.SLURMCluster,
@@ -79,8 +82,10 @@ class AllocationCluster(
         batch = batch_systems.get("slurm")
         kwargs["config_name"] = kwargs.get("config_name") or profile()
         kwargs.pop("idle_timeout", None)  # closing the cluster would not free the nodes
+        kwargs["security"] = choose(kwargs.get("security"), kwargs.get("protocol"))
         settings = on_node(resolve_job_settings(batch, type(self), job_cls, kwargs))
         check_allocation_size(settings)
+        settings = self._with_key_folder(settings)
         self._section = settings.arguments["config_name"]
         step = type("Step", (job_cls or SrunStep,), {"_settings": settings.section})
         limit = settings.memory_limit

@@ -22,7 +22,9 @@ from .._output import formatting, messages
 from ..config import options as config_options
 from ..errors import SubmitError
 from ..resilience.worker_identity import workers_named
+from ..security.choice import choose
 from .control import JobControl
+from .credentials import JobCredentialsMixin
 from .job import job_class_for
 from .job_settings import resolve_job_settings
 from .self_closing import SelfClosingMixin
@@ -36,7 +38,12 @@ else:
 
 
 class ClusterLifecycle(
-    StartErrorsMixin, SelfClosingMixin, IsolatedTLSMixin, DashboardOnDemand, _Base
+    StartErrorsMixin,
+    SelfClosingMixin,
+    JobCredentialsMixin,
+    IsolatedTLSMixin,
+    DashboardOnDemand,
+    _Base,
 ):
     """The hooks that `SpecCluster` calls, passed on to the cluster's `JobControl`.
 
@@ -52,7 +59,9 @@ class ClusterLifecycle(
         def _correct_state(self) -> asyncio.Future[None]: ...
 
     def __init__(self, n_workers=0, job_cls=None, idle_timeout=None, **kwargs):
+        kwargs["security"] = choose(kwargs.get("security"), kwargs.get("protocol"))
         settings = resolve_job_settings(self.batch, type(self), job_cls, kwargs)
+        settings = self._with_key_folder(settings)
         self._names = itertools.count()
         self._section = f"jobqueue.{settings.arguments['config_name']}"
         control = self._control = JobControl(
@@ -139,13 +148,6 @@ class ClusterLifecycle(
         self.shutdown_scheduler = False
         self._end_itself()
 
-    def _remove_keys(self):
-        """Delete the key files of a temporary `Security`, which would remain until Python exits."""
-        for name in ("ca_file", "cert", "key"):
-            file = getattr(self, f"_job_{name}", None)
-            if file is not None:
-                file.close()
-
     async def _end(self, close):
         control: JobControl | None = getattr(self, "_control", None)
         if control is None:  # __init__ failed on an argument; Python still calls __del__
@@ -157,7 +159,6 @@ class ClusterLifecycle(
             await control.canceller.cancel(*control.watcher.active)
             await control.tasks.wait()
             await control.pool.finish_all()
-        self._remove_keys()
         try:
             await close()
             if self.scheduler is not None and not self.shutdown_scheduler:

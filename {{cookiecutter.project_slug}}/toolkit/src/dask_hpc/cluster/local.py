@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import distributed
 from dask.utils import parse_bytes
@@ -14,7 +14,9 @@ from .._output.formatting import format_count
 from ..config import argument_names, fields, validators
 from ..config.resolve import default_processes
 from ..errors import ConfigError, StartError
+from ..security.choice import choose
 from . import main_guard
+from .credentials import RecordedMixin
 from .start_errors import StartErrorsMixin, innermost, quiet, text
 from .wait import WorkerWait, check_n_workers
 
@@ -34,21 +36,26 @@ class Nanny(distributed.Nanny):
         super()._on_worker_exit_sync(exitcode)
 
 
-class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster):
-    """A `distributed.LocalCluster` with the methods that notebooks call on a batch cluster."""
+class LocalCluster(StartErrorsMixin, RecordedMixin, IsolatedTLSMixin, distributed.LocalCluster):
+    """A `distributed.LocalCluster` with the methods that notebooks call on a batch cluster.
+
+    Connections are encrypted, except in a cluster that is only threads of this process.
+    """
 
     _option_names: ClassVar[Mapping[str, str]] = {"port": "scheduler_port"}
 
     def __init__(self, *args, **kwargs):
         arguments = inspect.signature(distributed.LocalCluster).bind(*args, **kwargs).arguments
+        others = arguments.pop("worker_kwargs", {})
         processes, worker_class = arguments.get("processes"), arguments.get("worker_class")
+        arguments["security"] = choose(arguments.get("security"), _protocol(arguments))
         if processes or (processes is None and worker_class is None):
             main_guard.check()
             if worker_class is None:
-                _check_names(arguments.get("worker_kwargs", {}), distributed.Nanny)
+                _check_names(others, distributed.Nanny)
                 if upstream.is_known("worker-exit"):
-                    kwargs["worker_class"] = Nanny
-        super().__init__(*args, **kwargs)
+                    arguments["worker_class"] = Nanny
+        super().__init__(**arguments, **others)
         self.workers_per_job = max(1, len(self.worker_spec))
 
     async def _correct_state_internal(self):
@@ -84,6 +91,17 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
         if number > planned and self._adaptive is None:
             messages.info(f"Waiting for {number} workers, but the cluster is scaled to {planned}.")
         return self.sync(WorkerWait(self).wait, number, timeout)
+
+
+def _protocol(arguments: Mapping[str, Any]) -> str | None:
+    """Return the protocol that these arguments ask for, if any: threads need no network."""
+    host = str(arguments.get("host") or arguments.get("ip") or "")
+    if (protocol := arguments.get("protocol")) or "://" in host:
+        return str(protocol or host)
+    processes, worker_class = arguments.get("processes"), arguments.get("worker_class")
+    if processes is None and worker_class is not None:
+        processes = issubclass(worker_class, distributed.Nanny)
+    return "inproc" if processes in (False, 0) and not arguments.get("scheduler_port") else None
 
 
 def _check_names(given: dict, worker_class: type) -> None:

@@ -15,6 +15,8 @@ from ..errors import ConfigError
 from . import nodes, syntax
 
 NO_KEYS = "has no keys; write one per line, as in `cores: 4`, without a leading hyphen"
+# The toolkit's settings of Dask, installed beside the lab's.
+OWN_FILE = Path(__file__).with_name("dask-hpc.yaml")
 # Prefix of temporary sections (`profiles.read_as`).
 PRIVATE = "dask-hpc-"
 # First line of a copied file, where links are not allowed. It shows that we may replace the file.
@@ -45,9 +47,9 @@ def find_project(start: Path | str | None = None) -> Path:
 def install(project: Path | str | None = None, prefix: Path | str = sys.prefix) -> list[Path]:
     """Activate the project's ``config/*.yaml`` in the environment at `prefix`.
 
-    Links the files into ``{prefix}/etc/dask``, which Dask reads in every shell and kernel of that
-    environment, so that edits in the project take effect the next time Python starts. Where links
-    are not allowed, the files are copied.
+    Links the files, and the toolkit's own, into ``{prefix}/etc/dask``, which Dask reads in every
+    shell and kernel of that environment, so that edits in the project take effect the next time
+    Python starts. Where links are not allowed, the files are copied.
 
     Parameters
     ----------
@@ -68,7 +70,7 @@ def install(project: Path | str | None = None, prefix: Path | str = sys.prefix) 
         the same name.
     """
     project = find_project(project)
-    sources = sorted((project / "config").glob("*.yaml"))
+    sources = [*sorted((project / "config").glob("*.yaml")), OWN_FILE]
     for source in sources:
         syntax.read(source)  # importing Dask fails while one of its files is invalid
     folder = Path(prefix) / "etc" / "dask"

@@ -1,7 +1,6 @@
 """Resolve a cluster's arguments and the configuration into the settings of its jobs."""
 
 import getpass
-import importlib.util
 import os
 import re
 import shlex
@@ -239,12 +238,6 @@ class _Resolver:
             self.arguments["log_directory"] = config_paths.ensure_shared_directory(text, where)
         if not self.arguments.get("security"):
             return
-        no_package = importlib.util.find_spec("cryptography") is None
-        if self.arguments["security"] is True and no_package:
-            raise ConfigError(
-                "security=True needs the package cryptography, which is not installed: run "
-                "`python -m pip install cryptography` or `conda install cryptography`."
-            )
         # For the keys of encrypted connections. dask-jobqueue's default, the current directory, may
         # not be visible to nodes; the one for their output is.
         shared = self.arguments.get("log_directory") or "."

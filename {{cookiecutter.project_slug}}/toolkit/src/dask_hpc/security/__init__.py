@@ -1,0 +1,1 @@
+"""Encryption of a cluster's connections: its credentials, and where its owner finds them."""

@@ -1,0 +1,169 @@
+"""What other Pythons of the same user need to find a running cluster and connect to it.
+
+Each cluster has a folder in the home directory, so that all login nodes see it: its address and
+name, and the credentials. Dask asks `load` for the credentials of an address
+(``distributed.client.security-loader`` in ``config/dask-hpc.yaml``).
+"""
+
+import json
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import psutil
+from distributed import Security
+from distributed.comm import parse_address, resolve_address
+
+from ..errors import ConfigError
+from ..watchdog import registry
+
+ABOUT = "cluster.json"
+CREDENTIALS = ("ca_file", "cert", "key")  # names of files, and of distributed's settings
+
+
+@dataclass(frozen=True)
+class Record:
+    """A running cluster, as described by its folder.
+
+    Attributes
+    ----------
+    folder : Path
+    address : str
+        The scheduler's.
+    name : str
+        The cluster's.
+    host : str
+        Where its Python runs.
+    pid : int
+        Its process id there.
+    started : float
+        In seconds since 1970 by that host's clock.
+    """
+
+    folder: Path
+    address: str
+    name: str
+    host: str
+    pid: int
+    started: float
+
+    @property
+    def security(self) -> Security | None:
+        """The settings for a client; None if the cluster is not encrypted."""
+        try:
+            found = [(self.folder / name).read_text() for name in CREDENTIALS]
+        except OSError:
+            return None
+        authority, certificate, key = found
+        return Security(
+            require_encryption=True,
+            tls_ca_file=authority,
+            tls_client_cert=certificate,
+            tls_client_key=key,
+        )
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the process is known to have ended; only its own host can tell."""
+        return self.host == socket.gethostname() and not psutil.pid_exists(self.pid)
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def write(name: str, address: str, security: Security | None) -> Record:
+    """Record a cluster of this process.
+
+    Raises
+    ------
+    OSError, RuntimeError
+        The folder cannot be created, or there is no home directory.
+    """
+    home = _folder()
+    home.mkdir(parents=True, exist_ok=True)
+    for folder in (home.parent, home):
+        if folder.stat().st_uid != os.geteuid():
+            raise OSError(f"{folder} belongs to somebody else")
+        folder.chmod(0o700)
+    for old in records():
+        if old.is_dead:
+            old.remove()
+    about: dict[str, Any] = {"address": address, "name": name, "host": socket.gethostname()}
+    about |= {"pid": os.getpid(), "started": time.time()}
+    # Others read a folder when it has its final name, so when it is complete.
+    draft = Path(tempfile.mkdtemp(prefix=".", dir=home))
+    tls = security.get_tls_config_for_role("client") if security is not None else {}
+    for name in CREDENTIALS:
+        if "\n" in (text := tls.get(name) or ""):
+            _write(draft / name, text)
+        elif text:  # a file of the user's
+            (draft / name).symlink_to(Path(text).absolute())
+    _write(draft / ABOUT, json.dumps(about))
+    folder = draft.rename(home / draft.name.lstrip("."))
+    return Record(folder, **about)
+
+
+def _write(path: Path, text: str) -> None:
+    path.touch(0o600, exist_ok=False)
+    path.write_text(text)
+
+
+def _folder() -> Path:
+    return registry.folder() / "clusters"
+
+
+def records() -> Iterator[Record]:
+    """Yield the clusters of this user, skipping folders that cannot be read."""
+    known = {field.name for field in fields(Record)} - {"folder"}
+    try:
+        paths = sorted(_folder().glob(f"[!.]*/{ABOUT}"))
+    except (OSError, RuntimeError):
+        return
+    for path in paths:
+        try:
+            with path.open() as file:
+                if os.fstat(file.fileno()).st_uid == os.geteuid():
+                    found = json.load(file)
+                    yield Record(path.parent, **{name: found[name] for name in known})
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+
+
+def at(address: str) -> Record | None:
+    """Return the cluster at an address: the latest, on this host if several hosts have one."""
+    here, found = socket.gethostname(), [it for it in records() if it.address == address]
+    return max(found, key=lambda it: (it.host == here, it.started), default=None)
+
+
+def load(info: dict[str, Any]) -> Security | None:
+    """Return the credentials for the cluster at ``info["address"]``; Dask's clients call this.
+
+    Raises
+    ------
+    ConfigError
+        There are none, or the cluster is encrypted and the address is not.
+    """
+    scheme, place = parse_address(info["address"])
+    if scheme not in ("tcp", "tls"):
+        return None
+    place = resolve_address(f"tcp://{place}").removeprefix("tcp://")
+    record = at(f"tls://{place}")
+    if scheme == "tcp":
+        if record is None:
+            return None
+        raise ConfigError(f"The cluster at {place} is encrypted: connect to {record.address}.")
+    if record is not None and (security := record.security) is not None:
+        return security
+    if Security().get_tls_config_for_role("client").get("cert"):
+        return None  # Dask's own configuration has the keys
+    raise ConfigError(
+        f"There are no credentials for {info['address']}: this cluster has closed, or it is not "
+        "yours."
+    )
