@@ -61,7 +61,10 @@ CASES = {
         {"security": KEYS, "protocol": "tls://"},
         r"cannot read the file /not/there/ca\.pem from the security",
     ),
-    "no keys": ({"protocol": "tls://"}, "needs keys. Pass security=True, or no protocol"),
+    "no keys": (
+        {"protocol": "tls://", "security": False},
+        "needs keys. Pass security=True, or no protocol",
+    ),
     "no protocol": ({"protocol": "foo://"}, "unknown address scheme 'foo'"),
     "no time": (
         {"scheduler_options": {**ANY, "worker_ttl": "soon"}},
