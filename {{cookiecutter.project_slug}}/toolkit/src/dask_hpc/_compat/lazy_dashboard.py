@@ -7,13 +7,20 @@ longer.
 
 import asyncio
 import importlib
+import re
+from typing import TYPE_CHECKING
 
 import distributed
 from distributed.core import Status
 from distributed.http import get_handlers
-from tornado import web
+from tornado import routing, web
 
 from . import upstream
+
+if TYPE_CHECKING:
+    from distributed import SpecCluster as _Base
+else:
+    _Base = object
 
 # What distributed's Scheduler loads on startup, and what it shows if that fails.
 PAGES = "distributed.dashboard.scheduler"
@@ -23,7 +30,7 @@ MISSING_PAGES = "distributed.http.scheduler.missing_bokeh"
 PARTS = r"/individual-plots.json"
 
 
-class DashboardOnDemand:
+class DashboardOnDemand(_Base):
     """Mixin for `SpecCluster` classes that loads the scheduler's dashboard on first use."""
 
     async def _start(self):
@@ -31,25 +38,42 @@ class DashboardOnDemand:
         plain = self.scheduler_spec["cls"] is distributed.Scheduler and upstream.is_known(
             "dashboard-at-start"
         )
-        # If the user sets more of the dashboard than its address, leave it to distributed.
-        said = {"dashboard", "http_prefix"} & set(options)
-        if plain and not said and options.get("dashboard_address") is not None:
-            self.scheduler_spec = self.scheduler_spec | {"cls": Scheduler}
+        if plain and options.get("dashboard") is not False:
+            options = {name: value for name, value in options.items() if name != "dashboard"}
+            self.scheduler_spec = {**self.scheduler_spec, "cls": Scheduler, "options": options}
         await super()._start()
+        if (options.get("http_prefix") or "/") != "/":
+            hide_prefix(getattr(self.scheduler, "http_application", None))
+
+
+def hide_prefix(pages: web.Application | None) -> None:
+    """Remove the redirection from ``/``, which tells the dashboard's prefix to everyone."""
+    for application in getattr(pages, "applications", []):
+        for rules in (application.default_router.rules, application.wildcard_router.rules):
+            rules[:] = [rule for rule in rules if not _is_root(rule)]
+
+
+def _is_root(rule: routing.Rule) -> bool:
+    if isinstance(rule.target, routing.RuleRouter):
+        rule.target.rules[:] = [each for each in rule.target.rules if not _is_root(each)]
+    pattern = getattr(rule.matcher, "regex", None)
+    return pattern is not None and pattern.pattern == "/$"
 
 
 class Scheduler(distributed.Scheduler):
     """A `distributed.Scheduler` that loads its dashboard on the first request for a page."""
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, dashboard=False, **kwargs)
+    def __init__(self, *args, http_prefix="/", **kwargs):
+        super().__init__(*args, dashboard=False, http_prefix=http_prefix, **kwargs)
         self._loading = asyncio.Lock()
+        self._prefix = (http_prefix or "").strip("/")
         pages, mine = self.http_application, {"scheduler": self}
+        under = re.escape(f"/{self._prefix}") if self._prefix else ""
         # After everything that distributed serves without a dashboard, but before its list.
-        self._without_pages = web.Application([(r".*", _Page, mine)])
+        self._without_pages = web.Application([(f"{under}/.*", _Page, mine)])
         pages.add_application(self._without_pages)
         before = list(pages.default_router.rules)
-        pages.add_handlers(".*$", [(PARTS, _Page, mine)])
+        pages.add_handlers(".*$", [(under + PARTS, _Page, mine)])
         (self._parts,) = (rule for rule in pages.default_router.rules if rule not in before)
 
     @property
@@ -71,9 +95,11 @@ class Scheduler(distributed.Scheduler):
                 return
             pages = self.http_application
             if dashboard is None:
-                pages.add_handlers(".*$", get_handlers(self, [MISSING_PAGES]))
+                pages.add_handlers(".*$", get_handlers(self, [MISSING_PAGES], self._prefix))
             else:
-                dashboard.connect(pages, self.http_server, self, prefix="/")
+                dashboard.connect(pages, self.http_server, self, prefix=self._prefix)
+                if self._prefix:
+                    hide_prefix(pages)
             pages.applications.remove(self._without_pages)
             pages.default_router.rules.remove(self._parts)
 

@@ -2,56 +2,28 @@
 
 import contextlib
 import os
-import shlex
-from typing import Any
 
 from dask.utils import parse_bytes
-from distributed.utils import get_ip_interface
+from distributed.utils import get_ip, get_ip_interface
 
 from ..config.resolve import JobSettings
 from ..errors import ConfigError
+from ..security import dashboard
 
 
 def on_node(settings: JobSettings) -> JobSettings:
-    """Return the settings of a cluster whose scheduler is on a compute node."""
-    options = dict(settings.get("scheduler-options") or {})
-    interface, words = settings.get("interface"), settings.get("worker-extra-args") or []
-    changed: dict[str, Any] = {"scheduler_options": options}
-    if not interface:
-        return settings.with_arguments(**changed)
-    # The scheduler's configured interface is for the login node; here, use that of the workers.
-    options["interface"] = interface
-    host, _, port = str(options.get("dashboard_address") or ":8787").rpartition(":")
-    if not host:
-        # ":0" would listen on every network of the node.
-        with contextlib.suppress(ValueError):  # the scheduler reports an unknown interface
-            options["dashboard_address"] = f"{get_ip_interface(interface)}:{port}"
-    if not any("dashboard-address" in word for word in words):
-        changed |= _workers_network(settings)
-    return settings.with_arguments(**changed)
+    """Return the settings of a cluster whose scheduler is on a compute node.
 
-
-# Prints an interface's address (SIOCGIFADDR), without the seconds that importing Dask would take.
-_ADDRESS = (
-    "import fcntl, socket, struct; s = socket.socket(type=socket.SOCK_DGRAM); "
-    "print(socket.inet_ntoa(fcntl.ioctl(s, 0x8915, struct.pack('256s', {name!r}))[20:24]))"
-)
-
-
-def _workers_network(settings: JobSettings) -> dict[str, Any]:
-    """Return arguments that bind the workers' web servers to the workers' interface, too.
-
-    Even a worker without a dashboard has a web server, for metrics. `dask worker` accepts an
-    address for it, which differs between nodes, but no interface; without an address, the server
-    listens on every network of the node.
+    The dashboard listens on the workers' network, so that the login node can reach it.
     """
-    address = _ADDRESS.format(name=settings.get("interface").encode())
-    line = f"DASK_HPC_HOST=$({settings.get('python')} {shlex.join(['-c', address])})"
-    words, prologue = settings.get("worker-extra-args"), settings.get("job-script-prologue")
-    return {
-        "worker_extra_args": [*(words or []), "--dashboard-address", "$DASK_HPC_HOST:0"],
-        "job_script_prologue": [*(prologue or []), line],
-    }
+    options, interface = dict(settings.get("scheduler-options") or {}), settings.get("interface")
+    host = get_ip()
+    if interface:
+        # The scheduler's configured interface is for the login node; here, use that of the workers.
+        options["interface"] = interface
+        with contextlib.suppress(ValueError):  # the scheduler reports an unknown interface
+            host = get_ip_interface(interface)
+    return settings.with_arguments(scheduler_options=dashboard.private(options, host))
 
 
 def check_allocation_size(settings: JobSettings) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from .._output import messages
 from ..config.resolve import JobSettings
 from ..security import records
+from ..security.dashboard import with_prefix
 
 if TYPE_CHECKING:
     from distributed import SpecCluster as _Base
@@ -24,12 +25,28 @@ class RecordedMixin(_Base):
         if address.startswith("inproc"):
             return  # nothing else can connect to it
         try:
-            self._record = records.write(self.name, address, self.security)
+            self._record = records.write(
+                self.name, address, self.security, self._http_port, self._http_prefix
+            )
         except (OSError, RuntimeError) as error:
             messages.warning(
                 f"Cannot record this cluster in your home directory ({error}), so other notebooks "
                 "and shells cannot connect to it."
             )
+
+    @property
+    def _http_prefix(self) -> str:
+        return str(self.scheduler_spec.get("options", {}).get("http_prefix") or "")
+
+    @property
+    def _http_port(self) -> int:
+        services = getattr(self.scheduler, "services", {})
+        return services["dashboard"].port if "dashboard" in services else 0
+
+    @property
+    def dashboard_link(self):
+        """The address of the dashboard. Whoever knows it can open the dashboard."""
+        return with_prefix(super().dashboard_link, self._http_prefix)
 
     async def _close(self):
         if self._record is not None:

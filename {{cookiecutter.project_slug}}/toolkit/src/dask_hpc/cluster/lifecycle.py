@@ -22,6 +22,7 @@ from .._output import formatting, messages
 from ..config import options as config_options
 from ..errors import SubmitError
 from ..resilience.worker_identity import workers_named
+from ..security import dashboard
 from ..security.choice import choose
 from .control import JobControl
 from .credentials import JobCredentialsMixin
@@ -61,7 +62,8 @@ class ClusterLifecycle(
     def __init__(self, n_workers=0, job_cls=None, idle_timeout=None, **kwargs):
         kwargs["security"] = choose(kwargs.get("security"), kwargs.get("protocol"))
         settings = resolve_job_settings(self.batch, type(self), job_cls, kwargs)
-        settings = self._with_key_folder(settings)
+        options = dashboard.private(settings.get("scheduler-options") or {})
+        settings = self._with_key_folder(settings.with_arguments(scheduler_options=options))
         self._names = itertools.count()
         self._section = f"jobqueue.{settings.arguments['config_name']}"
         control = self._control = JobControl(

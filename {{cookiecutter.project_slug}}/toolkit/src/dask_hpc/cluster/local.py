@@ -8,12 +8,14 @@ import distributed
 from dask.utils import parse_bytes
 
 from .._compat import upstream
+from .._compat.lazy_dashboard import DashboardOnDemand
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import messages
 from .._output.formatting import format_count
 from ..config import argument_names, fields, validators
 from ..config.resolve import default_processes
 from ..errors import ConfigError, StartError
+from ..security import dashboard
 from ..security.choice import choose
 from . import main_guard
 from .credentials import RecordedMixin
@@ -36,7 +38,9 @@ class Nanny(distributed.Nanny):
         super()._on_worker_exit_sync(exitcode)
 
 
-class LocalCluster(StartErrorsMixin, RecordedMixin, IsolatedTLSMixin, distributed.LocalCluster):
+class LocalCluster(
+    StartErrorsMixin, RecordedMixin, IsolatedTLSMixin, DashboardOnDemand, distributed.LocalCluster
+):
     """A `distributed.LocalCluster` with the methods that notebooks call on a batch cluster.
 
     Connections are encrypted, except in a cluster that is only threads of this process.
@@ -55,6 +59,10 @@ class LocalCluster(StartErrorsMixin, RecordedMixin, IsolatedTLSMixin, distribute
                 _check_names(others, distributed.Nanny)
                 if upstream.is_known("worker-exit"):
                     arguments["worker_class"] = Nanny
+        options = dict(arguments.get("scheduler_kwargs") or {})
+        options.setdefault("dashboard_address", arguments.get("dashboard_address", ":8787"))
+        arguments["scheduler_kwargs"] = options = dashboard.private(options)
+        arguments["dashboard_address"] = options["dashboard_address"]
         super().__init__(**arguments, **others)
         self.workers_per_job = max(1, len(self.worker_spec))
 

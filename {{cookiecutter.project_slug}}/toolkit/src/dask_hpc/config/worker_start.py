@@ -52,7 +52,8 @@ def add_worker_start(settings: JobSettings) -> JobSettings:
         and "--no-nanny" not in names
     )
     if is_dask_worker and not dashboards and not any("-dashboard" in name for name in names):
-        words = ["--no-dashboard", *words]
+        # A worker without a dashboard has a web server, too, for metrics.
+        words = ["--no-dashboard", "--dashboard-address=127.0.0.1:0", *words]
     lines = []
     if not is_c_shell(settings.get("shebang")):
         # Otherwise Python buffers its output, and loses the buffer when the job is cancelled.

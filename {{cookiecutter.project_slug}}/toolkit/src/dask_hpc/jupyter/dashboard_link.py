@@ -20,6 +20,9 @@ from urllib.parse import urlsplit
 import dask.config
 import psutil
 
+from ..security import records
+from ..security.dashboard import with_prefix
+
 LINK_KEY = "distributed.dashboard.link"
 # For a laptop, and for a login node through an ssh tunnel with the same port at both ends.
 LOCAL_LINK = "{scheme}://localhost:{port}/status"
@@ -41,6 +44,7 @@ JOB_VARIABLES = (
 
 async def dask_setup(_scheduler_or_client) -> None:
     """Set the link. Dask calls this hook in every scheduler and client on startup."""
+    link = dask.config.get(LINK_KEY)
     if not is_set():
         # In a thread, since the server to ask may be this very process. In a thread of our own,
         # since a loop with a default executor starts another thread when it closes, which fails
@@ -50,7 +54,21 @@ async def dask_setup(_scheduler_or_client) -> None:
             link = await asyncio.get_running_loop().run_in_executor(pool, find_link)
         finally:
             pool.shutdown(wait=False)
-        dask.config.set({LINK_KEY: link})
+    dask.config.set({LINK_KEY: PrefixedLink(link)})
+
+
+class PrefixedLink(str):
+    """A link's template that adds the prefix of the cluster's pages when Dask fills it in.
+
+    A cluster knows its prefix, but a client that joins a cluster of another Python does not.
+    """
+
+    __slots__ = ()
+
+    def format(self, *args, host, port, **fields):
+        """Return the link of the cluster whose scheduler has this host and this HTTP port."""
+        link = super().format(*args, host=host, port=port, **fields)
+        return with_prefix(link, records.http_prefix(host, port))
 
 
 def is_set() -> bool:

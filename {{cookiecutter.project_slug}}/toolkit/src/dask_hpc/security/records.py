@@ -44,6 +44,10 @@ class Record:
         Its process id there.
     started : float
         In seconds since 1970 by that host's clock.
+    http_port : int
+        The dashboard's port; 0 for none.
+    http_prefix : str
+        The path before its pages.
     """
 
     folder: Path
@@ -52,6 +56,8 @@ class Record:
     host: str
     pid: int
     started: float
+    http_port: int = 0
+    http_prefix: str = ""
 
     @property
     def security(self) -> Security | None:
@@ -78,8 +84,14 @@ class Record:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def write(name: str, address: str, security: Security | None) -> Record:
-    """Record a cluster of this process.
+def write(
+    name: str,
+    address: str,
+    security: Security | None,
+    http_port: int = 0,
+    http_prefix: str = "",
+) -> Record:
+    """Record a cluster of this process; see `Record`.
 
     Raises
     ------
@@ -97,6 +109,7 @@ def write(name: str, address: str, security: Security | None) -> Record:
             old.remove()
     about: dict[str, Any] = {"address": address, "name": name, "host": socket.gethostname()}
     about |= {"pid": os.getpid(), "started": time.time()}
+    about |= {"http_port": http_port, "http_prefix": http_prefix}
     # Others read a folder when it has its final name, so when it is complete.
     draft = Path(tempfile.mkdtemp(prefix=".", dir=home))
     tls = security.get_tls_config_for_role("client") if security is not None else {}
@@ -131,8 +144,9 @@ def records() -> Iterator[Record]:
             with path.open() as file:
                 if os.fstat(file.fileno()).st_uid == os.geteuid():
                     found = json.load(file)
-                    yield Record(path.parent, **{name: found[name] for name in known})
-        except (OSError, ValueError, KeyError, TypeError):
+                    # Another version of the toolkit may have written more, or less.
+                    yield Record(path.parent, **{it: found[it] for it in known & found.keys()})
+        except (OSError, ValueError, AttributeError, TypeError):
             continue
 
 
@@ -140,6 +154,14 @@ def at(address: str) -> Record | None:
     """Return the cluster at an address: the latest, on this host if several hosts have one."""
     here, found = socket.gethostname(), [it for it in records() if it.address == address]
     return max(found, key=lambda it: (it.host == here, it.started), default=None)
+
+
+def http_prefix(host: str, port: int) -> str:
+    """Return the path before the pages of the dashboard of a cluster; empty if unknown."""
+    for record in records():
+        if record.http_port == port and parse_address(record.address)[1].startswith(f"{host}:"):
+            return record.http_prefix
+    return ""
 
 
 def load(info: dict[str, Any]) -> Security | None:
