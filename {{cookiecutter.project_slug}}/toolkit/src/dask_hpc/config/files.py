@@ -188,6 +188,11 @@ def variables() -> list[tuple[Path, dict[str, Any]]]:
     return [(Path(it), dask.config.collect_env({it: os.environ[it]})) for it in names]
 
 
+def named_files() -> list[tuple[Path, dict[str, Any]]]:
+    """Return the files that Dask reads here, each by the name that people edit, and variables."""
+    return [(source_file(path), content) for path, content in files()] + variables()
+
+
 def reread() -> None:
     """Drop cached files, which may have been edited or installed since."""
     _files.cache_clear()
