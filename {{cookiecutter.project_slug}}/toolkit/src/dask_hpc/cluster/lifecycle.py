@@ -15,7 +15,7 @@ from distributed import Scheduler, SpecCluster
 from distributed.core import Status
 
 from .. import batch as batch_systems
-from .._compat.jobqueue_import import dask_jobqueue
+from .._compat.jobqueue_import import JobQueueCluster
 from .._compat.lazy_dashboard import DashboardOnDemand
 from .._compat.scheduler_caches import clear_scheduler_caches
 from .._compat.tls_error_queue import IsolatedTLSMixin
@@ -31,11 +31,7 @@ from .start_errors import StartErrorsMixin
 
 
 class ClusterLifecycle(
-    StartErrorsMixin,
-    SelfClosingMixin,
-    IsolatedTLSMixin,
-    DashboardOnDemand,
-    dask_jobqueue.JobQueueCluster,
+    StartErrorsMixin, SelfClosingMixin, IsolatedTLSMixin, DashboardOnDemand, JobQueueCluster
 ):
     """The hooks that `SpecCluster` calls, passed on to the cluster's `JobControl`.
 
