@@ -268,7 +268,7 @@ def test_the_scheduler_is_on_the_workers_interface_not_the_login_nodes(job):
     options = {"interface": "nosuch0", "dashboard_address": ":0"}
     with dask.config.set({"jobqueue.slurm.scheduler-options": options}):
         with dask_hpc.get_cluster() as cluster:
-            assert cluster.scheduler.address.startswith("tcp://127.0.0.1:")
+            assert cluster.scheduler.address.startswith("tls://127.0.0.1:")
             assert cluster.scheduler.http_server.address == "127.0.0.1"
 
 

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
@@ -36,7 +37,7 @@ def cluster(lab):
         yield cluster
 
 
-@pytest.mark.parametrize("page", ["status", "", "workers", "individual-task-stream"])
+@pytest.mark.parametrize("page", ["status", "workers", "individual-task-stream"])
 def test_the_first_look_at_any_page_loads_it(cluster, page):
     assert not cluster.scheduler.has_dashboard
     status, text = fetch(cluster, page)
@@ -44,6 +45,28 @@ def test_the_first_look_at_any_page_loads_it(cluster, page):
     assert "Bokeh" in text
     assert cluster.scheduler.has_dashboard
     assert fetch(cluster, "status")[0] == 200
+
+
+@pytest.mark.parametrize("path", ["", "/", "/status", "/json/counts.json", "/health", "/eventstream"])
+def test_who_does_not_know_the_prefix_sees_nothing(cluster, path):
+    host = cluster.dashboard_link.split("/")[2]
+    for _ in range(2):
+        with pytest.raises(urllib.error.HTTPError, match="404") as error:
+            urllib.request.urlopen(f"http://{host}{path}", timeout=60)
+        said = str(error.value.headers) + error.value.read().decode()
+        assert cluster.dashboard_link.split("/")[3] not in said
+        fetch(cluster, "status")  # and not after the pages are loaded either
+
+
+def test_it_listens_on_the_loopback_below_128_random_bits(cluster):
+    link = urllib.parse.urlsplit(cluster.dashboard_link)
+    sockets = cluster.scheduler.http_server._sockets.values()
+    assert [socket.getsockname()[0] for socket in sockets] == ["127.0.0.1"]
+    _, prefix, page = link.path.split("/")
+    assert len(prefix) * 6 >= 128
+    assert page == "status"
+    with dask_hpc.SLURMCluster() as other:
+        assert prefix not in other.dashboard_link
 
 
 def test_several_looks_at_the_same_moment_load_it_once(cluster):

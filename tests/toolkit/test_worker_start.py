@@ -88,7 +88,7 @@ def test_a_users_own_word_on_dashboards_counts(lab, own):
 
 def test_a_users_other_options_are_kept_beside(lab):
     options, _ = filled_in(worker_extra_args=["--lifetime", "1h"])
-    assert options == ["--no-dashboard", "--lifetime", "1h"]
+    assert options == ["--no-dashboard", "--dashboard-address=127.0.0.1:0", "--lifetime", "1h"]
 
 
 def test_another_command_than_dask_worker_keeps_its_options_and_start_method(lab):
