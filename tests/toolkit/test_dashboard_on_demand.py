@@ -47,7 +47,9 @@ def test_the_first_look_at_any_page_loads_it(cluster, page):
     assert fetch(cluster, "status")[0] == 200
 
 
-@pytest.mark.parametrize("path", ["", "/", "/status", "/json/counts.json", "/health", "/eventstream"])
+@pytest.mark.parametrize(
+    "path", ["", "/", "/status", "/json/counts.json", "/health", "/eventstream"]
+)
 def test_who_does_not_know_the_prefix_sees_nothing(cluster, path):
     host = cluster.dashboard_link.split("/")[2]
     for _ in range(2):

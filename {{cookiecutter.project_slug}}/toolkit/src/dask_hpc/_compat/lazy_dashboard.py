@@ -46,18 +46,24 @@ class DashboardOnDemand(_Base):
             hide_prefix(getattr(self.scheduler, "http_application", None))
 
 
+# Rules outside the prefix that tell it to everyone: a redirection, and a list of all pages.
+TELLING = {"/$", "/sitemap.json$"}
+
+
 def hide_prefix(pages: web.Application | None) -> None:
-    """Remove the redirection from ``/``, which tells the dashboard's prefix to everyone."""
-    for application in getattr(pages, "applications", []):
-        for rules in (application.default_router.rules, application.wildcard_router.rules):
-            rules[:] = [rule for rule in rules if not _is_root(rule)]
+    """Remove from a scheduler's web server what tells the prefix of its pages to everyone."""
+    for application in [pages, *getattr(pages, "applications", [])] if pages else []:
+        for router in (application.default_router, application.wildcard_router):
+            _remove_telling(router)
 
 
-def _is_root(rule: routing.Rule) -> bool:
-    if isinstance(rule.target, routing.RuleRouter):
-        rule.target.rules[:] = [each for each in rule.target.rules if not _is_root(each)]
-    pattern = getattr(rule.matcher, "regex", None)
-    return pattern is not None and pattern.pattern == "/$"
+def _remove_telling(router: routing.RuleRouter) -> None:
+    for rule in list(router.rules):
+        if isinstance(rule.target, routing.RuleRouter):
+            _remove_telling(rule.target)
+        pattern = getattr(rule.matcher, "regex", None)
+        if pattern is not None and pattern.pattern in TELLING:
+            router.rules.remove(rule)
 
 
 class Scheduler(distributed.Scheduler):
@@ -75,6 +81,8 @@ class Scheduler(distributed.Scheduler):
         before = list(pages.default_router.rules)
         pages.add_handlers(".*$", [(under + PARTS, _Page, mine)])
         (self._parts,) = (rule for rule in pages.default_router.rules if rule not in before)
+        if self._prefix:
+            hide_prefix(pages)
 
     @property
     def has_dashboard(self) -> bool:
