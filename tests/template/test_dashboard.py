@@ -4,17 +4,25 @@ How the link is chosen is in tests/toolkit/test_dashboard_link.py.
 """
 
 import json
+import socket
 import subprocess
+import time
 
 import pytest
 
 from .conftest import environment
-from .jupyter import JupyterLab, fetch
+from .jupyter import TOKEN, JupyterLab, fetch
 
 pytestmark = pytest.mark.xdist_group("installed projects")
 
-# Dask's own class, as in notebook 00. The link comes with the port, which the tests compare.
+# The link comes with the port, and the path that nobody can guess.
 CLUSTER = """
+from dask_hpc import LocalCluster
+cluster = LocalCluster(n_workers=0, dashboard_address=":0")
+port, prefix = cluster.scheduler.http_server.port, cluster.scheduler_spec["options"]["http_prefix"]
+print(cluster.dashboard_link, f"{port}{prefix}", flush=True)
+"""
+DASKS_OWN = """
 from dask.distributed import LocalCluster
 cluster = LocalCluster(n_workers=0, processes=False, protocol="tcp", dashboard_address=":0")
 print(cluster.dashboard_link, cluster.scheduler.http_server.port, flush=True)
@@ -62,8 +70,62 @@ def jupyterlab(request, local_project):
 
 def test_in_a_notebook_it_is_a_path_of_the_notebooks_server(jupyterlab):
     link, port = jupyterlab.run(CLUSTER).split()
+    assert link == f"{jupyterlab.base_url}proxy/dask/{port}/status"
+    assert is_dashboard(jupyterlab.get(link))
+    link, port = jupyterlab.run(DASKS_OWN).split()
     assert link == f"{jupyterlab.base_url}proxy/{port}/status"
     assert is_dashboard(jupyterlab.get(link))
+
+
+CLOSE_WHEN_TOLD = """
+import pathlib, threading, time
+def close(go=pathlib.Path({go!r})):
+    while not go.exists():
+        time.sleep(0.05)
+    cluster.close()
+threading.Thread(target=close).start()
+"""
+
+
+def test_the_link_dies_with_its_cluster(jupyterlab, tmp_path):
+    go = tmp_path / "go"
+    link, place = jupyterlab.run(CLUSTER + CLOSE_WHEN_TOLD.format(go=str(go))).split()
+    assert is_dashboard(jupyterlab.get(link))
+    assert jupyterlab.get(link.replace("/status", "x/status"))[0] == 410  # another prefix
+    assert not is_dashboard(fetch(jupyterlab.root + link))  # without a token: a login page
+    go.touch()
+    end = time.monotonic() + 30
+    while jupyterlab.get(link)[0] != 410:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    with socket.create_server(("127.0.0.1", int(place.partition("/")[0]))) as another_users:
+        another_users.settimeout(1)
+        assert jupyterlab.get(link)[0] == 410
+        with pytest.raises(TimeoutError):
+            another_users.accept()
+
+
+def test_a_dashboard_gets_neither_cookies_nor_tokens(jupyterlab):
+    code = """
+import http.server, threading
+from dask_hpc.security import records
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(str(self.headers).encode() + self.path.encode())
+server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+records.write("a", "tcp://127.0.0.1:1", None, server.server_port, "/secret")
+print(server.server_port)
+"""
+    port = jupyterlab.run(code).strip()
+    status, said = jupyterlab.get(f"{jupyterlab.base_url}proxy/dask/{port}/secret/status?a=b")
+    assert status == 200
+    assert said.endswith("/secret/status?a=b")
+    assert TOKEN not in said
+    assert "Cookie" not in said
+    assert "Authorization" not in said
 
 
 def test_the_panel_starts_and_ends_a_local_cluster_where_there_is_no_batch_system(jupyterlab):
@@ -73,7 +135,7 @@ def test_the_panel_starts_and_ends_a_local_cluster_where_there_is_no_batch_syste
     model = json.loads(text)
     assert model["name"] == "LocalCluster 1"
     assert model["workers"] > 0
-    assert model["dashboard_link"].startswith(f"{jupyterlab.base_url}proxy/")
+    assert model["dashboard_link"].startswith(f"{jupyterlab.base_url}proxy/dask/")
     assert is_dashboard(jupyterlab.get(model["dashboard_link"]))
     assert jupyterlab.ask("DELETE", clusters + model["id"])[0] == 204
     assert json.loads(jupyterlab.get(clusters)[1]) == []
@@ -84,7 +146,7 @@ def test_a_notebook_that_joins_somebodys_cluster_reaches_it_the_same_way(jupyter
     link = jupyterlab.run(
         f"from dask.distributed import Client\nprint(Client({address!r}).dashboard_link)"
     ).strip()
-    assert link == f"{jupyterlab.base_url}proxy/{port}/status"
+    assert link == f"{jupyterlab.base_url}proxy/dask/{port}/status"
     assert is_dashboard(jupyterlab.get(link))
 
 
@@ -97,7 +159,7 @@ def test_in_jupyterlabs_terminal_it_is_a_whole_address(jupyterlab):
         "print(process.stdout.readline())"
     ).format(CLUSTER + "input()")
     link, port = jupyterlab.run(code).split()
-    assert link == f"{jupyterlab.root}{jupyterlab.base_url}proxy/{port}/status"
+    assert link == f"{jupyterlab.root}{jupyterlab.base_url}proxy/dask/{port}/status"
     assert is_dashboard(jupyterlab.get(link.removeprefix(jupyterlab.root)))
 
 
@@ -128,4 +190,4 @@ def test_a_link_that_somebody_has_set_stays(script, local_project):
         link, port = script(CLUSTER)
     finally:
         own.unlink()
-    assert link == chosen.format(port=port)
+    assert link == chosen.format(port=port.partition("/")[0]) + port.partition("/")[2]

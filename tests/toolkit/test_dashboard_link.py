@@ -11,9 +11,17 @@ from pathlib import Path
 import dask
 import distributed  # noqa: F401 - its defaults are Dask's
 import pytest
+from distributed.utils import format_dashboard_link
 
 from dask_hpc.jupyter import dashboard_link
-from dask_hpc.jupyter.dashboard_link import LINK_KEY, LOCAL_LINK, NODE_LINK, PROXY_PATH
+from dask_hpc.jupyter.dashboard_link import (
+    LINK_KEY,
+    LOCAL_LINK,
+    NODE_LINK,
+    OWN_PROXY_PATH,
+    PROXY_PATH,
+)
+from dask_hpc.security import records
 
 HUB = "JUPYTERHUB_SERVICE_PREFIX"
 OTHER, DASKS_OWN = "http://here.example:{port}/", "{scheme}://{host}:{port}/status"
@@ -44,10 +52,11 @@ def server(folder):
     """Return a function: start a server that answers with a status, as if it had started us."""
     started = []
 
-    def server(status):
+    def server(status, own=404):
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                self.send_response(status if self.path == "/x/server-proxy/servers-info" else 500)
+                pages = {"/x/server-proxy/servers-info": status, "/x/proxy/dask/0/": own}
+                self.send_response(pages.get(self.path, 500))
                 self.end_headers()
 
             def log_message(self, *_):
@@ -94,6 +103,33 @@ def test_variables_tell(monkeypatch, variables, link):
 def test_server_is_asked_for_its_proxy(server, status, link):
     server(status)
     assert shown() == link
+
+
+@pytest.mark.parametrize("status", [302, 410])  # a login page; or the server knows the user
+def test_server_with_the_toolkits_own_proxy_is_asked_to_use_it(server, status):
+    server(200, own=status)
+    assert shown() == "/x/" + OWN_PROXY_PATH
+
+
+@pytest.mark.parametrize(
+    ("template", "recorded", "link"),
+    [
+        ("/x/" + OWN_PROXY_PATH, True, "/x/proxy/dask/4001/secret/status"),
+        ("/x/" + OWN_PROXY_PATH, False, "/x/proxy/4001/status"),
+        ("/x/" + PROXY_PATH, True, "/x/proxy/4001/secret/status"),
+        (LOCAL_LINK, True, "http://localhost:4001/secret/status"),
+        ("https://here.example/{port}", True, "https://here.example/4001/secret"),
+        (LOCAL_LINK, False, "http://localhost:4001/status"),
+    ],
+)
+def test_a_client_of_another_python_knows_the_clusters_prefix(template, recorded, link):
+    dask.config.set({LINK_KEY: template})
+    shown()
+    record = records.write("a", "tcp://127.0.0.1:4000", None, 4001 if recorded else 1, "/secret")
+    try:
+        assert format_dashboard_link("127.0.0.1", 4001) == link
+    finally:
+        record.remove()
 
 
 def test_what_a_server_left_behind_leads_nobody_astray(folder):

@@ -84,3 +84,9 @@ def test_a_program_from_stdin():
     code, _, complaints = run("-", input=IMPORT + USE)
     assert code == 1
     assert "<stdin> is no file: save the script" in complaints[-1]
+
+
+def test_a_package_that_python_runs_is_not_imported_by_its_workers(tmp_path):
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__main__.py").write_text(IMPORT + USE)
+    assert run("-m", "package", cwd=tmp_path) == (0, "3\n", [])

@@ -71,6 +71,8 @@ def _line_of_script() -> int | None:
     main = sys.modules.get("__main__")
     if main is None or getattr(main, "__file__", None) is None:
         return None  # a notebook, or interactive
+    if str(getattr(main.__spec__, "name", "")).endswith(".__main__"):
+        return None  # a package, as in `python -m jupyterlab`, which is not imported again
     frame: FrameType | None = inspect.currentframe()
     while frame is not None:
         if frame.f_globals is vars(main) and frame.f_code.co_name == "<module>":

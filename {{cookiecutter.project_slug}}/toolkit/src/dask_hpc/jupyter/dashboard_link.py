@@ -28,8 +28,11 @@ LINK_KEY = "distributed.dashboard.link"
 LOCAL_LINK = "{scheme}://localhost:{port}/status"
 # For computers that can reach the scheduler's node, such as a login node. Dask's default.
 NODE_LINK = "{scheme}://{host}:{port}/status"
-# Below a server's address: jupyter-server-proxy forwards it to that port on its computer.
-PROXY_PATH = "proxy/{port}/status"
+# Below a server's address: jupyter-server-proxy forwards it to that port on its computer, ours only
+# to clusters that we record.
+PROXY_PATH, OWN_PROXY_PATH = "proxy/{port}/status", "proxy/dask/{port}/status"
+# Pages that a server has only if it forwards requests.
+PROXY_PAGE, OWN_PROXY_PAGE = "server-proxy/servers-info", "proxy/dask/0/"
 TIMEOUT_S = 2.0  # for a server's answer
 # Variables that batch systems set in jobs, and only on compute nodes.
 JOB_VARIABLES = (
@@ -67,8 +70,9 @@ class PrefixedLink(str):
 
     def format(self, *args, host, port, **fields):
         """Return the link of the cluster whose scheduler has this host and this HTTP port."""
-        link = super().format(*args, host=host, port=port, **fields)
-        return with_prefix(link, records.http_prefix(host, port))
+        prefix = records.http_prefix(host, port)
+        template = str(self) if prefix else self.replace(OWN_PROXY_PATH, PROXY_PATH)
+        return with_prefix(template.format(*args, host=host, port=port, **fields), prefix)
 
 
 def is_set() -> bool:
@@ -88,7 +92,7 @@ def find_link() -> str:
     Returns
     -------
     str
-        ``{base_url}proxy/{port}/status`` in a notebook, and for clusters of JupyterLab's Dask
+        ``{base_url}proxy/dask/{port}/status`` in a notebook, and for clusters of JupyterLab's Dask
         panel; the same with the server's full address in a terminal of JupyterLab;
         ``{scheme}://{host}:{port}/status`` in a batch job, since users are not on its node;
         ``{scheme}://localhost:{port}/status`` elsewhere. The last two also apply if the Jupyter
@@ -98,7 +102,7 @@ def find_link() -> str:
     in_a_job = any(name in os.environ for name in JOB_VARIABLES)
     direct = NODE_LINK if in_a_job else LOCAL_LINK
     server = parent_server()
-    if server is None or (proxies := has_proxy(server["url"])) is None:
+    if server is None or (proxies := answers(server["url"], PROXY_PAGE)) is None:
         # There is no visible server, but a hub's server may be on another computer. A job inherits
         # the hub's variable from the shell that submitted it.
         return _escaped(prefix) + PROXY_PATH if prefix and not in_a_job else direct
@@ -107,7 +111,8 @@ def find_link() -> str:
     # A path is enough for the browser that shows the notebook, under whatever address it reaches
     # the server. A hub's servers do not know the hub's public address.
     path_only = prefix or server["pid"] == os.getpid() or "ipykernel.kernelapp" in sys.modules
-    return _escaped(server["base_url"] if path_only else server["url"]) + PROXY_PATH
+    path = OWN_PROXY_PATH if answers(server["url"], OWN_PROXY_PAGE) else PROXY_PATH
+    return _escaped(server["base_url"] if path_only else server["url"]) + path
 
 
 def _escaped(text: str) -> str:
@@ -135,8 +140,8 @@ def parent_server() -> dict | None:
     return None
 
 
-def has_proxy(url: str) -> bool | None:
-    """Return whether a Jupyter server can forward requests to other ports; None without a server.
+def answers(url: str, page: str) -> bool | None:
+    """Return whether a Jupyter server has a page; None without a server.
 
     This asks the server, since it may run in another Python. The request needs no token: a missing
     page is "not found" without one, too.
@@ -152,7 +157,7 @@ def has_proxy(url: str) -> bool | None:
     else:  # a server on a Unix socket
         return None
     try:
-        connection.request("GET", f"{address.path.rstrip('/')}/server-proxy/servers-info")
+        connection.request("GET", f"{address.path.rstrip('/')}/{page}")
         return connection.getresponse().status != 404
     except TimeoutError:
         return True  # the server is busy; assume the usual case

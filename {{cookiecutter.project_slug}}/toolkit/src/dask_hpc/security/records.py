@@ -164,6 +164,19 @@ def http_prefix(host: str, port: int) -> str:
     return ""
 
 
+def has_dashboard(port: int, path: str) -> bool:
+    """Return whether a path belongs to the dashboard of a running cluster on this computer."""
+    here = socket.gethostname()
+    return any(
+        it.host == here
+        and it.http_port == port
+        and not it.is_dead
+        and it.http_prefix
+        and path.startswith(f"{it.http_prefix}/")
+        for it in records()
+    )
+
+
 def load(info: dict[str, Any]) -> Security | None:
     """Return the credentials for the cluster at ``info["address"]``; Dask's clients call this.
 
