@@ -17,6 +17,7 @@ from distributed.core import Status
 from .. import batch as batch_systems
 from .._compat.lazy_dashboard import DashboardOnDemand
 from .._compat.scheduler_caches import clear_scheduler_caches
+from .._compat.stopped_loop import StoppedLoopMixin
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import formatting, messages
 from ..config import options as config_options
@@ -36,7 +37,12 @@ else:
 
 
 class ClusterLifecycle(
-    StartErrorsMixin, SelfClosingMixin, IsolatedTLSMixin, DashboardOnDemand, _Base
+    StartErrorsMixin,
+    SelfClosingMixin,
+    StoppedLoopMixin,
+    IsolatedTLSMixin,
+    DashboardOnDemand,
+    _Base,
 ):
     """The hooks that `SpecCluster` calls, passed on to the cluster's `JobControl`.
 
