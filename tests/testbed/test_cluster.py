@@ -108,6 +108,8 @@ def test_workers_that_do_not_come_in_time_are_counted_and_the_reason_said(lab):
     assert printed.count("\n") == 1
 
 
+# That nothing is reached on it is tried in test_slurm.py.
+@pytest.mark.full
 def test_a_scheduler_on_the_wrong_interface_gets_no_worker(lab):
     printed = lab.python(
         script(

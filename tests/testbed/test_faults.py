@@ -183,6 +183,9 @@ def test_a_test_that_leaves_something_fails_and_the_next_finds_the_testbed_well(
 ):
     outcome = pytester_like(
         f"""
+        from hpc_testbed import pytest_plugin
+        pytest_plugin.JOB_END_TIMEOUT_S = 0.5  # no job has ended here
+
         def test_leaves_a_node_out_of_service(testbed):
             testbed.inject("drain-node", node={NODE!r})
 
