@@ -53,6 +53,8 @@ def test_scale_counts_jobs_cores_workers_and_memory_from_the_file(lab, ask, jobs
     assert printed.split() == [str(jobs), str(workers)]
 
 
+# Beside what test_configuration.py has of profiles.
+@pytest.mark.full
 def test_a_profile_takes_from_the_file_what_it_does_not_say_itself(lab):
     printed = lab.python(
         script(
