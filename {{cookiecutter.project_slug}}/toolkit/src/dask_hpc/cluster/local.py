@@ -8,6 +8,7 @@ import distributed
 from dask.utils import parse_bytes
 
 from .._compat import upstream
+from .._compat.stopped_loop import StoppedLoopMixin
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import messages
 from .._output.formatting import format_count
@@ -34,7 +35,7 @@ class Nanny(distributed.Nanny):
         super()._on_worker_exit_sync(exitcode)
 
 
-class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster):
+class LocalCluster(StartErrorsMixin, StoppedLoopMixin, IsolatedTLSMixin, distributed.LocalCluster):
     """A `distributed.LocalCluster` with the methods that notebooks call on a batch cluster."""
 
     _option_names: ClassVar[Mapping[str, str]] = {"port": "scheduler_port"}
