@@ -24,6 +24,7 @@ from .. import batch as batch_systems
 from .._asyncio import BackgroundTasks
 from .._compat.jobqueue_import import dask_jobqueue
 from .._compat.lazy_dashboard import DashboardOnDemand
+from .._compat.stopped_loop import StoppedLoopMixin
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import messages
 from .._output.formatting import format_count
@@ -51,6 +52,7 @@ NOTICE_FRACTION, MIN_NOTICE_S, MAX_NOTICE_S = 0.1, 20.0, 600.0
 class AllocationCluster(
     StartErrorsMixin,
     SelfClosingMixin,
+    StoppedLoopMixin,
     JobCredentialsMixin,
     IsolatedTLSMixin,
     DashboardOnDemand,

@@ -18,6 +18,7 @@ from .. import batch as batch_systems
 from .._compat.jobqueue_import import JobQueueCluster
 from .._compat.lazy_dashboard import DashboardOnDemand
 from .._compat.scheduler_caches import clear_scheduler_caches
+from .._compat.stopped_loop import StoppedLoopMixin
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import formatting, messages
 from ..config import options as config_options
@@ -36,6 +37,7 @@ from .start_errors import StartErrorsMixin
 class ClusterLifecycle(
     StartErrorsMixin,
     SelfClosingMixin,
+    StoppedLoopMixin,
     JobCredentialsMixin,
     IsolatedTLSMixin,
     DashboardOnDemand,

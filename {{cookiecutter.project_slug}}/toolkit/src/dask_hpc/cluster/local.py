@@ -9,6 +9,7 @@ from dask.utils import parse_bytes
 
 from .._compat import upstream
 from .._compat.lazy_dashboard import DashboardOnDemand
+from .._compat.stopped_loop import StoppedLoopMixin
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import messages
 from .._output.formatting import format_count
@@ -39,12 +40,13 @@ class Nanny(distributed.Nanny):
 
 
 class LocalCluster(
-    StartErrorsMixin, RecordedMixin, IsolatedTLSMixin, DashboardOnDemand, distributed.LocalCluster
+    StartErrorsMixin,
+    StoppedLoopMixin,
+    RecordedMixin,
+    IsolatedTLSMixin,
+    DashboardOnDemand,
+    distributed.LocalCluster,
 ):
-    """A `distributed.LocalCluster` with the methods that notebooks call on a batch cluster.
-
-    Connections are encrypted, except in a cluster that is only threads of this process.
-    """
 
     _option_names: ClassVar[Mapping[str, str]] = {"port": "scheduler_port"}
 
