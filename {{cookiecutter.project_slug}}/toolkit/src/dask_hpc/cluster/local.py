@@ -47,6 +47,10 @@ class LocalCluster(
     DashboardOnDemand,
     distributed.LocalCluster,
 ):
+    """A `distributed.LocalCluster` with the methods that notebooks call on a batch cluster.
+
+    Connections are encrypted, except in a cluster that is only threads of this process.
+    """
 
     _option_names: ClassVar[Mapping[str, str]] = {"port": "scheduler_port"}
 
