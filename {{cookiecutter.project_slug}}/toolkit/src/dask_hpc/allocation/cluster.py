@@ -40,6 +40,7 @@ from ..resilience.draining import remove_worker
 from ..security.choice import choose
 from .arguments import check_allocation_size, on_node
 from .environment import nodes, profile
+from .node_watch import FirstNodeWatch
 from .step import MAX_STEP_RESTARTS, SQUEUE_POLL_S, SrunStep, last_srun_message, node_is_lost
 
 # After workers have run for this long, their restart count is reset.
@@ -89,6 +90,9 @@ class AllocationCluster(
         check_allocation_size(settings)
         settings = self._with_key_folder(settings)
         self._section = settings.arguments["config_name"]
+        logs, job = settings.get("log-directory"), os.environ["SLURM_JOB_ID"]
+        log = logs and f"{logs}/{settings.get('name')}-{job}.err"
+        self._first_node_watch = FirstNodeWatch(self._nodes, log)
         step = type("Step", (job_cls or SrunStep,), {"_settings": settings.section})
         limit = settings.memory_limit
         super().__init__(job_cls=step, memory_limit=limit, **settings.arguments)
@@ -176,8 +180,7 @@ class AllocationCluster(
         return [worker for worker in workers if str(worker.name).rpartition("-")[0] == node]
 
     def _spec(self, node: str) -> dict[str, Any]:
-        place = (self._first, self._nodes.index(node))
-        options = {**self._job_kwargs, "node": node, "place": place}
+        options = {**self._job_kwargs, "node": node}
         processes = options["processes"]
         if node == self._first:
             # In addition to its workers, this node runs the program with Dask's scheduler.
@@ -195,6 +198,7 @@ class AllocationCluster(
     async def _start(self) -> None:
         await super()._start()
         self._report_dashboard()
+        await self._first_node_watch.start()
         self._background.spawn(self._warn_before_walltime())
 
     def _report_dashboard(self) -> None:
@@ -212,6 +216,7 @@ class AllocationCluster(
     async def _end(self, close: Callable[[], Awaitable[None]]) -> None:
         self._background.cancel()
         await close()
+        await self._first_node_watch.stop()
         await self._background.wait()  # the event loop may be closed next
 
     async def on_step_ended(self, step: SrunStep, code: int, said: str) -> None:
