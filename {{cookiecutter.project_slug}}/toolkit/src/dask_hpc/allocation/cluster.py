@@ -118,8 +118,7 @@ class AllocationCluster(
         job = self._dummy_job
         size = scaling.JobSize(job.worker_processes, job.worker_cores, job.worker_memory)
         wanted = scaling.count_jobs(size, n, jobs, memory, cores)
-        there = len(self._nodes)
-        has = format_count(there, "node")
+        has = format_count(there := len(self._nodes), "node")
         if wanted > there:
             self._report_once(
                 f"The program requests {wanted} nodes, but this job has {there}: submit it with "

@@ -50,8 +50,6 @@ async def watch_first_node(nodes: Sequence[str], log: str | None) -> None:
         *("srun", "--overlap", "--no-kill", f"--nodes={len(others)}", f"--ntasks={len(others)}"),
         *(f"--nodelist={','.join(others)}", "--ntasks-per-node=1", "--cpus-per-task=1"),
         *("--job-name=watch", "--input=none", "--output=/dev/null", "bash", "-c", script),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # only the program gets Ctrl-C
     )
