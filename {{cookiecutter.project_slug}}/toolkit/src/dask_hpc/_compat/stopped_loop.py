@@ -5,17 +5,13 @@ stopped by then, as in JupyterLab, whose Dask panel does not close its clusters.
 waits for that loop: 10 seconds, after which the cluster is not closed.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from distributed import SpecCluster
 from distributed.core import Status
 
-if TYPE_CHECKING:
-    from distributed import SpecCluster as _Base
-else:
-    _Base = object
 
-
-class StoppedLoopMixin(_Base):
+class StoppedLoopMixin(SpecCluster):
     """Mixin for `SpecCluster` classes that runs a stopped event loop to close the cluster."""
 
     def close(self, timeout=None):

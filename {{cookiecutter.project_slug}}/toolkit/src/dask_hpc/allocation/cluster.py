@@ -40,7 +40,7 @@ from ..resilience.draining import remove_worker
 from ..security.choice import choose
 from .arguments import check_allocation_size, on_node
 from .environment import nodes, profile
-from .node_watch import FirstNodeWatch
+from .node_watch import watch_first_node
 from .step import MAX_STEP_RESTARTS, SQUEUE_POLL_S, SrunStep, last_srun_message, node_is_lost
 
 # After workers have run for this long, their restart count is reset.
@@ -81,7 +81,7 @@ class AllocationCluster(
         self._restarts = dict.fromkeys(self._nodes, 0)
         self._failure: str | None = None
         self._reported: set[str] = set()
-        self._background = BackgroundTasks("Warning before the walltime")
+        self._background = BackgroundTasks("Watching the job")
         batch = batch_systems.get("slurm")
         kwargs["config_name"] = kwargs.get("config_name") or profile()
         kwargs.pop("idle_timeout", None)  # closing the cluster would not free the nodes
@@ -91,8 +91,7 @@ class AllocationCluster(
         settings = self._with_key_folder(settings)
         self._section = settings.arguments["config_name"]
         logs, job = settings.get("log-directory"), os.environ["SLURM_JOB_ID"]
-        log = logs and f"{logs}/{settings.get('name')}-{job}.err"
-        self._first_node_watch = FirstNodeWatch(self._nodes, log)
+        self._job_errors = logs and f"{logs}/{settings.get('name')}-{job}.err"
         step = type("Step", (job_cls or SrunStep,), {"_settings": settings.section})
         limit = settings.memory_limit
         super().__init__(job_cls=step, memory_limit=limit, **settings.arguments)
@@ -124,8 +123,7 @@ class AllocationCluster(
         job = self._dummy_job
         size = scaling.JobSize(job.worker_processes, job.worker_cores, job.worker_memory)
         wanted = scaling.count_jobs(size, n, jobs, memory, cores)
-        there = len(self._nodes)
-        has = format_count(there, "node")
+        has = format_count(there := len(self._nodes), "node")
         if wanted > there:
             self._report_once(
                 f"The program requests {wanted} nodes, but this job has {there}: submit it with "
@@ -198,8 +196,8 @@ class AllocationCluster(
     async def _start(self) -> None:
         await super()._start()
         self._report_dashboard()
-        await self._first_node_watch.start()
         self._background.spawn(self._warn_before_walltime())
+        self._background.spawn(watch_first_node(list(self._nodes), self._job_errors))
 
     def _report_dashboard(self) -> None:
         """Report the dashboard's address, since users cannot know the job's node in advance."""
@@ -216,7 +214,6 @@ class AllocationCluster(
     async def _end(self, close: Callable[[], Awaitable[None]]) -> None:
         self._background.cancel()
         await close()
-        await self._first_node_watch.stop()
         await self._background.wait()  # the event loop may be closed next
 
     async def on_step_ended(self, step: SrunStep, code: int, said: str) -> None:

@@ -12,8 +12,6 @@ import os
 import subprocess
 from collections.abc import Sequence
 
-from .step import TERMINATE_S
-
 POLL_S = 60
 
 # The second node asks once a minute, the third every other minute, and so on: one of them is alive,
@@ -34,49 +32,29 @@ done
 """
 
 
-class FirstNodeWatch:
-    """The step that ends the job after its first node has failed.
+async def watch_first_node(nodes: Sequence[str], log: str | None) -> None:
+    """Run the step until this is cancelled; return at once in a job with only one node.
 
     Parameters
     ----------
     nodes : sequence of str
         The job's nodes; the first one runs the program.
-    log : str, optional
+    log : str or None
         The file for the reason.
     """
-
-    def __init__(self, nodes: Sequence[str], log: str | None = None) -> None:
-        self._first, *self._others = nodes
-        self._log = log or os.devnull
-        self._process: asyncio.subprocess.Process | None = None
-
-    def command(self) -> list[str]:
-        """Return the command that runs the step."""
-        number = len(self._others)
-        script = _SCRIPT.format(poll=POLL_S, first=self._first, log=self._log)
-        return [
-            *("srun", "--overlap", "--no-kill", f"--nodes={number}", f"--ntasks={number}"),
-            *(f"--nodelist={','.join(self._others)}", "--ntasks-per-node=1", "--cpus-per-task=1"),
-            *("--job-name=watch", "--input=none", "--output=/dev/null", "bash", "-c", script),
-        ]
-
-    async def start(self) -> None:
-        """Start the step, unless the job has only one node."""
-        if not self._others:
-            return
-        self._process = await asyncio.create_subprocess_exec(
-            *self.command(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # only the program gets Ctrl-C
-        )
-
-    async def stop(self) -> None:
-        """End the step."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError, TimeoutError):
+    first, *others = nodes
+    if not others:
+        return
+    script = _SCRIPT.format(poll=POLL_S, first=first, log=log or os.devnull)
+    process = await asyncio.create_subprocess_exec(
+        *("srun", "--overlap", "--no-kill", f"--nodes={len(others)}", f"--ntasks={len(others)}"),
+        *(f"--nodelist={','.join(others)}", "--ntasks-per-node=1", "--cpus-per-task=1"),
+        *("--job-name=watch", "--input=none", "--output=/dev/null", "bash", "-c", script),
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # only the program gets Ctrl-C
+    )
+    try:
+        await process.wait()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
             process.terminate()
-            await asyncio.wait_for(process.wait(), TERMINATE_S)
