@@ -16,6 +16,7 @@ from distributed.http import get_handlers
 from tornado import routing, web
 
 from . import upstream
+from .open_files import limit_pages
 
 if TYPE_CHECKING:
     from distributed import SpecCluster as _Base
@@ -71,6 +72,7 @@ class Scheduler(distributed.Scheduler):
 
     def __init__(self, *args, http_prefix="/", **kwargs):
         super().__init__(*args, dashboard=False, http_prefix=http_prefix, **kwargs)
+        limit_pages(self.http_server)
         self._loading = asyncio.Lock()
         self._prefix = (http_prefix or "").strip("/")
         pages, mine = self.http_application, {"scheduler": self}

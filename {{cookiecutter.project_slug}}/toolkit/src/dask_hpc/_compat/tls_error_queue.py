@@ -14,6 +14,7 @@ import ssl
 from distributed import Security, SpecCluster
 
 from . import upstream
+from .open_files import pending
 
 
 def forget_errors() -> None:
@@ -37,10 +38,24 @@ def _leaves_no_error(method):
     return call
 
 
+_handshake = _leaves_no_error(ssl.SSLSocket.do_handshake)
+
+
 class IsolatedSSLSocket(ssl.SSLSocket):
     """A TLS socket whose errors do not affect others. Tornado's streams use these methods."""
 
-    do_handshake = _leaves_no_error(ssl.SSLSocket.do_handshake)
+    def do_handshake(self, *args):
+        if self.server_side:
+            pending.add(self)
+        try:
+            _handshake(self, *args)
+        except ssl.SSLWantReadError:
+            raise
+        except BaseException:
+            pending.remove(self)
+            raise
+        pending.remove(self)
+
     recv_into = _leaves_no_error(ssl.SSLSocket.recv_into)
     send = _leaves_no_error(ssl.SSLSocket.send)
 
