@@ -20,12 +20,14 @@ from tornado.iostream import IOStream
 
 LOGGER = logging.getLogger("distributed.comm.tcp")
 MESSAGE = "Listener on %r: TLS handshake failed with remote %r: %s"
-HANDSHAKES, PAGES = 0.5, 0.25  # shares of the files that the process may open
+# For either kind, of the files that the process may open. Not more, since Tornado accepts hundreds of
+# connections before the first of them is handled.
+SHARE = 0.25
 MAX_MESSAGES, PERIOD_S = 5, 600.0
 
 
-def _share(part: float) -> int:
-    return max(1, int(part * resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
+def _share() -> int:
+    return max(1, int(SHARE * resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
 
 
 class PendingHandshakes:
@@ -39,7 +41,7 @@ class PendingHandshakes:
         if connection in self._sockets:
             return
         self._sockets[connection] = None
-        while len(self._sockets) > _share(HANDSHAKES):
+        while len(self._sockets) > _share():
             oldest = next(iter(self._sockets))
             self.remove(oldest)
             # Not `SSLSocket.shutdown`: Tornado's stream is to see the end, and close itself.
@@ -56,7 +58,7 @@ def limit_pages(server: HTTPServer) -> None:
     handle, streams = server.handle_stream, weakref.WeakSet[IOStream]()
 
     def handle_stream(stream: IOStream, address: tuple[Any, ...]) -> None:
-        if sum(not each.closed() for each in streams) < _share(PAGES):
+        if sum(not each.closed() for each in streams) < _share():
             streams.add(stream)
             handle(stream, address)
         else:
