@@ -64,7 +64,7 @@ def terminal(monkeypatch):
 
 
 def test_jobs_are_shown_by_cluster_with_all_there_is_to_say(run, cluster, slurm, tmp_path):
-    cluster("7", "8")
+    cluster("7", "8", name="physics")
     cluster("9", silent=1000, host="login1")
     slurm.row("7", "RUNNING|None|node1|1:02:03|57:57")
     slurm.row("8", "PENDING|QOSMaxJobsPerUserLimit||0:00|2:00:00")
@@ -75,7 +75,7 @@ def test_jobs_are_shown_by_cluster_with_all_there_is_to_say(run, cluster, slurm,
     result = run("jobs")
     assert result.exit_code == 0
     lines = result.output.splitlines()
-    assert lines[0].startswith("SLURMCluster on login2, process 4711, started ")
+    assert lines[0].startswith("SLURMCluster physics on login2, process 4711, started ")
     assert lines[0].endswith(": alive")
     assert [line.split() for line in lines[1:3]] == [
         ["job", "state", "node", "elapsed"],

@@ -63,14 +63,16 @@ def test_links_make_an_edit_count_in_the_next_python(project, tmp_path):
         return int(out.stdout)
 
     targets = files.install(project, tmp_path / "venv")
-    assert [target.name for target in targets] == ["distributed.yaml", "jobqueue.yaml"]
+    assert [target.name for target in targets] == [
+        *("distributed.yaml", "jobqueue.yaml", "dask-hpc.yaml")
+    ]
     assert cores() == 4
     (project / "config" / "jobqueue.yaml").write_text("jobqueue: {slurm: {cores: 6}}")
     assert cores() == 6
 
 
 def test_the_file_to_edit_is_the_projects_and_otherwise_the_file_itself(project, prefix, tmp_path):
-    [_, linked] = files.install(project, prefix)
+    [_, linked, _] = files.install(project, prefix)
     assert files.source_file(linked) == project / "config/jobqueue.yaml"
     own = tmp_path / "jobqueue.yaml"
     own.write_text("jobqueue: {}\n")

@@ -20,8 +20,8 @@ from tornado.iostream import IOStream
 
 LOGGER = logging.getLogger("distributed.comm.tcp")
 MESSAGE = "Listener on %r: TLS handshake failed with remote %r: %s"
-# For either kind, of the files that the process may open. Not more, since Tornado accepts hundreds of
-# connections before the first of them is handled.
+# For either kind, of the files that the process may open. Not more, since Tornado accepts hundreds
+# of connections before the first of them is handled.
 SHARE = 0.25
 MAX_MESSAGES, PERIOD_S = 5, 600.0
 

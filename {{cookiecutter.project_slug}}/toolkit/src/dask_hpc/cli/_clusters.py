@@ -83,7 +83,8 @@ def is_past(entry: RegisteredCluster) -> bool:
 
 def head_line(entry: RegisteredCluster) -> str:
     begun = time.strftime("%d %b %H:%M", time.localtime(entry.started))
-    text = f"{entry.cluster} on {entry.host}, process {entry.pid}, started {begun}"
+    name = f" {entry.name}" if entry.name else ""
+    text = f"{entry.cluster}{name} on {entry.host}, process {entry.pid}, started {begun}"
     silence = f" (no heartbeat for {format_age(entry.silent)})"
     if not entry.alive:
         return click.style(f"{text}: orphaned{silence}", fg="yellow")

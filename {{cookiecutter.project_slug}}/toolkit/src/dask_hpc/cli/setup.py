@@ -4,6 +4,13 @@ from pathlib import Path
 
 import click
 
+# For a project whose toolkit is older.
+CHANGED = """
+New in this version of the toolkit: other users of the network cannot use your clusters.
+  Connections are encrypted. (`security: false` in the section dask-hpc turns that off.)
+  The dashboard listens on this computer only, and its link has a secret part: copy the whole link.
+  Restart JupyterLab and your notebooks. Client("tls://...") then works in all of them."""
+
 
 @click.command()
 @click.argument("project", required=False, type=click.Path(file_okay=False, path_type=Path))
@@ -16,7 +23,7 @@ def setup(project):
     """
     from ..config import files, summary
 
-    before = files.installed_project()
+    before, is_new = files.installed_project(), not files.is_own_file_installed()
     paths = files.install(project)
     for path in paths:
         how = "links to" if path.is_symlink() else "is a copy, since links are not allowed here:"
@@ -24,6 +31,8 @@ def setup(project):
         click.echo(f"{path} {how} {aim}")
     if before not in (None, files.installed_project()):
         click.echo(f"This replaces the configuration of {before} in this environment.")
+    if before is not None and is_new:
+        click.echo(CHANGED)
     for line in summary.describe():
         click.echo(line)
     for line in summary.lint():

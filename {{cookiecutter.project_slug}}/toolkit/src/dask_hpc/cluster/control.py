@@ -82,7 +82,9 @@ class JobControl:
         usage = UsageTotals(settings.cores)
         self.meter = UsageMeter(pool, self.watcher, usage, idle_timeout, end_itself)
         self.watchdog = WatchdogClient(
-            lambda: registration.describe(batch, any_job(), pool.name, self.output.patterns),
+            lambda: registration.describe(
+                batch, any_job(), pool.name, cluster.name, self.output.patterns
+            ),
             messages.warning,
         )
         memory = describe_memory(settings.memory, settings.processes)

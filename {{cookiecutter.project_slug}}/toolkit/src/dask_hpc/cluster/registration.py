@@ -29,7 +29,9 @@ def _other_names(batch: BatchSystem, job: Any) -> list[str]:
     return batch.own_names([*custom_commands.split_command(job.submit_command), *words], os.environ)
 
 
-def describe(batch: BatchSystem, job: Any, cluster: str, logs: list[str]) -> dict[str, Any]:
+def describe(
+    batch: BatchSystem, job: Any, cluster: str, name: str, logs: list[str]
+) -> dict[str, Any]:
     """Return the data that a cluster's watchdog is started with (see `watchdog.process`).
 
     Parameters
@@ -39,6 +41,8 @@ def describe(batch: BatchSystem, job: Any, cluster: str, logs: list[str]) -> dic
         Any job of the cluster.
     cluster : str
         The name of the cluster's class.
+    name : str
+        The cluster's name.
     logs : list of str
         The jobs' output files, as patterns of `output_files`.
     """
@@ -47,6 +51,7 @@ def describe(batch: BatchSystem, job: Any, cluster: str, logs: list[str]) -> dic
         batch=batch.name,
         cancel=own,
         cluster=cluster,
+        name=name,
         job_name=job.job_name,
         other_names=_other_names(batch, job),
         logs=logs,

@@ -100,6 +100,11 @@ def installed_project(prefix: Path | str = sys.prefix) -> Path | None:
     return None if source == target else source.parent.parent
 
 
+def is_own_file_installed(prefix: Path | str = sys.prefix) -> bool:
+    """Return whether the toolkit's own file is active in the environment at `prefix`."""
+    return (Path(prefix) / "etc" / "dask" / OWN_FILE.name).exists()
+
+
 def is_managed(target: Path) -> bool:
     """Return whether a file in ``etc/dask`` is absent, or was put there by `install`."""
     if target.is_symlink():

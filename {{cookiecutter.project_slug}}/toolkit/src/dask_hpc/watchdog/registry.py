@@ -45,6 +45,8 @@ class RegisteredCluster:
         The words of its job class's cancel command (see `commands`).
     cluster : str
         Name of its class.
+    name : str
+        The cluster's name, to connect to it.
     job_name : str or None
         Name of its jobs.
     other_names : tuple of str
@@ -63,6 +65,7 @@ class RegisteredCluster:
     batch: str
     cancel: tuple[str, ...] = ()
     cluster: str = ""
+    name: str = ""
     job_name: str | None = None
     other_names: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
