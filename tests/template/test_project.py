@@ -84,7 +84,8 @@ def test_setup_a_second_time_changes_nothing(slurm_project):
     before = linked()
     slurm_project.run("-m", "dask", "hpc", "setup", cwd=slurm_project.project)
     assert linked() == before
-    assert set(before) == {"jobqueue.yaml", "distributed.yaml", "labextension.yaml"}
+    own = {"jobqueue.yaml", "distributed.yaml", "labextension.yaml"}
+    assert set(before) == own | {"dask-hpc.yaml"}  # and the toolkit's
 
 
 def test_a_new_project_has_nothing_that_setup_warns_about(slurm_project):

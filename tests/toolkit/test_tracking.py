@@ -84,7 +84,9 @@ def test_a_worker_is_asked_which_job_it_belongs_to(lab, monkeypatch):
         with monkeypatch.context() as variables:
             for name, value in environment.items():
                 variables.setenv(name, value)
-            async with Worker(cluster.scheduler_address, nthreads=1, name="mine") as worker:
+            async with Worker(
+                cluster.scheduler_address, nthreads=1, name="mine", security=cluster.security
+            ) as worker:
                 while tracker._others.get(worker.address, ["known"]) is None:
                     await asyncio.sleep(0.02)
                 await asyncio.sleep(0)

@@ -80,8 +80,7 @@ def test_cluster_works_without_workaround(lab, changed, caplog):
         wait(futures[0])
         cluster.sync(use_workarounds, cluster.scheduler)
         assert client.gather(futures) == list(range(1, 21))
-        page = f"http://127.0.0.1:{cluster.scheduler.http_server.port}/status"
-        with urllib.request.urlopen(page, timeout=60) as answer:
+        with urllib.request.urlopen(cluster.dashboard_link, timeout=60) as answer:
             assert b"Bokeh" in answer.read()
     if changed == "worker-exit":  # of workers on this computer
         with (

@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import dask.config
 import psutil
 from distributed import Security
 from distributed.comm import parse_address, resolve_address
@@ -23,6 +24,7 @@ from distributed.comm import parse_address, resolve_address
 from ..errors import ConfigError
 from ..watchdog import registry
 
+LOADER_KEY = "distributed.client.security-loader"
 ABOUT = "cluster.json"
 CREDENTIALS = ("ca_file", "cert", "key")  # names of files, and of distributed's settings
 
@@ -98,6 +100,8 @@ def write(
     OSError, RuntimeError
         The folder cannot be created, or there is no home directory.
     """
+    if dask.config.get(LOADER_KEY, None) is None:  # without `dask hpc setup`
+        dask.config.set({LOADER_KEY: f"{__name__}.load"})
     home = _folder()
     home.mkdir(parents=True, exist_ok=True)
     for folder in (home.parent, home):
