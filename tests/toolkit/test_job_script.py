@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -140,6 +141,21 @@ def test_scripts_of_csh_are_left_alone(lab):
     with dask.config.set({"jobqueue.slurm.shebang": "#!/bin/csh"}):
         with dask_hpc.SLURMCluster() as cluster:
             assert "trap" not in cluster.job_script()
+
+
+def test_a_script_is_submitted_from_a_private_folder_whatever_the_umask(site, tmp_path):
+    """In /tmp, under a name that is free for a moment, it could be another user's script."""
+    with dask_hpc.get_cluster() as cluster:
+        before = os.umask(0)
+        try:
+            with cluster._dummy_job.job_file() as script:
+                folder = Path(script).parent
+                assert Path(script).read_text() == cluster.job_script()
+                status = folder.stat()
+                assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o700, os.geteuid())
+        finally:
+            os.umask(before)
+    assert not folder.exists()
 
 
 def test_a_job_that_hangs_leaves_no_process(lab, tmp_path):
