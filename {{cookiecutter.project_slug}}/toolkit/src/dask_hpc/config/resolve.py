@@ -250,7 +250,7 @@ class _Resolver:
         shared = self.arguments.get("log_directory") or "."
         if (folder := self.values.get("shared-temp-directory")) is not None:
             where = self.where("shared-temp-directory")
-            shared = config_paths.ensure_shared_directory(str(folder), where)
+            shared = config_paths.ensure_shared_directory(str(folder), where, own=False)
         self.arguments["shared_temp_directory"] = os.path.abspath(shared)  # noqa: PTH100 - as a str
 
     def _local_directory(self) -> None:
