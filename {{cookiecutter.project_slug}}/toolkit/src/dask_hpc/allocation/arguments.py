@@ -46,7 +46,7 @@ def _workers_network(settings: JobSettings) -> dict[str, Any]:
     listens on every network of the node.
     """
     address = _ADDRESS.format(name=settings.get("interface").encode())
-    line = f"DASK_HPC_HOST=$({settings.get('python')} {shlex.join(['-c', address])})"
+    line = f"DASK_HPC_HOST=$({settings.get('python')} {shlex.join(['-P', '-c', address])})"
     words, prologue = settings.get("worker-extra-args"), settings.get("job-script-prologue")
     return {
         "worker_extra_args": [*(words or []), "--dashboard-address", "$DASK_HPC_HOST:0"],

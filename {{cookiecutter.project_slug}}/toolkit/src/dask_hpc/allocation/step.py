@@ -15,6 +15,7 @@ from distributed.core import Status
 from distributed.deploy.spec import ProcessInterface
 
 from .._compat.jobqueue_import import dask_jobqueue
+from ..cluster.job_script import WaitsForWorker
 from ..config.memory_limit import worker_memory_limit
 from ..config.profiles import FromSettings
 
@@ -43,7 +44,7 @@ exec 9> >(
 """
 
 
-class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
+class SrunStep(FromSettings, WaitsForWorker, dask_jobqueue.slurm.SLURMJob):
     """The workers of one node, as a step of the job.
 
     Takes the node, and the arguments of dask-jobqueue's class, of which it uses those for workers.

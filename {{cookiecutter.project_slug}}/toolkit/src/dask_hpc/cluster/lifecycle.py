@@ -25,6 +25,7 @@ from ..resilience.worker_identity import workers_named
 from .control import JobControl
 from .job import job_class_for
 from .job_settings import resolve_job_settings
+from .private_scratch import PrivateScratchMixin
 from .self_closing import SelfClosingMixin
 from .start_errors import StartErrorsMixin
 
@@ -36,7 +37,12 @@ else:
 
 
 class ClusterLifecycle(
-    StartErrorsMixin, SelfClosingMixin, IsolatedTLSMixin, DashboardOnDemand, _Base
+    StartErrorsMixin,
+    PrivateScratchMixin,
+    SelfClosingMixin,
+    IsolatedTLSMixin,
+    DashboardOnDemand,
+    _Base,
 ):
     """The hooks that `SpecCluster` calls, passed on to the cluster's `JobControl`.
 

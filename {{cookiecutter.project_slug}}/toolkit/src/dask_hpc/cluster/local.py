@@ -15,6 +15,7 @@ from ..config import argument_names, fields, validators
 from ..config.resolve import default_processes
 from ..errors import ConfigError, StartError
 from . import main_guard
+from .private_scratch import PrivateScratchMixin
 from .start_errors import StartErrorsMixin, innermost, quiet, text
 from .wait import WorkerWait, check_n_workers
 
@@ -34,7 +35,9 @@ class Nanny(distributed.Nanny):
         super()._on_worker_exit_sync(exitcode)
 
 
-class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster):
+class LocalCluster(
+    StartErrorsMixin, PrivateScratchMixin, IsolatedTLSMixin, distributed.LocalCluster
+):
     """A `distributed.LocalCluster` with the methods that notebooks call on a batch cluster."""
 
     _option_names: ClassVar[Mapping[str, str]] = {"port": "scheduler_port"}
@@ -48,6 +51,10 @@ class LocalCluster(StartErrorsMixin, IsolatedTLSMixin, distributed.LocalCluster)
                 _check_names(arguments.get("worker_kwargs", {}), distributed.Nanny)
                 if upstream.is_known("worker-exit"):
                     kwargs["worker_class"] = Nanny
+        try:
+            kwargs["local_directory"] = self._new_scratch(kwargs.get("local_directory"))
+        except OSError as error:
+            raise StartError(f"Cannot start Dask workers here: {text(error)}.") from None
         super().__init__(*args, **kwargs)
         self.workers_per_job = max(1, len(self.worker_spec))
 

@@ -99,12 +99,11 @@ def _why(path: str, error: OSError) -> str:
 
 
 def node_directory(text: str, where: str, shebang: str = "") -> tuple[str, list[str]]:
-    """Return a node-local folder as a word of the job script, and lines that check it.
+    """Return a node-local folder as a word of the job script, and lines that check its variables.
 
     The node's shell expands ``~`` and variables, since it may be the only one to know ``$TMPDIR``.
-    The lines end the job with a clear message if a variable is not set there (it would silently
-    vanish from the worker command) or the folder cannot be created (Dask would print a traceback).
-    Text with more shell syntax than that, and csh scripts, stay unchanged.
+    The lines end the job with a clear message if a variable is not set there, since it would
+    silently vanish. Text with more shell syntax than that, and csh scripts, stay unchanged.
 
     Parameters
     ----------
@@ -130,12 +129,7 @@ def node_directory(text: str, where: str, shebang: str = "") -> tuple[str, list[
             continue
         word += f'"${{{name}}}"'
         lines.append(f': "${{{name}:?is not set on this node, but {where} uses it}}"')
-    word += _quoted(text[position:])
-    lines.append(
-        f"mkdir -p {word} && test -w {word} || "
-        f'{{ echo "{where}:" {word} "is not writable on $(uname -n)" >&2; exit 1; }}'
-    )
-    return word, lines
+    return word + _quoted(text[position:]), lines
 
 
 def _quoted(text: str) -> str:

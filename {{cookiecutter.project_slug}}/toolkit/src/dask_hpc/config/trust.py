@@ -95,12 +95,8 @@ def trusted() -> Trusted:
 
 def writing_groups() -> set[int]:
     """Return the groups that may write to this user's folders."""
-    me = os.geteuid()
-    try:
-        own = pwd.getpwuid(me).pw_gid
-    except KeyError:
-        return {*trusted().groups}
-    return trusted().groups | ({own} if is_private_group(me, own) else set())
+    me, own = os.geteuid(), os.getegid()
+    return {*trusted().groups, *([own] if is_private_group(me, own) else [])}
 
 
 def check(path: Path) -> None:
