@@ -176,6 +176,7 @@ def test_the_same_on_this_computer(planted, processes):
         cluster.wait_for_workers(2, timeout=60)
         places = {Path(it.local_directory).parent for it in cluster.scheduler.workers.values()}
         assert len(places) == 1
+    assert not list(planted.glob("dask-scratch-space-*"))
 
 
 def test_a_local_cluster_uses_the_folder_it_is_given_if_others_can_not_replace_it(tmp_path):
