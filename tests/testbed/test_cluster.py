@@ -53,6 +53,8 @@ def test_scale_counts_jobs_cores_workers_and_memory_from_the_file(lab, ask, jobs
     assert printed.split() == [str(jobs), str(workers)]
 
 
+# Beside what test_configuration.py has of profiles.
+@pytest.mark.full
 def test_a_profile_takes_from_the_file_what_it_does_not_say_itself(lab):
     printed = lab.python(
         script(
@@ -108,6 +110,8 @@ def test_workers_that_do_not_come_in_time_are_counted_and_the_reason_said(lab):
     assert printed.count("\n") == 1
 
 
+# That nothing is reached on it is tried in test_slurm.py.
+@pytest.mark.full
 def test_a_scheduler_on_the_wrong_interface_gets_no_worker(lab):
     printed = lab.python(
         script(

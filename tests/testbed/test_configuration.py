@@ -203,7 +203,7 @@ def test_results_that_do_not_fit_go_to_the_disk_and_the_job_stays_below_its_memo
 def test_an_idle_cluster_gives_its_jobs_back_and_the_client_is_told(lab):
     program = script(
         """
-        with SLURMCluster(cores=1, processes=1, idle_timeout="5 s") as cluster:
+        with SLURMCluster(cores=1, processes=1, idle_timeout="2 s") as cluster:
             client = Client(cluster)
             cluster.scale(jobs=2)
             cluster.wait_for_workers(2, timeout=120)
@@ -223,10 +223,10 @@ def test_an_idle_cluster_gives_its_jobs_back_and_the_client_is_told(lab):
     assert done.stdout.splitlines() == [
         "3",
         "",
-        "This cluster is closed: it was idle for 5.00 s (idle-timeout). Create a new one.",
+        "This cluster is closed: it was idle for 2.00 s (idle-timeout). Create a new one.",
     ]
     first, second = (line for line in done.stderr.splitlines() if " of 2 workers" not in line)
-    assert first == "Closing SLURMCluster, because it was idle for 5.00 s (idle-timeout)."
+    assert first == "Closing SLURMCluster, because it was idle for 2.00 s (idle-timeout)."
     assert re.fullmatch(r"SLURMCluster closed: 2 jobs, \d\.\d core-minutes\.", second)
 
 

@@ -290,6 +290,8 @@ def test_where_all_workers_die_again_and_again_the_job_ends_with_a_line(submit, 
     job = submit(
         """
         import dask
+        import dask_hpc.allocation.cluster as allocation
+        allocation.RESTART_PAUSE_S = 0.1  # doubled for each restart that was, so 0.4 s
         # The workers are what ends, not the tasks.
         dask.config.set({"distributed.scheduler.allowed-failures": 10})
         if __name__ == "__main__":

@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 
 import dask
 import pytest
@@ -53,24 +52,29 @@ def test_wrong_interface_is_the_same_line(lab):
 
 
 LEFT_OPEN = """
-import asyncio, dask_hpc
+import asyncio, atexit
+atexit.register(lambda: print(cluster.status.name))  # after Dask's own part of exiting
+import dask_hpc.cluster.local
 async def use():
-    cluster = await dask_hpc.SLURMCluster(asynchronous=True)
+    cluster = await dask_hpc.{cls}(asynchronous=True)
     await cluster.scale(jobs=2)
     {then}
     return cluster
-loop = asyncio.new_event_loop()
-cluster = loop.run_until_complete(use())
+if __name__ == "__main__":
+    loop = asyncio.new_event_loop()
+    cluster = loop.run_until_complete(use())
 """
 
 
-def left_open(tmp_path, then=""):
-    """Run a program whose event loop ends while its cluster has jobs."""
+def left_open(tmp_path, cls, then=""):
+    """Run a program whose event loop stops before its cluster is closed."""
     (tmp_path / "config").mkdir()
     settings = {"jobqueue": {"slurm": dask.config.get("jobqueue.slurm")}}
     (tmp_path / "config" / "lab.yaml").write_text(yaml.safe_dump(settings))
+    program = tmp_path / "program.py"
+    program.write_text(LEFT_OPEN.format(cls=cls, then=then))
     return subprocess.run(
-        [sys.executable, "-c", LEFT_OPEN.format(then=then)],
+        [sys.executable, program],
         env=os.environ | {"DASK_CONFIG": str(tmp_path / "config")},
         capture_output=True,
         text=True,
@@ -86,10 +90,12 @@ def left_open(tmp_path, then=""):
 )
 def test_when_the_loop_ends_with_its_process_no_job_is_left(lab, tmp_path, then):
     lab.hold()
-    done = left_open(tmp_path, then)
-    assert done.returncode == 0, done.stderr
-    end = time.monotonic() + 60
-    while not lab.calls("scancel") and time.monotonic() < end:  # by the watchdog, after it
-        time.sleep(0.02)
+    done = left_open(tmp_path, "SLURMCluster", then)
+    assert (done.returncode, done.stdout) == (0, "closed\n"), done.stderr
     [call] = lab.calls("scancel")
     assert sorted(call) == ["--quiet", "100", "101"]
+
+
+def test_when_the_loop_ends_with_its_process_a_local_cluster_closes(lab, tmp_path):
+    done = left_open(tmp_path, "cluster.local.LocalCluster")
+    assert (done.returncode, done.stdout) == (0, "closed\n"), done.stderr

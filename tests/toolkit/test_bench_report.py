@@ -279,7 +279,7 @@ def test_table_in_terminal_of_80_columns_is_whole(tmp_path, monkeypatch, capsys)
     lines = shown_in_terminal(monkeypatch, capsys, tmp_path, 80)
     assert max(map(len, lines)) <= 80
     assert "…" not in "".join(lines)
-    assert all(heading in lines[1] for heading, _ in show.COLUMNS)
+    assert all(column.heading in lines[1] for column in show.COLUMNS)
 
 
 def test_table_in_narrow_terminal_leaves_columns_out(tmp_path, monkeypatch, capsys):

@@ -42,7 +42,7 @@ class Pool:
 
 
 def small(slots=4, repeats=2, tasks=12):
-    return Plan(WORKLOADS["sleep"], tasks, SECONDS, (slots,), (repeats,))
+    return Plan(WORKLOADS["sleep"], tasks, SECONDS, {slots: repeats})
 
 
 def measure(tmp_path, backend, plan=None):

@@ -112,7 +112,7 @@ async def test_cluster_whose_list_is_not_told_of_workers_does_not_wait_for_ever(
 @on_loop
 async def test_wait_for_jobs_that_are_all_over_says_once_why(quickly):
     world = Waiting()
-    world.control.diagnosis.causes = ["Its log ends with: No module named 'lab'."]
+    world.control.diagnosis.finding = "Its log ends with: No module named 'lab'."
     for number in range(2):
         status = JobStatus(str(100 + number), JobState.FAILED, "NonZeroExitCode", f"node{number}")
         world.control.watcher._note(status)

@@ -41,7 +41,7 @@ def get_cluster(*args, **kwargs):
         return allocation_cluster.AllocationCluster(**kwargs)
     batch = config_options.batch_system()
     if batch.cluster_class is None:
-        warnings.warn_about_keys(warnings.source_files())  # the batch system's key may have a typo
+        warnings.warn_about_keys()  # the batch system's key may have a typo
         warnings.warn_about_no_configuration()
         return LocalCluster(**local_arguments(kwargs))
     return getattr(classes, batch.cluster_class)(**kwargs)

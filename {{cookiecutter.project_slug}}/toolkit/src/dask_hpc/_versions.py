@@ -6,6 +6,7 @@ A package from an old ``pip install --user`` takes precedence over the packages 
 environment, and the resulting errors do not point to it. This module does not import Dask.
 """
 
+import contextlib
 import functools
 import os
 import re
@@ -31,10 +32,8 @@ def check() -> None:
     """
     found: dict[str, metadata.Distribution] = {}
     for name in CHECKED:
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):  # importing it will raise an error
             found[name] = metadata.distribution(name)
-        except metadata.PackageNotFoundError:
-            continue  # importing it will raise an error
     wanted = _wanted()
     for name, package in found.items():
         needs = wanted.get(name)
@@ -44,9 +43,7 @@ def check() -> None:
                 f"{name} {package.version} in {_folder(package)} hides this environment's "
                 f"(required: {name}{needs}): {way}."
             )
-    both: dict[str, str] = {
-        name: found[name].version for name in ("dask", "distributed") if name in found
-    }
+    both = {name: it.version for name, it in found.items() if name in ("dask", "distributed")}
     # Versions installed from git have a suffix, which may differ.
     if len({tuple(_numbers(version)[:3]) for version in both.values()}) > 1:
         newer = max(both.values(), key=_numbers)

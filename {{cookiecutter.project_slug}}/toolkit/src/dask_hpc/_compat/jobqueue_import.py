@@ -28,6 +28,7 @@ def _import():
 
 
 dask_jobqueue = _import()
+JobQueueCluster = dask_jobqueue.JobQueueCluster
 
 if TYPE_CHECKING:
     Job: Any  # dask-jobqueue's class, for mixins; it has no type hints

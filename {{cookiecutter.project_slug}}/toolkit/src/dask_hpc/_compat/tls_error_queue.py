@@ -10,16 +10,10 @@ has all its connections in one thread, often together with the client's.
 import contextlib
 import functools
 import ssl
-from typing import TYPE_CHECKING
 
-from distributed import Security
+from distributed import Security, SpecCluster
 
 from . import upstream
-
-if TYPE_CHECKING:
-    from distributed import SpecCluster as _Base
-else:
-    _Base = object
 
 
 def forget_errors() -> None:
@@ -80,7 +74,7 @@ def isolate(security: Security | None) -> Security | None:
     return other
 
 
-class IsolatedTLSMixin(_Base):
+class IsolatedTLSMixin(SpecCluster):
     """Mixin for `SpecCluster` classes whose scheduler and clients use `IsolatedSecurity`."""
 
     def __init__(self, *args, **kwargs):

@@ -8,6 +8,7 @@ Otherwise, it is a log record like any other. To show only warnings, or nothing:
 or, in Dask's configuration, ``logging: {dask_hpc: warning}``.
 """
 
+import contextlib
 import logging
 import sys
 from collections import deque
@@ -58,14 +59,9 @@ class _LastResort(logging.Handler):
 
     def emit(self, record):
         # Look it up each time, since notebooks and tests replace it; a daemon has none.
-        stream = sys.stderr
-        if stream is None:
-            return
-        try:
-            stream.write(self.format(record) + "\n")
-            stream.flush()
-        except (OSError, ValueError):
-            pass  # do not fail because of a closed terminal
+        if (stream := sys.stderr) is not None:
+            with contextlib.suppress(OSError, ValueError):  # the terminal may be closed
+                print(self.format(record), file=stream, flush=True)
 
 
 _handler = _LastResort()

@@ -24,6 +24,7 @@ from .. import batch as batch_systems
 from .._asyncio import BackgroundTasks
 from .._compat.jobqueue_import import dask_jobqueue
 from .._compat.lazy_dashboard import DashboardOnDemand
+from .._compat.stopped_loop import StoppedLoopMixin
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import messages
 from .._output.formatting import format_count
@@ -38,6 +39,7 @@ from ..dask_errors import JobsEndedError, WorkerStartTimeoutError
 from ..resilience.draining import remove_worker
 from .arguments import check_allocation_size, on_node
 from .environment import nodes, profile
+from .node_watch import watch_first_node
 from .step import MAX_STEP_RESTARTS, SQUEUE_POLL_S, SrunStep, last_srun_message, node_is_lost
 
 # After workers have run for this long, their restart count is reset.
@@ -51,6 +53,7 @@ class AllocationCluster(
     StartErrorsMixin,
     PrivateScratchMixin,
     SelfClosingMixin,
+    StoppedLoopMixin,
     IsolatedTLSMixin,
     DashboardOnDemand,
     dask_jobqueue.SLURMCluster,
@@ -77,13 +80,15 @@ class AllocationCluster(
         self._restarts = dict.fromkeys(self._nodes, 0)
         self._failure: str | None = None
         self._reported: set[str] = set()
-        self._background = BackgroundTasks("Warning before the walltime")
+        self._background = BackgroundTasks("Watching the job")
         batch = batch_systems.get("slurm")
         kwargs["config_name"] = kwargs.get("config_name") or profile()
         kwargs.pop("idle_timeout", None)  # closing the cluster would not free the nodes
         settings = on_node(resolve_job_settings(batch, type(self), job_cls, kwargs))
         check_allocation_size(settings)
         self._section = settings.arguments["config_name"]
+        logs, job = settings.get("log-directory"), os.environ["SLURM_JOB_ID"]
+        self._job_errors = logs and f"{logs}/{settings.get('name')}-{job}.err"
         step = type("Step", (job_cls or SrunStep,), {"_settings": settings.section})
         limit = settings.memory_limit
         super().__init__(job_cls=step, memory_limit=limit, **settings.arguments)
@@ -115,8 +120,7 @@ class AllocationCluster(
         job = self._dummy_job
         size = scaling.JobSize(job.worker_processes, job.worker_cores, job.worker_memory)
         wanted = scaling.count_jobs(size, n, jobs, memory, cores)
-        there = len(self._nodes)
-        has = format_count(there, "node")
+        has = format_count(there := len(self._nodes), "node")
         if wanted > there:
             self._report_once(
                 f"The program requests {wanted} nodes, but this job has {there}: submit it with "
@@ -171,8 +175,7 @@ class AllocationCluster(
         return [worker for worker in workers if str(worker.name).rpartition("-")[0] == node]
 
     def _spec(self, node: str) -> dict[str, Any]:
-        place = (self._first, self._nodes.index(node))
-        options = {**self._job_kwargs, "node": node, "place": place}
+        options = {**self._job_kwargs, "node": node}
         processes = options["processes"]
         if node == self._first:
             # In addition to its workers, this node runs the program with Dask's scheduler.
@@ -191,6 +194,7 @@ class AllocationCluster(
         await super()._start()
         self._report_dashboard()
         self._background.spawn(self._warn_before_walltime())
+        self._background.spawn(watch_first_node(list(self._nodes), self._job_errors))
 
     def _report_dashboard(self) -> None:
         """Report the dashboard's address, since users cannot know the job's node in advance."""

@@ -27,22 +27,6 @@ MAX_STEP_RESTARTS = 3
 TERMINATE_S = 10.0  # time for a step to end by itself
 SQUEUE_POLL_S = 60.0  # minimum interval between two calls of squeue
 
-# Reads from the shell that starts the workers, which never writes: a read ends by its timeout, or
-# at once when shell and workers are gone. A sleep would outlive them if Slurm can't reach the node.
-
-_WATCH_FIRST_NODE = """\
-exec 9> >(
-  unset ${{!SQUEUE_*}} ${{!SCANCEL_*}} SLURM_CLUSTERS
-  while read -r -t {pause:g}; [ $? -gt 128 ]; do
-    nodes=$(squeue --all --noheader --states=RUNNING --jobs=$SLURM_JOB_ID --format=%N 2> /dev/null)
-    if [ -n "$nodes" ] && ! scontrol show hostnames "$nodes" | grep -qxF {first}; then
-      {tell}
-      scancel $SLURM_JOB_ID
-    fi
-  done
-)
-"""
-
 
 class SrunStep(FromSettings, WaitsForWorker, dask_jobqueue.slurm.SLURMJob):
     """The workers of one node, as a step of the job.
@@ -58,12 +42,10 @@ class SrunStep(FromSettings, WaitsForWorker, dask_jobqueue.slurm.SLURMJob):
         name: str | None = None,
         *,
         node: str = "",
-        place: tuple[str, int] = ("", 0),
         owner: weakref.ref[AllocationCluster] | None = None,
         memory_limit: str | None = None,
         **kwargs: Any,
     ) -> None:
-        self._place = place  # the first node, and this one's number
         self._limit = memory_limit  # the lab's own; set before dask-jobqueue's __init__ reads it
         # `dask worker` numbers several processes, node1-0, node1-1, …, but not a single one.
         alone = kwargs.get("processes") == 1
@@ -85,25 +67,7 @@ class SrunStep(FromSettings, WaitsForWorker, dask_jobqueue.slurm.SLURMJob):
         command += [f"--cpus-per-task={self.worker_cores}", f"--job-name={self.job_name}"]
         if self.log_directory is not None:
             command.append(f"--output={self.log}")
-        lines = self._watch_first_node() + self.job_script()
-        return [*command, "--input=none", "bash", "-c", lines]
-
-    def _watch_first_node(self) -> str:
-        """Return lines of shell that end the job after Slurm has removed the program's node.
-
-        With --no-kill, Slurm would keep the steps on the other nodes running until the walltime,
-        and workers do not notice that the scheduler's node is unreachable. The second node checks
-        once a minute, the third every other minute, and so on: one of them is alive, and Slurm is
-        not queried too often.
-        """
-        first, number = self._place
-        if number == 0:
-            return ""
-        line = f"{first}, which ran the program, has failed: ending this job."
-        tell = f"echo {line!r}"
-        if self.log_directory is not None:
-            tell += f" | tee -a {self.log_directory}/{self.job_name}-$SLURM_JOB_ID.err"
-        return _WATCH_FIRST_NODE.format(pause=number * SQUEUE_POLL_S, first=first, tell=tell)
+        return [*command, "--input=none", "bash", "-c", self.job_script()]
 
     @property
     def log(self) -> str:

@@ -222,11 +222,9 @@ async def cancel(
     CommandError
         The batch system did not answer, or could not cancel the jobs.
     """
-    job_ids = list(dict.fromkeys(job_ids))
-    if not job_ids:
-        return
-    for command in custom_commands.cancel_commands(batch_system, job_ids, own):
-        await _ask(batch_system, command)
+    if job_ids := list(dict.fromkeys(job_ids)):
+        for command in custom_commands.cancel_commands(batch_system, job_ids, own):
+            await _ask(batch_system, command)
 
 
 def cancel_words(batch_system: BatchSystem, job_ids: Iterable[str], own: Sequence[str] = ()) -> str:

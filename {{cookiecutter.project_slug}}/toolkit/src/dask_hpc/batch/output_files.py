@@ -5,8 +5,6 @@ the last one of a kind applies. A *form* here is an absolute path, escaped for `
 ``{job}`` for the job's id and ``*`` for what is not known in advance.
 """
 
-from __future__ import annotations
-
 import getpass
 import glob
 import os
@@ -15,10 +13,8 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from . import BatchSystem
+from . import BatchSystem
 
 JOB = "{job}"
 NOWHERE = "/dev/null"

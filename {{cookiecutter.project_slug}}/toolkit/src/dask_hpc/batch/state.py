@@ -29,13 +29,15 @@ class JobState(enum.StrEnum):
         return self not in _ALIVE
 
 
-_ALIVE = {
-    JobState.SUBMITTED,
-    JobState.PENDING,
+# In order of precedence for a job of several parts, such as an array's tasks: it is running while
+# one of them is, and has ended when all have.
+_ALIVE = (
     JobState.RUNNING,
     JobState.ENDING,
+    JobState.PENDING,
+    JobState.SUBMITTED,
     JobState.UNKNOWN,
-}
+)
 
 
 @dataclass(frozen=True)
@@ -68,16 +70,7 @@ class JobStatus:
     name: str = field(default="", compare=False)
 
 
-# Precedence of states in a job of several parts, such as an array's tasks: it is running while one
-# of them is, and has ended when all have.
-_COUNTS = (
-    JobState.RUNNING,
-    JobState.ENDING,
-    JobState.PENDING,
-    JobState.SUBMITTED,
-    JobState.UNKNOWN,
-    JobState.CANCELLED,
-)
+_PRECEDENCE = (*_ALIVE, JobState.CANCELLED)
 
 
 def merged(parts: Iterable[JobStatus]) -> list[JobStatus]:
@@ -93,9 +86,9 @@ def merged(parts: Iterable[JobStatus]) -> list[JobStatus]:
 
 def _merged(parts: list[JobStatus]) -> JobStatus:
     def rank(part: JobStatus) -> int:
-        if part.state in _COUNTS:
-            return _COUNTS.index(part.state)
-        return len(_COUNTS) + (part.state is JobState.DONE)  # a failure tells more
+        if part.state in _PRECEDENCE:
+            return _PRECEDENCE.index(part.state)
+        return len(_PRECEDENCE) + (part.state is JobState.DONE)  # a failure tells more
 
     first = min(parts, key=rank)
     same = [part for part in parts if part.state is first.state]

@@ -36,24 +36,21 @@ def gil_points(rows: Iterable[dict]) -> list[dict]:
     Here, speedup is relative to the median of the serial loops. In a row, it is relative to the
     serial loop of the same repeat, so that a disturbance of that loop affects all other modes.
     """
-    rows = list(rows)
     by_mode: dict[str, list[dict]] = {}
     for row in rows:
         by_mode.setdefault(row["mode"], []).append(row)
     serial = metrics.summary(row["makespan_s"] for row in by_mode["serial"]).median
-    result = []
-    for mode, group in by_mode.items():
-        result.append(
-            {
-                "mode": mode,
-                "n": len(group),
-                "cores": group[0]["slots"],
-                "bound": group[0]["speedup_bound"],
-                "makespan": metrics.summary(row["makespan_s"] for row in group),
-                "speedup": metrics.summary(serial / row["makespan_s"] for row in group),
-            }
-        )
-    return result
+    return [
+        {
+            "mode": mode,
+            "n": len(group),
+            "cores": group[0]["slots"],
+            "bound": group[0]["speedup_bound"],
+            "makespan": metrics.summary(row["makespan_s"] for row in group),
+            "speedup": metrics.summary(serial / row["makespan_s"] for row in group),
+        }
+        for mode, group in by_mode.items()
+    ]
 
 
 def cold_starts(records: Iterable[Record]) -> list[dict]:

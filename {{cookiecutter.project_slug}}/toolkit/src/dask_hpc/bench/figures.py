@@ -36,8 +36,7 @@ def speedup_panel(axes, points: Sequence[dict]) -> None:
         median = point["speedup"].median
         _write(axes, f"{median:.1f}", (point["slots"], median), (5, -13))
     axes.set(xlabel="slots (tasks at one time)", ylabel="speedup over the serial loop")
-    axes.set(xlim=(0, most), ylim=(0, most))
-    axes.set_title("Speedup")
+    axes.set(xlim=(0, most), ylim=(0, most), title="Speedup")
     axes.legend(loc="upper left")
 
 
@@ -50,8 +49,7 @@ def efficiency_panel(axes, points: Sequence[dict]) -> None:
         share = point["efficiency"]
         _write(axes, f"{share.median:.3f}", (point["slots"], share.low), (0, -14), ha="center")
     axes.set(xlabel="slots (tasks at one time)", ylabel="ideal time / measured time")
-    axes.set(xlim=(0, most), ylim=(0, 1.05))
-    axes.set_title("Share of the ideal")
+    axes.set(xlim=(0, most), ylim=(0, 1.05), title="Share of the ideal")
     axes.legend(loc="lower left")
 
 
@@ -97,9 +95,8 @@ def gil_panel(axes, points: Sequence[dict]) -> None:
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
     n = points[-1]["n"]
-    axes.set(xlim=(0, 1.25 * cores))
     axes.set_xlabel(f"speedup over the serial loop (bars: median of {n}; dots: repeats)")
-    axes.set_title("Computing in pure Python")
+    axes.set(xlim=(0, 1.25 * cores), title="Computing in pure Python")
 
 
 def overview_figure(points: Sequence[dict], title: str, caption: str) -> Figure:

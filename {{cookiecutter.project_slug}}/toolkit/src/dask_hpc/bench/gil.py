@@ -77,7 +77,7 @@ def measure(
     tasks = TASKS_PER_CORE * cores
     seconds = SERIAL_S / tasks
     workload = WORKLOADS["gil"]
-    plan = Plan(workload, tasks, seconds, (cores,), (repeats,))
+    plan = Plan(workload, tasks, seconds, {cores: repeats})
     common = {"workload": workload.name, "backend": "local", "slots": cores, "tasks": tasks}
     with recording(plan, out, common) as writer:
         _measure(writer, common, cores, repeats, seconds, progress)
@@ -87,14 +87,12 @@ def measure(
 def _measure(writer, common, cores, repeats, seconds, progress):
     tasks = common["tasks"]
     progress.status(f"{cores} cores: starting one worker with threads, and one worker per core …")
+    shapes = {"serial": (1, 1), "threads": (1, cores), "processes": (cores, 1)}
     with contextlib.ExitStack() as stack:
-        ways = {
-            "serial": lambda function, items: [function(item) for item in items],
-            "threads": _start_workers(stack, processes=1, threads=cores),
-            "processes": _start_workers(stack, processes=cores, threads=1),
-        }
+        ways = {"serial": lambda function, items: [function(item) for item in items]}
         for mode in MODES[1:]:
-            ways[mode](partial(burn_task, rounds=1000), range(4 * cores))
+            ways[mode] = _start_workers(stack, *shapes[mode])
+            ways[mode](partial(burn_task, rounds=1000), range(4 * cores))  # warm up
         rounds = calibrate(seconds)
         for repeat in range(1, repeats + 1):
             serial = None
@@ -107,11 +105,8 @@ def _measure(writer, common, cores, repeats, seconds, progress):
                 makespan = time.perf_counter() - clock
                 serial = serial or makespan  # modes are compared within each repeat
                 row = _row(mode, results, tasks, rounds, makespan, serial, cores)
-                shape = {"processes": cores if mode == "processes" else 1}
-                shape["threads"] = cores if mode == "threads" else 1
-                writer.write(
-                    "row", **common, **shape, mode=mode, repeat=repeat, started=started, **row
-                )
+                row |= dict(zip(("processes", "threads"), shapes[mode], strict=True))
+                writer.write("row", **common, mode=mode, repeat=repeat, started=started, **row)
                 progress.note(f"{what}: {describe_row({**common, **row})}")
 
 

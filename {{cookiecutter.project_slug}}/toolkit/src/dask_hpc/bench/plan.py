@@ -36,15 +36,14 @@ class Plan:
         K, the number of tasks per repeat.
     seconds : float
         s, the length of a task.
-    slots, repeats : tuple of int
-        The points, ascending, and the number of repeats of each; of equal length.
+    points : dict of int to int
+        The number of repeats at each number of slots, ascending.
     """
 
     workload: Workload
     tasks: int
     seconds: float
-    slots: tuple[int, ...]
-    repeats: tuple[int, ...]
+    points: dict[int, int]
 
     def sessions(self) -> list[Session]:
         """Return the sessions in order: from most slots down and up again, half the repeats each.
@@ -54,24 +53,23 @@ class Plan:
         of a slope of the curve. The first start, which is timed as the cold start, is the largest.
         The turning point, with the fewest slots, has one session.
         """
-        points = list(zip(self.slots, self.repeats, strict=True))
-        up = [Session(slots, repeats // 2) for slots, repeats in points[1:]]
-        down = [Session(slots, repeats - repeats // 2) for slots, repeats in reversed(points[1:])]
-        order = [*down, Session(*points[0]), *up]
+        turn, *others = self.points.items()
+        up = [Session(slots, repeats // 2) for slots, repeats in others]
+        down = [Session(slots, repeats - repeats // 2) for slots, repeats in reversed(others)]
+        order = [*down, Session(*turn), *up]
         return [session for session in order if session.repeats]
 
     def measuring_s(self) -> float:
         """Return the sum of the ideal makespans, in seconds."""
         return sum(
             repeats * metrics.ideal_s(self.tasks, self.seconds, slots)
-            for slots, repeats in zip(self.slots, self.repeats, strict=True)
+            for slots, repeats in self.points.items()
         )
 
     def forecast_s(self) -> float:
         """Return the approximate duration of the run, in seconds, not including time in a queue."""
-        return self.measuring_s() * (1 + OVERHEAD_ALLOWANCE) + START_ALLOWANCE_S * len(
-            self.sessions()
-        )
+        starting_s = START_ALLOWANCE_S * len(self.sessions())
+        return self.measuring_s() * (1 + OVERHEAD_ALLOWANCE) + starting_s
 
 
 def make(
@@ -104,15 +102,12 @@ def make(
         The numbers do not fit together.
     """
     workload = WORKLOADS[name]
-    usual = dict(zip(workload.slots, workload.repeats, strict=True))
-    chosen = tuple(slots) if slots else workload.slots
+    chosen = slots or tuple(workload.points)
     if not repeats:
-        counts = tuple(usual.get(n, 3) for n in chosen)
+        repeats = [workload.points.get(n, 3) for n in chosen]
     elif len(repeats) == 1:
-        counts = tuple(repeats) * len(chosen)
-    elif len(repeats) == len(chosen):
-        counts = tuple(repeats)
-    else:
+        repeats = [*repeats] * len(chosen)
+    if len(repeats) != len(chosen):
         raise PlanError(
             f"--repeats has {len(repeats)} numbers for {len(chosen)} points: "
             "use one for all points, or one per number in --slots"
@@ -124,14 +119,8 @@ def make(
             f"{tasks} tasks cannot use {max(chosen)} slots: "
             f"use --tasks {max(chosen)} or more, or fewer --slots"
         )
-    ordered = sorted(zip(chosen, counts, strict=True))
-    return Plan(
-        workload,
-        tasks,
-        float(seconds),
-        tuple(n for n, _ in ordered),
-        tuple(count for _, count in ordered),
-    )
+    points = dict(sorted(zip(chosen, repeats, strict=True)))
+    return Plan(workload, tasks, float(seconds), points)
 
 
 @dataclass(frozen=True)

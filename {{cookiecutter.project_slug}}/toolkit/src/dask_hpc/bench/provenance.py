@@ -1,5 +1,6 @@
 """Versions and the machine, for the header of a record. This does not query a batch system."""
 
+import contextlib
 import datetime
 import getpass
 import importlib.metadata
@@ -23,10 +24,8 @@ def versions() -> dict[str, str]:
     """Return the versions of Python and relevant packages, omitting missing ones."""
     found = {"dask-hpc": __version__, "python": platform.python_version()}
     for package in PACKAGES:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return found
 
 

@@ -159,13 +159,12 @@ def read(path: Path) -> Record:
             f"{path} has version {header.get('version')}, but this dask-hpc reads {VERSION}: "
             "repeat the measurement, or update the toolkit"
         )
-    kinds = [value.get("kind") for value in objects]
     return Record(
         path,
         header,
-        rows=[value for value, kind in zip(objects, kinds, strict=True) if kind == "row"],
-        starts=[value for value, kind in zip(objects, kinds, strict=True) if kind == "start"],
-        complete="end" in kinds,
+        rows=[value for value in objects if value.get("kind") == "row"],
+        starts=[value for value in objects if value.get("kind") == "start"],
+        complete=any(value.get("kind") == "end" for value in objects),
     )
 
 

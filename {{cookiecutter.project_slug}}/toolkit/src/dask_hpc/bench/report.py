@@ -4,9 +4,11 @@ import datetime
 from collections.abc import Sequence
 from pathlib import Path
 
+import jinja2
+
 from .._output.formatting import format_exact_duration
 from ..errors import DaskHPCError
-from . import aggregate, metrics, show
+from . import aggregate, figures, metrics, show
 from .gil import MODES
 from .record import Record, read_folder
 
@@ -33,9 +35,6 @@ def write(folder: Path) -> list[Path]:
         errors = [row.get("error") for record in records for row in record.rows]
         why = next((f": {error}" for error in reversed(errors) if error), "")
         raise ReportError(f"{folder} contains only failed runs{why}")
-    # Imported here, since Matplotlib is slow to import and not needed before.
-    from . import figures as bench_figures
-
     used = [*shown, *([gil] if gil else [])]
     page: dict = {
         "headline": "A pure-Python loop on several cores",
@@ -51,19 +50,19 @@ def write(folder: Path) -> list[Path]:
         if shown:
             points = aggregate.summarize(row for record in shown for row in record.measured)
             page["headline"] = title(points)
-            page["sleep"] = _sleep(points, shown, bench_figures)
-            drawing = bench_figures.overview_figure(points, title(points), caption(points, shown))
-            paths += bench_figures.save(drawing, folder / "speedup")
+            page["sleep"] = _sleep(points, shown)
+            drawing = figures.overview_figure(points, title(points), caption(points, shown))
+            paths += figures.save(drawing, folder / "speedup")
         if gil is not None:
             points = aggregate.gil_points(gil.measured)
-            drawing = bench_figures.panel_figure(bench_figures.gil_panel, points, (5.2, 2.6))
+            drawing = figures.panel_figure(figures.gil_panel, points, (5.2, 2.6))
             label = "Speedup of a pure-Python loop by threads, processes"
             page["gil"] = {
                 "points": {point["mode"]: point for point in points},
-                "drawing": bench_figures.inline_svg(drawing, "gil", label),
+                "drawing": figures.inline_svg(drawing, "gil", label),
                 "load": gil.header.get("machine", {}).get("load_1min") or 0,
             }
-            paths += bench_figures.save(drawing, folder / "gil")
+            paths += figures.save(drawing, folder / "gil")
         path = folder / "report.html"
         path.write_text(_render(page), encoding="utf-8")
     except OSError as error:
@@ -119,7 +118,7 @@ def _shape(start: dict, word: str) -> str:
     return f"up to {jobs} {plural} of {threads} threads"
 
 
-def _sleep(points, shown, figures) -> dict:
+def _sleep(points, shown) -> dict:
     """Return the page's data about sleeping tasks."""
     last = points[-1]
     starts = aggregate.cold_starts(shown)
@@ -135,7 +134,7 @@ def _sleep(points, shown, figures) -> dict:
             for panel, name, label in panels
         ],
         "caption": caption(points, shown),
-        "rows": [show.format_row(point) for point in points],
+        "rows": [[column.cell(point) for column in show.COLUMNS] for point in points],
         "last": last,
         "waves": metrics.waves(last["tasks"], last["slots"]),
         "cold": starts,
@@ -150,9 +149,6 @@ def _whole_gil(record) -> bool:
 
 
 def _render(page: dict) -> str:
-    # Imported here, since only the report needs it; Dask depends on it.
-    import jinja2
-
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,  # all values, except figures, which the template marks as `safe`

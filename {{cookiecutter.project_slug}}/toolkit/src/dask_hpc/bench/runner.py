@@ -56,7 +56,7 @@ def measure(
     order = 0
     common: dict = {}  # of the rows of a session
     with recording(plan, out, common) as writer:
-        done = dict.fromkeys(plan.slots, 0)  # repeats measured so far, at each point
+        done = dict.fromkeys(plan.points, 0)  # repeats measured so far, at each point
         for index, session in enumerate(plan.sessions()):
             backend = make_backend()
             common.clear()
@@ -73,8 +73,7 @@ def measure(
                 begin = process_start() if index == 0 else time.time()
                 phases, ready = _start(backend, session, begin, first=index == 0)
                 for number in range(session.repeats):
-                    repeat = done[session.slots] + 1
-                    of = plan.repeats[plan.slots.index(session.slots)]
+                    repeat, of = done[session.slots] + 1, plan.points[session.slots]
                     what = f"{session.slots} slots: repeat {repeat} of {of}"
                     progress.status(what, log=False)
                     order += 1
@@ -128,7 +127,12 @@ def _header(plan: Plan) -> dict:
         "workload": plan.workload.name,
         "started": provenance.now(),
         "command": shlex.join([_program(), *sys.argv[1:]]),
-        "plan": {name: getattr(plan, name) for name in ("tasks", "seconds", "slots", "repeats")},
+        "plan": {
+            "tasks": plan.tasks,
+            "seconds": plan.seconds,
+            "slots": list(plan.points),
+            "repeats": list(plan.points.values()),
+        },
         "versions": provenance.versions(),
         "machine": provenance.machine(),
     }
@@ -179,21 +183,12 @@ def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dic
 
 def _write_failure(writer: record.Writer, common: dict, error: BaseException) -> None:
     """Write a failed point as a row; an error while writing must not hide `error`."""
-    interrupted = isinstance(error, KeyboardInterrupt)
-    if interrupted:
-        status = "interrupted"
-    elif isinstance(error, MeasurementError):
-        status = "refused"
-    else:
-        status = "failed"
+    text = " ".join(str(error).split()) or type(error).__name__
+    status = "refused" if isinstance(error, MeasurementError) else "failed"
+    if isinstance(error, KeyboardInterrupt):
+        status, text = "interrupted", ""
     with contextlib.suppress(record.RecordError):
-        writer.write(
-            "row",
-            **common,
-            n_errors=1,
-            status=status,
-            error="" if interrupted else " ".join(str(error).split()) or type(error).__name__,
-        )
+        writer.write("row", **common, n_errors=1, status=status, error=text)
 
 
 def rounded(row: dict) -> dict:

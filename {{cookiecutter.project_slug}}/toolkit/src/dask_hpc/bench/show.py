@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-from itertools import compress
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from .aggregate import cold_starts, gil_points, summarize
+from .metrics import Summary
 from .record import Record
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-# Headings, and whether to omit the column on a narrow screen.
+
+class Column(NamedTuple):
+    """A column of the table of points; a wide one is omitted on a narrow screen."""
+
+    heading: str
+    cell: Callable[[dict], str]
+    is_wide: bool = False
+
+
+def _range(times: Summary) -> str:
+    return f"{times.low:.2f} to {times.high:.2f}" if times.n > 1 else ""
+
+
 COLUMNS = (
-    ("slots", False),
-    ("n", False),
-    ("ideal s", True),
-    ("median s", False),
-    ("range s", True),
-    ("of ideal", False),
-    ("overhead", True),
-    ("speedup", False),
-    ("bound", False),
+    Column("slots", lambda point: str(point["slots"])),
+    Column("n", lambda point: str(point["n"])),
+    Column("ideal s", lambda point: f"{point['ideal_s']:.4g}", is_wide=True),
+    Column("median s", lambda point: f"{point['makespan'].median:.2f}"),
+    Column("range s", lambda point: _range(point["makespan"]), is_wide=True),
+    Column("of ideal", lambda point: f"{100 * point['efficiency'].median:.1f}\u00a0%"),
+    Column("overhead", lambda point: f"{point['overhead'].median:.2f}", is_wide=True),
+    Column("speedup", lambda point: f"{point['speedup'].median:.1f}"),
+    Column("bound", lambda point: f"{point['bound']:.4g}"),
 )
-
-
-def format_row(point: dict) -> list[str]:
-    """Return a point as the texts of `COLUMNS`."""
-    makespan = point["makespan"]
-    return [
-        str(point["slots"]),
-        str(point["n"]),
-        f"{point['ideal_s']:.4g}",
-        f"{makespan.median:.2f}",
-        f"{makespan.low:.2f} to {makespan.high:.2f}" if makespan.n > 1 else "",
-        f"{100 * point['efficiency'].median:.1f}\u00a0%",
-        f"{point['overhead'].median:.2f}",
-        f"{point['speedup'].median:.1f}",
-        f"{point['bound']:.4g}",
-    ]
 
 
 def describe_row(row: dict) -> str:
@@ -74,10 +71,10 @@ def show(record: Record) -> None:
 
 
 def _points_table(record: Record, narrow: bool = False) -> Table:
-    kept = [not (narrow and wide) for _, wide in COLUMNS]
-    table = _table(*compress([heading for heading, _ in COLUMNS], kept))
+    columns = [column for column in COLUMNS if not (narrow and column.is_wide)]
+    table = _table(*(column.heading for column in columns))
     for point in summarize(record.measured):
-        table.add_row(*compress(format_row(point), kept))
+        table.add_row(*(column.cell(point) for column in columns))
     return table
 
 

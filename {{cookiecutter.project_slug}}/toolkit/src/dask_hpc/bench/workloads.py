@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 def sleep_task(item, seconds: float):
@@ -46,8 +46,8 @@ class Workload:
         For the command line.
     task : callable
         The function that workers run.
-    slots, repeats : tuple of int
-        The points, and the number of repeats of each. Fewer slots take longer, so have fewer
+    points : dict of int to int
+        The number of repeats at each number of slots. Fewer slots take longer, so have fewer
         repeats.
     local_only : bool
         Whether it measures the cores of one computer, without a cluster.
@@ -56,8 +56,7 @@ class Workload:
     name: str
     summary: str
     task: Callable
-    slots: tuple[int, ...] = ()
-    repeats: tuple[int, ...] = ()
+    points: dict[int, int] = field(default_factory=dict)
     local_only: bool = False
 
 
@@ -65,15 +64,13 @@ _SLEEP = Workload(
     "sleep",
     "500 sleeping tasks of 1 s on 120 slots, six times: the cost of distributing tasks",
     sleep_task,
-    slots=(120,),
-    repeats=(6,),
+    points={120: 6},
 )
 _STRONG_SCALING = Workload(
     "strong-scaling",
     "the same on 20, 50, 100, and 120 slots: how speedup grows with slots",
     sleep_task,
-    slots=(20, 50, 100, 120),
-    repeats=(1, 2, 3, 6),
+    points={20: 1, 50: 2, 100: 3, 120: 6},
 )
 _GIL = Workload(
     "gil",

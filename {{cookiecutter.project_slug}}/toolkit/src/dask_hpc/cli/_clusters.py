@@ -73,10 +73,6 @@ def warn(line: str) -> None:
     click.secho(line, fg="yellow", err=True)
 
 
-def living(rows: Iterable[JobStatus]) -> list[str]:
-    return [status.job for status in rows if not status.state.ended]
-
-
 def is_past(entry: RegisteredCluster) -> bool:
     """Return whether jobs that the batch system here does not list must have ended."""
     return entry.host == socket.gethostname() or entry.silent > registry.FOREIGN_STALE_AFTER_S
@@ -85,12 +81,10 @@ def is_past(entry: RegisteredCluster) -> bool:
 def head_line(entry: RegisteredCluster) -> str:
     begun = time.strftime("%d %b %H:%M", time.localtime(entry.started))
     text = f"{entry.cluster} on {entry.host}, process {entry.pid}, started {begun}"
+    silence = f" (no heartbeat for {format_age(entry.silent)})"
     if not entry.alive:
-        return click.style(
-            f"{text}: orphaned (no heartbeat for {format_age(entry.silent)})", fg="yellow"
-        )
-    late = entry.silent > SHOW_SILENCE_S
-    return f"{text}: alive{f' (no heartbeat for {format_age(entry.silent)})' if late else ''}"
+        return click.style(f"{text}: orphaned{silence}", fg="yellow")
+    return f"{text}: alive{silence if entry.silent > SHOW_SILENCE_S else ''}"
 
 
 def print_table(entry: RegisteredCluster, rows: Sequence[JobStatus]) -> None:

@@ -5,6 +5,7 @@ import shlex
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import click
@@ -135,18 +136,13 @@ def _run_plan(workload, backend, tasks, seconds, slots, repeats, job_cores, time
         raise click.UsageError(str(error)) from None
     kind = BACKENDS[backend or default_backend()]
 
-    def make():
-        return kind(job_cores=job_cores, timeout=timeout)
-
+    make = partial(kind, job_cores=job_cores, timeout=timeout)
     probe = make()
     if hasattr(probe, "check"):
-        probe.check(max(plan.slots))
+        probe.check(max(plan.points))
     where = "this computer" if kind.name == "local" else "the cluster"
     queue = "" if kind.name == "local" else ", plus time in the queue"
-    points = ", ".join(
-        f"{slots} slots ({repeats}x)"
-        for slots, repeats in zip(plan.slots, plan.repeats, strict=True)
-    )
+    points = ", ".join(f"{slots} slots ({repeats}x)" for slots, repeats in plan.points.items())
     click.echo(
         f"{workload}: {tasks} tasks of {seconds:g} s on {where}: {points}; "
         f"about {format_exact_duration(plan.forecast_s())}{queue}."
@@ -158,11 +154,9 @@ def _run_plan(workload, backend, tasks, seconds, slots, repeats, job_cores, time
 def _run_gil(repeats, out) -> Path:
     from ..bench import gil
 
-    count = gil.REPEATS
-    if repeats is not None:
-        if len(repeats) != 1:
-            raise click.UsageError("--repeats: gil takes a single number")
-        [count] = repeats
+    count, *others = repeats or [gil.REPEATS]
+    if others:
+        raise click.UsageError("--repeats: gil takes a single number")
     cores = min(gil.MAX_CORES, CPU_COUNT)
     forecast = gil.forecast_s(cores, count)
     click.echo(

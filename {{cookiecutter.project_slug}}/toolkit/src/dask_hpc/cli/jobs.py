@@ -3,7 +3,7 @@
 import click
 
 from ..watchdog import registry
-from ._clusters import ask, head_line, is_past, living, print_table, warn
+from ._clusters import ask, head_line, is_past, print_table, warn
 
 
 @click.command()
@@ -18,7 +18,8 @@ def jobs():
     shown = False
     for entry in entries:
         rows = statuses[entry.path]
-        if not entry.alive and not living(rows) and is_past(entry):
+        ended = all(row.state.ended for row in rows)
+        if not entry.alive and ended and is_past(entry):
             entry.forget()
             continue
         if shown:

@@ -5,10 +5,7 @@ from pathlib import Path
 import click
 
 
-@click.command(
-    short_help="Run a program and its workers in one job.",
-    context_settings={"allow_interspersed_args": False},
-)
+@click.command(context_settings={"allow_interspersed_args": False})
 @click.option(
     "-N",
     "--nodes",

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 
-@click.command(short_help="Activate the lab's configuration in this environment.")
+@click.command()
 @click.argument("project", required=False, type=click.Path(file_okay=False, path_type=Path))
 def setup(project):
     """Activate the lab's configuration in this environment.

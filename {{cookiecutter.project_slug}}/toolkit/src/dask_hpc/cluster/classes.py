@@ -4,7 +4,7 @@ import inspect
 from typing import Any
 
 from .. import batch as batch_systems
-from .._compat.jobqueue_import import dask_jobqueue
+from .._compat.jobqueue_import import JobQueueCluster, dask_jobqueue
 from ..config import fields, validators
 from .mixin import ClusterMixin
 
@@ -13,7 +13,7 @@ def _completed(cls: Any) -> Any:
     """Give a class its batch system, and `ClusterMixin`'s docstring with the table of keys."""
     known = batch_systems.BATCH_SYSTEMS.values()
     cls.batch = next(batch for batch in known if batch.cluster_class == cls.__name__)
-    taken = validators.parameters(dask_jobqueue.JobQueueCluster, *cls.job_cls.__mro__)
+    taken = validators.parameters(JobQueueCluster, *cls.job_cls.__mro__)
     parameters = "".join(
         f"{argument} : {field.kind.type}, optional\n    {field.doc}\n"
         for key, field in fields.FIELDS.items()

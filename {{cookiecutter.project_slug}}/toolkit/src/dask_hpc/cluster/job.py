@@ -34,9 +34,8 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
     """
 
     _owner: weakref.ref[JobControl]  # set in the class that job_class_for makes
-    _answer: BinaryIO | None = (
-        None  # receives the submit command's output, see WatchdogClient.record_submission
-    )
+    # Receives the submit command's output; see WatchdogClient.record_submission.
+    _answer: BinaryIO | None = None
     _memory_limit: str | None = None  # the user's, instead of ours; set like _owner
     _command_template: str  # dask-jobqueue's, like the next attribute
     submit_command: str
@@ -58,20 +57,19 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
             return self._memory_limit
         return worker_memory_limit(self.worker_memory, self.worker_processes)
 
-    async def _call(self, cmd: Sequence[str], *, shell: bool = False, **_: Any) -> str:
+    async def _call(
+        self, cmd: Sequence[str], *, shell: bool = False, stdin: str = os.devnull, **_: Any
+    ) -> str:
         # dask-jobqueue runs every command through this method; here, only the submission. Ours
         # completes despite Ctrl-C, and its errors contain the command's output.
         argv = ["sh", "-c", " ".join(cmd)] if shell else cmd
-        return await commands.run(argv, answer=self._answer, env=self._environment())
+        env = self._control().batch.submitting(os.environ)  # some batch systems pass it to the job
+        return await commands.run(argv, stdin=stdin, answer=self._answer, env=env)
 
     def _control(self) -> JobControl:
         owner = self._owner()
         assert owner is not None  # a cluster waits for its submissions
         return owner
-
-    def _environment(self) -> dict[str, str]:
-        # The submit command's environment; some batch systems pass it on to the job.
-        return self._control().batch.submitting(os.environ)
 
     @contextlib.contextmanager
     def job_file(self) -> Iterator[str]:
@@ -85,24 +83,18 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
     async def _submit_job(self, script: str) -> str:
         if getattr(self, "use_stdin", False):
             # dask-jobqueue's LSF class uses a shell here and discards bsub's error output.
-            command = shlex.split(self.submit_command)
-            return await commands.run(
-                command, stdin=script, answer=self._answer, env=self._environment()
-            )
+            return await self._call(shlex.split(self.submit_command), stdin=script)
         said: str = await super()._submit_job(script)
         return said
 
     def _job_id_from_submit_output(self, out: str) -> str:
         # The same for all classes; HTCondor's would otherwise have its own way.
-        match = re.search(self.job_id_regexp, out)
-        if match is None:
-            said = " ".join(out.split())
-            if not said:
-                raise NoJobIdError(
-                    f"{self.submit_command.split()[0]} printed nothing instead of a job id"
-                )
+        if match := re.search(self.job_id_regexp, out):
+            return match["job_id"]
+        if said := " ".join(out.split()):
             raise NoJobIdError(f"found no job id in the submit command's output, {said!r}")
-        return match["job_id"]
+        command = self.submit_command.split()[0]
+        raise NoJobIdError(f"{command} printed nothing instead of a job id")
 
     async def start(self) -> None:
         owner = self._control()

@@ -20,7 +20,7 @@ def resolve_job_settings(
         An argument, or a value in the configuration, is invalid.
     """
     sections = {name for name in (batch.section, kwargs.get("config_name")) if name}
-    warnings.warn_about_keys(warnings.source_files(), sections)
+    warnings.warn_about_keys(sections)
     kwargs = argument_names.normalize_names(batch, cluster_class, job_cls, kwargs)
     given = [name for name, value in kwargs.items() if value is not None]
     settings = add_scratch(add_worker_start(resolve(batch, kwargs)))

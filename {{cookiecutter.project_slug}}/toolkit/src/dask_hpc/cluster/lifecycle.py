@@ -11,12 +11,14 @@ import itertools
 import time
 from typing import TYPE_CHECKING, ClassVar
 
-from distributed import SpecCluster
+from distributed import Scheduler, SpecCluster
 from distributed.core import Status
 
 from .. import batch as batch_systems
+from .._compat.jobqueue_import import JobQueueCluster
 from .._compat.lazy_dashboard import DashboardOnDemand
 from .._compat.scheduler_caches import clear_scheduler_caches
+from .._compat.stopped_loop import StoppedLoopMixin
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import formatting, messages
 from ..config import options as config_options
@@ -29,20 +31,15 @@ from .private_scratch import PrivateScratchMixin
 from .self_closing import SelfClosingMixin
 from .start_errors import StartErrorsMixin
 
-if TYPE_CHECKING:
-    from dask_jobqueue.core import JobQueueCluster as _Base
-    from distributed import Scheduler
-else:
-    _Base = object
-
 
 class ClusterLifecycle(
     StartErrorsMixin,
     PrivateScratchMixin,
     SelfClosingMixin,
+    StoppedLoopMixin,
     IsolatedTLSMixin,
     DashboardOnDemand,
-    _Base,
+    JobQueueCluster,
 ):
     """The hooks that `SpecCluster` calls, passed on to the cluster's `JobControl`.
 

@@ -8,6 +8,7 @@ import distributed
 from dask.utils import parse_bytes
 
 from .._compat import upstream
+from .._compat.stopped_loop import StoppedLoopMixin
 from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import messages
 from .._output.formatting import format_count
@@ -36,7 +37,11 @@ class Nanny(distributed.Nanny):
 
 
 class LocalCluster(
-    StartErrorsMixin, PrivateScratchMixin, IsolatedTLSMixin, distributed.LocalCluster
+    StartErrorsMixin,
+    PrivateScratchMixin,
+    StoppedLoopMixin,
+    IsolatedTLSMixin,
+    distributed.LocalCluster,
 ):
     """A `distributed.LocalCluster` with the methods that notebooks call on a batch cluster."""
 

@@ -8,20 +8,15 @@ import shutil
 import tempfile
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import dask.config
+from distributed import SpecCluster
 
 from ..config import trust
 from ..errors import ConfigError
 
-if TYPE_CHECKING:
-    from distributed import SpecCluster as _Base
-else:
-    _Base = object
 
-
-class PrivateScratchMixin(_Base):
+class PrivateScratchMixin(SpecCluster):
     """Mixin for `SpecCluster` classes whose scheduler has a private folder while they exist.
 
     It must precede `SelfClosingMixin`, after whose part of closing nothing uses the folder.

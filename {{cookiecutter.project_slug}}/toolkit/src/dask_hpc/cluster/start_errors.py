@@ -11,19 +11,15 @@ import os
 import re
 import socket
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import dask.config
 import psutil
+from distributed import SpecCluster
 from distributed.core import Status
 from distributed.node import clean_dashboard_address
 
 from ..errors import DaskHPCError, StartError
-
-if TYPE_CHECKING:
-    from distributed import SpecCluster as _Base
-else:
-    _Base = object
 
 PRELOAD = "distributed.scheduler.preload"
 FIRST_USER_PORT = 1024  # lower ports are reserved for the system
@@ -33,7 +29,7 @@ _OF_CONTAINERS = ("veth", "docker", "br-", "virbr", "cni", "flannel", "cali")
 REDUNDANT_LOG_LINES = {"Cluster closed without starting up", "Worker failed to connect"}
 
 
-class StartErrorsMixin(_Base):
+class StartErrorsMixin(SpecCluster):
     """Mixin for `SpecCluster` classes that explains failed starts and cleans up after them.
 
     It must precede all base classes that start something.

@@ -1,5 +1,6 @@
 """Turn a rejected submission into an exception, and keep it until it is reported."""
 
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Generator
@@ -60,41 +61,39 @@ class SubmitErrors:
 
     def __init__(self) -> None:
         self.last: SubmitError | None = None  # since the last `scale`
-        self._reported = False
-        self._since: float | None = None  # when it occurred (time.monotonic); None if reported
+        self._unreported: SubmitError | None = None  # the same, until it is raised or returned
+        self._due = math.inf  # when to print it (time.monotonic)
 
     def record(self, error: SubmitError) -> None:
-        self.last, self._reported = error, False
-        self._since = time.monotonic()
+        self.last = self._unreported = error
+        self._due = time.monotonic() + REPORT_AFTER_S
 
     def clear(self) -> None:
         """Forget the error, because new jobs are being requested."""
-        self.last, self._reported = None, False
+        self.last = self._unreported = None
 
     def raise_unreported(self) -> None:
         """Raise the error, if there is one that was not reported yet."""
-        if self.last is not None and not self._reported:
-            self._reported = True
-            raise self.last
+        if error := self._unreported:
+            self._unreported = None
+            raise error
 
     def pop(self) -> SubmitError | None:
         """Return the error that has not been reported yet, if any; the caller reports it."""
-        error = None if self._reported else self.last
+        error = self._unreported
         self.clear()
         return error
 
     def overdue(self) -> SubmitError | None:
         """Return, once, an error that nothing has raised: the program may be waiting forever."""
-        if self.last is None or self._reported:
-            self._since = None
-        if self._since is None or time.monotonic() - self._since <= REPORT_AFTER_S:
+        if self._unreported is None or time.monotonic() <= self._due:
             return None
-        self._since = None
-        return self.last
+        self._due = math.inf
+        return self._unreported
 
     def leave_to_adapt(self) -> None:
         """Record that `adapt` reports the error."""
-        self._since = None
+        self._due = math.inf
 
 
 class PendingSubmission:

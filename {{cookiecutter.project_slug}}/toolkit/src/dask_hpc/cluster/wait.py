@@ -196,8 +196,8 @@ class JobsWait(WorkerWait):
             return ""
         words = describe.describe_ends(self._control.batch, ended)
         # A cause already says where the output is.
-        causes = self._control.diagnosis.causes or [self._control.output.hint()]
-        return ". ".join(part.strip().rstrip(".") for part in [words, *causes] if part)
+        cause = self._control.diagnosis.finding or self._control.output.hint()
+        return ". ".join(part.strip().rstrip(".") for part in (words, cause) if part)
 
     async def describe_timeout(self, n_workers: int, limit: float, why: str = "") -> str:
         await self._control.watcher.poll()  # for the current reason

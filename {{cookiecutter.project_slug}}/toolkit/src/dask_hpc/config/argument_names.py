@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from .._compat.jobqueue_import import dask_jobqueue
+from .._compat.jobqueue_import import JobQueueCluster
 from ..batch import BatchSystem
 from ..errors import ArgumentError
 from . import fields, validators, warnings
-
-JobQueueCluster = dask_jobqueue.JobQueueCluster
 
 
 def normalize_names(

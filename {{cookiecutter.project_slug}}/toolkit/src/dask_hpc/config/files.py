@@ -106,12 +106,19 @@ def is_managed(target: Path) -> bool:
         aim = target.parent / target.readlink()
         # Our links point to a file of the same name in a project's config/, even if that is gone.
         return aim.name == target.name and aim.parent.name == "config"
-    if not target.exists():
-        return True
-    if not target.is_file():
-        return False
-    with target.open(errors="replace") as file:
-        return file.readline().startswith(COPY_HEADER)
+    return not target.exists() or _copied_from(target) is not None
+
+
+def _copied_from(path: Path) -> Path | None:
+    """Return the file of which `install` made this copy; None if it is no such copy."""
+    try:
+        with path.open(errors="replace") as file:
+            first = file.readline().rstrip()
+    except OSError:
+        return None
+    if not first.startswith(COPY_HEADER):
+        return None
+    return Path(first.removeprefix(COPY_HEADER).removesuffix(COPY_HEADER_END))
 
 
 def _install(source: Path, target: Path) -> None:
@@ -159,14 +166,7 @@ def source_file(path: Path) -> Path:
     """Return the file to edit: the project's if `install` linked or copied it, else `path`."""
     if path.is_symlink() and is_managed(path):
         return path.resolve()
-    try:
-        with path.open(errors="replace") as file:
-            first = file.readline()
-    except OSError:
-        return path
-    if not first.startswith(COPY_HEADER):
-        return path
-    return Path(first.strip().removeprefix(COPY_HEADER).removesuffix(COPY_HEADER_END))
+    return _copied_from(path) or path
 
 
 def files() -> list[tuple[Path, dict[str, Any]]]:
@@ -189,6 +189,11 @@ def variables() -> list[tuple[Path, dict[str, Any]]]:
     ours = ("DASK_JOBQUEUE__", "DASK_DASK_HPC__")
     names = sorted(name for name in os.environ if name.upper().startswith(ours))
     return [(Path(it), dask.config.collect_env({it: os.environ[it]})) for it in names]
+
+
+def named_files() -> list[tuple[Path, dict[str, Any]]]:
+    """Return the files that Dask reads here, each by the name that people edit, and variables."""
+    return [(source_file(path), content) for path, content in files()] + variables()
 
 
 def reread() -> None:

@@ -97,12 +97,9 @@ def _merged(files: Files) -> dict[str, dict[str, tuple[Any, Path]]]:
     for path, content in files:
         misread = {names for names, _, _ in nodes.misread(path)}  # reported elsewhere
         for section, keys in sections(content):
-            merged.setdefault(section, {}).update(
-                {
-                    key: (None if ("jobqueue", section, key) in misread else value, path)
-                    for key, value in keys.items()
-                }
-            )
+            in_effect = merged.setdefault(section, {})
+            for key, value in keys.items():
+                in_effect[key] = (None if ("jobqueue", section, key) in misread else value, path)
     return merged
 
 

@@ -67,12 +67,10 @@ def duplicates(path: Path) -> Iterator[tuple[Names, int, str]]:
         for one in entries if names[-1] != "<<" else ():
             if one is not counts:
                 first, last = sorted((one, counts), key=lambda entry: entry.line)
-                yield (
-                    names,
-                    last.line,
-                    f"{'.'.join([*names[:-1], last.written])} is also set in line {first.line}; "
-                    f"only line {counts.line} takes effect: delete the other one",
-                )
+                key = ".".join([*names[:-1], last.written])
+                other = f"{key} is also set in line {first.line}"
+                only = f"only line {counts.line} takes effect: delete the other one"
+                yield names, last.line, f"{other}; {only}"
 
 
 def misread(path: Path) -> Iterator[tuple[Names, int, str]]:

@@ -198,11 +198,9 @@ class _Resolver:
     def _interface(self) -> None:
         options = self.values["scheduler-options"]
         interface = self.values.get("interface")
-        if (
-            interface is None
-            and dask.config.get(f"jobqueue.{self.batch.section}.interface", None) is not None
-        ):
-            # Null in a profile. If it were None, dask-jobqueue would read it from this section.
+        default = dask.config.get(f"jobqueue.{self.batch.section}.interface", None)
+        if interface is None and default is not None:
+            # Null in a profile. If it were None, dask-jobqueue would read the default.
             interface, options = "", {"interface": None, **options}
         self.arguments["scheduler_options"] = options
         if interface is not None:

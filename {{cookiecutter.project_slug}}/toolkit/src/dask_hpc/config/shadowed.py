@@ -53,20 +53,18 @@ def describe_key(section: str, key: str) -> str:
 
 def _hidden() -> Iterator[tuple[Path, Path, dict[tuple[str, str], tuple[Any, Any]]]]:
     """Yield file, lab's file, and section and key → (value in the file, value in the lab's)."""
+    labs = []  # the lab's files so far, which those after them override
     # Treat variables as files that come last.
-    files = [*config_files.files(), *config_files.variables()]
-    labs = [(at, path) for at, (path, _) in enumerate(files) if config_files.is_labs(path)]
-    for at, (path, content) in enumerate(files):
+    for path, content in [*config_files.files(), *config_files.variables()]:
+        theirs = _keys(content)
         if config_files.is_labs(path):
+            labs.append((path, theirs))
             continue
-        for lab, lab_path in labs:
-            if lab > at:
-                continue
-            theirs, ours = _keys(content), _keys(files[lab][1])
+        for lab, ours in labs:
             pairs = {key: (value, ours[key]) for key, value in theirs.items() if key in ours}
             pairs = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
             if pairs:
-                yield path, config_files.source_file(lab_path), pairs
+                yield path, config_files.source_file(lab), pairs
 
 
 def _keys(content: dict[str, Any]) -> dict[tuple[str, str], Any]:

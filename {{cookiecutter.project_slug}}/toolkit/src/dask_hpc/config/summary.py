@@ -8,7 +8,7 @@ from ..batch import BatchSystem
 from . import lint as config_lint
 from . import shadowed, sources
 from .fields import FIELDS, OWN_FIELDS, SECTION
-from .files import files, jobqueue_defaults, profile_names, reread, source_file, variables
+from .files import jobqueue_defaults, named_files, profile_names, reread
 from .options import batch_system, get
 
 
@@ -61,6 +61,5 @@ def lint() -> list[str]:
     A line names the file to edit, or the variable, and the key. The batch system is not asked.
     """
     reread()
-    named = [(source_file(path), content) for path, content in files()] + variables()
     hidden = shadowed.describe_all()
-    return [*hidden.values(), *config_lint.lint(named, set(hidden))]
+    return [*hidden.values(), *config_lint.lint(named_files(), set(hidden))]

@@ -46,11 +46,9 @@ def _describe(path: Path, error: Exception) -> str:
 
 def explain(error: ValueError) -> ConfigError | None:
     """Return our error for Dask's error about an invalid file; None for any other error."""
-    found = re.match(r"A dask config file at '(.+?)' is malformed", str(error))
-    if found is None:
-        return None
-    try:
-        read(Path(found[1]).resolve())  # the project's file, not the link in an environment
-    except ConfigError as ours:
-        return ours
+    if found := re.match(r"A dask config file at '(.+?)' is malformed", str(error)):
+        try:
+            read(Path(found[1]).resolve())  # the project's file, not the link in an environment
+        except ConfigError as ours:
+            return ours
     return None

@@ -5,6 +5,7 @@ The template's pre_gen hook makes the same checks; ``tests/toolkit/answers.yaml`
 both are tested against.
 """
 
+import contextlib
 import datetime
 import difflib
 import grp
@@ -39,10 +40,8 @@ def as_number(value: Any) -> float | int | None:
     """Convert a number of any library to a Python number; return None if it is not a number."""
     if isinstance(value, bool) or type(value).__name__ == "bool_":  # NumPy's
         return None
-    try:
+    with contextlib.suppress(TypeError):
         return operator.index(value)
-    except TypeError:
-        pass
     return float(value) if isinstance(value, numbers.Real) else None
 
 
@@ -196,19 +195,15 @@ def check_scheduler_options(value: Any) -> str:
         return f'must be a mapping, such as {{"dashboard_address": ":8787"}}, not {value!r}'
     if value.get("interface") is not None and (line := check_interface(value["interface"])):
         return f"interface {line}"
-    known = _parameters_of_the_scheduler()
+    from distributed import Scheduler  # slow to import, and needed only here
+
+    known = parameters(*Scheduler.__mro__)
     for name in value:
         if name not in known:
             close = difflib.get_close_matches(str(name), known, n=1)
             meant = f" (did you mean {close[0]}?)" if close else ""
             return f"{name}: not an argument of Dask's scheduler{meant}"
     return ""
-
-
-def _parameters_of_the_scheduler() -> set[str]:
-    from distributed import Scheduler  # slow to import, and needed only here
-
-    return parameters(*Scheduler.__mro__)
 
 
 def parameters(*classes: type) -> set[str]:

@@ -5,7 +5,6 @@ import shutil
 import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import dask.config
 
@@ -34,11 +33,10 @@ def _depth() -> int:
     return depth
 
 
-def warn_about_keys(
-    files: list[tuple[Path, dict[str, Any]]], sections: Collection[str] = ()
-) -> None:
-    """Warn about keys without effect in these files that concern clusters of these sections."""
-    for line in lint.lint_keys(files, sections, set(shadowed.describe_all(sections))):
+def warn_about_keys(sections: Collection[str] = ()) -> None:
+    """Warn about keys without effect that concern clusters of these sections."""
+    hidden = set(shadowed.describe_all(sections))
+    for line in lint.lint_keys(config_files.named_files(), sections, hidden):
         warn(line)
 
 
@@ -70,9 +68,3 @@ def warn_about_no_configuration() -> None:
             f"{found[0]} is installed, but no configuration names a batch system: the cluster uses "
             "this computer's cores. To activate a project's config/, run `dask hpc setup` there."
         )
-
-
-def source_files() -> list[tuple[Path, dict[str, Any]]]:
-    """Return the files that Dask reads here, each by the name that people edit, and variables."""
-    named = [(config_files.source_file(path), content) for path, content in config_files.files()]
-    return named + config_files.variables()

@@ -46,11 +46,7 @@ def add_worker_start(settings: JobSettings) -> JobSettings:
     names = {word.partition("=")[0] for option in words for word in str(option).split()}
     prologue = list(settings.get("job-script-prologue") or [])
     is_dask_worker = settings.get("worker-command") == DASK_WORKER
-    has_nanny = (
-        is_dask_worker
-        and settings.arguments.get("nanny") is not False
-        and "--no-nanny" not in names
-    )
+    has_nanny = settings.arguments.get("nanny") is not False and "--no-nanny" not in names
     if is_dask_worker and not dashboards and not any("-dashboard" in name for name in names):
         words = ["--no-dashboard", *words]
     lines = []
@@ -58,7 +54,7 @@ def add_worker_start(settings: JobSettings) -> JobSettings:
         # Otherwise Python buffers its output, and loses the buffer when the job is cancelled.
         lines.append(_export("PYTHONUNBUFFERED", 1))
         chosen = is_chosen_elsewhere() or any(METHOD_VARIABLE in line for line in prologue)
-        if has_nanny and method == "forkserver" and not chosen:
+        if is_dask_worker and has_nanny and method == "forkserver" and not chosen:
             lines.append(f"export {METHOD_VARIABLE}={method}")
             lines += [_export(name, value) for name, value in nanny_variables().items()]
     return settings.with_arguments(worker_extra_args=words, job_script_prologue=[*prologue, *lines])

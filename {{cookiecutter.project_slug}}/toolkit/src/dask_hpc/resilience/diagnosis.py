@@ -4,7 +4,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from .._output import formatting
@@ -69,13 +69,12 @@ def error_line(log: str) -> str:
     lines = log.splitlines()
     found, after = _exception(lines)
     rest = _meaningful(lines[after:])
-    if any(map(_LOGGED.search, rest)):
+    if logged := [number for number, line in enumerate(rest) if _LOGGED.search(line)]:
         # The workers logged something later, so an earlier error did not stop them.
-        since = max(n for n, line in enumerate(rest) if _LOGGED.search(line))
-        ended = all(" - INFO - " in line for line in rest if _LOGGED.search(line))
+        ended = all(" - INFO - " in rest[number] for number in logged)
         if not ended or any("Registered to" in line for line in rest):
             found = ""
-        rest = rest[since + 1 :]
+        rest = rest[logged[-1] + 1 :]
     if rest:
         last = rest[-1]
         if _program(last) or re.match(r"\S*python[\d.]*: (?:No module|Error while|can't)", last):
@@ -117,8 +116,7 @@ def likely_cause(log: str, address: str, python: str = "", shebang: str = "") ->
             )
         if program in shebang.removeprefix("#!").split():
             return f"the compute node has no {program}: check shebang in jobqueue.yaml"
-        return "a line of job-script-prologue in jobqueue.yaml failed"
-    if re.match(MODULES, line):
+    if program or re.match(MODULES, line):
         return "a line of job-script-prologue in jobqueue.yaml failed"
     for pattern, words in CAUSES:
         if match := re.search(pattern, line):
@@ -131,8 +129,7 @@ def likely_cause(log: str, address: str, python: str = "", shebang: str = "") ->
 
 def _without_error(log: str, address: str) -> str:
     """Return the likely cause if a worker logged that it gave up; empty otherwise."""
-    said = list(_TIMED_OUT.finditer(log))
-    if not said:
+    if not _TIMED_OUT.search(log):
         return ""
     if "Start Nanny at" in log or "Registered to" in log:
         return (
@@ -142,12 +139,12 @@ def _without_error(log: str, address: str) -> str:
     return CAUSES[-1][1].format(what=address)
 
 
-def last_lines(text: str, number: int = SHOWN_LINES) -> str:
+def last_lines(text: str) -> str:
     """Return a log's last error, or else its last meaningful lines, joined into one line."""
     if line := error_line(text):
         return line[:MAX_LINE_CHARS]
     lines = _meaningful(text.splitlines())
-    return " | ".join(line[:MAX_LINE_CHARS] for line in lines[-number:])
+    return " | ".join(line[:MAX_LINE_CHARS] for line in lines[-SHOWN_LINES:])
 
 
 @dataclass(eq=False)
@@ -166,14 +163,14 @@ class Diagnosis(Policy):
 
     Attributes
     ----------
-    causes : list of str
-        Findings about the last job without a worker.
+    finding : str
+        About the last job without a worker; empty if there was none.
     """
 
     output: JobOutput
     death_timeout: float | None
     origins: Callable[[str], str] = lambda _text: ""
-    causes: list[str] = field(default_factory=list, init=False)
+    finding = ""
 
     def __post_init__(self) -> None:
         self._patience = DEATH_TIMEOUT_FRACTION * (self.death_timeout or 60.0)
@@ -203,32 +200,26 @@ class Diagnosis(Policy):
         """Return one line: where a job's log is, how it ends, and the likely cause, if known."""
         output = self.output
         forms, paths = output.patterns, output.files(job.job_id)
-        text, path = "", ""
-        for candidate in reversed(paths):  # stderr is last
-            if text := output_files.tail(candidate, TAIL_BYTES):
-                path = candidate
+        for path in reversed(paths):  # stderr is last
+            if text := output_files.tail(path, TAIL_BYTES):
+                line = f"The log {path} ends with: {last_lines(text)}"
+                address = self.pool.scheduler.address
+                if cause := likely_cause(text, address, output.python, output.shebang):
+                    places = self.origins(cause)
+                    line += f" - likely cause: {cause}" + (f"; {places}" if places else "")
                 break
-        if text:
-            line = f"The log {path} ends with: {last_lines(text)}"
-            address = self.pool.scheduler.address
-            if cause := likely_cause(text, address, output.python, output.shebang):
-                places = self.origins(cause)
-                line += f" - likely cause: {cause}" + (f"; {places}" if places else "")
         else:
             line = _without_text(job.job_id, forms, paths)
-        self.causes = [line] if line else []
-        return f"{line}." if line else ""
+        self.finding = line
+        return f"{line}."
 
 
 def _without_text(job_id: str, forms: list[str], paths: list[str]) -> str:
     """Explain why none of a job's output is shown."""
     if not forms:
         return "There is no log: set log-directory in jobqueue.yaml to keep one"
-    there = [path for path in paths if os.path.exists(path)]  # noqa: PTH110 - a str
-    if output_files.NOWHERE in paths:
-        where = output_files.NOWHERE
-        return f"There is no log: job-extra-directives in jobqueue.yaml send output to {where}"
-    if there:
+    if (nowhere := output_files.NOWHERE) in paths:
+        return f"There is no log: job-extra-directives in jobqueue.yaml send output to {nowhere}"
+    if there := [path for path in paths if os.path.exists(path)]:  # noqa: PTH110 - a str
         return f"The log {there[-1]} is empty"
-    where = output_files.show_pattern(forms[-1], job_id)
-    return f"There is no log at {where}"
+    return f"There is no log at {output_files.show_pattern(forms[-1], job_id)}"

@@ -30,18 +30,13 @@ def stop_accepting(scheduler: Scheduler, workers: Iterable[WorkerState]) -> None
     These are the first two steps of `Scheduler.retire_workers`.
     """
     stimulus = f"dask-hpc-drain-{time.time()}"
+    told = {"op": "worker-status-change", "status": Status.closing_gracefully.name}
     for worker in workers if upstream.is_known("closing-workers") else ():
         if worker.status is Status.closing_gracefully or worker.address not in scheduler.workers:
             continue
         scheduler.handle_worker_status_change(Status.closing_gracefully, worker, stimulus)
         with contextlib.suppress(CommClosedError):  # the worker is about to be removed
-            scheduler.stream_comms[worker.address].send(
-                {
-                    "op": "worker-status-change",
-                    "status": Status.closing_gracefully.name,
-                    "stimulus_id": stimulus,
-                }
-            )
+            scheduler.stream_comms[worker.address].send({**told, "stimulus_id": stimulus})
 
 
 async def remove_worker(

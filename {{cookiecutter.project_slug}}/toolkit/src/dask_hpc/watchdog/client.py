@@ -124,7 +124,8 @@ class WatchdogClient:
                     self._folder = tempfile.mkdtemp(prefix="dask-hpc-")
                 self._description = self._describe() | {"answers": self._folder}
             self._socket, other = socket.socketpair()
-            try:
+            with other, contextlib.ExitStack() as on_failure:
+                on_failure.callback(self._socket.close)
                 self._process = subprocess.Popen(
                     # -I -S: ignore the variables and files that configure the user's Python.
                     [sys.executable, "-I", "-S", process.__file__, str(os.getpid())],
@@ -136,11 +137,7 @@ class WatchdogClient:
                     env=self._description.get("environment"),
                     start_new_session=True,  # to survive Ctrl-C and the end of an ssh session
                 )
-            except BaseException:
-                self._socket.close()
-                raise
-            finally:
-                other.close()
+                on_failure.pop_all()
         except Exception as error:
             self._disabled = True
             self._cleanup()

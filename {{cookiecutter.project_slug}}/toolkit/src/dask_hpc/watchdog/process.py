@@ -136,9 +136,8 @@ class Watchdog:
                     check=False,
                 )
                 said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-                if done.returncode == 0 or (
-                    said and all(any(part in line for part in self.start["over"]) for line in said)
-                ):
+                over = [any(part in line for part in self.start["over"]) for line in said]
+                if done.returncode == 0 or (over and all(over)):
                     return True
             if pause is not None:
                 time.sleep(pause)
