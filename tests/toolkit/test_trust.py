@@ -298,7 +298,7 @@ def test_a_member_uses_the_environment_and_configuration_that_another_installed(
         "os.setgid(65534); os.setuid(65534); sys.prefix = sys.argv[1]; "
         "trust.check(Path(sys.argv[2]))"
     )
-    with tempfile.TemporaryDirectory() as name:  # where others can get to
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # where others can get to
         folder = Path(name)
         (folder / "env").mkdir()
         (folder / "project.yaml").touch()
