@@ -44,19 +44,22 @@ class Trusted:
         """
         mode, owner = status.st_mode, user_name(status.st_uid)
         if status.st_uid not in self.owners:
-            return f"{path} belongs to {owner}, who could replace what is there"
+            return f"{path} belongs to {owner}, who could replace what is there: use your own"
         sticky = stat.S_ISDIR(mode) and mode & stat.S_ISVTX and may_add
         if stat.S_ISLNK(mode) or sticky:
             return ""
-        ask = "run" if status.st_uid == os.geteuid() else f"ask {owner} to run"
+        mine, name = status.st_uid == os.geteuid(), shlex.quote(str(path))
+        # With the sticky bit, members of a lab can still create folders in a shared one.
+        change = "+t" if stat.S_ISDIR(mode) and may_add and not mine else None
+        ask = "run" if mine else f"ask {owner} to run"
         if mode & stat.S_IWOTH:
-            return f"all users may write to {path}: {ask} `chmod o-w {shlex.quote(str(path))}`"
+            return f"all users may write to {path}: {ask} `chmod {change or 'o-w'} {name}`"
         if mode & stat.S_IWGRP and not self._trusts_group(status):
             group = group_name(status.st_gid)
             return (
-                f"the group {group} may write to {path}: {ask} "
-                f"`chmod g-w {shlex.quote(str(path))}`, or, if you trust all its members with your "
-                f"account, set `trusted-group: {group}` in the section dask-hpc"
+                f"the group {group} may write to {path}: {ask} `chmod {change or 'g-w'} {name}`, "
+                "or, if you trust all its members with your account, set "
+                f"`trusted-group: {group}` in the section dask-hpc"
             )
         return ""
 
