@@ -20,8 +20,11 @@ import pytest
 
 # Before Dask is imported: how the tests end is not for the settings of whoever runs them to decide,
 # and dask-jobqueue writes a file into the home.
-HOME = tempfile.mkdtemp(prefix="dask-hpc-tests-")
+HOME = tempfile.mkdtemp(prefix="dask-hpc-tests-", dir="/tmp")
 os.environ.update(HOME=HOME, DASK_CONFIG=f"{HOME}/dask", DASK_ROOT_CONFIG=f"{HOME}/none")
+# For jobs, some of which are killed and leave their files.
+os.environ["TMPDIR"] = f"{HOME}/tmp"
+Path(HOME, "tmp").mkdir()
 for variable in [name for name in os.environ if name.startswith(("SLURM_", "XDG_"))]:
     del os.environ[variable]
 

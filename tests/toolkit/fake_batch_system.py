@@ -57,7 +57,8 @@ class FakeCommands:
 
     def run(self, script: Path) -> list[str]:
         """Return the command that runs it."""
-        return ["bash", str(script)]
+        mark, _, shell = script.read_text().partition("\n")[0].partition("#!")
+        return [*(shell if not mark and shell else "bash").split(), str(script)]
 
     def known(self, jobs: list[Job]) -> list[Job]:
         return [job for job in jobs if job.row or job.state in self.rows]

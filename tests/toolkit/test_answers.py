@@ -70,8 +70,10 @@ def job_script(batch, section):
         # What the scheduler is told is not in the script, and has to exist on this computer.
         own = {"interface": "lo", "dashboard_address": ":0"}
         with getattr(dask_hpc, batch.cluster_class)(scheduler_options=own) as cluster:
-            # Without what comes after the worker's command.
-            return cluster.job_script().replace(WAITING, "").rstrip()
+            # Without what comes after the worker's command, and what makes its folder.
+            script = cluster.job_script().replace(WAITING, "").rstrip()
+            scratch = r"dask_scratch=''\ndask_scratch=\$\(.*?\) \|\| exit 1\n"
+            return re.sub(scratch, "", script, flags=re.DOTALL)
 
 
 def warnings(batch, section):

@@ -157,6 +157,57 @@ def test_a_file_that_is_no_clusters_is_left_alone(run, state, cluster):
     assert (state / "x.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"jobs": "7"}, "it is damaged"),
+        ({"jobs": [7]}, "it is damaged"),
+        ({"started": "yesterday"}, "it is damaged"),
+        ({"cancel": {"rm": "-r"}}, "it is damaged"),
+        ({"host": None}, "it is damaged"),
+        ({"batch": "slrum"}, "it is damaged"),
+        (None, "it is not a file of yours"),
+        ("link", "Too many levels of symbolic links"),
+        ("pipe", "it is not a file of yours"),
+    ],
+)
+def test_a_file_that_is_damaged_or_planted_is_named_and_ends_no_job(
+    run, cluster, slurm, change, why
+):
+    path = cluster("7", silent=1000)
+    slurm.row("7", "RUNNING|None|node1|1:02:03|57:57")
+    if change is None:
+        if os.geteuid() != 0:
+            pytest.skip("only root may give a file away")
+        os.chown(path, 65534, 65534)
+    elif change == "link":
+        path.rename(path.with_suffix(".txt"))
+        path.symlink_to(path.with_suffix(".txt"))
+    elif change == "pipe":
+        path.unlink()
+        os.mkfifo(path)
+    else:
+        path.write_text(json.dumps(json.loads(path.read_text()) | change))
+        os.utime(path, (1, 1))
+    for command in (["jobs"], ["cancel", "--orphaned", "--yes"]):
+        result = run(*command)
+        assert result.stderr == f"Ignoring {path}: {why}. If it is not needed, remove it.\n"
+        assert result.exit_code == 0
+    assert "Nothing to cancel" in result.stdout
+    assert not slurm.calls("scancel")
+    assert not slurm.calls("squeue")
+
+
+def test_a_registry_of_another_users_is_not_read(run, cluster, state, slurm, monkeypatch):
+    if os.geteuid() != 0:
+        pytest.skip("only root may give a folder away")
+    cluster("7", silent=1000)
+    os.chown(state, 65534, 65534)
+    result = run("cancel", "--orphaned", "--yes")
+    assert result.stderr == f"Ignoring {state}: it belongs to user id 65534, not to you.\n"
+    assert not slurm.calls("scancel")
+
+
 def test_a_batch_system_that_can_not_be_asked_is_one_line(run, cluster, slurm):
     cluster("7")
     slurm.says("squeue", "squeue: error: Unable to contact slurm controller")

@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -129,17 +131,37 @@ def test_a_bourne_shell_is_known_by_its_name(shebang, bourne):
     assert is_bourne(shebang) is bourne
 
 
-def test_every_batch_system_but_htcondor_has_the_lines(site):
+def test_every_batch_system_has_the_lines(site):
     with dask_hpc.get_cluster() as cluster:
         script = cluster.job_script()
     assert script.count(WAITING) == (0 if site.batch.name == "htcondor" else 1)
+    assert script.count("trap stop_worker INT TERM") == 1
     assert script.count("distributed.cli.dask_worker") == 1
 
 
-def test_scripts_of_csh_are_left_alone(lab):
+def test_scripts_of_csh_start_a_shell_for_them(lab):
     with dask.config.set({"jobqueue.slurm.shebang": "#!/bin/csh"}):
         with dask_hpc.SLURMCluster() as cluster:
-            assert "trap" not in cluster.job_script()
+            [line] = [it for it in cluster.job_script().splitlines() if "trap" in it]
+    [*begin, code] = shlex.split(line)
+    assert begin == ["exec", "sh", "-c"]
+    assert " distributed.cli.dask_worker tcp://" in code
+    assert "%%" not in code
+
+
+def test_a_script_is_submitted_from_a_private_folder_whatever_the_umask(site, tmp_path):
+    """In /tmp, under a name that is free for a moment, it could be another user's script."""
+    with dask_hpc.get_cluster() as cluster:
+        before = os.umask(0)
+        try:
+            with cluster._dummy_job.job_file() as script:
+                folder = Path(script).parent
+                assert Path(script).read_text() == cluster.job_script()
+                status = folder.stat()
+                assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o700, os.geteuid())
+        finally:
+            os.umask(before)
+    assert not folder.exists()
 
 
 def test_a_job_that_hangs_leaves_no_process(lab, tmp_path):

@@ -61,7 +61,7 @@ NULLS = {
     "name": ("jobs", "#SBATCH -J "),
     "interface": ("lo", "--interface"),
     "log-directory": ("logs", "#SBATCH -e "),
-    "local-directory": ("/tmp", "--local-directory"),
+    "local-directory": ("/tmp", "dask_scratch=/tmp"),
     "death-timeout": (60, "--death-timeout"),
     "job-cpu": (16, "--cpus-per-task=16"),
     "job-mem": ("7G", "--mem=7G"),

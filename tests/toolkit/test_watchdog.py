@@ -396,3 +396,14 @@ def test_however_a_script_ends_no_job_is_left(lab, tmp_path, monkeypatch, end, c
     [call] = lab.calls("scancel")
     assert sorted(call) == ["--quiet", "100", "101"]
     until(lambda: not registry.entries())
+
+
+def test_the_registry_is_private_whatever_the_umask(site):
+    before = os.umask(0)
+    try:
+        with parent(site):
+            until(site.entry.exists)
+    finally:
+        os.umask(before)
+    assert site.entry.parent.stat().st_mode & 0o077 == 0
+    assert site.entry.stat().st_mode & 0o077 == 0

@@ -32,6 +32,7 @@ from ..batch import commands
 from ..cluster import scaling
 from ..cluster.credentials import JobCredentialsMixin
 from ..cluster.job_settings import resolve_job_settings
+from ..cluster.private_scratch import PrivateScratchMixin
 from ..cluster.self_closing import SelfClosingMixin
 from ..cluster.start_errors import StartErrorsMixin
 from ..cluster.wait import WorkerWait, check_n_workers
@@ -52,6 +53,7 @@ NOTICE_FRACTION, MIN_NOTICE_S, MAX_NOTICE_S = 0.1, 20.0, 600.0
 
 class AllocationCluster(
     StartErrorsMixin,
+    PrivateScratchMixin,
     SelfClosingMixin,
     StoppedLoopMixin,
     JobCredentialsMixin,

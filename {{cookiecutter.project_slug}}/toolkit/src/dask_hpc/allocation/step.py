@@ -15,6 +15,7 @@ from distributed.core import Status
 from distributed.deploy.spec import ProcessInterface
 
 from .._compat.jobqueue_import import dask_jobqueue
+from ..cluster.job_script import WaitsForWorker
 from ..config.memory_limit import worker_memory_limit
 from ..config.profiles import FromSettings
 
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 
 # Restarts of a node's workers; reset after a step has run for RESTART_RESET_S.
 MAX_STEP_RESTARTS = 3
-TERMINATE_S = 10.0  # time for a step to end by itself
+TERMINATE_S = 10.0  # time for a step to end after a signal
+LEAVE_S = 5.0  # time for it to end without one, as its workers close
 SQUEUE_POLL_S = 60.0  # minimum interval between two calls of squeue
 
 
-class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
+class SrunStep(FromSettings, WaitsForWorker, dask_jobqueue.slurm.SLURMJob):
     """The workers of one node, as a step of the job.
 
     Takes the node, and the arguments of dask-jobqueue's class, of which it uses those for workers.
@@ -110,12 +112,20 @@ class SrunStep(FromSettings, dask_jobqueue.slurm.SLURMJob):
             # The cluster only shrinks: the other nodes take over the results of these workers.
             leaving = [worker.address for worker in cluster.workers_of(self.node)]
             await cluster.scheduler.retire_workers(leaving, close_workers=True)
+        elif was is Status.running and cluster is not None and cluster.scheduler is not None:
+            for worker in cluster.workers_of(self.node):
+                cluster.scheduler.close_worker(worker.address)
         if was is Status.running and process is not None and process.returncode is None:
-            for end in (process.terminate, process.kill):
+            # srun kills everything at once when it is told to end, and the workers' files stay.
+            for end, seconds in (
+                (lambda: None, LEAVE_S),
+                (process.terminate, TERMINATE_S),
+                (process.kill, TERMINATE_S),
+            ):
                 with contextlib.suppress(ProcessLookupError):
                     end()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(process.wait(), TERMINATE_S)
+                    await asyncio.wait_for(process.wait(), seconds)
                     break
         await ProcessInterface.close(self)
 

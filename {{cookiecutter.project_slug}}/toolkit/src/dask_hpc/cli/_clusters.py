@@ -31,7 +31,7 @@ def by_command(
     for entry in entries:
         groups.setdefault((entry.batch, entry.cancel), []).append(entry)
     for (name, own), members in groups.items():
-        yield batch_system(name), own, members
+        yield batch_systems.get(name), own, members
 
 
 def ask(entries: Iterable[RegisteredCluster]) -> dict[Path, list[JobStatus]]:
@@ -69,11 +69,8 @@ async def _known(
     return told | listed
 
 
-def batch_system(name: str) -> BatchSystem:
-    try:
-        return batch_systems.get(name)
-    except KeyError as error:
-        raise DaskHPCError(f"{registry.folder()}: {error.args[0]}.") from None
+def warn(line: str) -> None:
+    click.secho(line, fg="yellow", err=True)
 
 
 def is_past(entry: RegisteredCluster) -> bool:
@@ -95,7 +92,7 @@ def print_table(entry: RegisteredCluster, rows: Sequence[JobStatus]) -> None:
     if not rows:
         click.echo("  no jobs")
         return
-    batch = batch_system(entry.batch)
+    batch = batch_systems.get(entry.batch)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     cells = [("job", "state", "node", "elapsed")]
     cells += [(row.job, str(row.state), row.node or "-", _elapsed(row)) for row in rows]

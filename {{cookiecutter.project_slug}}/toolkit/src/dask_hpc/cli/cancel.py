@@ -12,7 +12,7 @@ from ..batch import BatchSystem, JobStatus, commands
 from ..errors import DaskHPCError
 from ..watchdog import registry
 from ..watchdog.registry import RegisteredCluster
-from ._clusters import SHOW_SILENCE_S, ask, by_command, head_line, print_table
+from ._clusters import SHOW_SILENCE_S, ask, by_command, head_line, print_table, warn
 
 
 @click.command()
@@ -29,7 +29,7 @@ def cancel(orphaned, yes):
             "Pass --orphaned to cancel the jobs of clusters whose process is dead. To cancel those "
             "of a running cluster, call its close() or scale(0)."
         )
-    entries = registry.entries()
+    entries = registry.entries(warn)
     cancel_orphaned(entries, ask(entries), yes)
 
 

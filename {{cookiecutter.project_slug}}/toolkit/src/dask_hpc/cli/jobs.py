@@ -3,7 +3,7 @@
 import click
 
 from ..watchdog import registry
-from ._clusters import ask, head_line, is_past, print_table
+from ._clusters import ask, head_line, is_past, print_table, warn
 
 
 @click.command()
@@ -13,7 +13,7 @@ def jobs():
     A cluster without a heartbeat for a minute is considered dead and its jobs orphaned. Jobs that
     this toolkit did not submit are not listed.
     """
-    entries = registry.entries()
+    entries = registry.entries(warn)
     statuses = ask(entries)
     shown = False
     for entry in entries:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
+import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from distributed.core import Status
@@ -67,6 +70,15 @@ class ManagedJobMixin(FromSettings, WaitsForWorker):
         owner = self._owner()
         assert owner is not None  # a cluster waits for its submissions
         return owner
+
+    @contextlib.contextmanager
+    def job_file(self) -> Iterator[str]:
+        """Write the job script into a private folder; remove both afterwards."""
+        # dask-jobqueue's own file is in /tmp, under a name that another user may take first.
+        with tempfile.TemporaryDirectory(prefix="dask-hpc-") as folder:
+            path = Path(folder, "job.sh")
+            path.write_text(self.job_script())
+            yield str(path)
 
     async def _submit_job(self, script: str) -> str:
         if getattr(self, "use_stdin", False):

@@ -5,6 +5,7 @@ from typing import Any
 from ..batch import BatchSystem
 from ..config import argument_names, warnings
 from ..config.resolve import JobSettings, resolve
+from ..config.scratch import add_scratch
 from ..config.worker_start import add_worker_start
 
 
@@ -22,6 +23,6 @@ def resolve_job_settings(
     warnings.warn_about_keys(sections)
     kwargs = argument_names.normalize_names(batch, cluster_class, job_cls, kwargs)
     given = [name for name, value in kwargs.items() if value is not None]
-    settings = add_worker_start(resolve(batch, kwargs))
+    settings = add_scratch(add_worker_start(resolve(batch, kwargs)))
     warnings.warn_about_hidden_keys(sections, given)
     return settings

@@ -30,12 +30,14 @@ from .control import JobControl
 from .credentials import JobCredentialsMixin
 from .job import job_class_for
 from .job_settings import resolve_job_settings
+from .private_scratch import PrivateScratchMixin
 from .self_closing import SelfClosingMixin
 from .start_errors import StartErrorsMixin
 
 
 class ClusterLifecycle(
     StartErrorsMixin,
+    PrivateScratchMixin,
     SelfClosingMixin,
     StoppedLoopMixin,
     JobCredentialsMixin,

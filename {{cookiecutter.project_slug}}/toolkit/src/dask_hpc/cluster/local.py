@@ -20,6 +20,7 @@ from ..security import dashboard
 from ..security.choice import choose
 from . import main_guard
 from .credentials import RecordedMixin
+from .private_scratch import PrivateScratchMixin
 from .start_errors import StartErrorsMixin, innermost, quiet, text
 from .wait import WorkerWait, check_n_workers
 
@@ -41,6 +42,7 @@ class Nanny(distributed.Nanny):
 
 class LocalCluster(
     StartErrorsMixin,
+    PrivateScratchMixin,
     StoppedLoopMixin,
     RecordedMixin,
     IsolatedTLSMixin,
@@ -69,6 +71,10 @@ class LocalCluster(
         options.setdefault("dashboard_address", arguments.get("dashboard_address", ":8787"))
         arguments["scheduler_kwargs"] = options = dashboard.private(options)
         arguments["dashboard_address"] = options["dashboard_address"]
+        try:
+            others["local_directory"] = self._new_scratch(others.get("local_directory"))
+        except OSError as error:
+            raise StartError(f"Cannot start Dask workers here: {text(error)}.") from None
         super().__init__(**arguments, **others)
         self.workers_per_job = max(1, len(self.worker_spec))
 

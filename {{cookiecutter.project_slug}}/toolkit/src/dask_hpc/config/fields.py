@@ -102,6 +102,7 @@ KINDS = {
     "start-method": Kind(
         "str", validators.check_start_method, {**_TEXT, "enum": [*validators.START_METHODS]}
     ),
+    "group": Kind("str", validators.check_group, {**_TEXT, "minLength": 1}),
     "batch-system": Kind(
         "str", _check_batch_system, {**_TEXT, "enum": [*batch_systems.BATCH_SYSTEMS]}
     ),

@@ -12,7 +12,7 @@ import dask.config
 import yaml
 
 from ..errors import ConfigError
-from . import nodes, syntax
+from . import nodes, syntax, trust
 
 NO_KEYS = "has no keys; write one per line, as in `cores: 4`, without a leading hyphen"
 # The toolkit's settings of Dask, installed beside the lab's.
@@ -66,12 +66,13 @@ def install(project: Path | str | None = None, prefix: Path | str = sys.prefix) 
     Raises
     ------
     ConfigError
-        A file is not valid YAML, the environment is not writable, or it already has another file of
-        the same name.
+        A file is not valid YAML, or other users could replace it; the environment is not writable,
+        or it already has another file of the same name.
     """
     project = find_project(project)
     sources = [*sorted((project / "config").glob("*.yaml")), OWN_FILE]
     for source in sources:
+        trust.check(source)
         syntax.read(source)  # importing Dask fails while one of its files is invalid
     folder = Path(prefix) / "etc" / "dask"
     targets = [folder / source.name for source in sources]
@@ -82,7 +83,8 @@ def install(project: Path | str | None = None, prefix: Path | str = sys.prefix) 
                 f"{target} already exists and does not come from a project: move it away and retry."
             )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o755, exist_ok=True)
         for source, target in zip(sources, targets, strict=True):
             _install(source, target)
     except OSError as error:
@@ -135,6 +137,7 @@ def _install(source: Path, target: Path) -> None:
         draft.symlink_to(source)
     except OSError:
         draft.write_text(f"{COPY_HEADER}{source}{COPY_HEADER_END}\n{source.read_text()}")
+        draft.chmod(draft.stat().st_mode & ~0o022)
     try:
         draft.replace(target)
     except OSError:

@@ -2,14 +2,15 @@
 
 import getpass
 import os
-import pwd
 import re
 import shlex
 import stat
 import tempfile
 from pathlib import Path
 
+from .._output import messages
 from ..errors import ConfigError
+from . import trust
 from .shell import is_c_shell
 
 VARIABLE_RE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
@@ -18,7 +19,7 @@ HOME_RE = re.compile(r"~[\w.-]*(?=/|$)")
 USER_VARIABLES = {"USER", "LOGNAME"}
 
 
-def ensure_shared_directory(text: str, where: str) -> str:
+def ensure_shared_directory(text: str, where: str, own: bool = True) -> str:
     """Return the path of a folder that this computer shares with the nodes; create it if missing.
 
     Expands ``~`` and variables such as ``$USER``, which the batch system does not do.
@@ -29,11 +30,14 @@ def ensure_shared_directory(text: str, where: str) -> str:
         The folder, as written in the configuration.
     where : str
         The key, for messages.
+    own : bool
+        Whether the folder must be this user's, and is closed to other users.
 
     Raises
     ------
     ConfigError
-        A variable is not set, a user does not exist, or the folder cannot be created or written to.
+        A variable is not set, a user does not exist, the folder cannot be created or written to, or
+        other users could replace it.
     """
     path = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111 - never raises
     if user := HOME_RE.match(path):
@@ -42,15 +46,44 @@ def ensure_shared_directory(text: str, where: str) -> str:
         raise ConfigError(f"{where}: {text} contains a variable that is not set here.")
     if any(character.isspace() for character in path):
         raise ConfigError(f"{where}: {path} has a space, which job script options cannot contain.")
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{where}: cannot create {path}: {error.strerror}.") from None
+    folder, whom = Path(path).absolute(), trust.trusted()
+    for _ in range(2):  # before creating anything in another user's folder, and what is there then
+        if line := whom.path_problem(folder):
+            raise ConfigError(f"{where}: not using {path}: {line}.")
+        try:
+            _create(folder)
+        except OSError as error:
+            raise ConfigError(f"{where}: cannot create {path}: {error.strerror}.") from None
+    if own:
+        _close(folder, f"{where}: {path}")
     try:
         tempfile.TemporaryFile(dir=path).close()  # as a job will do for its output
     except OSError as error:
         raise ConfigError(f"{where}: cannot write to {path}: {_why(path, error)}.") from None
     return path
+
+
+def _create(folder: Path) -> None:
+    """Create a folder for this user only, and those above it; others cannot write to any."""
+    if not folder.is_dir():
+        for parent in reversed(folder.parents):
+            parent.mkdir(mode=0o755, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _close(folder: Path, label: str) -> None:
+    """Close a folder of this user to others, who could read the jobs' output."""
+    status = folder.stat()
+    if status.st_uid != os.geteuid():
+        owner = trust.user_name(status.st_uid)
+        raise ConfigError(f"{label} belongs to {owner}: name a folder of your own, as one in it.")
+    if not status.st_mode & 0o077:
+        return
+    here = folder.resolve()
+    if any(place.is_relative_to(here) for place in (Path.cwd(), Path.home().resolve())):
+        return  # what is beside the logs may be for others
+    folder.chmod(stat.S_IMODE(status.st_mode) & ~0o077)
+    messages.info(f"{label} is now closed to other users (mode 700).")
 
 
 def _why(path: str, error: OSError) -> str:
@@ -62,20 +95,15 @@ def _why(path: str, error: OSError) -> str:
     if status.st_uid == os.geteuid():
         remedy = f"`chmod u+wx {shlex.quote(path)}`"
         return f"you own it, but its mode is {mode}: run {remedy}"
-    try:
-        owner = pwd.getpwuid(status.st_uid).pw_name
-    except KeyError:
-        owner = f"user id {status.st_uid}"
-    return f"it belongs to {owner}, and its mode is {mode}"
+    return f"it belongs to {trust.user_name(status.st_uid)}, and its mode is {mode}"
 
 
 def node_directory(text: str, where: str, shebang: str = "") -> tuple[str, list[str]]:
-    """Return a node-local folder as a word of the job script, and lines that check it.
+    """Return a node-local folder as a word of the job script, and lines that check its variables.
 
     The node's shell expands ``~`` and variables, since it may be the only one to know ``$TMPDIR``.
-    The lines end the job with a clear message if a variable is not set there (it would silently
-    vanish from the worker command) or the folder cannot be created (Dask would print a traceback).
-    Text with more shell syntax than that, and csh scripts, stay unchanged.
+    The lines end the job with a clear message if a variable is not set there, since it would
+    silently vanish. Text with more shell syntax than that, and csh scripts, stay unchanged.
 
     Parameters
     ----------
@@ -101,12 +129,7 @@ def node_directory(text: str, where: str, shebang: str = "") -> tuple[str, list[
             continue
         word += f'"${{{name}}}"'
         lines.append(f': "${{{name}:?is not set on this node, but {where} uses it}}"')
-    word += _quoted(text[position:])
-    lines.append(
-        f"mkdir -p {word} && test -w {word} || "
-        f'{{ echo "{where}:" {word} "is not writable on $(uname -n)" >&2; exit 1; }}'
-    )
-    return word, lines
+    return word + _quoted(text[position:]), lines
 
 
 def _quoted(text: str) -> str:

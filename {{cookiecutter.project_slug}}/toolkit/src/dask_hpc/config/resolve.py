@@ -144,7 +144,6 @@ class _Resolver:
         self._interface()
         self._names_of_jobs()
         self._shared_folders()
-        self._local_directory()
         limit, rest = memory_limit.split_memory_limit(self.arguments["worker_extra_args"])
         self.arguments["worker_extra_args"] = rest
         if self.values.get("python") is None:
@@ -241,18 +240,8 @@ class _Resolver:
         shared = self.arguments.get("log_directory") or "."
         if (folder := self.values.get("shared-temp-directory")) is not None:
             where = self.where("shared-temp-directory")
-            shared = config_paths.ensure_shared_directory(str(folder), where)
+            shared = config_paths.ensure_shared_directory(str(folder), where, own=False)
         self.arguments["shared_temp_directory"] = os.path.abspath(shared)  # noqa: PTH100 - as a str
-
-    def _local_directory(self) -> None:
-        if (folder := self.values.get("local-directory")) is None:
-            return
-        word, lines = config_paths.node_directory(
-            str(folder), self.name("local-directory"), str(self.values.get("shebang"))
-        )
-        self.arguments["local_directory"] = word
-        # After the lab's own lines, which may set variables in the folder's name.
-        self.arguments["job_script_prologue"] += lines
 
 
 def default_processes(cores: int) -> int:

@@ -1,6 +1,7 @@
 """Tell which kind of shell a job script is for."""
 
 import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 C_SHELLS = {"csh", "tcsh"}
@@ -15,6 +16,11 @@ def is_bourne(shebang: str | None) -> bool:
 def is_c_shell(shebang: str | None) -> bool:
     """Return whether the first line of a script names a C shell."""
     return _program(shebang) in C_SHELLS
+
+
+def joined(lines: Iterable[str]) -> str:
+    """Return lines of shell code on one line, where each ends with what separates it."""
+    return " ".join(line.strip() for line in lines if not line.startswith("#"))
 
 
 def _program(shebang: str | None) -> str:

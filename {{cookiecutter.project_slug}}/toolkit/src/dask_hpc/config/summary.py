@@ -9,7 +9,7 @@ from . import lint as config_lint
 from . import shadowed, sources
 from .fields import FIELDS, OWN_FIELDS, SECTION
 from .files import jobqueue_defaults, named_files, profile_names, reread
-from .options import batch_system
+from .options import batch_system, get
 
 
 def describe() -> list[str]:
@@ -31,7 +31,11 @@ def describe() -> list[str]:
     for name in profile_names():
         lines += ["", f'get_cluster(config_name="{name}") changes']
         lines += _rows(batch, ("jobqueue", name))
-    return [*lines, "", "Section dask-hpc:", *_rows(batch, (SECTION,), OWN_FIELDS)]
+    lines += ["", "Section dask-hpc:", *_rows(batch, (SECTION,), OWN_FIELDS)]
+    if (group := get("trusted-group")) is not None:
+        opens = "folders that lead to your configuration and logs, and so run code as you"
+        lines += ["", f"trusted-group: members of {group} may write to {opens}."]
+    return lines
 
 
 def _rows(batch: BatchSystem, section: tuple[str, ...], keys: Iterable[str] = ()) -> Iterator[str]:

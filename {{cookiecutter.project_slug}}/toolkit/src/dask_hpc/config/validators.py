@@ -8,6 +8,7 @@ both are tested against.
 import contextlib
 import datetime
 import difflib
+import grp
 import inspect
 import math
 import numbers
@@ -177,6 +178,15 @@ def check_folder(value: Any) -> str:
     if isinstance(value, str | os.PathLike) and str(value).strip():
         return ""
     return f"must be the name of a folder, not {value!r}"
+
+
+def check_group(value: Any) -> str:
+    """Return why this is not the name of a Unix group of this computer."""
+    try:
+        grp.getgrnam(value)
+    except (KeyError, TypeError, ValueError):
+        return f"must be the name of a group that exists here (`getent group`), not {value!r}"
+    return ""
 
 
 def check_scheduler_options(value: Any) -> str:

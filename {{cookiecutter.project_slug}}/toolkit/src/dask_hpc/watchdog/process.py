@@ -153,7 +153,8 @@ class Watchdog:
             try:
                 if last or self.changed.is_set() or not written:
                     self.changed.clear()
-                    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.parent.chmod(0o700)
                     if not written:
                         self.remember_logs(path.parent / "past-logs")
                     entry = self.start["entry"] | {"jobs": list(self.jobs)}
@@ -209,6 +210,7 @@ def main() -> None:
     # Python, and then this process is needed. It exits by itself.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
+    os.umask(0o077)
     buffer = b""
     while b"\n" not in buffer:
         data = os.read(0, 65536)

@@ -7,20 +7,34 @@ another login node and are soon reused.
 """
 
 import contextlib
+import errno
 import json
 import os
 import socket
+import stat
 import time
 import uuid
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any
+
+from ..batch import BATCH_SYSTEMS
 
 # Jobs are orphaned after six missed heartbeats. A busy login node, or a home directory that hangs
 # for a moment, causes one or two.
 STALE_AFTER_S = 60.0
 # A file from another host whose jobs are unknown here may belong to a site that shares the home.
 FOREIGN_STALE_AFTER_S = 7 * 86400.0
+
+
+# The types of the fields in a file.
+_TYPES: dict[str, type | UnionType] = {
+    **dict.fromkeys(("host", "batch", "cluster"), str),
+    **dict.fromkeys(("cancel", "other_names", "logs", "jobs"), tuple),
+    **{"pid": int, "started": int | float, "job_name": str | None},
+}
 
 
 @dataclass(frozen=True)
@@ -113,18 +127,36 @@ def new(**about: Any) -> dict[str, Any]:
     return {"registry": path, "entry": entry}
 
 
-def entries() -> list[RegisteredCluster]:
-    """Return all clusters of this user, oldest first, skipping unreadable files."""
+def entries(warn: Callable[[str], None] = lambda _: None) -> list[RegisteredCluster]:
+    """Return all clusters of this user, oldest first.
+
+    Parameters
+    ----------
+    warn : callable, optional
+        Takes a line about each file that is skipped, since it is damaged or another user's: its
+        jobs and commands must not be acted on.
+    """
     try:
         where = folder()
+        if (owner := where.stat().st_uid) != os.geteuid():
+            warn(f"Ignoring {where}: it belongs to user id {owner}, not to you.")
+            return []
+        where.chmod(0o700)
         paths = sorted(where.glob("*.json"))
     except (OSError, RuntimeError):
         return []
     if not paths:
         return []
-    now = _now(where)
-    found = [_read(path, now) for path in paths]
-    return sorted((entry for entry in found if entry is not None), key=lambda e: e.started)
+    found, now = [], _now(where)
+    for path in paths:
+        try:
+            found.append(_read(path, now))
+        except FileNotFoundError:
+            continue  # the cluster has closed
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is damaged"
+            warn(f"Ignoring {path}: {reason}. If it is not needed, remove it.")
+    return sorted(found, key=lambda entry: entry.started)
 
 
 def past_logs() -> list[str]:
@@ -135,19 +167,25 @@ def past_logs() -> list[str]:
         return []
 
 
-def _read(path: Path, now: float) -> RegisteredCluster | None:
-    try:
-        # Open it first, which makes a network file system refresh cached attributes.
-        with path.open() as file:
-            silent = now - os.fstat(file.fileno()).st_mtime
-            found = json.load(file)
-        # Another version of the toolkit may have written more fields.
-        known = {field.name for field in fields(RegisteredCluster)} & found.keys()
-        about: dict[str, Any] = {name: found[name] for name in known}
-        about |= {name: tuple(it) for name, it in about.items() if isinstance(it, list)}
-        return RegisteredCluster(path=path, silent=max(silent, 0.0), **about)
-    except (OSError, ValueError, AttributeError, TypeError):
-        return None
+def _read(path: Path, now: float) -> RegisteredCluster:
+    # Open it first, which makes a network file system refresh cached attributes.
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:  # noqa: PTH123
+        status = os.fstat(file.fileno())
+        if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EPERM, "it is not a file of yours")
+        found = json.load(file)
+    # Another version of the toolkit may have written more fields.
+    about = {name: found[name] for name in _TYPES if name in found}
+    about |= {name: tuple(it) for name, it in about.items() if isinstance(it, list)}
+    words = [word for it in about.values() if isinstance(it, tuple) for word in it]
+    if (
+        not all(isinstance(it, _TYPES[name]) for name, it in about.items())
+        or not all(isinstance(word, str) for word in words)
+        or not about.keys() >= {"host", "pid", "started", "batch"}
+        or about["batch"] not in BATCH_SYSTEMS
+    ):
+        raise ValueError("not a cluster")
+    return RegisteredCluster(path=path, silent=max(now - status.st_mtime, 0.0), **about)
 
 
 def _now(where: Path) -> float:
