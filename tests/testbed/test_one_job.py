@@ -348,7 +348,8 @@ def test_a_node_that_fails_midway_leaves_its_tasks_to_the_others(submit, lab, fa
 
 
 @pytest.mark.full
-def test_a_program_on_a_node_that_fails_ends_with_it(submit, lab):
+@pytest.mark.parametrize("fault", ["pause-node", "kill-node"])  # the workers run on, or end
+def test_a_program_on_a_node_that_fails_ends_with_it(submit, lab, fault):
     job = submit(
         """
         if __name__ == "__main__":
@@ -361,7 +362,7 @@ def test_a_program_on_a_node_that_fails_ends_with_it(submit, lab):
     )
     job.until("node")
     first = job.printed.split()[0]
-    with lab.testbed.fault("pause-node", node=first):
+    with lab.testbed.fault(fault, node=first):
         job.wait()
     assert job.state[0] == "CANCELLED"
     assert f"{first}, which ran the program, has failed: ending this job." in job.said
