@@ -24,6 +24,7 @@ class Project:
 
     testbed: Testbed
     home: str
+    variables: str = ""  # for its programs, as in a shell: "A=1 B=2"
 
     def python(self, program: Path, *arguments: object, timeout: float = 7200) -> str:
         """Run a local program on the testbed; return its output, with the last lines of stderr."""
@@ -33,7 +34,8 @@ class Project:
         words = " ".join(map(str, arguments))
         command = (
             f"cd {self.home}/benchmarks && . ../.venv/bin/activate && "
-            f"python {program.name} {words} 2> stderr; code=$?; tail -5 stderr; exit $code"
+            f"{self.variables} python {program.name} {words} 2> stderr; "
+            "code=$?; tail -5 stderr; exit $code"
         )
         return self.testbed.run(command, timeout=timeout).stdout
 

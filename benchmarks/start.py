@@ -1,6 +1,7 @@
 """Measure how soon workers and results are available, alternating between two checkouts.
 
     python benchmarks/start.py [--against ../other-checkout] [--rounds 5] [--json build/start.json]
+    python benchmarks/start.py --unencrypted    # alternating with clusters without encryption
 
 Each round runs two programs on the testbed, with the configuration of each checkout's template: one
 starts 4 jobs of 8 processes; the other runs 500 tasks of 1 s on 4 jobs of 30 threads, and then the
@@ -12,6 +13,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -115,6 +117,7 @@ def main() -> int:
     parser = options(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--against", type=Path, help="another checkout of this repository")
+    parser.add_argument("--unencrypted", action="store_true", help="instead of another checkout")
     chosen = parser.parse_args()
     rows = kept(chosen.json)
     done = {(row["round"], row["side"], row["program"]) for row in rows}
@@ -123,6 +126,9 @@ def main() -> int:
         if chosen.against:
             against = chosen.against.resolve()
             sides = {against.name: install(here.testbed, against, "other-lab"), **sides}
+        elif chosen.unencrypted:
+            off = replace(here, variables="DASK_DASK_HPC__SECURITY=false")
+            sides = {"unencrypted": off, "encrypted": here}
         for number in range(chosen.rounds):
             for program in PROGRAMS:
                 for side in list(sides)[:: 1 if number % 2 else -1]:
