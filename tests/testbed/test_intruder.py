@@ -10,8 +10,11 @@ import pytest
 
 from .intruder.harness import Intruder, RefusedError, keep
 from .intruder.render import table
-from .intruder.rows import ATTACKS
+from .intruder.rows import ATTACKS, DASHBOARD
 from .intruder.scenarios import Site
+
+# Whether the kernel refuses to open others' files in folders such as /tmp.
+PROTECTED = Path("/proc/sys/fs/protected_regular")
 
 
 class AttackWorkedError(Exception):
@@ -49,8 +52,8 @@ def cases(side):
 
 def attacked(site, side, attack, user, place):
     """Let an attack happen, keep its result, and return it."""
-    if attack.name == "job_script" and Path("/proc/sys/fs/protected_regular").read_text() > "0":
-        pytest.skip("this kernel refuses to open others' files in /tmp (fs.protected_regular)")
+    if attack.name == "job_script" and int(PROTECTED.read_text()):
+        pytest.skip("the kernel refuses to open others' files in /tmp (fs.protected_regular)")
     try:
         result = attack.scenario(site, side, Intruder(site.testbed, user, place))
     except RefusedError as error:
@@ -72,6 +75,42 @@ def test_works_against_plain(site, attack, user, place):
 def test_fails_against_ours(site, attack, user, place):
     result = attacked(site, "ours", attack, user, place)
     if result["worked"]:
+        raise AttackWorkedError(result["evidence"])
+
+
+def listeners(site, service):
+    """Return the ports on which alice's processes listen for other computers, as root sees them."""
+    uid = site.root("id -u alice").strip()
+    listing = site.root(f"ss -ltneH | grep 'uid:{uid} '", service, check=False)
+    locals_ = [line.split()[3].rsplit(":", 1) for line in listing.splitlines()]
+    return {int(port) for host, port in locals_ if not host.startswith("127.")}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "side",
+    [
+        "plain",
+        pytest.param(
+            "ours", marks=pytest.mark.xfail(reason=DASHBOARD, raises=AttackWorkedError, strict=True)
+        ),
+    ],
+)
+def test_only_encrypted_connections_are_listened_for(site, side):
+    """Dashboards and workers' web servers are not; `open_ports` asks what answers."""
+    facts = site.shared(side).facts
+    addresses = [facts["scheduler"], *facts["workers"], *facts["nannies"]]
+    encrypted = {int(at.rsplit(":", 1)[1]) for at in addresses if at.startswith("tls")}
+    others = {
+        f"{service}:{port}"
+        for service in ("login1", "node1")
+        for port in listeners(site, service) - encrypted
+    }
+    result = {"worked": bool(others), "evidence": ", ".join(sorted(others)) or "none"}
+    keep("listeners", "root@login1", side, result)
+    if side == "plain":
+        assert others
+    elif others:
         raise AttackWorkedError(result["evidence"])
 
 

