@@ -356,18 +356,20 @@ class Watch:
 
 def race_job_script(seconds=30, **_):
     """Make the file of a job script in /tmp just before alice does, and change it later."""
-    loot, watch, tries = Loot(), Watch("/tmp"), 0
+    loot, watch, seen = Loot(), Watch("/tmp"), set()
     end = time.monotonic() + seconds
     os.umask(0)
     while time.monotonic() < end:
-        for name in watch.names():
-            if not (name.startswith("tmp") and name.endswith(".sh")):
+        # The newest alone: the others are late already. Files of our own are among them.
+        for name in watch.names()[-1:]:
+            if not (name.startswith("tmp") and name.endswith(".sh")) or name in seen:
                 continue
-            tries += 1
+            seen.add(name)
             if _overtake(f"/tmp/{name}", f"#!/bin/bash\n{loot.command}\nsleep 1\n"):
-                won, said = loot.result(20, f"had the file of {tries} scripts, but it did not run")
-                return won, said
-    return False, f"{tries} job scripts were seen in /tmp, none was overtaken"
+                loot.result(5)
+                if loot.owner() == "alice":
+                    return loot.result()
+    return loot.result(5, f"{len(seen)} job scripts were seen in /tmp, none was overtaken")
 
 
 def _overtake(path, text):
@@ -380,12 +382,13 @@ def _overtake(path, text):
         break
     else:
         return False
-    end = time.monotonic() + 3
+    end = time.monotonic() + 0.3
     while time.monotonic() < end:
         if os.fstat(file).st_size and os.pread(file, 20, 0) != text.encode()[:20]:
             os.truncate(file, 0)
             os.pwrite(file, text.encode(), 0)
             return True
+    Path(path).unlink(missing_ok=True)
     return False
 
 
@@ -455,42 +458,35 @@ def log_links(folder, target, **_):
     return True, f"{folder} has links to {target}"
 
 
-def tls_files(folder, seconds=40, **_):
-    """Exchange the files of a TLS connection by the intruder's own, and call the worker."""
+def _exchange_tls_files(folder):
+    """Exchange the folder with a connection's key and certificates by one with the intruder's."""
     key, certificate = own_certificate()
-    try:
-        names = [file.name for file in Path(folder).iterdir()]
-        Path(folder).rename(f"{folder}.was")
-        Path(folder).mkdir()
-        Path(folder).chmod(0o777)
-    except OSError as error:
-        return False, in_words(error)
+    names = [file.name for file in Path(folder).iterdir()]
+    Path(folder).rename(f"{folder}.was")
+    Path(folder).mkdir()
+    Path(folder).chmod(0o777)
     for name in names:
         file = Path(folder, name)
-        shutil.copy(key if "key" in name else certificate, file)
+        shutil.copy(key if ".key." in name else certificate, file)
         file.chmod(0o644)
-    print("ready", flush=True)
-    end, before = time.monotonic() + seconds, set(_ports())
-    while time.monotonic() < end:
-        for host, port in set(_ports()) - before:
-            won, said = _run_at([f"tls://{host}:{port}"], (key, certificate))
-            if won:
-                return won, said
-        time.sleep(0.5)
-    return False, f"{len(names)} files were exchanged, no worker of alice's uses them"
+    return key, certificate
 
 
-def take_port(scheduler, seconds=60, **_):
-    """Take the port of a scheduler that is dead, and give the workers that come tasks."""
+def take_port(scheduler, folder=None, seconds=60, **_):
+    """Take the port of a scheduler that is dead, and give the workers that come tasks.
+
+    With encryption, they come if the files in `folder` have been exchanged.
+    """
     from distributed import Client, Scheduler
 
     loot = Loot()
     host, port = scheduler.split("://")[1].rsplit(":", 1)
 
     async def serve():
+        files = _exchange_tls_files(folder) if folder else None
         options = {"host": host, "port": int(port), "dashboard": False}
         options["protocol"] = scheduler.split("://")[0] + "://"
-        if security := own_security(scheduler):
+        if security := own_security(scheduler, files):
             options["security"] = security
         async with Scheduler(**options) as mine:
             print("ready", flush=True)

@@ -72,7 +72,9 @@ class Talk:
         with contextlib.suppress(OSError):
             self._process.stdin.close()
         try:
-            self._process.wait(60)
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.errors.append("did not end")
         finally:
             self._process.kill()
 

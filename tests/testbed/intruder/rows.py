@@ -196,9 +196,9 @@ ATTACKS = [
     ),
     Attack(
         "tls_files",
-        "exchanges the files of encrypted connections, in a folder of theirs",
+        "exchanges the files of encrypted connections in a folder of theirs, and takes a dead port",
         scenarios.tls_files,
-        SAME_NODE,
+        SAME_LOGIN,
         "the files are in the log directory, which may be where others can rename",
     ),
     Attack(

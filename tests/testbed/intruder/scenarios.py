@@ -170,30 +170,25 @@ def log_links(site, side, intruder):
     return {"worked": now != "mine", "evidence": said}
 
 
+def dead_port(site, side, intruder, folder=None, **arguments):
+    """Let alice's process die while a job of hers waits."""
+    with site.alice(side, job_extra_directives=["--begin=now+12"], **arguments) as alice:
+        alice.ask("scale", jobs=1)
+        time.sleep(2)
+        alice.kill()
+        talk = intruder.begin("take_port", alice.facts, folder=folder)
+    try:
+        return intruder.finish(talk)
+    finally:
+        site.testbed.run("scancel --me")
+
+
 def tls_files(site, side, intruder):
     """Put the keys of alice's connections below a folder in which the intruder may rename."""
     folder = f"{place_of(intruder)}/dask-logs"
     site.testbed.run(f"mkdir {folder}")
-    arguments = {"security": True, "log_directory": folder, "shared_temp_directory": folder}
-    with site.alice(side, **arguments) as alice:
-        talk = intruder.begin("tls_files", {"folder": folder}, node=NODE)
-        talk.line(30)  # it is ready, or has failed
-        with contextlib.suppress(AssertionError):  # its workers do not find the scheduler
-            alice.ask("scale", jobs=1)
-        return intruder.finish(talk)
-
-
-def dead_port(site, side, intruder):
-    """Alice's process dies while a job of hers waits."""
-    with site.alice(side, job_extra_directives=["--begin=now+12"]) as alice:
-        alice.ask("scale", jobs=1)
-        time.sleep(2)
-        alice.kill()
-        talk = intruder.begin("take_port", alice.facts, seconds=60)
-    try:
-        return intruder.finish(talk)
-    finally:
-        site.testbed.run("scancel --user=alice --nodelist=node2; scancel --state=PENDING --me")
+    files = {"log_directory": folder, "shared_temp_directory": folder}
+    return dead_port(site, side, intruder, folder, security=True, **files)
 
 
 EVIL_MODULE = "import os\nos.system(COMMAND)\n"
