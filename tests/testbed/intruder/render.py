@@ -27,7 +27,7 @@ def cell(found: dict, side: str) -> str:
     tried = {who: sides[side]["worked"] for who, sides in found.items() if side in sides}
     if not tried:
         return "not tried"
-    users = dict.fromkeys(who.split("@")[0] for who in tried)
+    users = sorted({who.split("@")[0] for who in tried}, reverse=True)  # mallory, and then bob
     won = [user for user in users if any(tried[who] for who in tried if who.startswith(user))]
     return f"works for {' and '.join(won)}" if won else f"fails for {' and '.join(users)}"
 

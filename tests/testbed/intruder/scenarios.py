@@ -24,7 +24,12 @@ class Site:
         self.lab, self.testbed, self._shared = lab, lab.testbed, {}
 
     def shared(self, side, kind="jobs"):
-        """Return a running cluster, ours or a plain one, with everything at its default."""
+        """Return a running cluster, ours or a plain one, with everything at its default.
+
+        Those of the other side end: whoever looks around must not find them.
+        """
+        for key in [key for key in self._shared if key[0] != side]:
+            self._shared.pop(key).end()
         if (side, kind) not in self._shared:
             arguments = {} if kind == "local" else {"job_extra_directives": ["--nodelist=node1"]}
             alice = self._shared[side, kind] = Alice(self.lab, side, kind, **arguments)
