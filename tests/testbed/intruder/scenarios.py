@@ -185,7 +185,7 @@ def dead_port(site, side, intruder, folder=None, **arguments):
     try:
         return intruder.finish(talk)
     finally:
-        site.testbed.run("scancel --me")
+        site.testbed.run(f"scancel --me --state=PENDING; scancel --me --nodelist={NODE}")
 
 
 def tls_files(site, side, intruder):
@@ -313,12 +313,12 @@ def load(attack):
             before = len("".join(alice.errors))
             done = meanwhile(intruder.attack, attack, alice.facts)
             time.sleep(3)
-            honest = alice.ask("connect", times=200, timeout=300)["worked"]
+            connected = alice.ask("connect", times=200, timeout=300)["worked"]
             result = done.result()
             time.sleep(3)
             said = len("".join(alice.errors)) - before
-        worked = result["worked"] and (said > 20_000 or honest < 200)
-        words = f"{honest} of 200 honest connections, {said / 1000:.0f} kB on alice's terminal"
+        worked = result["worked"] and (said > 20_000 or connected < 200)
+        words = f"{connected} of 200 honest connections, {said / 1000:.0f} kB on alice's terminal"
         return {"worked": worked, "evidence": f"{result['evidence']}; {words}"}
 
     return scenario
