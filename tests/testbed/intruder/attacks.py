@@ -385,8 +385,8 @@ def _overtake(path, text):
     end = time.monotonic() + 0.3
     while time.monotonic() < end:
         if os.fstat(file).st_size and os.pread(file, 20, 0) != text.encode()[:20]:
-            os.truncate(file, 0)
-            os.pwrite(file, text.encode(), 0)
+            os.pwrite(file, text.encode(), 0)  # never empty, which sbatch would refuse
+            os.truncate(file, len(text))
             return True
     Path(path).unlink(missing_ok=True)
     return False

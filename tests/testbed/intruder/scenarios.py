@@ -132,7 +132,7 @@ def allocation(attack):
 
 def job_script(site, side, intruder):
     """Alice submits many jobs, each by a script in a file."""
-    race = intruder.begin("race_job_script", seconds=40)
+    race = intruder.begin("race_job_script", seconds=90)
     with site.alice(side, job_extra_directives=["--begin=now+1hour"]) as alice:
         done = meanwhile(intruder.finish, race)
         while not done.done():
