@@ -54,6 +54,10 @@ def attacked(site, side, attack, user, place):
     """Let an attack happen, keep its result, and return it."""
     if attack.name == "job_script" and int(PROTECTED.read_text()):
         pytest.skip("the kernel refuses to open others' files in /tmp (fs.protected_regular)")
+    if attack.name == "tls_files":
+        found = site.testbed.run("python3 -c 'import cryptography'", check=False)
+        if found.returncode:
+            pytest.skip("the image has no cryptography, which makes the files")
     try:
         result = attack.scenario(site, side, Intruder(site.testbed, user, place))
     except RefusedError as error:
