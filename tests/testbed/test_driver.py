@@ -220,7 +220,7 @@ def test_what_is_put_comes_back_and_belongs_to_the_user(testbed, tmp_path, monke
     if python != "this one":  # Debian 12's 3.11.2 has no filters for archives
         monkeypatch.delattr(tarfile, "data_filter")
         monkeypatch.setattr(
-            tarfile.TarFile, "extractall", partialmethod(_extractall, tarfile.TarFile.extractall)
+            tarfile.TarFile, "extract", partialmethod(_extract, tarfile.TarFile.extract)
         )
     source = tmp_path / "a folder"
     (source / "__pycache__").mkdir(parents=True)
@@ -233,9 +233,49 @@ def test_what_is_put_comes_back_and_belongs_to_the_user(testbed, tmp_path, monke
     testbed.run("rm -r copied", user="bob")
 
 
-def _extractall(archive, original, path, members=None, *, numeric_owner=False):
+def _extract(archive, original, member, path="", set_attrs=True, *, numeric_owner=False):
     """As it was before Python 3.11.4: it has no argument `filter`."""
-    original(archive, path, members, numeric_owner=numeric_owner)
+    original(archive, member, path, set_attrs, numeric_owner=numeric_owner)
+
+
+MODES = "stat -c '%a %n' /home/bob copied copied/open copied/private"
+
+
+def test_put_keeps_the_modes_of_folders_that_exist(testbed, tmp_path):
+    source = tmp_path / "folder"
+    for name, mode in {"open": 0o755, "private": 0o700}.items():
+        (source / name).mkdir(mode, parents=True)
+        (source / name).chmod(mode)
+        (source / name / "file").touch()
+    source.chmod(0o755)
+    testbed.put(source, "/home/bob", user="bob")
+    testbed.put(source, "/home/bob/copied", user="bob")
+    modes = testbed.run(MODES, user="bob").stdout.split()[::2]
+    assert modes == ["700", "755", "755", "700"]
+    testbed.run("chmod 700 copied copied/open", user="bob")
+    testbed.put(source, "/home/bob/copied", user="bob")
+    modes = testbed.run(MODES, user="bob").stdout.split()[::2]
+    assert modes == ["700", "700", "700", "700"]
+    testbed.run("rm -r copied open private", user="bob")
+
+
+def test_put_makes_a_private_folder_private(testbed, tmp_path):
+    source = tmp_path / "folder"
+    source.mkdir(0o700)
+    testbed.put(source, "/home/bob/copied", user="bob")
+    assert testbed.run("stat -c %a copied", user="bob").stdout == "700\n"
+    testbed.run("rmdir copied", user="bob")
+
+
+def test_get_keeps_the_modes_of_folders(testbed, tmp_path):
+    testbed.run("mkdir -p copied/open && mkdir -m 700 copied/private copied/new", user="bob")
+    kept = tmp_path / "back" / "open"
+    for folder in (kept.parent, kept):
+        folder.mkdir(0o700)
+    testbed.get("/home/bob/copied", tmp_path / "back")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert modes == {"back": 0o700, "open": 0o700, "private": 0o700, "new": 0o700}
+    testbed.run("rm -r copied", user="bob")
 
 
 # --- what a command reads and prints ---

@@ -8,7 +8,7 @@ import subprocess
 import tarfile
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpc_testbed.docker_engine import TEXT, docker_errors
 from hpc_testbed.errors import TestbedError, last_lines
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from hpc_testbed.testbed import Testbed
 
-UNPACK = 'mkdir -p "$0" && tar --extract --no-same-owner --directory "$0"'
+# An existing folder keeps its mode, above all a private home. A new one is closed until it is full.
+UNPACK = """[ -d "$0" ] && keep=--no-overwrite-dir || mkdir -p -m 0700 "$0"
+tar --extract --no-same-owner $keep --directory "$0" """
 NOT_COPIED = {"__pycache__", ".venv", ".pytest_cache", ".ipynb_checkpoints"}
 
 
@@ -41,12 +43,14 @@ def get(container: Container, source: str, destination: Path) -> None:
     """Copy a container's folder into the local folder `destination`."""
     # With /., names in the archive begin with a dot instead of the folder's name.
     archive = BytesIO(b"".join(container.get_archive(f"{source}/.")[0]))
-    destination.mkdir(parents=True, exist_ok=True)
+    # Python before 3.11.4, such as Debian 12's, has no filters.
+    options: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     with tarfile.open(fileobj=archive) as tar:
-        if hasattr(tarfile, "data_filter"):
-            tar.extractall(destination, filter="data")
-        else:  # Python before 3.11.4, such as Debian 12's, has no filters
-            tar.extractall(destination)
+        for entry in tar:
+            if entry.isdir():  # a new folder is as private as the original, others stay as they are
+                (destination / entry.name).mkdir(entry.mode | 0o700, parents=True, exist_ok=True)
+            else:
+                tar.extract(entry, destination, **options)
 
 
 def authorize(testbed: Testbed, user: str, public_key: str, *, revoke: bool) -> None:

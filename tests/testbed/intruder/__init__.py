@@ -1,0 +1,1 @@
+"""Attacks on clusters of alice's by other users of the testbed."""

@@ -1,0 +1,143 @@
+"""What mallory, and bob of alice's own group, can do to alice through her cluster: nothing.
+
+Each attack is shown to work against plain dask-jobqueue (`full`): one that fails because its
+program is broken would prove nothing. Where ours is open, a strict xfail says why.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from .intruder.harness import Intruder, RefusedError, keep
+from .intruder.render import table
+from .intruder.rows import ATTACKS, DASHBOARD
+from .intruder.scenarios import Site
+
+# Whether the kernel refuses to open others' files in folders such as /tmp.
+PROTECTED = Path("/proc/sys/fs/protected_regular")
+
+
+class AttackWorkedError(Exception):
+    """An attack worked that should not have, with its evidence."""
+
+
+@pytest.fixture(scope="module")
+def site(lab_session):
+    """Yield the site with the intruders' programs, and with clusters that several attacks share."""
+    for user in ("mallory", "bob"):
+        Intruder(lab_session.testbed, user).prepare()
+    site = Site(lab_session)
+    site.clean()
+    yield site
+    site.close()
+    site.clean()
+
+
+def cases(side):
+    """Return an attack by each who tries it, with the marks of its test."""
+    found = []
+    for attack in ATTACKS:
+        for number, (user, place) in enumerate(attack.who):
+            marks = []
+            if side == "plain" or number or not attack.quick:
+                marks.append(pytest.mark.full)
+            if side == "ours" and attack.open:
+                marks.append(
+                    pytest.mark.xfail(reason=attack.open, raises=AttackWorkedError, strict=True)
+                )
+            name = f"{attack.name}-{user}-{place}"
+            found.append(pytest.param(attack, user, place, id=name, marks=marks))
+    return found
+
+
+def attacked(site, side, attack, user, place):
+    """Let an attack happen, keep its result, and return it."""
+    if attack.name == "job_script" and int(PROTECTED.read_text()):
+        pytest.skip("the kernel refuses to open others' files in /tmp (fs.protected_regular)")
+    if attack.name == "tls_files":
+        found = site.testbed.run("python3 -c 'import cryptography'", check=False)
+        if found.returncode:
+            pytest.skip("the image has no cryptography, which makes the files")
+    try:
+        result = attack.scenario(site, side, Intruder(site.testbed, user, place))
+    except RefusedError as error:
+        result = {"worked": False, "evidence": str(error)}
+    finally:
+        if not attack.quick:
+            site.clean()
+    keep(attack.name, f"{user}@{place}", side, result)
+    return result
+
+
+@pytest.mark.parametrize(("attack", "user", "place"), cases("plain"))
+def test_works_against_plain(site, attack, user, place):
+    result = attacked(site, "plain", attack, user, place)
+    assert result["worked"], result["evidence"]
+
+
+@pytest.mark.parametrize(("attack", "user", "place"), cases("ours"))
+def test_fails_against_ours(site, attack, user, place):
+    result = attacked(site, "ours", attack, user, place)
+    if result["worked"]:
+        raise AttackWorkedError(result["evidence"])
+
+
+def listeners(site, service):
+    """Return the ports on which alice's processes listen for other computers, as root sees them."""
+    uid = site.root("id -u alice").strip()
+    listing = site.root(f"ss -ltneH | grep 'uid:{uid} '", service, check=False)
+    locals_ = [line.split()[3].rsplit(":", 1) for line in listing.splitlines()]
+    return {int(port) for host, port in locals_ if not host.startswith("127.")}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "side",
+    [
+        "plain",
+        pytest.param(
+            "ours", marks=pytest.mark.xfail(reason=DASHBOARD, raises=AttackWorkedError, strict=True)
+        ),
+    ],
+)
+def test_only_encrypted_connections_are_listened_for(site, side):
+    """Dashboards and workers' web servers are not; `open_ports` asks what answers."""
+    facts = site.shared(side).facts
+    addresses = [facts["scheduler"], *facts["workers"], *facts["nannies"]]
+    encrypted = {int(at.rsplit(":", 1)[1]) for at in addresses if at.startswith("tls")}
+    others = {
+        f"{service}:{port}"
+        for service in ("login1", "node1")
+        for port in listeners(site, service) - encrypted
+    }
+    result = {"worked": bool(others), "evidence": ", ".join(sorted(others)) or "none"}
+    keep("listeners", "root@login1", side, result)
+    if side == "plain":
+        assert others
+    elif others:
+        raise AttackWorkedError(result["evidence"])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("place", ["arguments", "a file"])
+def test_the_search_for_the_dashboards_secret_finds_one(site, place):
+    secret = "a-secret-of-alice"
+    where = "exec -a {0} sleep 20" if place == "arguments" else "echo {0} > /tmp/{0}; sleep 20"
+    site.testbed.run(f"(({where.format(secret)}) > /dev/null 2>&1 &)")
+    mallory = Intruder(site.testbed, "mallory", "login1")
+    result = mallory.attack("dashboard_secret", dashboard=0, scheduler="", secret=secret)
+    site.testbed.run(f"rm -f /tmp/{secret}; pkill -f {secret}", check=False)
+    assert result["worked"]
+
+
+def test_the_table_says_for_whom_an_attack_works():
+    won, lost = {"worked": True}, {"worked": False}
+    results = {
+        "client": {
+            "mallory@login1": {"plain": won, "ours": lost},
+            "mallory@job": {"plain": won, "ours": won},
+            "bob@login2": {"plain": won, "ours": lost},
+        }
+    }
+    first = table(results).splitlines()[2]
+    assert first.endswith("| works for mallory and bob | works for mallory |")
