@@ -1,4 +1,4 @@
-"""The table of attacks: what each is, who tries it, and where ours is still open to it."""
+"""The table of attacks: what each is, and who tries it from where."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,9 +9,6 @@ OTHERS = (("mallory", "login1"), ("mallory", "login2"), ("mallory", "job"), ("bo
 SAME_LOGIN = (("mallory", "login1"), ("bob", "login1"))
 SAME_NODE = (("mallory", "job"), ("bob", "job"))
 FILES = (("mallory", "login2"), ("bob", "login2"))
-
-ENCRYPTION = "clusters are not encrypted by default"
-DASHBOARD = "the dashboard listens on all interfaces, and has no secret path"
 
 
 @dataclass(frozen=True)
@@ -28,8 +25,6 @@ class Attack:
         One of `scenarios`.
     who : tuple of (user, place)
         Who tries it, and where; the first is tried in every run of the tests if it is `quick`.
-    open : str
-        Why it works against ours; empty if it does not. The protection that ends it removes this.
     quick : bool
         Whether it takes only a few seconds, once a cluster runs.
     instead : str
@@ -40,17 +35,16 @@ class Attack:
     words: str
     scenario: Callable
     who: tuple
-    open: str = ""
     quick: bool = False
     instead: str = ""
 
 
 def _network(name, words, attack, who=OTHERS, kind="jobs", quick=False):
-    return Attack(name, words, scenarios.on_shared(attack, kind), who, ENCRYPTION, quick)
+    return Attack(name, words, scenarios.on_shared(attack, kind), who, quick=quick)
 
 
-def _dashboard(name, words, who=OTHERS, open_=DASHBOARD, quick=False):
-    return Attack(name, words, scenarios.on_shared(name), who, open_, quick)
+def _dashboard(name, words, who=OTHERS, quick=False):
+    return Attack(name, words, scenarios.on_shared(name), who, quick=quick)
 
 
 _ON_LOGIN2 = (OTHERS[1], OTHERS[0], *OTHERS[2:])
@@ -64,7 +58,6 @@ ATTACKS = [
         "joins as a worker, alters results, and answers with a pickle that runs as alice",
         scenarios.rogue_worker,
         _ON_LOGIN2,
-        ENCRYPTION,
         quick=True,
     ),
     _network(
@@ -86,42 +79,36 @@ ATTACKS = [
         "joins a local cluster as a worker",
         scenarios.rogue_local_worker,
         SAME_LOGIN,
-        ENCRYPTION,
     ),
     Attack(
         "run_client",
         "connects a client to a cluster inside one job (`dask hpc run`)",
         scenarios.allocation("client"),
         OTHERS[1:],
-        ENCRYPTION,
     ),
     Attack(
         "run_worker",
         "sends `op=run` to a worker inside one job (`dask hpc run`)",
         scenarios.allocation("worker_run"),
         OTHERS[1:],
-        ENCRYPTION,
     ),
     Attack(
         "dead_port",
         "takes the port of a scheduler that died while its job waited",
         scenarios.dead_port,
         SAME_LOGIN,
-        ENCRYPTION,
     ),
     Attack(
         "idle_connections",
         "holds 1,500 idle connections: messages fill the terminal, others can't connect",
         scenarios.load("idle_connections"),
         OTHERS[1:2],
-        "the scheduler accepts connections until it has no more file descriptors",
     ),
     Attack(
         "garbage",
         "sends what is no message of Dask's: tracebacks fill the terminal",
         scenarios.load("garbage"),
         OTHERS[1:2],
-        "each such message is logged with a traceback",
     ),
     _dashboard("dashboard_status", "opens the dashboard from elsewhere", _ON_LOGIN2, quick=True),
     _dashboard(
@@ -136,9 +123,8 @@ ATTACKS = [
         "reads the code that workers run on the dashboard",
         scenarios.call_stacks,
         OTHERS,
-        DASHBOARD,
     ),
-    _dashboard("dashboard_proxy", "uses the dashboard's `/proxy` to reach a node", open_=""),
+    _dashboard("dashboard_proxy", "uses the dashboard's `/proxy` to reach a node"),
     _dashboard(
         "dashboard_secret",
         "finds the dashboard's path in arguments, environments, or files",
@@ -150,77 +136,66 @@ ATTACKS = [
         "opens the dashboard of a local cluster",
         scenarios.on_shared("dashboard_loopback", "local"),
         SAME_LOGIN,
-        DASHBOARD,
     ),
     Attack(
         "old_dashboard",
         "takes the port of a dashboard that is gone: Jupyter's proxy forwards alice's token",
         scenarios.old_dashboard,
         SAME_LOGIN,
-        "links to old dashboards stay valid",
     ),
     Attack(
         "job_script",
         "replaces the job script in `/tmp` before it is submitted",
         scenarios.job_script,
         SAME_LOGIN,
-        "job scripts are written to /tmp, to a name that is free for a moment",
     ),
     Attack(
         "scratch_module",
         "made `/tmp/dask-scratch-space` before alice, and puts a module there",
         scenarios.scratch("scratch_module"),
         SAME_NODE,
-        "workers use a folder that others have made, and look for modules in it",
     ),
     Attack(
         "scratch_spill",
         "made `/tmp/dask-scratch-space` before alice, and exchanges spilled results",
         scenarios.scratch("scratch_spill"),
         SAME_NODE,
-        "workers use a folder that others have made",
     ),
     Attack(
         "scratch_user",
         "the same, with `local-directory: /tmp/$USER`",
         scenarios.scratch("scratch_spill", "/tmp/alice"),
         SAME_NODE,
-        "workers use a folder that others have made",
     ),
     Attack(
         "log_links",
         "exchanges the log directory in a folder of theirs: alice's private files are overwritten",
         scenarios.log_links,
         FILES,
-        "the log directory may be in a folder in which others can rename",
     ),
     Attack(
         "tls_files",
         "exchanges the files of encrypted connections in a folder of theirs, and takes a dead port",
         scenarios.tls_files,
         SAME_LOGIN,
-        "the files are in the log directory, which may be where others can rename",
     ),
     Attack(
         "readable",
         "reads alice's logs",
         scenarios.readable,
         (OTHERS[1], *SAME_NODE),
-        "new log directories are open to all readers",
     ),
     Attack(
         "umask",
         "writes to what is made under `umask 000`",
         scenarios.umask,
         FILES[:1],
-        "folders get the modes that the umask allows",
     ),
     Attack(
         "foreign_config",
         "owns the folder in which alice calls `dask hpc setup`",
         scenarios.foreign_config,
         FILES,
-        "`dask hpc setup` trusts whoever owns the folder",
         instead="with `DASK_CONFIG`",
     ),
     Attack(
@@ -228,14 +203,12 @@ ATTACKS = [
         "puts a module into the folder in which alice works",
         scenarios.shared_module,
         FILES,
-        "the working directory is on the path of jobs",
     ),
     Attack(
         "registry",
         "writes a file for `dask hpc cancel --orphaned`, which ends another job of alice's",
         scenarios.registry,
         FILES,
-        "nobody checks who wrote the file",
         instead="no such command",
     ),
 ]
