@@ -64,6 +64,11 @@ ELSEWHERE = {
     "docs/how-to/dashboard.md": {"ssh -N -L": SITE},
     "docs/how-to/read-logs.md": {"dask hpc logs": "tests/toolkit/test_cli_jobs.py: logs"},
     "docs/how-to/setup.md": {"dask hpc setup": "tests/toolkit/test_cli.py: setup"},
+    "docs/explanation/who-can-do-what.md": {
+        "ss -ltnp": "tests/testbed/test_intruder.py: ss -ltneH",
+        "find ": "tests/testbed/intruder/rows.py: readable",
+        "python -c": "tests/toolkit/test_security.py: tcp://127.0.0.1:4000",
+    },
     "docs/how-to/find-jobs.md": {
         "$ dask hpc jobs": "tests/toolkit/test_cli_jobs.py: jobs",
         "$ dask hpc logs": "tests/toolkit/test_cli_jobs.py: logs",

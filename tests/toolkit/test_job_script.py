@@ -145,7 +145,7 @@ def test_scripts_of_csh_start_a_shell_for_them(lab):
             [line] = [it for it in cluster.job_script().splitlines() if "trap" in it]
     [*begin, code] = shlex.split(line)
     assert begin == ["exec", "sh", "-c"]
-    assert " distributed.cli.dask_worker tcp://" in code
+    assert " distributed.cli.dask_worker tls://" in code
     assert "%%" not in code
 
 

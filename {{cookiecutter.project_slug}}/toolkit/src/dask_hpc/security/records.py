@@ -146,7 +146,8 @@ def records() -> Iterator[Record]:
     for path in paths:
         try:
             with path.open() as file:
-                if os.fstat(file.fileno()).st_uid == os.geteuid():
+                owners = {os.fstat(file.fileno()).st_uid, path.parent.stat().st_uid}
+                if owners == {os.geteuid()}:
                     found = json.load(file)
                     # Another version of the toolkit may have written more, or less.
                     yield Record(path.parent, **{it: found[it] for it in known & found.keys()})

@@ -31,7 +31,7 @@ FOREIGN_STALE_AFTER_S = 7 * 86400.0
 
 # The types of the fields in a file.
 _TYPES: dict[str, type | UnionType] = {
-    **dict.fromkeys(("host", "batch", "cluster"), str),
+    **dict.fromkeys(("host", "batch", "cluster", "name"), str),
     **dict.fromkeys(("cancel", "other_names", "logs", "jobs"), tuple),
     **{"pid": int, "started": int | float, "job_name": str | None},
 }
