@@ -4,12 +4,14 @@ Each attack is shown to work against plain dask-jobqueue (`full`): one that fail
 program is broken would prove nothing.
 """
 
+import json
 from pathlib import Path
 
 import pytest
 
+from ..tables import replace_table
 from .intruder.harness import Intruder, RefusedError, keep
-from .intruder.render import table
+from .intruder.render import DATA, PAGE, table
 from .intruder.rows import ATTACKS
 from .intruder.scenarios import Site
 
@@ -121,3 +123,18 @@ def test_the_table_says_for_whom_an_attack_works():
     }
     first = table(results).splitlines()[2]
     assert first.endswith("| works for mallory and bob | works for mallory |")
+
+
+def test_the_page_has_the_table_of_the_record_and_nobody_succeeds_against_ours():
+    record, page = json.loads(DATA.read_text()), PAGE.read_text()
+    assert replace_table(page, "attacks", table(record)) == page, (
+        "run `python -m tests.testbed.intruder.render`"
+    )
+    assert set(record) == {attack.name for attack in ATTACKS}
+    won = [
+        (name, who)
+        for name, tried in record.items()
+        for who, sides in tried.items()
+        if sides.get("ours", {"worked": False})["worked"]
+    ]
+    assert won == []

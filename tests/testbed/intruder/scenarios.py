@@ -5,6 +5,7 @@ Each function takes a `Site`, the side, and the intruder, and returns the attack
 
 import contextlib
 import json
+import re
 import shlex
 import textwrap
 import time
@@ -290,7 +291,7 @@ def old_dashboard(site, side, intruder):
         if side == "ours":
             model = json.loads(ask("PUT", "/dask/clusters/").stdout)
             link = model["dashboard_link"]
-            dashboard = int(link.split("proxy/")[1].split("/")[0].split(":")[-1])
+            dashboard = int(re.search(r"proxy/(?:dask/)?(\d+)", link)[1])
             ask("DELETE", f"/dask/clusters/{model['id']}")
         else:
             with site.alice(side) as alice:
