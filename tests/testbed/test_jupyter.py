@@ -119,7 +119,7 @@ def test_the_panels_buttons_new_scale_shutdown_and_no_job_is_left_after_sigterm(
     until(lambda: json.loads(session.ask("GET", cluster)[1])["workers"] == 8)
     assert json.loads(session.ask("GET", cluster)[1])["cores"] == 16
     status, page = session.ask("GET", model["dashboard_link"])
-    assert status == 200
+    assert status == 200, model
     assert "Dask Diagnostic UI" in page
     plots = model["dashboard_link"].replace("/status", "/individual-plots.json")
     assert "Individual Task Stream" in json.loads(

@@ -64,7 +64,7 @@ def test_links_make_an_edit_count_in_the_next_python(project, tmp_path):
 
     targets = files.install(project, tmp_path / "venv")
     assert [target.name for target in targets] == [
-        *("distributed.yaml", "jobqueue.yaml", "dask-hpc.yaml")
+        *("distributed.yaml", "jobqueue.yaml", "dask-hpc.yaml", "dask-hpc.json")
     ]
     assert cores() == 4
     (project / "config" / "jobqueue.yaml").write_text("jobqueue: {slurm: {cores: 6}}")
@@ -72,7 +72,7 @@ def test_links_make_an_edit_count_in_the_next_python(project, tmp_path):
 
 
 def test_the_file_to_edit_is_the_projects_and_otherwise_the_file_itself(project, prefix, tmp_path):
-    [_, linked, _] = files.install(project, prefix)
+    _, linked, *_ = files.install(project, prefix)
     assert files.source_file(linked) == project / "config/jobqueue.yaml"
     own = tmp_path / "jobqueue.yaml"
     own.write_text("jobqueue: {}\n")

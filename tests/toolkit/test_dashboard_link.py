@@ -55,7 +55,7 @@ def server(folder):
     def server(status, own=404):
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                pages = {"/x/server-proxy/servers-info": status, "/x/proxy/dask/0/": own}
+                pages = {"/x/server-proxy/servers-info": status, "/x/proxy/dask/0/x": own}
                 self.send_response(pages.get(self.path, 500))
                 self.end_headers()
 

@@ -18,8 +18,9 @@ def setup(project):
     """Activate the lab's configuration in this environment.
 
     Links config/*.yaml of PROJECT (default: the project that contains the current directory) into
-    the environment's etc/dask. Prints the settings that clusters now get, where each comes from,
-    and warnings about likely mistakes. It is safe to run this repeatedly.
+    the environment's etc/dask, and lets its JupyterLab forward to dashboards. Prints the settings
+    that clusters now get, where each comes from, and warnings about likely mistakes. It is safe to
+    run this repeatedly.
     """
     from ..config import files, summary
 

@@ -15,8 +15,10 @@ from ..errors import ConfigError
 from . import nodes, syntax, trust
 
 NO_KEYS = "has no keys; write one per line, as in `cores: 4`, without a leading hyphen"
-# The toolkit's settings of Dask, installed beside the lab's.
+# The toolkit's settings of Dask, installed beside the lab's, and of Jupyter servers.
 OWN_FILE = Path(__file__).with_name("dask-hpc.yaml")
+JUPYTER_FILE = OWN_FILE.with_suffix(".json")
+JUPYTER_FOLDER = "etc/jupyter/jupyter_server_config.d"
 # Prefix of temporary sections (`profiles.read_as`).
 PRIVATE = "dask-hpc-"
 # First line of a copied file, where links are not allowed. It shows that we may replace the file.
@@ -49,7 +51,8 @@ def install(project: Path | str | None = None, prefix: Path | str = sys.prefix) 
 
     Links the files, and the toolkit's own, into ``{prefix}/etc/dask``, which Dask reads in every
     shell and kernel of that environment, so that edits in the project take effect the next time
-    Python starts. Where links are not allowed, the files are copied.
+    Python starts. Another file of the toolkit's is for Jupyter servers. Where links are not
+    allowed, the files are copied.
 
     Parameters
     ----------
@@ -61,7 +64,7 @@ def install(project: Path | str | None = None, prefix: Path | str = sys.prefix) 
     Returns
     -------
     list of Path
-        The files now in ``etc/dask``: links, or copies if ``is_symlink()`` is false.
+        The files now in ``etc``: links, or copies if ``is_symlink()`` is false.
 
     Raises
     ------
@@ -76,6 +79,8 @@ def install(project: Path | str | None = None, prefix: Path | str = sys.prefix) 
         syntax.read(source)  # importing Dask fails while one of its files is invalid
     folder = Path(prefix) / "etc" / "dask"
     targets = [folder / source.name for source in sources]
+    sources.append(JUPYTER_FILE)
+    targets.append(Path(prefix) / JUPYTER_FOLDER / JUPYTER_FILE.name)
     # Check all files before changing any.
     for target in targets:
         if not is_managed(target):
@@ -83,9 +88,9 @@ def install(project: Path | str | None = None, prefix: Path | str = sys.prefix) 
                 f"{target} already exists and does not come from a project: move it away and retry."
             )
     try:
-        folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        folder.mkdir(mode=0o755, exist_ok=True)
         for source, target in zip(sources, targets, strict=True):
+            for parent in reversed(target.relative_to(prefix).parents):
+                (Path(prefix) / parent).mkdir(mode=0o755, parents=True, exist_ok=True)
             _install(source, target)
     except OSError as error:
         raise ConfigError(
@@ -113,7 +118,8 @@ def is_managed(target: Path) -> bool:
         aim = target.parent / target.readlink()
         # Our links point to a file of the same name in a project's config/, even if that is gone.
         return aim.name == target.name and aim.parent.name == "config"
-    return not target.exists() or _copied_from(target) is not None
+    is_ours = target.name == JUPYTER_FILE.name  # JSON has no comments to say so
+    return not target.exists() or is_ours or _copied_from(target) is not None
 
 
 def _copied_from(path: Path) -> Path | None:
@@ -136,7 +142,8 @@ def _install(source: Path, target: Path) -> None:
     try:
         draft.symlink_to(source)
     except OSError:
-        draft.write_text(f"{COPY_HEADER}{source}{COPY_HEADER_END}\n{source.read_text()}")
+        header = f"{COPY_HEADER}{source}{COPY_HEADER_END}\n" if source != JUPYTER_FILE else ""
+        draft.write_text(header + source.read_text())
         draft.chmod(draft.stat().st_mode & ~0o022)
     try:
         draft.replace(target)

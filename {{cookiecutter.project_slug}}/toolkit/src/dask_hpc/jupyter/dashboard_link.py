@@ -31,8 +31,8 @@ NODE_LINK = "{scheme}://{host}:{port}/status"
 # Below a server's address: jupyter-server-proxy forwards it to that port on its computer, ours only
 # to clusters that we record.
 PROXY_PATH, OWN_PROXY_PATH = "proxy/{port}/status", "proxy/dask/{port}/status"
-# Pages that a server has only if it forwards requests.
-PROXY_PAGE, OWN_PROXY_PAGE = "server-proxy/servers-info", "proxy/dask/0/"
+# Pages that a server has only if it forwards requests. (It redirects pages that end with a slash.)
+PROXY_PAGE, OWN_PROXY_PAGE = "server-proxy/servers-info", "proxy/dask/0/x"
 TIMEOUT_S = 2.0  # for a server's answer
 # Variables that batch systems set in jobs, and only on compute nodes.
 JOB_VARIABLES = (
