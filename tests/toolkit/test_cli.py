@@ -160,16 +160,16 @@ def test_setup_tells_a_project_of_an_older_toolkit_what_has_changed(tmp_path, mo
     (tmp_path / "config").mkdir()
     (tmp_path / "config/jobqueue.yaml").write_text("dask-hpc: {batch-system: none}\n")
     monkeypatch.chdir(tmp_path)
-    prefix, news = tmp_path / "venv", "New in this version of the toolkit"
+    prefix, announced = tmp_path / "venv", "New in this version of the toolkit"
     monkeypatch.setattr(files.install, "__defaults__", (None, prefix))
     for function in (files.installed_project, files.is_own_file_installed):
         monkeypatch.setattr(function, "__defaults__", (prefix,))
-    assert news not in CliRunner().invoke(main.main, ["setup"]).output  # a new environment
+    assert announced not in CliRunner().invoke(main.main, ["setup"]).output  # a new environment
     (prefix / "etc/dask/dask-hpc.yaml").unlink()  # as an older toolkit leaves it
     said = CliRunner().invoke(main.main, ["setup"]).output
-    assert news in said
+    assert announced in said
     assert "Connections are encrypted" in said
-    assert news not in CliRunner().invoke(main.main, ["setup"]).output
+    assert announced not in CliRunner().invoke(main.main, ["setup"]).output
 
 
 def test_summary_names_the_file_of_a_setting_that_is_not_the_labs(tmp_path):

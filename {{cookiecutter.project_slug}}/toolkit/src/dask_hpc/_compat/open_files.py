@@ -22,12 +22,12 @@ LOGGER = logging.getLogger("distributed.comm.tcp")
 MESSAGE = "Listener on %r: TLS handshake failed with remote %r: %s"
 # For either kind, of the files that the process may open. Not more, since Tornado accepts hundreds
 # of connections before the first of them is handled.
-SHARE = 0.25
+OPEN_FILES_FRACTION = 0.25
 MAX_MESSAGES, PERIOD_S = 5, 600.0
 
 
-def _share() -> int:
-    return max(1, int(SHARE * resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
+def _limit() -> int:
+    return max(1, int(OPEN_FILES_FRACTION * resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
 
 
 class PendingHandshakes:
@@ -41,7 +41,7 @@ class PendingHandshakes:
         if connection in self._sockets:
             return
         self._sockets[connection] = None
-        while len(self._sockets) > _share():
+        while len(self._sockets) > _limit():
             oldest = next(iter(self._sockets))
             self.remove(oldest)
             # Not `SSLSocket.shutdown`: Tornado's stream is to see the end, and close itself.
@@ -58,7 +58,7 @@ def limit_pages(server: HTTPServer) -> None:
     handle, streams = server.handle_stream, weakref.WeakSet[IOStream]()
 
     def handle_stream(stream: IOStream, address: tuple[Any, ...]) -> None:
-        if sum(not each.closed() for each in streams) < _share():
+        if sum(not each.closed() for each in streams) < _limit():
             streams.add(stream)
             handle(stream, address)
         else:
