@@ -1,6 +1,7 @@
 """The scheduler's dashboard is loaded when somebody looks at it, and not before."""
 
 import asyncio
+import re
 import subprocess
 import sys
 import urllib.error
@@ -58,6 +59,18 @@ def test_who_does_not_know_the_prefix_sees_nothing(cluster, path):
         said = str(error.value.headers) + error.value.read().decode()
         assert cluster.dashboard_link.split("/")[3] not in said
         fetch(cluster, "status")  # and not after the pages are loaded either
+
+
+def test_pages_work_behind_a_proxy(cluster):
+    """Their links are relative: JupyterLab serves them below another path."""
+    prefix = cluster.scheduler_spec["options"]["http_prefix"]
+    for page in ("status", "individual-task-stream"):
+        text = fetch(cluster, page)[1]
+        assert prefix not in text
+        scripts = re.findall(r'<script[^>]* src="([^"]+)"', text)
+        assert scripts
+        assert not any(script.startswith("/") for script in scripts)
+    assert all(fetch(cluster, script)[0] == 200 for script in scripts)
 
 
 def test_it_listens_on_the_loopback_below_128_random_bits(cluster):

@@ -8,7 +8,7 @@ longer.
 import asyncio
 import importlib
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import distributed
 from distributed.core import Status
@@ -56,6 +56,22 @@ def hide_prefix(pages: web.Application | None) -> None:
     for application in [pages, *getattr(pages, "applications", [])] if pages else []:
         for router in (application.default_router, application.wildcard_router):
             _remove_telling(router)
+
+
+def use_relative_links(pages: Any) -> None:
+    """Let Bokeh's pages load their scripts by relative links, as they do without a prefix.
+
+    With a prefix, the links begin with it, and lead nowhere behind a proxy, as in JupyterLab.
+    """
+    resources = pages.resources
+
+    def relative(absolute_url=None):
+        found = resources(absolute_url)
+        if not found.mode.startswith("server"):
+            return found
+        return type(found)(mode=found.mode, root_url="", path_versioner=found.path_versioner)
+
+    pages.resources = relative
 
 
 def _remove_telling(router: routing.RuleRouter) -> None:
@@ -110,6 +126,7 @@ class Scheduler(distributed.Scheduler):
                 dashboard.connect(pages, self.http_server, self, prefix=self._prefix)
                 if self._prefix:
                     hide_prefix(pages)
+                    use_relative_links(pages.applications[-1])
             pages.applications.remove(self._without_pages)
             pages.default_router.rules.remove(self._parts)
 
