@@ -8,7 +8,7 @@ longer.
 import asyncio
 import importlib
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import distributed
 from distributed.core import Status
@@ -18,11 +18,6 @@ from tornado import routing, web
 from . import upstream
 from .open_files import limit_pages
 
-if TYPE_CHECKING:
-    from distributed import SpecCluster as _Base
-else:
-    _Base = object
-
 # What distributed's Scheduler loads on startup, and what it shows if that fails.
 PAGES = "distributed.dashboard.scheduler"
 MISSING_PAGES = "distributed.http.scheduler.missing_bokeh"
@@ -31,7 +26,7 @@ MISSING_PAGES = "distributed.http.scheduler.missing_bokeh"
 PARTS = r"/individual-plots.json"
 
 
-class DashboardOnDemand(_Base):
+class DashboardOnDemand(distributed.SpecCluster):
     """Mixin for `SpecCluster` classes that loads the scheduler's dashboard on first use."""
 
     async def _start(self):

@@ -23,44 +23,29 @@ from distributed.scheduler import WorkerState
 from .. import batch as batch_systems
 from .._asyncio import BackgroundTasks
 from .._compat.jobqueue_import import dask_jobqueue
-from .._compat.lazy_dashboard import DashboardOnDemand
-from .._compat.stopped_loop import StoppedLoopMixin
-from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import messages
 from .._output.formatting import format_count
 from ..batch import commands
 from ..cluster import scaling
-from ..cluster.credentials import JobCredentialsMixin
 from ..cluster.job_settings import resolve_job_settings
-from ..cluster.private_scratch import PrivateScratchMixin
-from ..cluster.self_closing import SelfClosingMixin
-from ..cluster.start_errors import StartErrorsMixin
+from ..cluster.private_cluster import PrivateCluster
 from ..cluster.wait import WorkerWait, check_n_workers
 from ..dask_errors import JobsEndedError, WorkerStartTimeoutError
 from ..resilience.draining import remove_worker
-from ..security.choice import choose
 from .arguments import check_allocation_size, on_node
 from .environment import nodes, profile
 from .node_watch import watch_first_node
-from .step import MAX_STEP_RESTARTS, SQUEUE_POLL_S, SrunStep, last_srun_message, node_is_lost
+from .step import MAX_STEP_RESTARTS, SrunStep, last_srun_message, node_is_lost
 
 # After workers have run for this long, their restart count is reset.
 RESTART_RESET_S = 600.0
+SQUEUE_POLL_S = 60.0  # minimum interval between two calls of squeue
 RESTART_PAUSE_S = 1.0  # before the first restart; doubled each time
 # Warn this fraction of the walltime before its end, within these bounds in seconds.
 NOTICE_FRACTION, MIN_NOTICE_S, MAX_NOTICE_S = 0.1, 20.0, 600.0
 
 
-class AllocationCluster(
-    StartErrorsMixin,
-    PrivateScratchMixin,
-    SelfClosingMixin,
-    StoppedLoopMixin,
-    JobCredentialsMixin,
-    IsolatedTLSMixin,
-    DashboardOnDemand,
-    dask_jobqueue.SLURMCluster,
-):
+class AllocationCluster(PrivateCluster, dask_jobqueue.SLURMCluster):
     """The nodes of the Slurm job in which this program runs, as a cluster.
 
     Takes the arguments of `SLURMCluster`. Those that matter only for submitting jobs (`queue`,
@@ -87,7 +72,6 @@ class AllocationCluster(
         batch = batch_systems.get("slurm")
         kwargs["config_name"] = kwargs.get("config_name") or profile()
         kwargs.pop("idle_timeout", None)  # closing the cluster would not free the nodes
-        kwargs["security"] = choose(kwargs.get("security"), kwargs.get("protocol"))
         settings = on_node(resolve_job_settings(batch, type(self), job_cls, kwargs))
         check_allocation_size(settings)
         settings = self._with_key_folder(settings)

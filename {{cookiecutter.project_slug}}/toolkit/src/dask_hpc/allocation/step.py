@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 MAX_STEP_RESTARTS = 3
 TERMINATE_S = 10.0  # time for a step to end after a signal
 LEAVE_S = 5.0  # time for it to end without one, as its workers close
-SQUEUE_POLL_S = 60.0  # minimum interval between two calls of squeue
 
 
 class SrunStep(FromSettings, WaitsForWorker, dask_jobqueue.slurm.SLURMJob):

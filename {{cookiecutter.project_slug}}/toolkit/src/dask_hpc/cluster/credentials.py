@@ -1,20 +1,16 @@
 """Where a cluster's credentials are: a folder for its jobs, and one for its user's clients."""
 
 import tempfile
-from typing import TYPE_CHECKING
+
+from distributed import SpecCluster
 
 from .._output import messages
 from ..config.resolve import JobSettings
 from ..security import records
 from ..security.dashboard import with_prefix
 
-if TYPE_CHECKING:
-    from distributed import SpecCluster as _Base
-else:
-    _Base = object
 
-
-class RecordedMixin(_Base):
+class RecordedMixin(SpecCluster):
     """Mixin for `SpecCluster` classes that records a cluster while it runs."""
 
     _record: records.Record | None = None
@@ -81,7 +77,7 @@ class JobCredentialsMixin(RecordedMixin):
     def _remove_keys(self) -> None:
         if self._key_folder is None:
             return
-        for name in ("ca_file", "cert", "key"):
+        for name in records.CREDENTIALS:
             # dask-jobqueue's temporary files, which would otherwise complain that they are gone.
             if (file := getattr(self, f"_job_{name}", None)) is not None:
                 file.close()

@@ -15,36 +15,19 @@ from distributed import Scheduler, SpecCluster
 from distributed.core import Status
 
 from .. import batch as batch_systems
-from .._compat.jobqueue_import import JobQueueCluster
-from .._compat.lazy_dashboard import DashboardOnDemand
 from .._compat.scheduler_caches import clear_scheduler_caches
-from .._compat.stopped_loop import StoppedLoopMixin
-from .._compat.tls_error_queue import IsolatedTLSMixin
 from .._output import formatting, messages
 from ..config import options as config_options
 from ..errors import SubmitError
 from ..resilience.worker_identity import workers_named
 from ..security import dashboard
-from ..security.choice import choose
 from .control import JobControl
-from .credentials import JobCredentialsMixin
 from .job import job_class_for
 from .job_settings import resolve_job_settings
-from .private_scratch import PrivateScratchMixin
-from .self_closing import SelfClosingMixin
-from .start_errors import StartErrorsMixin
+from .private_cluster import PrivateCluster
 
 
-class ClusterLifecycle(
-    StartErrorsMixin,
-    PrivateScratchMixin,
-    SelfClosingMixin,
-    StoppedLoopMixin,
-    JobCredentialsMixin,
-    IsolatedTLSMixin,
-    DashboardOnDemand,
-    JobQueueCluster,
-):
+class ClusterLifecycle(PrivateCluster):
     """The hooks that `SpecCluster` calls, passed on to the cluster's `JobControl`.
 
     SpecCluster calls these methods on itself, so they are in a base class of `ClusterMixin` and not
@@ -59,7 +42,6 @@ class ClusterLifecycle(
         def _correct_state(self) -> asyncio.Future[None]: ...
 
     def __init__(self, n_workers=0, job_cls=None, idle_timeout=None, **kwargs):
-        kwargs["security"] = choose(kwargs.get("security"), kwargs.get("protocol"))
         settings = resolve_job_settings(self.batch, type(self), job_cls, kwargs)
         options = dashboard.private(settings.get("scheduler-options") or {})
         settings = self._with_key_folder(settings.with_arguments(scheduler_options=options))

@@ -67,10 +67,10 @@ class LocalCluster(
                 _check_names(others, distributed.Nanny)
                 if upstream.is_known("worker-exit"):
                     arguments["worker_class"] = Nanny
-        options = dict(arguments.get("scheduler_kwargs") or {})
-        options.setdefault("dashboard_address", arguments.get("dashboard_address", ":8787"))
-        arguments["scheduler_kwargs"] = options = dashboard.private(options)
-        arguments["dashboard_address"] = options["dashboard_address"]
+        # The scheduler's own options take precedence.
+        given = {name: arguments[name] for name in ("dashboard_address",) if name in arguments}
+        options = {**given, **(arguments.get("scheduler_kwargs") or {})}
+        arguments["scheduler_kwargs"] = dashboard.private(options)
         try:
             others["local_directory"] = self._new_scratch(others.get("local_directory"))
         except OSError as error:

@@ -13,6 +13,7 @@ import dask.config
 from distributed import SpecCluster
 
 from ..config import trust
+from ..config.paths import create_folder
 from ..errors import ConfigError
 
 
@@ -28,7 +29,7 @@ class PrivateScratchMixin(SpecCluster):
         """Return a new private folder, in `parent` or where temporary files belong."""
         parent = parent or dask.config.get("temporary-directory", None) or tempfile.gettempdir()
         path = Path(parent).absolute()
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        create_folder(path)
         if line := trust.trusted().path_problem(path):
             raise ConfigError(f"Dask's scratch space: not using {path}: {line}.")
         folder = tempfile.mkdtemp(prefix="dask-scratch-space-", dir=path)

@@ -13,6 +13,7 @@ import yaml
 
 from ..errors import ConfigError
 from . import nodes, syntax, trust
+from .paths import create_folder
 
 NO_KEYS = "has no keys; write one per line, as in `cores: 4`, without a leading hyphen"
 # The toolkit's settings of Dask, installed beside the lab's, and of Jupyter servers.
@@ -78,26 +79,24 @@ def install(project: Path | str | None = None, prefix: Path | str = sys.prefix) 
         trust.check(source)
         syntax.read(source)  # importing Dask fails while one of its files is invalid
     folder = Path(prefix) / "etc" / "dask"
-    targets = [folder / source.name for source in sources]
-    sources.append(JUPYTER_FILE)
-    targets.append(Path(prefix) / JUPYTER_FOLDER / JUPYTER_FILE.name)
+    installed = {folder / source.name: source for source in sources}
+    installed[Path(prefix) / JUPYTER_FOLDER / JUPYTER_FILE.name] = JUPYTER_FILE
     # Check all files before changing any.
-    for target in targets:
+    for target in installed:
         if not is_managed(target):
             raise ConfigError(
                 f"{target} already exists and does not come from a project: move it away and retry."
             )
     try:
-        for source, target in zip(sources, targets, strict=True):
-            for parent in reversed(target.relative_to(prefix).parents):
-                (Path(prefix) / parent).mkdir(mode=0o755, parents=True, exist_ok=True)
+        for target, source in installed.items():
+            create_folder(target.parent.absolute(), 0o755)
             _install(source, target)
     except OSError as error:
         raise ConfigError(
             f"{error.filename or folder}: {error.strerror}. Activate an environment of your own "
             "first."
         ) from None
-    return targets
+    return list(installed)
 
 
 def installed_project(prefix: Path | str = sys.prefix) -> Path | None:

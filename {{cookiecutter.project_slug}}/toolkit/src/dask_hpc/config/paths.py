@@ -51,7 +51,7 @@ def ensure_shared_directory(text: str, where: str, own: bool = True) -> str:
         if line := whom.path_problem(folder):
             raise ConfigError(f"{where}: not using {path}: {line}.")
         try:
-            _create(folder)
+            create_folder(folder)
         except OSError as error:
             raise ConfigError(f"{where}: cannot create {path}: {error.strerror}.") from None
     if own:
@@ -63,12 +63,15 @@ def ensure_shared_directory(text: str, where: str, own: bool = True) -> str:
     return path
 
 
-def _create(folder: Path) -> None:
-    """Create a folder for this user only, and those above it; others cannot write to any."""
+def create_folder(folder: Path, mode: int = 0o700) -> None:
+    """Create an absolute folder, by default for this user only, and those above it.
+
+    Others cannot write to any of them, whatever the umask.
+    """
     if not folder.is_dir():
         for parent in reversed(folder.parents):
             parent.mkdir(mode=0o755, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=mode, exist_ok=True)
 
 
 def _close(folder: Path, label: str) -> None:

@@ -21,6 +21,7 @@ import psutil
 from distributed import Security
 from distributed.comm import parse_address, resolve_address
 
+from ..config.paths import create_folder
 from ..errors import ConfigError
 from ..watchdog import registry
 
@@ -77,9 +78,14 @@ class Record:
         )
 
     @property
+    def is_here(self) -> bool:
+        """Whether the cluster's Python runs, or ran, on this computer."""
+        return self.host == socket.gethostname()
+
+    @property
     def is_dead(self) -> bool:
         """Whether the process is known to have ended; only its own host can tell."""
-        return self.host == socket.gethostname() and not psutil.pid_exists(self.pid)
+        return self.is_here and not psutil.pid_exists(self.pid)
 
     def remove(self) -> None:
         """Remove the folder."""
@@ -103,7 +109,7 @@ def write(
     if dask.config.get(LOADER_KEY, None) is None:  # without `dask hpc setup`
         dask.config.set({LOADER_KEY: f"{__name__}.load"})
     home = _folder()
-    home.mkdir(parents=True, exist_ok=True)
+    create_folder(home)
     for folder in (home.parent, home):
         if folder.stat().st_uid != os.geteuid():
             raise OSError(f"{folder} belongs to somebody else")
@@ -157,8 +163,8 @@ def records() -> Iterator[Record]:
 
 def at(address: str) -> Record | None:
     """Return the cluster at an address: the latest, on this host if several hosts have one."""
-    here, found = socket.gethostname(), [it for it in records() if it.address == address]
-    return max(found, key=lambda it: (it.host == here, it.started), default=None)
+    found = [it for it in records() if it.address == address]
+    return max(found, key=lambda it: (it.is_here, it.started), default=None)
 
 
 def http_prefix(host: str, port: int) -> str:
@@ -171,9 +177,8 @@ def http_prefix(host: str, port: int) -> str:
 
 def has_dashboard(port: int, path: str) -> bool:
     """Return whether a path belongs to the dashboard of a running cluster on this computer."""
-    here = socket.gethostname()
     return any(
-        it.host == here
+        it.is_here
         and it.http_port == port
         and not it.is_dead
         and it.http_prefix
