@@ -61,8 +61,18 @@ def test_who_does_not_know_the_prefix_sees_nothing(cluster, path):
         fetch(cluster, "status")  # and not after the pages are loaded either
 
 
-def test_pages_work_behind_a_proxy(cluster):
+class OwnScheduler(distributed.Scheduler):
+    """A user's own class, which loads its dashboard at once."""
+
+
+@pytest.mark.parametrize("scheduler_cls", [distributed.Scheduler, OwnScheduler])
+def test_pages_work_behind_a_proxy(lab, scheduler_cls):
     """Their links are relative: JupyterLab serves them below another path."""
+    with dask_hpc.SLURMCluster(scheduler_cls=scheduler_cls) as cluster:
+        pages_work_behind_a_proxy(cluster)
+
+
+def pages_work_behind_a_proxy(cluster):
     prefix = cluster.scheduler_spec["options"]["http_prefix"]
     for page in ("status", "individual-task-stream"):
         text = fetch(cluster, page)[1]

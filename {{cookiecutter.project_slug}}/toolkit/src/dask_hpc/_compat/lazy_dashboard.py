@@ -39,21 +39,24 @@ class DashboardOnDemand(distributed.SpecCluster):
             self.scheduler_spec = {**self.scheduler_spec, "cls": Scheduler, "options": options}
         await super()._start()
         if (options.get("http_prefix") or "/") != "/":
-            hide_prefix(getattr(self.scheduler, "http_application", None))
+            # For other scheduler classes; ours has done it.
+            adapt_to_prefix(getattr(self.scheduler, "http_application", None))
 
 
 # Rules outside the prefix that tell it to everyone: a redirection, and a list of all pages.
 TELLING = {"/$", "/sitemap.json$"}
 
 
-def hide_prefix(pages: web.Application | None) -> None:
-    """Remove from a scheduler's web server what tells the prefix of its pages to everyone."""
+def adapt_to_prefix(pages: web.Application | None) -> None:
+    """Adapt a scheduler's web server to a prefix that is secret, and that a proxy may precede."""
     for application in [pages, *getattr(pages, "applications", [])] if pages else []:
         for router in (application.default_router, application.wildcard_router):
             _remove_telling(router)
+        if hasattr(application, "resources"):  # Bokeh's
+            _use_relative_links(application)
 
 
-def use_relative_links(pages: Any) -> None:
+def _use_relative_links(pages: Any) -> None:
     """Let Bokeh's pages load their scripts by relative links, as they do without a prefix.
 
     With a prefix, the links begin with it, and lead nowhere behind a proxy, as in JupyterLab.
@@ -95,7 +98,7 @@ class Scheduler(distributed.Scheduler):
         pages.add_handlers(".*$", [(under + PARTS, _Page, mine)])
         (self._parts,) = (rule for rule in pages.default_router.rules if rule not in before)
         if self._prefix:
-            hide_prefix(pages)
+            adapt_to_prefix(pages)
 
     @property
     def has_dashboard(self) -> bool:
@@ -120,8 +123,7 @@ class Scheduler(distributed.Scheduler):
             else:
                 dashboard.connect(pages, self.http_server, self, prefix=self._prefix)
                 if self._prefix:
-                    hide_prefix(pages)
-                    use_relative_links(pages.applications[-1])
+                    adapt_to_prefix(pages)
             pages.applications.remove(self._without_pages)
             pages.default_router.rules.remove(self._parts)
 
