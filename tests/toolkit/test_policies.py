@@ -294,6 +294,25 @@ async def test_next_job_avoids_the_node_of_a_lost_one():
     assert world.health.excluded == []
 
 
+@pytest.mark.parametrize(
+    ("dead", "excluded"), [([0], ["node1"]), ([1, 0], []), ([], [])], ids=["here", "both", "none"]
+)
+def test_node_of_a_job_that_failed_with_its_workers_is_avoided(dead, excluded):
+    async def live():
+        world = Restarts(2)
+        workers = []
+        for number in range(2):
+            world.event(number, "running", node=f"node{number + 1}")
+            workers.append(world.worker(number))
+        for number in dead:
+            world.gone(workers[number], tasks=["task"])
+        world.worker(1)
+        world.event(0, "failed", "NonZeroExitCode", node="node1")
+        return world.health.excluded
+
+    assert asyncio.run(live()) == excluded
+
+
 @on_loop
 async def test_only_node_is_not_blamed():
     world = Restarts(2)
@@ -322,13 +341,15 @@ def test_ends_that_the_batch_system_explains_blame_no_node(state):
 
 
 class Losses(World):
-    """A world with one running job, its worker, and what notices that it is lost."""
+    """A world with running jobs, a worker each, and what notices that they are lost."""
 
-    def __init__(self):
-        super().__init__(1)
+    def __init__(self, jobs=1):
+        super().__init__(jobs)
         self.monitor = LostWorkerMonitor(*self.shared)
-        self.event(0, "running")
-        self.first = self.worker(0)
+        for number in range(jobs):
+            self.event(number, "running", node=f"node{number + 1}")
+            self.worker(number)
+        self.first = next(iter(self.pool.scheduler.workers.values()))
 
     async def pass_time(self, seconds):
         """Let the monitor look once a second, as the cluster does."""
@@ -452,6 +473,52 @@ async def test_worker_that_a_nanny_starts_in_a_lost_job_is_removed():
     late = world.worker(0)
     await world.clock.advance(0.1)
     assert late.address in world.pool.scheduler.removed
+
+
+async def _die(world, number, times, every=1):
+    """Let the worker of a job die with a task again and again, each time with a new address."""
+    for death in range(times):
+        workers = world.pool.scheduler.workers.values()
+        (worker,) = [it for it in workers if it.name == f"job-{number}-0"]
+        world.gone(worker, tasks=["task"])
+        await world.clock.advance(every)
+        if world.job(number).lost_reason:
+            break
+        world.worker(number, address=f"tcp://10.0.{number}.3:{death}")
+
+
+@on_loop
+async def test_job_whose_worker_dies_again_and_no_other_does_is_cancelled():
+    world = Losses(2)
+    await _die(world, 0, 1)
+    assert world.pool.cancelled == []
+    await _die(world, 0, 1)
+    assert world.pool.cancelled == ["100"]
+    assert world.job().lost_reason == "{its} workers keep dying, and no others do"
+
+
+@on_loop
+async def test_what_is_left_of_a_job_whose_workers_keep_dying_is_not_blamed():
+    world = Losses(2)
+    left = world.worker(0, name="job-0-1")
+    await _die(world, 0, 3)  # two workers, so more than one death of each
+    assert world.pool.cancelled == ["100"]
+    assert world.pool.scheduler.removed == {left.address: True}
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "every", "jobs"),
+    [(1, 1, 2), (0, 61, 2), (0, 1, 1)],
+    ids=["others die, too", "seldom", "no other job"],
+)
+def test_job_whose_workers_die_stays(elsewhere, every, jobs):
+    async def live():
+        world = Losses(jobs)
+        await _die(world, 1, elsewhere)
+        await _die(world, 0, 3, every)
+        return world.pool.cancelled
+
+    assert asyncio.run(live()) == []
 
 
 @on_loop

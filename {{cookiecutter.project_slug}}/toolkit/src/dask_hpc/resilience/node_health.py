@@ -57,8 +57,8 @@ class NodeHealth:
             self.exclude(status.node)
 
     def _failed(self, job: TrackedJob, state: JobState) -> bool:
-        """Return whether a job's workers were lost, or never connected although others did."""
-        if job.lost_reason or job.unresponsive:
+        """Return whether a job failed as none of those on other nodes did."""
+        if job.lost_reason or job.unresponsive or self._tracker.dies_alone(job):
             return True
         if job.first_worker_at is None and self._tracker.any_worker_came:
             return True

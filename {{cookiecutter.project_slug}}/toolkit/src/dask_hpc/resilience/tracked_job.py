@@ -76,6 +76,7 @@ class TrackedJob:
     without_workers_since: float | None = None  # when the last worker left; None if any is left
     useful: bool = False  # one of its workers finished a task
     worker_died: bool = False  # a worker died with tasks and has not been replaced
+    deaths: list[float] = field(default_factory=list)  # when workers died with tasks, lately
     ended_in_order: bool = False  # the last worker that left closed gracefully
     # What was done about it.
     nannies_asked_at: float = 0.0  # when its nannies last answered

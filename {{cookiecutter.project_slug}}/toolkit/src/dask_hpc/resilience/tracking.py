@@ -17,6 +17,8 @@ from .worker_identity import ask_for_job_ids, id_number, possible_names, workers
 SETTLED_S = 60.0
 # A worker that sent a heartbeat within this many seconds is alive.
 HEARD_S = 15.0
+# Workers that died within this many seconds may have died of the same cause.
+RECENT_DEATHS_S = 60.0
 
 
 class JobTracker:
@@ -175,8 +177,9 @@ class JobTracker:
             self._pool.poll_soon()
         if not tasks or job.lost_reason:
             return
-        if not job.ended_in_order:
-            job.worker_died = job.worker_died or not closing
+        if not job.ended_in_order and not closing:
+            job.worker_died = True
+            job.deaths = [*self._recent_deaths(job), self._clock.monotonic()]
         for tell in self.on_worker_died:
             tell(job, tasks)
 
@@ -209,6 +212,16 @@ class JobTracker:
         patience = max(HEARD_S, 3 * heartbeat_interval(len(scheduler.workers)))
         heard = [worker.last_seen for worker in workers_named(scheduler, job.addresses)]
         return bool(heard) and self._clock.time() - max(heard) < patience
+
+    def dies_alone(self, job: TrackedJob) -> bool:
+        """Return whether workers died in this job lately, and in none of those on other nodes."""
+        others = [j for j in self if j.addresses and j.node not in ("", job.node)]
+        here = bool(job.node and others and self._recent_deaths(job))
+        return here and not any(self._recent_deaths(j) for j in self if j.node != job.node)
+
+    def _recent_deaths(self, job: TrackedJob) -> list[float]:
+        since = self._clock.monotonic() - RECENT_DEATHS_S
+        return [died for died in job.deaths if died > since]
 
     def tick(self) -> None:
         """Identify workers and update the number of workers per job. Call this periodically."""

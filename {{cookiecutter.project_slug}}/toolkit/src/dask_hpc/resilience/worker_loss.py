@@ -1,4 +1,4 @@
-"""Detect unresponsive workers and jobs that have lost all workers, and cancel these jobs."""
+"""Detect unresponsive workers, and cancel jobs whose workers are lost or keep dying."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ TTL_MARGIN_S = 2.0
 
 @dataclass(eq=False)
 class LostWorkerMonitor(Policy):
-    """Remove unresponsive workers, and cancel jobs whose workers are lost."""
+    """Remove unresponsive workers, and cancel jobs whose workers are lost or keep dying."""
 
     _checking = False
     _ticked = math.inf  # when the last tick ended (monotonic clock)
@@ -43,10 +43,20 @@ class LostWorkerMonitor(Policy):
 
     def __post_init__(self) -> None:
         self.tracker.on_worker_added.append(self._on_worker_added)
+        self.tracker.on_worker_died.append(self._on_worker_died)
 
     def _on_worker_added(self, job: TrackedJob, worker: WorkerState) -> None:
         if job.lost_reason:  # a nanny restarted a worker in a job that we are cancelling
             self.tasks.spawn(remove_worker(self.pool.scheduler, worker.address, "job-lost"))
+
+    def _on_worker_died(self, job: TrackedJob, _: list[str]) -> None:
+        # Nannies restart a worker within a second, and Dask gives an empty worker the tasks of the
+        # one that died. On a node short of memory, four such deaths make Dask give up the tasks.
+        if len(job.deaths) > job.kind.workers and self.tracker.dies_alone(job):
+            job.lost_reason = "{its} workers keep dying, and no others do"
+            for address in job.addresses:
+                self.tasks.spawn(remove_worker(self.pool.scheduler, address, "job-lost"))
+            self.tasks.spawn(self.pool.cancel([job.job_id]))
 
     async def tick(self) -> None:
         """Check for lost workers and jobs. Call this every `MONITOR_TICK_S`."""
