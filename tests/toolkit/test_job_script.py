@@ -7,6 +7,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import dask
 import pytest
 
 import dask_hpc
-from dask_hpc.cluster.job_script import WAITING
+from dask_hpc.cluster.job_script import WAITING, worker_module
 from dask_hpc.config.shell import is_bourne
 
 from .conftest import until
@@ -162,6 +163,44 @@ def test_a_script_is_submitted_from_a_private_folder_whatever_the_umask(site, tm
         finally:
             os.umask(before)
     assert not folder.exists()
+
+
+PROBE = """
+import multiprocessing
+import sys
+
+
+def told():
+    print(sorted(name for name in sys.modules if name.startswith("dask_hpc.security.")))
+
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["json"])
+    process = context.Process(target=told)
+    process.start()
+    process.join()
+    print(sys.argv[1:], sys.path[-1] == sys.argv[-1])
+"""
+
+
+@pytest.mark.parametrize("append", [True, False])
+@pytest.mark.parametrize("preload", [True, False])
+def test_worker_module_is_run_as_with_m_and_its_forkserver_has_openssl(append, preload, tmp_path):
+    folder = tmp_path / "environment"
+    folder.mkdir()
+    (folder / "probe.py").write_text(PROBE)
+    command = f"{sys.executable} -P {worker_module(append, preload)} probe a {tmp_path}"
+    result = subprocess.run(
+        ["sh", "-c", command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    loaded = ["dask_hpc.security.openssl"] if preload else []
+    assert result.stdout.splitlines() == [str(loaded), f"{['a', str(tmp_path)]} {append}"]
 
 
 def test_a_job_that_hangs_leaves_no_process(lab, tmp_path):
