@@ -18,7 +18,7 @@ from ..errors import ConfigError
 
 
 class PrivateScratchMixin(SpecCluster):
-    """Mixin for `SpecCluster` classes whose scheduler has a private folder while they exist.
+    """Mixin for `SpecCluster` classes whose scheduler has a private folder until they close.
 
     It must precede `SelfClosingMixin`, after whose part of closing nothing uses the folder.
     """
@@ -33,7 +33,9 @@ class PrivateScratchMixin(SpecCluster):
         if line := trust.trusted().path_problem(path):
             raise ConfigError(f"Dask's scratch space: not using {path}: {line}.")
         folder = tempfile.mkdtemp(prefix="dask-scratch-space-", dir=path)
-        removal = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        # If nobody closes the cluster, its folder goes when Python ends, after all that is in it:
+        # the scheduler may outlive the cluster.
+        removal = weakref.finalize(PrivateScratchMixin, shutil.rmtree, folder, ignore_errors=True)
         self._removals = (*self._removals, removal)
         return folder
 
