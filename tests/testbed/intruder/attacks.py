@@ -289,6 +289,11 @@ def dashboard_call_stacks(scheduler, dashboard, workers, **_):
     return _page(_host(scheduler), dashboard, path, "square")
 
 
+def dashboard_events(dashboard, **_):
+    """Ask for the stream of events from the login node itself, and hang up."""
+    return _page("127.0.0.1", dashboard, "/eventstream", "")
+
+
 def dashboard_proxy(scheduler, dashboard, web_servers, **_):
     """Use the dashboard as a way to a web server on a node."""
     if not web_servers:

@@ -24,7 +24,8 @@ def table(results: dict) -> str:
     for attack in ATTACKS:
         found = results.get(attack.name, {})
         plain = f"{attack.instead}: " if attack.instead else ""
-        rows.append((attack.words, plain + cell(found, "plain"), cell(found, "ours")))
+        ours = cell(found, "ours") + (", whom she trusts" if attack.opened else "")
+        rows.append((attack.words, plain + cell(found, "plain"), ours))
     return markdown(HEAD, rows)
 
 

@@ -29,6 +29,8 @@ class Attack:
         Whether it takes only a few seconds, once a cluster runs.
     instead : str
         What "plain" is, where dask-jobqueue has nothing of the kind.
+    opened : bool
+        Whether it works against ours, too, since alice allowed it in her configuration.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Attack:
     who: tuple
     quick: bool = False
     instead: str = ""
+    opened: bool = False
 
 
 def _network(name, words, attack, who=OTHERS, kind="jobs", quick=False):
@@ -124,6 +127,12 @@ ATTACKS = [
         scenarios.call_stacks,
         OTHERS,
     ),
+    Attack(
+        "dashboard_events",
+        "opens the dashboard's stream of events: each task makes a traceback on alice's terminal",
+        scenarios.events,
+        SAME_LOGIN,
+    ),
     _dashboard("dashboard_proxy", "uses the dashboard's `/proxy` to reach a node"),
     _dashboard(
         "dashboard_secret",
@@ -172,6 +181,14 @@ ATTACKS = [
         "exchanges the log directory in a folder of theirs: alice's private files are overwritten",
         scenarios.log_links,
         FILES,
+    ),
+    Attack(
+        "trusted_group",
+        "the same, in a group's folder, after alice has set `trusted-group:` to this group",
+        scenarios.trusted_group,
+        FILES[1:],
+        instead="no such key",
+        opened=True,
     ),
     Attack(
         "tls_files",

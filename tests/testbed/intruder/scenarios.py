@@ -106,6 +106,19 @@ def call_stacks(site, side, intruder):
     return result
 
 
+def events(site, side, intruder):
+    """Alice computes after somebody has opened a page that is not for browsers."""
+    with site.alice(side) as alice:
+        alice.start()
+        result = intruder.attack("dashboard_events", alice.facts)
+        for _ in range(3):
+            alice.ask("square", tasks=2)
+        time.sleep(1)
+        tracebacks = "".join(alice.errors).count("Traceback")
+    said = f"{result['evidence']}; {tracebacks} tracebacks on alice's terminal"
+    return {"worked": tracebacks > 0, "evidence": said}
+
+
 def allocation(attack):
     """Return a scenario with a cluster in one job: `dask hpc run`, or dask-jobqueue's runner."""
 
@@ -162,11 +175,11 @@ def scratch(attack, folder=None):
     return scenario
 
 
-def log_links(site, side, intruder):
+def log_links(site, side, intruder, before="true"):
     """Alice's logs are below a folder in which the intruder may rename."""
     folder = f"{place_of(intruder)}/dask-logs"
     site.testbed.run("umask 077; echo mine > precious")
-    with site.alice(side, log_directory=folder) as alice:
+    with site.alice(side, before=before, log_directory=folder) as alice:
         result = intruder.attack("log_links", folder=folder, target="/home/alice/precious")
         with contextlib.suppress(AssertionError):  # the workers may end
             alice.start()
@@ -174,6 +187,12 @@ def log_links(site, side, intruder):
     now = site.testbed.run("head -c 60 precious").stdout.strip()
     said = f"alice's 0600 file has {now!r}" if now != "mine" else result["evidence"]
     return {"worked": now != "mine", "evidence": said}
+
+
+def trusted_group(site, side, intruder):
+    """Let alice trust all members of the group of that folder."""
+    group = site.root(f"stat -c %G {SHARED}").strip()
+    return log_links(site, side, intruder, f"export DASK_DASK_HPC__TRUSTED_GROUP={group}")
 
 
 def dead_port(site, side, intruder, folder=None, **arguments):
