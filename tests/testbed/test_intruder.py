@@ -127,16 +127,20 @@ def test_the_table_says_for_whom_an_attack_works():
     assert first.endswith("| works for mallory and bob | works for mallory |")
 
 
-def test_the_page_has_the_table_of_the_record_and_only_what_is_opened_works_against_ours():
+def test_the_page_has_the_table_of_the_record():
     record, page = json.loads(DATA.read_text()), PAGE.read_text()
     assert replace_table(page, "attacks", table(record)) == page, (
         "run `python -m tests.testbed.intruder.render`"
     )
+
+
+@pytest.mark.parametrize("path", [DATA, DATA.with_name("intruder-bookworm.json")], ids=["trixie", "bookworm"])
+def test_each_attack_works_against_plain_and_only_what_is_opened_against_ours(path):
+    record = json.loads(path.read_text())
     assert set(record) == {attack.name for attack in ATTACKS}
-    won = {
-        name
-        for name, tried in record.items()
-        for who, sides in tried.items()
-        if sides.get("ours", {"worked": False})["worked"]
-    }
-    assert won == {attack.name for attack in ATTACKS if attack.opened}
+    for attack in ATTACKS:
+        tried = record[attack.name]
+        assert set(tried) == {f"{user}@{place}" for user, place in attack.who}
+        for sides in tried.values():
+            worked = {side: result["worked"] for side, result in sides.items()}
+            assert worked == {"plain": True, "ours": attack.opened}
