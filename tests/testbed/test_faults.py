@@ -143,6 +143,7 @@ def submit_waiting(testbed):
     return testbed.run("sbatch --parsable --hold -o /dev/null --wrap=true").stdout.strip()
 
 
+@pytest.mark.full
 def test_a_job_ends_while_the_controller_is_away_and_is_told_later(healthy):
     job = submit(healthy, command="sleep 3; echo done > away.txt")
     with healthy.fault("stop-slurmctld"):

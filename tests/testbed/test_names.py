@@ -72,6 +72,7 @@ def check_names(testbed, count):
         assert dict(zip(seen[::2], seen[1::2], strict=True)) == addresses, service
 
 
+@pytest.mark.full
 def test_names_lead_to_ib0_from_everywhere_and_after_scaling_too(testbed):
     check_names(testbed, 4)
     try:

@@ -287,6 +287,7 @@ def test_scancel_ends_everything_at_once(submit, lab):
     assert nothing_runs(lab)
 
 
+@pytest.mark.full
 def test_where_all_workers_die_again_and_again_the_job_ends_with_a_line(submit, lab):
     job = submit(
         """
@@ -402,6 +403,7 @@ def test_no_scheduler_starts_on_the_login_node(lab):
     )
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("outer", "submission"),
     [

@@ -118,6 +118,7 @@ def test_no_job_is_left_when_python_is_killed_while_it_submits(member):
     until(lambda: not member.jobs(), 20)
 
 
+@pytest.mark.full
 def test_no_job_is_left_when_a_notebooks_kernel_is_killed(member, lab):
     code = """
         import jupyter_client, os, signal, sys, time

@@ -208,6 +208,7 @@ def test_adapt_takes_bounds_in_jobs(cluster):
 # --- the end of the walltime ----------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_workers_leave_before_their_job_ends(lab, cluster):
     cluster.scale(jobs=1)
     cluster.wait_for_workers(2, timeout=90)

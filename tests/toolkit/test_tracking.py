@@ -217,6 +217,7 @@ def once():
     return once
 
 
+@pytest.mark.full
 def test_workers_that_end_in_order_after_each_task_are_replaced_for_ever_and_told_once(
     lab, cluster_of
 ):
