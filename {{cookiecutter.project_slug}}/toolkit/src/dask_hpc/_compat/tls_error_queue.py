@@ -5,6 +5,9 @@ most errors, but not after a failed read or write because a peer is gone. Then t
 *another* connection of the thread fails with the same error, and so does the one after it
 (cpython#148594; Python since 3.11.12, 3.12.9, and 3.13.2, with OpenSSL since 3.4). Dask's scheduler
 has all its connections in one thread, often together with the client's.
+
+A connection whose read fails with an error also stays in memory, and its scheduler with it
+(docs/development/upstream/distributed-reset-connections.md). With TLS, this is how most end.
 """
 
 import contextlib
@@ -39,6 +42,7 @@ def _leaves_no_error(method):
 
 
 _handshake = _leaves_no_error(ssl.SSLSocket.do_handshake)
+_recv_into = _leaves_no_error(ssl.SSLSocket.recv_into)
 
 
 class IsolatedSSLSocket(ssl.SSLSocket):
@@ -56,7 +60,12 @@ class IsolatedSSLSocket(ssl.SSLSocket):
             raise
         pending.remove(self)
 
-    recv_into = _leaves_no_error(ssl.SSLSocket.recv_into)
+    def recv_into(self, *args):
+        try:
+            return _recv_into(self, *args)
+        except (BrokenPipeError, ConnectionResetError):
+            return 0  # the end, as without TLS; Tornado's stream would keep the error
+
     send = _leaves_no_error(ssl.SSLSocket.send)
 
 
