@@ -134,7 +134,9 @@ def test_the_page_has_the_table_of_the_record():
     )
 
 
-@pytest.mark.parametrize("path", [DATA, DATA.with_name("intruder-bookworm.json")], ids=["trixie", "bookworm"])
+@pytest.mark.parametrize(
+    "path", [DATA, DATA.with_name("intruder-bookworm.json")], ids=["trixie", "bookworm"]
+)
 def test_each_attack_works_against_plain_and_only_what_is_opened_against_ours(path):
     record = json.loads(path.read_text())
     assert set(record) == {attack.name for attack in ATTACKS}
