@@ -34,6 +34,8 @@ test: lint test-quick test-testbed ## the complete check of a change (13 to 15 m
 
 test-quick: .venv/test-ready ## the tests that need no Slurm (4 to 5 minutes)
 	@$(PY) -m asv check --config benchmarks/asv.conf.json --environment existing:same
+	@# Otherwise Python writes the toolkit's byte code while a test copies the folder that it is in.
+	@$(PY) -m compileall -q "{{cookiecutter.project_slug}}/toolkit/src"
 	@$(PY) -m pytest $(PARALLEL) --durations=25 -m "not full and not testbed" $(PYTEST_ARGS) $(OR_NONE)
 
 test-testbed: .venv/test-ready ## the part on the Slurm testbed

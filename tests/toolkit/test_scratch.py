@@ -226,7 +226,8 @@ def test_nothing_loads_from_a_working_directory_that_others_may_write_to(lab, tm
     for _ in range(2):
         with dask_hpc.get_cluster() as cluster:
             script = cluster.job_script()
-    assert f"{shlex.quote(sys.executable)} -P -m distributed.cli.dask_worker " in script
+    assert f"{shlex.quote(sys.executable)} -P -c " in script
+    assert "sys.path.append" not in script
     [line] = [it for it in caplog.messages if "modules" in it]
     begin = f"Workers do not load your own modules from {tmp_path}: all users may write to"
     assert line == f"{begin} {tmp_path}: run `chmod o-w {tmp_path}`."
