@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 from functools import partialmethod
@@ -122,6 +123,13 @@ def test_context_that_is_unknown_is_said(context, monkeypatch):
     assert re.match(r"the Docker engine does not respond: .*context \"nowhere\"", docker_problem())
 
 
+@pytest.fixture
+def own_locks(tmp_path, monkeypatch):
+    """Keep this test's locks apart from those of tests that run at the same time."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+@pytest.mark.usefixtures("own_locks")
 def test_a_second_command_waits_for_the_first_and_says_so(capfd):
     waiting = threading.Thread(target=_hold, args=["test-lock", "waiting for it"])
     with locked("test-lock", busy=""):
@@ -135,6 +143,7 @@ def test_a_second_command_waits_for_the_first_and_says_so(capfd):
     assert capfd.readouterr().err == "waiting for it\n"
 
 
+@pytest.mark.usefixtures("own_locks")
 def test_who_does_not_wait_a_second_says_nothing(capfd):
     with locked("test-lock", busy="waiting for it"):
         pass
