@@ -52,8 +52,8 @@ class NodeHealth:
         if status.state in ENDS_NOT_BLAMING_NODE and not job.lost_reason:
             return
         # If it is the only node, there is nothing to compare it with.
-        elsewhere = any(j.addresses and j.node not in ("", status.node) for j in self._tracker)
-        if status.node and elsewhere and self._failed(job, status.state):
+        comparable = status.node and self._tracker.has_workers_elsewhere(status.node)
+        if comparable and self._failed(job, status.state):
             self.exclude(status.node)
 
     def _failed(self, job: TrackedJob, state: JobState) -> bool:

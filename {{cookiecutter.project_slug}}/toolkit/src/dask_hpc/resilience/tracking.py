@@ -213,11 +213,15 @@ class JobTracker:
         heard = [worker.last_seen for worker in workers_named(scheduler, job.addresses)]
         return bool(heard) and self._clock.time() - max(heard) < patience
 
+    def has_workers_elsewhere(self, node: str) -> bool:
+        """Return whether workers of other nodes are connected, with which to compare this one."""
+        return any(job.addresses and job.node not in ("", node) for job in self)
+
     def dies_alone(self, job: TrackedJob) -> bool:
         """Return whether workers died in this job lately, and in none of those on other nodes."""
-        others = [j for j in self if j.addresses and j.node not in ("", job.node)]
-        here = bool(job.node and others and self._recent_deaths(job))
-        return here and not any(self._recent_deaths(j) for j in self if j.node != job.node)
+        if not (job.node and self.has_workers_elsewhere(job.node) and self._recent_deaths(job)):
+            return False
+        return not any(self._recent_deaths(other) for other in self if other.node != job.node)
 
     def _recent_deaths(self, job: TrackedJob) -> list[float]:
         since = self._clock.monotonic() - RECENT_DEATHS_S
