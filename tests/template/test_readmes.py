@@ -21,10 +21,11 @@ TYPED = {
     "docs/how-to/lab-admin.md": ["pip install", "dask hpc setup"],
     "docs/how-to/updates.md": ["pip install"],
     "project": [
-        *["python3 -m venv", "pytest", "mkdir", "python first.py", "git init", "pip install"],
+        *["python3 -m venv", "pytest", "mkdir", "python first.py", "git init", "pip install cruft"],
         "dask hpc bench",
     ],
 }
+LOCK = "tests/template/test_lock.py: "
 
 DRIVER = "tests/testbed/test_typed.py: typed"
 JUPYTER = "tests/template/jupyter.py: jupyterlab"
@@ -48,6 +49,8 @@ ELSEWHERE = {
     "project": {
         "conda ": CONDA,
         "dask hpc setup": "as after pip; " + CONDA,
+        "pip install --require-hashes": LOCK + "pip install --require-hashes",
+        "pip install --no-deps": LOCK + "for line in lines",
         "jupyter lab": JUPYTER,
         "ssh -N -L": SITE,
         "dask hpc run": "tests/testbed/test_readme.py: Where the login node must stay free",
@@ -84,6 +87,16 @@ ELSEWHERE = {
     "docs/reference/testbed.md": {
         "hpc-testbed ssh": "tests/testbed/test_ssh.py: ssh",
         "": "by hand",
+    },
+    "docs/how-to/lock.md": {
+        "dask hpc lock --check": LOCK + "dask hpc lock --check",
+        "dask hpc lock": LOCK + "dask hpc lock",
+        "git ": "git's own",
+        "pytest": LOCK + "pytest",
+        "pip install --upgrade": "pip's own",
+        "pip install --require-hashes": LOCK + "pip install --require-hashes",
+        "pip install --no-deps": LOCK + "for line in lines",
+        "conda ": CONDA,
     },
     "docs/how-to/updates.md": {
         "cruft ": UPDATE,
@@ -221,7 +234,7 @@ def test_the_projects_readme(typed, template_git, tmp_path):
     # A release of the template that changes what a lab sees.
     template_git.edit(f"{TEMPLATE.name}/tests/test_smoke.py", "Put your own", "Put the lab's own")
     template_git.commit()
-    update = block(text, "pip install")
+    update = block(text, "pip install cruft")
     # From 0.29 on typer ends the question of cruft in an AssertionError.
     assert update[0] == 'pip install cruft "typer<0.29"'
     assert "cruft update    # bring it in; it asks first" in update
