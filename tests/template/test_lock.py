@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import environment, run
-from .test_readmes import block
+from .pages import block
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
