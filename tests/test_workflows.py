@@ -4,8 +4,11 @@ Their rights, and that actions are pinned, are zizmor's business (`make lint`).
 """
 
 import itertools
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ MAKEFILE = (REPOSITORY / "Makefile").read_text()
 VERBS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
 VARIABLES = set(re.findall(r"\$\(([A-Z_]+)\)", MAKEFILE))
 PYTHONS = {"3.11", "3.12", "3.13"}
+SYSTEMS = {"ubuntu-latest", "macos-latest", "windows-latest"}
 
 
 def workflow(path):
@@ -65,7 +69,8 @@ class TestEveryWorkflow:
         content = workflow(path)
         assert True in content  # YAML 1.1 reads the key `on` so
         for name, job in content["jobs"].items():
-            assert job["runs-on"] == "ubuntu-latest"
+            for values in matrices(job):
+                assert expanded(job["runs-on"], values) in SYSTEMS
             assert set(job.get("needs", [])) <= set(content["jobs"])
             # GitHub itself ends a job after six hours. Only the slow tests take so long.
             most = 360 if name == "full" else 91
@@ -87,6 +92,9 @@ class TestEveryWorkflow:
                 verb, *settings = words[1:]
                 assert verb in VERBS
                 assert {setting.partition("=")[0] for setting in settings} <= VARIABLES
+            elif words[0] == "python":
+                assert len(words) == 2
+                assert (REPOSITORY / words[1]).is_file()
             elif words[0] == "hpc-testbed":
                 assert name == "action"  # tests/downstream runs these
             else:
@@ -128,3 +136,14 @@ def test_every_python_that_is_promised_is_tried():
 def test_the_verbs_read_the_makefile():
     assert {"test", "test-full", "test-oldest", "test-newest", "test-main", "demo"} <= VERBS
     assert "test-nothing" not in VERBS
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+def test_the_laptop_workflows_program_runs_here(tmp_path):
+    """It downloads what a project needs."""
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    program = [sys.executable, REPOSITORY / "tests/laptop.py"]
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The laptop's half of a project works here." in done.stdout

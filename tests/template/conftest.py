@@ -53,6 +53,15 @@ with module.{cluster}() as cluster:
 """
 
 
+# Runs a notebook: its arguments are the notebook, and where to write it with its output.
+RUN_NOTEBOOK = """
+import sys, nbclient, nbformat
+notebook = nbformat.read(sys.argv[1], as_version=4)
+nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+nbformat.write(notebook, sys.argv[2])
+"""
+
+
 def answers_for(batch_system):
     """Return the complete set of answers for a batch system."""
     return {**ANSWERS, "batch_system": batch_system, **OTHER_ANSWERS.get(batch_system, {})}
@@ -183,8 +192,8 @@ def install(render_to, tmp_path_factory):
     own: nothing is downloaded, and yet sys.prefix, and with it Dask's configuration, is its own.
     """
 
-    def install(**answers):
-        folder = tmp_path_factory.mktemp("installed")
+    def install(place="installed", **answers):
+        folder = tmp_path_factory.mktemp(place)
         project = render_to(folder, **answers)
         installed = Installed(project, prefix=folder / "env", home=folder / "home")
         installed.home.mkdir()

@@ -5,16 +5,9 @@ import re
 
 import pytest
 
-from .conftest import JOB_SCRIPT
+from .conftest import JOB_SCRIPT, RUN_NOTEBOOK
 
 pytestmark = pytest.mark.xdist_group("installed projects")
-
-RUN_NOTEBOOK = """
-import sys, nbclient, nbformat
-notebook = nbformat.read(sys.argv[1], as_version=4)
-nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
-nbformat.write(notebook, sys.argv[2])
-"""
 
 
 def account(installed):

@@ -13,7 +13,7 @@ import dask
 import pytest
 
 from dask_hpc import ConfigError, batch
-from dask_hpc.config import files, paths, resolve, summary, trust
+from dask_hpc.config import accounts, files, paths, resolve, summary, trust
 
 ME, ENVIRONMENT, BOB, MALLORY = 1001, 1002, 1003, 1004
 LAB, USERS = 2000, 2001
@@ -99,10 +99,10 @@ def test_the_group_that_the_configuration_names_may_write(names):
 
 def test_a_group_with_another_member_is_nobodys_own(names, monkeypatch):
     monkeypatch.setitem(GROUPS, ME, ("alice", ["alice"]))
-    assert trust.is_private_group(ME, ME)
+    assert accounts.is_private_group(ME, ME)
     monkeypatch.setitem(GROUPS, ME, ("alice", ["alice", "bob"]))
-    assert not trust.is_private_group(ME, ME)
-    assert not trust.is_private_group(ME, LAB)
+    assert not accounts.is_private_group(ME, ME)
+    assert not accounts.is_private_group(ME, LAB)
 
 
 def test_the_way_to_a_path_leads_over_links_and_their_own_folders(tmp_path):

@@ -8,7 +8,6 @@ oldest connections to the scheduler make room, and the dashboard takes no more t
 
 import contextlib
 import logging
-import resource
 import socket
 import ssl
 import time
@@ -18,16 +17,24 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 
+try:
+    import resource
+except ImportError:
+    resource = None  # type: ignore[assignment]
+
 LOGGER = logging.getLogger("distributed.comm.tcp")
 MESSAGE = "Listener on %r: TLS handshake failed with remote %r: %s"
 # For either kind, of the files that the process may open. Not more, since Tornado accepts hundreds
 # of connections before the first of them is handled.
 OPEN_FILES_FRACTION = 0.25
+# On Windows, which has no such limit; its `select` takes so many sockets.
+WINDOWS_OPEN_FILES = 512
 MAX_MESSAGES, PERIOD_S = 5, 600.0
 
 
 def _limit() -> int:
-    return max(1, int(OPEN_FILES_FRACTION * resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource else WINDOWS_OPEN_FILES
+    return max(1, int(OPEN_FILES_FRACTION * most))
 
 
 class PendingHandshakes:

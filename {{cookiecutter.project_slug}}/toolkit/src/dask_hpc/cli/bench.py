@@ -102,7 +102,8 @@ def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, o
     # Ctrl-C, so that workers and jobs end too.
     interrupts.hide_calls_not_begun()
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for name in {"SIGTERM", "SIGHUP"} & signal.Signals.__members__.keys():
+            number = signal.Signals[name]  # Windows has no SIGHUP
             if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
                 signal.signal(number, signal.default_int_handler)
     if WORKLOADS[workload].local_only:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .._output import messages
 from ..errors import ConfigError
-from . import trust
+from . import accounts, trust
 from .shell import is_c_shell
 
 VARIABLE_RE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
@@ -77,8 +77,8 @@ def create_folder(folder: Path, mode: int = 0o700) -> None:
 def _close(folder: Path, label: str) -> None:
     """Close a folder of this user to others, who could read the jobs' output."""
     status = folder.stat()
-    if status.st_uid != os.geteuid():
-        owner = trust.user_name(status.st_uid)
+    if status.st_uid != accounts.this_user():
+        owner = accounts.user_name(status.st_uid)
         raise ConfigError(f"{label} belongs to {owner}: name a folder of your own, as one in it.")
     if not status.st_mode & 0o077:
         return
@@ -95,10 +95,10 @@ def _why(path: str, error: OSError) -> str:
         return error.strerror or str(error)  # such as a disk quota, or a read-only file system
     status = Path(path).stat()
     mode = stat.filemode(status.st_mode)
-    if status.st_uid == os.geteuid():
+    if status.st_uid == accounts.this_user():
         remedy = f"`chmod u+wx {shlex.quote(path)}`"
         return f"you own it, but its mode is {mode}: run {remedy}"
-    return f"it belongs to {trust.user_name(status.st_uid)}, and its mode is {mode}"
+    return f"it belongs to {accounts.user_name(status.st_uid)}, and its mode is {mode}"
 
 
 def node_directory(text: str, where: str, shebang: str = "") -> tuple[str, list[str]]:

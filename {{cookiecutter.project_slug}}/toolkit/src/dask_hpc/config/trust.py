@@ -5,9 +5,7 @@ the members of the group in ``dask-hpc: trusted-group:``. A folder that others m
 for what is in it if it has the sticky bit, as /tmp has: they can add files, but not rename others'.
 """
 
-import grp
 import os
-import pwd
 import shlex
 import stat
 import sys
@@ -18,7 +16,7 @@ from pathlib import Path
 import dask.config
 
 from ..errors import ConfigError
-from . import validators
+from . import accounts, validators
 
 KEY = "dask-hpc.trusted-group"
 MAX_LINKS = 40  # on the way to one file, as in Linux
@@ -42,20 +40,22 @@ class Trusted:
         may_add : bool
             Whether others may add files to a folder with the sticky bit.
         """
-        mode, owner = status.st_mode, user_name(status.st_uid)
+        if not accounts.HAS_ACCOUNTS:
+            return ""
+        mode, owner = status.st_mode, accounts.user_name(status.st_uid)
         if status.st_uid not in self.owners:
             return f"{path} belongs to {owner}, who could replace what is there: use your own"
         sticky = stat.S_ISDIR(mode) and mode & stat.S_ISVTX and may_add
         if stat.S_ISLNK(mode) or sticky:
             return ""
-        mine, name = status.st_uid == os.geteuid(), shlex.quote(str(path))
+        mine, name = status.st_uid == accounts.this_user(), shlex.quote(str(path))
         # With the sticky bit, members of a lab can still create folders in a shared one.
         change = "+t" if stat.S_ISDIR(mode) and may_add and not mine else None
         ask = "run" if mine else f"ask {owner} to run"
         if mode & stat.S_IWOTH:
             return f"all users may write to {path}: {ask} `chmod {change or 'o-w'} {name}`"
         if mode & stat.S_IWGRP and not self._trusts_group(status):
-            group = group_name(status.st_gid)
+            group = accounts.group_name(status.st_gid)
             return (
                 f"the group {group} may write to {path}: {ask} `chmod {change or 'g-w'} {name}`, "
                 "or, if you trust all its members with your account, set "
@@ -64,7 +64,9 @@ class Trusted:
         return ""
 
     def _trusts_group(self, status: os.stat_result) -> bool:
-        return status.st_gid in self.groups or is_private_group(status.st_uid, status.st_gid)
+        return status.st_gid in self.groups or accounts.is_private_group(
+            status.st_uid, status.st_gid
+        )
 
     def path_problem(self, path: Path, may_add: bool = True) -> str:
         """Return the first problem on the way to a file or folder, as far as the way exists."""
@@ -88,18 +90,18 @@ def trusted() -> Trusted:
     """
     # In a container without root's privileges, root has another id, which / shows.
     paths = [path for path in (Path("/"), Path(sys.prefix)) if path.exists()]
-    owners = {os.geteuid(), 0, *(path.stat().st_uid for path in paths)}
+    owners = {accounts.this_user(), 0, *(path.stat().st_uid for path in paths)}
     name = dask.config.get(KEY, None)
     if line := validators.check_group(name) if name is not None else "":
         raise ConfigError(f"{KEY}: {line}.")
-    groups = {grp.getgrnam(name).gr_gid} if name is not None else set()
+    groups = {accounts.group_id(name)} if name is not None else set()
     return Trusted(frozenset(owners), frozenset(groups))
 
 
 def writing_groups() -> set[int]:
     """Return the groups that may write to this user's folders."""
-    me, own = os.geteuid(), os.getegid()
-    return {*trusted().groups, *([own] if is_private_group(me, own) else [])}
+    me, own = accounts.this_user(), os.getegid()
+    return {*trusted().groups, *([own] if accounts.is_private_group(me, own) else [])}
 
 
 def check(path: Path) -> None:
@@ -130,31 +132,3 @@ def steps(path: Path) -> Iterator[Path]:
             here = Path("/") if aim.is_absolute() else here
         else:
             here = step
-
-
-def is_private_group(user: int, group: int) -> bool:
-    """Return whether a group is the user's own, as many systems make one for each user.
-
-    It is the user's primary group, has the user's name, and lists no other member. Whether it is
-    another user's primary group, too, is not asked: a large site cannot list all its users.
-    """
-    try:
-        owner, found = pwd.getpwuid(user), grp.getgrgid(group)
-    except KeyError:
-        return False
-    members = {*found.gr_mem} - {owner.pw_name}
-    return owner.pw_gid == group and found.gr_name == owner.pw_name and not members
-
-
-def user_name(user: int) -> str:
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return f"user id {user}"
-
-
-def group_name(group: int) -> str:
-    try:
-        return grp.getgrgid(group).gr_name
-    except KeyError:
-        return f"id {group}"

@@ -8,7 +8,6 @@ both are tested against.
 import contextlib
 import datetime
 import difflib
-import grp
 import inspect
 import math
 import numbers
@@ -20,6 +19,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dask.utils import format_bytes, parse_bytes, parse_timedelta
+
+from . import accounts
 
 # A job runs on one node, and this is the most that Linux supports (CONFIG_NR_CPUS of the kernel).
 MAX_CORES = 8192
@@ -183,7 +184,7 @@ def check_folder(value: Any) -> str:
 def check_group(value: Any) -> str:
     """Return why this is not the name of a Unix group of this computer."""
     try:
-        grp.getgrnam(value)
+        accounts.group_id(value)
     except (KeyError, TypeError, ValueError):
         return f"must be the name of a group that exists here (`getent group`), not {value!r}"
     return ""

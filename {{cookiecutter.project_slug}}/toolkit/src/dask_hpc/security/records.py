@@ -21,6 +21,7 @@ import psutil
 from distributed import Security
 from distributed.comm import parse_address, resolve_address
 
+from ..config import accounts
 from ..config.paths import create_folder
 from ..errors import ConfigError
 from ..watchdog import registry
@@ -111,7 +112,7 @@ def write(
     home = _folder()
     create_folder(home)
     for folder in (home.parent, home):
-        if folder.stat().st_uid != os.geteuid():
+        if folder.stat().st_uid != accounts.this_user():
             raise OSError(f"{folder} belongs to somebody else")
         folder.chmod(0o700)
     for old in records():
@@ -153,7 +154,7 @@ def records() -> Iterator[Record]:
         try:
             with path.open() as file:
                 owners = {os.fstat(file.fileno()).st_uid, path.parent.stat().st_uid}
-                if owners == {os.geteuid()}:
+                if owners == {accounts.this_user()}:
                     found = json.load(file)
                     # Another version of the toolkit may have written more, or less.
                     yield Record(path.parent, **{it: found[it] for it in known & found.keys()})

@@ -21,6 +21,7 @@ from types import UnionType
 from typing import Any
 
 from ..batch import BATCH_SYSTEMS
+from ..config import accounts
 
 # Jobs are orphaned after six missed heartbeats. A busy login node, or a home directory that hangs
 # for a moment, causes one or two.
@@ -28,6 +29,8 @@ STALE_AFTER_S = 60.0
 # A file from another host whose jobs are unknown here may belong to a site that shares the home.
 FOREIGN_STALE_AFTER_S = 7 * 86400.0
 
+# Links and pipes could be another user's trap; Windows has no words against them.
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 # The types of the fields in a file.
 _TYPES: dict[str, type | UnionType] = {
@@ -138,7 +141,7 @@ def entries(warn: Callable[[str], None] = lambda _: None) -> list[RegisteredClus
     """
     try:
         where = folder()
-        if (owner := where.stat().st_uid) != os.geteuid():
+        if (owner := where.stat().st_uid) != accounts.this_user():
             warn(f"Ignoring {where}: it belongs to user id {owner}, not to you.")
             return []
         where.chmod(0o700)
@@ -169,9 +172,9 @@ def past_logs() -> list[str]:
 
 def _read(path: Path, now: float) -> RegisteredCluster:
     # Open it first, which makes a network file system refresh cached attributes.
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:  # noqa: PTH123
+    with open(os.open(path, _READ)) as file:  # noqa: PTH123
         status = os.fstat(file.fileno())
-        if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode):
+        if status.st_uid != accounts.this_user() or not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EPERM, "it is not a file of yours")
         found = json.load(file)
     # Another version of the toolkit may have written more fields.
