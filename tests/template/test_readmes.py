@@ -91,6 +91,11 @@ ELSEWHERE = {
         "hpc-testbed ssh": "tests/testbed/test_ssh.py: ssh",
         "": "by hand",
     },
+    "docs/how-to/install-once.md": {
+        "dask hpc setup --user": "tests/template/test_install_once.py: --user",
+        "chmod": "tests/template/test_install_once.py: go=rX",
+        "": "as in the project's README",
+    },
     "docs/how-to/lock.md": {
         "dask hpc lock --check": LOCK + "dask hpc lock --check",
         "dask hpc lock": LOCK + "dask hpc lock",

@@ -133,6 +133,7 @@ def test_an_update_of_a_lived_in_project(lab, template_git, release):
     assert lab.type(look) == "M\ttoolkit/src/dask_hpc/new.py\n"
 
 
+@pytest.mark.full
 def test_what_both_changed_is_shown_as_a_conflict_and_can_be_taken_back(lab, release):
     lab.edit(CONFIG, 'walltime: "01:00:00"', 'walltime: "02:30:00"')
     (lab.path / "notebooks/01-cluster.ipynb").unlink()
@@ -154,6 +155,7 @@ def test_what_both_changed_is_shown_as_a_conflict_and_can_be_taken_back(lab, rel
     assert lab("git", "status", "--porcelain") == ""
 
 
+@pytest.mark.full
 def test_a_project_whose_first_commit_is_the_labs_own(lab, template_git, release):
     """The branch is made from the version that the project was made from."""
     made_from = template_git("git", "rev-parse", "HEAD").strip()

@@ -149,7 +149,7 @@ def test_setup_of_another_project_says_whose_configuration_counted_before(tmp_pa
     assert files.installed_project(prefix) == tmp_path / "old"
     # Without the dots, which would say less and less as folders move.
     assert (prefix / "etc/dask/jobqueue.yaml").readlink() == tmp_path / "old/config/jobqueue.yaml"
-    monkeypatch.setattr(files.install, "__defaults__", (None, prefix))
+    monkeypatch.setattr(files.install, "__defaults__", (None, prefix, False))
     monkeypatch.setattr(files.installed_project, "__defaults__", (prefix,))
     done = CliRunner().invoke(main.main, ["setup"])
     assert f"This replaces the configuration of {tmp_path / 'old'} in" in done.output
@@ -161,7 +161,7 @@ def test_setup_tells_a_project_of_an_older_toolkit_what_has_changed(tmp_path, mo
     (tmp_path / "config/jobqueue.yaml").write_text("dask-hpc: {batch-system: none}\n")
     monkeypatch.chdir(tmp_path)
     prefix, announced = tmp_path / "venv", "New in this version of the toolkit"
-    monkeypatch.setattr(files.install, "__defaults__", (None, prefix))
+    monkeypatch.setattr(files.install, "__defaults__", (None, prefix, False))
     for function in (files.installed_project, files.is_own_file_installed):
         monkeypatch.setattr(function, "__defaults__", (prefix,))
     assert announced not in CliRunner().invoke(main.main, ["setup"]).output  # a new environment

@@ -131,6 +131,57 @@ def test_where_links_are_not_allowed_files_are_copied_and_copied_again(
     assert files.source_file(prefix / "etc/dask/jobqueue.yaml") == project / "config/jobqueue.yaml"
 
 
+@pytest.fixture
+def own_home(tmp_path, monkeypatch):
+    """Return an empty home directory."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("JUPYTER_CONFIG_DIR", raising=False)
+    return home
+
+
+def test_a_configuration_may_be_activated_for_one_user(project, prefix, own_home):
+    files.install(project, user=True)
+    folder = own_home / ".config/dask"
+    assert files.source_file(folder / "jobqueue.yaml") == project / "config/jobqueue.yaml"
+    assert (folder / "dask-hpc-toolkit.yaml").resolve() == files.OWN_FILE.resolve()
+    assert (own_home / ".jupyter/jupyter_server_config.d/dask-hpc.json").exists()
+    assert not prefix.exists()
+    assert files.installed_project(prefix) == project
+    assert files.is_own_file_installed(prefix)
+    assert files.is_labs(folder / "jobqueue.yaml")
+    files.install(project, user=True)  # again
+
+
+def test_a_users_own_settings_stay(project, own_home):
+    folder = own_home / ".config/dask"
+    folder.mkdir(parents=True)
+    (folder / "dask-hpc.yaml").write_text("dask-hpc: {batch-system: none}\n")
+    (folder / "jobqueue.yaml").write_text("# jobqueue:\n#   slurm:\n")  # dask-jobqueue's
+    files.install(project, user=True)
+    assert (folder / "dask-hpc.yaml").read_text() == "dask-hpc: {batch-system: none}\n"
+    assert (folder / "jobqueue.yaml.old").read_text().startswith("# jobqueue:")
+    assert not files.is_labs(folder / "dask-hpc.yaml")
+
+    (folder / "jobqueue.yaml").unlink()
+    (folder / "jobqueue.yaml").write_text("jobqueue: {slurm: {cores: 2}}\n")
+    with pytest.raises(ConfigError, match="already exists and does not come from a project"):
+        files.install(project, user=True)
+    assert "cores: 2" in (folder / "jobqueue.yaml").read_text()
+
+
+def test_an_environment_of_somebody_else_is_one_line_with_what_to_do(project, prefix, monkeypatch):
+    def refuse(folder, mode):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(files, "create_folder", refuse)
+    with pytest.raises(ConfigError, match=r"Permission denied.*`dask hpc setup --user`"):
+        files.install(project, prefix)
+    with pytest.raises(ConfigError, match=r"Permission denied\.$"):
+        files.install(project, user=True)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_an_environment_that_is_not_yours_is_one_line(project, prefix):
     prefix.mkdir(mode=0o500)

@@ -13,8 +13,13 @@ New in this version of the toolkit: other users of the network cannot use your c
 
 
 @click.command()
+@click.option(
+    "--user",
+    is_flag=True,
+    help="Activate it for you alone, in ~/.config/dask, if the environment is not yours.",
+)
 @click.argument("project", required=False, type=click.Path(file_okay=False, path_type=Path))
-def setup(project):
+def setup(user, project):
     """Activate the lab's configuration in this environment.
 
     Links config/*.yaml of PROJECT (default: the project that contains the current directory) into
@@ -25,13 +30,14 @@ def setup(project):
     from ..config import files, summary
 
     before, is_new = files.installed_project(), not files.is_own_file_installed()
-    paths = files.install(project)
+    paths = files.install(project, user=user)
     for path in paths:
         how = "links to" if path.is_symlink() else "is a copy, since links are not allowed here:"
         aim = path.readlink() if path.is_symlink() else "rerun this command after each edit"
         click.echo(f"{path} {how} {aim}")
     if before not in (None, files.installed_project()):
-        click.echo(f"This replaces the configuration of {before} in this environment.")
+        where = "for you" if user else "in this environment"
+        click.echo(f"This replaces the configuration of {before} {where}.")
     if before is not None and is_new:
         click.echo(CHANGED)
     for line in summary.describe():

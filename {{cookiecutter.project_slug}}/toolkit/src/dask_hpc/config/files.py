@@ -18,6 +18,8 @@ from .paths import create_folder
 NO_KEYS = "has no keys; write one per line, as in `cores: 4`, without a leading hyphen"
 # The toolkit's settings of Dask, installed beside the lab's, and of Jupyter servers.
 OWN_FILE = Path(__file__).with_name("dask-hpc.yaml")
+# Its name in the user's folder, where dask-hpc.yaml is for the user's own settings.
+USER_NAME = "dask-hpc-toolkit.yaml"
 JUPYTER_FILE = OWN_FILE.with_suffix(".json")
 JUPYTER_FOLDER = "etc/jupyter/jupyter_server_config.d"
 # Prefix of temporary sections (`profiles.read_as`).
@@ -47,8 +49,10 @@ def find_project(start: Path | str | None = None) -> Path:
     )
 
 
-def install(project: Path | str | None = None, prefix: Path | str = sys.prefix) -> list[Path]:
-    """Activate the project's ``config/*.yaml`` in the environment at `prefix`.
+def install(
+    project: Path | str | None = None, prefix: Path | str = sys.prefix, user: bool = False
+) -> list[Path]:
+    """Activate the project's ``config/*.yaml`` in the environment at `prefix`, or for this user.
 
     Links the files, and the toolkit's own, into ``{prefix}/etc/dask``, which Dask reads in every
     shell and kernel of that environment, so that edits in the project take effect the next time
@@ -61,11 +65,14 @@ def install(project: Path | str | None = None, prefix: Path | str = sys.prefix) 
         A folder in the project; by default, the current directory.
     prefix : path
         By default, the environment of this Python.
+    user : bool
+        Whether to use ``~/.config/dask``, which counts in all environments of this user, and
+        Jupyter's folder in the home directory.
 
     Returns
     -------
     list of Path
-        The files now in ``etc``: links, or copies if ``is_symlink()`` is false.
+        The files now in these folders: links, or copies if ``is_symlink()`` is false.
 
     Raises
     ------
@@ -78,37 +85,60 @@ def install(project: Path | str | None = None, prefix: Path | str = sys.prefix) 
     for source in sources:
         trust.check(source)
         syntax.read(source)  # importing Dask fails while one of its files is invalid
-    folder = Path(prefix) / "etc" / "dask"
-    installed = {folder / source.name: source for source in sources}
-    installed[Path(prefix) / JUPYTER_FOLDER / JUPYTER_FILE.name] = JUPYTER_FILE
+    folder = user_folder() if user else Path(prefix) / "etc" / "dask"
+    jupyter = user_jupyter_folder() if user else Path(prefix) / JUPYTER_FOLDER
+    names = {OWN_FILE.name: USER_NAME} if user else {}
+    installed = {folder / names.get(source.name, source.name): source for source in sources}
+    installed[jupyter / JUPYTER_FILE.name] = JUPYTER_FILE
     # Check all files before changing any.
     for target in installed:
-        if not is_managed(target):
+        if not is_managed(target) and not has_only_comments(target):
             raise ConfigError(
                 f"{target} already exists and does not come from a project: move it away and retry."
             )
     try:
         for target, source in installed.items():
             create_folder(target.parent.absolute(), 0o755)
+            if not is_managed(target):
+                target.replace(f"{target}.old")
             _install(source, target)
     except OSError as error:
-        raise ConfigError(
-            f"{error.filename or folder}: {error.strerror}. Activate an environment of your own "
-            "first."
-        ) from None
+        remedy = (
+            ""
+            if user
+            else (
+                " Activate an environment of your own first, or activate the configuration for you "
+                "alone: `dask hpc setup --user`."
+            )
+        )
+        raise ConfigError(f"{error.filename or folder}: {error.strerror}.{remedy}") from None
     return list(installed)
 
 
+def user_folder() -> Path:
+    """Return the folder of Dask's configuration files of this user."""
+    return Path.home() / ".config" / "dask"
+
+
+def user_jupyter_folder() -> Path:
+    """Return the folder of this user's settings of Jupyter servers, as Jupyter finds it."""
+    own = os.environ.get("JUPYTER_CONFIG_DIR")
+    return (Path(own) if own else Path.home() / ".jupyter") / Path(JUPYTER_FOLDER).name
+
+
 def installed_project(prefix: Path | str = sys.prefix) -> Path | None:
-    """Return the project whose ``config/`` is active in the environment at `prefix`, if any."""
-    target = Path(prefix) / "etc" / "dask" / "jobqueue.yaml"
-    source = source_file(target)
-    return None if source == target else source.parent.parent
+    """Return the project whose ``config/`` is active: for this user, or in the environment."""
+    for folder in (user_folder(), Path(prefix) / "etc" / "dask"):
+        target = folder / "jobqueue.yaml"
+        if (source := source_file(target)) != target:
+            return source.parent.parent
+    return None
 
 
 def is_own_file_installed(prefix: Path | str = sys.prefix) -> bool:
-    """Return whether the toolkit's own file is active in the environment at `prefix`."""
-    return (Path(prefix) / "etc" / "dask" / OWN_FILE.name).exists()
+    """Return whether the toolkit's own file is active: for this user, or in the environment."""
+    own = user_folder() / USER_NAME
+    return own.exists() or (Path(prefix) / "etc" / "dask" / OWN_FILE.name).exists()
 
 
 def is_managed(target: Path) -> bool:
@@ -116,9 +146,18 @@ def is_managed(target: Path) -> bool:
     if target.is_symlink():
         aim = target.parent / target.readlink()
         # Our links point to a file of the same name in a project's config/, even if that is gone.
-        return aim.name == target.name and aim.parent.name == "config"
+        name = OWN_FILE.name if target.name == USER_NAME else target.name
+        return aim.name == name and aim.parent.name == "config"
     is_ours = target.name == JUPYTER_FILE.name  # JSON has no comments to say so
     return not target.exists() or is_ours or _copied_from(target) is not None
+
+
+def has_only_comments(target: Path) -> bool:
+    """Return whether a YAML file has no key, as the one that dask-jobqueue puts into each home."""
+    try:
+        return not target.is_symlink() and yaml.safe_load(target.read_text()) is None
+    except (OSError, ValueError, yaml.YAMLError):
+        return False
 
 
 def _copied_from(path: Path) -> Path | None:
@@ -216,8 +255,8 @@ def reread() -> None:
 
 
 def is_labs(path: Path) -> bool:
-    """Return whether `path` is where `install` puts files."""
-    return path.parent == Path(sys.prefix) / "etc" / "dask"
+    """Return whether `path` is the lab's: where `install` puts files, or put there by it."""
+    return path.parent == Path(sys.prefix) / "etc" / "dask" or source_file(path) != path
 
 
 def sections(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
