@@ -71,7 +71,7 @@ def main(name, settings, refused):
             await asyncio.sleep(1)
 
     with contextlib.suppress(TimeoutError):
-        asyncio.run(asyncio.wait_for(over(), 2 * watcher.MISSING))
+        asyncio.run(asyncio.wait_for(over(), 2 * watcher.GONE_AFTER_S))
     told["left"] = left.active
     with dask_hpc.get_cluster(python="exit 3; #") as cluster:
         cluster.scale(jobs=2)

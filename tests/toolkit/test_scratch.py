@@ -111,6 +111,19 @@ def test_a_folder_that_another_user_made_before_is_refused(on_a_node, tmp_path):
 
 
 @as_root
+def test_htcondors_own_folder_is_used(on_a_node, tmp_path):
+    """Its daemons, as user condor, make a job's folder in theirs and give it to the job's user."""
+    (tmp_path / "execute" / "dir_810").mkdir(parents=True)
+    os.chown(tmp_path / "execute", 65534, 65534)
+    scratch = f"{tmp_path}/execute/dir_810"
+    refused(on_a_node(environment={"TMPDIR": scratch}), "is not safe", f"{tmp_path}/execute")
+    condor = {"TMPDIR": scratch, "_CONDOR_SCRATCH_DIR": scratch}
+    made(on_a_node(environment=condor), scratch)
+    (tmp_path / "execute").chmod(0o777)
+    refused(on_a_node(environment=condor), "is not safe", f"{tmp_path}/execute")
+
+
+@as_root
 def test_a_trusted_group_may_write(on_a_node, tmp_path, monkeypatch):
     (tmp_path / "labs").mkdir()
     os.chown(tmp_path / "labs", 0, 65534)
