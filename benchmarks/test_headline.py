@@ -25,6 +25,8 @@ def test_500_one_second_tasks_on_120_slots_of_slurm(lab, benchmark):
     benchmark.extra_info["efficiency"] = [row["efficiency"] for row in rows]
     benchmark.extra_info["cold_total_s"] = start["cold_total_s"]
     benchmark.extra_info["phases"] = start["phases"]
+    environment = next(line for line in record if line["kind"] == "environment")
+    benchmark.extra_info["environment"] = environment
 
     assert [row["status"] for row in rows] == ["ok"] * REPEATS
     assert [row["slots_used"] for row in rows] == [120] * REPEATS
@@ -34,3 +36,5 @@ def test_500_one_second_tasks_on_120_slots_of_slurm(lab, benchmark):
     assert start["cold_total_s"] < 60
     assert start["settings"]["SLURM_VERSION"][:2] in ("22", "24")
     assert "batch_sched_delay=0" in start["settings"]["SchedulerParameters"]
+    assert environment["digest"].startswith("sha256:")
+    assert {"slurmctld", "slurmd", "python3"} <= set(environment["system_packages"])

@@ -37,7 +37,9 @@ def remove_caches(project):
 
 
 def is_for_comparison(project):
-    """Return whether cruft renders this project only to find what an update changes."""
+    """Return whether this is rendered to find what an update changes, with git or by cruft."""
+    if (project / ".git").exists():
+        return True
     parent = project.parent
     temporary = Path(tempfile.gettempdir()).resolve()
     return parent.parent == temporary and parent.name.startswith(tempfile.gettempprefix())

@@ -98,7 +98,7 @@ def test_the_project_asks_for_what_its_toolkit_asks_for(blank):
     toolkit = tomllib.loads((project / "toolkit/pyproject.toml").read_text())["project"]
     extras = toolkit["optional-dependencies"]
     needed = toolkit["dependencies"] + extras["bench"] + extras["notebook"]
-    assert own["dependencies"] == [*needed, "pytest>=8"]
+    assert own["dependencies"] == [*needed, "pytest>=8", "editables>=0.5", "hatchling>=1.27"]
     assert own["entry-points"] == toolkit["entry-points"]
 
 

@@ -13,6 +13,7 @@ import sysconfig
 import pytest
 
 from .conftest import REPOSITORY, TEMPLATE, environment, run
+from .pages import ADDRESS, block, blocks
 from .rendering import BATCH_SYSTEMS
 
 # What the tests below type: the first words of blocks of lines, by page.
@@ -21,14 +22,17 @@ TYPED = {
     "docs/how-to/lab-admin.md": ["pip install", "dask hpc setup"],
     "docs/how-to/updates.md": ["pip install"],
     "project": [
-        *["python3 -m venv", "pytest", "mkdir", "python first.py", "git init", "pip install"],
+        *["python3 -m venv", "pytest", "mkdir", "python first.py", "git init"],
+        *["git branch template", "git worktree", "git merge"],
         "dask hpc bench",
     ],
 }
+LOCK = "tests/template/test_lock.py: "
 
 DRIVER = "tests/testbed/test_typed.py: typed"
 JUPYTER = "tests/template/jupyter.py: jupyterlab"
 UPDATE = "tests/template/test_update.py: test_"
+GIT = "tests/template/test_update_by_git.py: block(PAGE"
 CONDA = "no conda-forge here (test_environment.py reads environment.yml)"
 OUTPUT = "what the line before it prints"
 SITE = "an address of somebody else's"
@@ -48,6 +52,8 @@ ELSEWHERE = {
     "project": {
         "conda ": CONDA,
         "dask hpc setup": "as after pip; " + CONDA,
+        "pip install --require-hashes": LOCK + "pip install --require-hashes",
+        "pip install --no-deps": LOCK + "for line in lines",
         "jupyter lab": JUPYTER,
         "ssh -N -L": SITE,
         "dask hpc run": "tests/testbed/test_readme.py: Where the login node must stay free",
@@ -85,30 +91,29 @@ ELSEWHERE = {
         "hpc-testbed ssh": "tests/testbed/test_ssh.py: ssh",
         "": "by hand",
     },
+    "docs/how-to/lock.md": {
+        "dask hpc lock --check": LOCK + "dask hpc lock --check",
+        "dask hpc lock": LOCK + "dask hpc lock",
+        "git ": "git's own",
+        "pytest": LOCK + "pytest",
+        "pip install --upgrade": "pip's own",
+        "pip install --require-hashes": LOCK + "pip install --require-hashes",
+        "pip install --no-deps": LOCK + "for line in lines",
+        "conda ": CONDA,
+    },
     "docs/how-to/updates.md": {
         "cruft ": UPDATE,
         "git add .cruft.json": UPDATE,
         "dask hpc --version": "tests/toolkit/test_cli.py: --version",
+        "git diff --name-status template": "tests/template/test_update_by_git.py: git diff",
         "git diff": "tests/template/test_update.py: git diff --name-status",
+        **dict.fromkeys(["git ", "cd ../template", "cookiecutter -f", "pytest"], GIT),
     },
     "docs/development/mutants.md": {"c": "once, by a maintainer"},  # cosmic-ray, cr-report
     "docs/development/releasing.md": {"git tag": "for maintainers"},
 }
-ADDRESS = "https://github.com/org/"  # of whoever has a copy of the template
 PAGES = ["README.md", "CONTRIBUTING.md", "hpc-slurm-testbed/README.md"]
 PAGES += sorted(str(p.relative_to(REPOSITORY)) for p in (REPOSITORY / "docs").rglob("*.md"))
-
-
-def blocks(text):
-    """Return the blocks for a terminal of a page, each as its lines; job scripts are none."""
-    found = re.findall(r"^( *)```(?:console|bash)\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
-    found = [[line.removeprefix(indent) for line in body.splitlines()] for indent, body in found]
-    return [lines for lines in found if not lines[0].startswith("#!")]
-
-
-def block(text, begin):
-    """Return the first block that begins so."""
-    return next(lines for lines in blocks(text) if lines[0].startswith(begin))
 
 
 def assert_every_line_is_typed(page, text):
@@ -204,13 +209,12 @@ def test_the_projects_readme(typed, template_git, tmp_path):
 
     And look at the job script, as the page for a lab's admin says.
     """
-    words = ["cruft create --no-input", f"{ADDRESS}dask-hpc-starter"]
-    typed([" ".join(words)], tmp_path)
+    typed([f"cookiecutter --no-input {ADDRESS}dask-hpc-starter"], tmp_path)
     project = tmp_path / "my-lab"
     text = (project / "README.md").read_text()
     script = re.search(r"```python\n(from dask.*?)```", text, re.DOTALL)[1]
     (project / "first.py").write_text(script)
-    install, active = block(text, "python3"), "source .venv/bin/activate"
+    install = block(text, "python3")
     look = block((REPOSITORY / "docs/how-to/lab-admin.md").read_text(), "dask hpc setup")
     first = [*install, *block(text, "pytest"), *look, *block(text, "mkdir")]
     printed = typed([*first, *block(text, "python first"), *block(text, "git init")], project)
@@ -221,15 +225,14 @@ def test_the_projects_readme(typed, template_git, tmp_path):
     # A release of the template that changes what a lab sees.
     template_git.edit(f"{TEMPLATE.name}/tests/test_smoke.py", "Put your own", "Put the lab's own")
     template_git.commit()
-    update = block(text, "pip install")
-    # From 0.29 on typer ends the question of cruft in an AssertionError.
-    assert update[0] == 'pip install cruft "typer<0.29"'
-    assert "cruft update    # bring it in; it asks first" in update
-    printed = typed([active, *update], project, answers="y\n", codes={"cruft check": 1})
+    labs = ["git init --quiet --bare ../labs.git", "git remote add origin ../labs.git"]
+    typed([*labs, *block(text, "git branch template")], project)
+    typed(block(text, "git worktree"), project)
+    printed = typed(["source .venv/bin/activate", *block(text, "git merge")], project)
     assert "2 passed" in printed
     assert "Put the lab's own" in (project / "tests/test_smoke.py").read_text()
 
-    typed([active, *block(text, "dask hpc bench")], project)
+    typed(["source .venv/bin/activate", *block(text, "dask hpc bench")], project)
     page = (REPOSITORY / "docs/how-to/bench.md").read_text()
     assert set(block(text, "dask hpc bench")) < set(block(page, "dask hpc bench"))
     assert (project / "bench-results/report.html").is_file()
@@ -255,7 +258,10 @@ def test_making_a_project(typed, template_git, tmp_path):
         assert (folder / "my-lab/config/jobqueue.yaml").is_file()
     folder = tmp_path / "cruft"
     folder.mkdir()
-    typed(block(pages["docs/how-to/updates.md"], "pip"), folder, answers="\n" * 12)
+    lines = block(pages["docs/how-to/updates.md"], "pip")
+    # From 0.29 on typer ends the question of cruft in an AssertionError.
+    assert lines[0] == 'pip install cruft "typer<0.29"'
+    typed(lines, folder, answers="\n" * 12)
     assert (folder / "my-lab/.cruft.json").is_file()
 
 

@@ -17,6 +17,7 @@ FILES = {
     ".gitattributes",
     ".github/workflows/tests.yml",
     ".gitignore",
+    ".template-answers.yaml",
     "README.md",
     "config/distributed.yaml",
     "config/jobqueue.yaml",
@@ -39,7 +40,7 @@ class TestEveryScheduler:
 
     def test_no_jinja_is_left(self, rendered, batch_system):
         for path, text in own_texts(rendered(batch_system)):
-            assert not re.search(r"\{\{|\}\}|\{%|%\}|\{#|#\}|cookiecutter", text), path
+            assert not re.search(r"\{\{|\}\}|\{%|%\}|\{#|#\}|cookiecutter\.", text), path
 
     def test_no_blank_space_is_left(self, blank, batch_system):
         """With blank answers, where lines are left out."""

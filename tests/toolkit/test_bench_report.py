@@ -59,6 +59,12 @@ def scaling_record(
                     speedup=TASKS * seconds / makespan,
                     status="ok",
                 )
+        writer.write(
+            "environment",
+            digest="sha256:0123",
+            packages=141,
+            system_packages={"slurmctld": "24.11.5-4"},
+        )
         writer.write("end")
 
 
@@ -174,6 +180,7 @@ def test_the_page_says_when_the_computer_was_busy(tmp_path, load, said):
 def test_what_was_run_is_on_the_page_and_is_text_not_markup(page):
     _, parsed = page
     assert "dask 2026.8.0" in parsed.text
+    assert "141 Python packages, sha256:0123; slurmctld 24.11.5-4" in parsed.text
     assert "#SBATCH -A lab <script>" in parsed.text
     assert not any(tag == "script" for tag, _ in parsed.tags)
 

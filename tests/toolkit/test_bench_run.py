@@ -5,11 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dask_hpc.bench import plan as bench_plan
-from dask_hpc.bench import record, runner
+from dask_hpc.bench import provenance, record, runner
 from dask_hpc.bench.plan import Plan
 from dask_hpc.bench.validation import MeasurementError, check
 from dask_hpc.bench.workloads import WORKLOADS
 from dask_hpc.dask_errors import WorkerStartTimeoutError
+from dask_hpc.environment import packages
 
 SECONDS = 0.05
 
@@ -59,6 +60,7 @@ def refused(tmp_path, backend, words, plan=None):
     found = record.read(path)
     assert found.rows[-1]["status"] == "refused"
     assert words in found.rows[-1]["error"]
+    assert found.environment["digest"].startswith("sha256:")
     return found
 
 
@@ -92,6 +94,22 @@ def test_the_header_says_what_was_run_on_what(tmp_path):
     assert header["plan"]["tasks"] == 12
     assert {"dask", "distributed", "dask-hpc", "python"} <= set(header["versions"])
     assert header["machine"]["usable_cores"] >= 1
+
+
+def test_the_environment_is_in_the_record(tmp_path, monkeypatch):
+    found = measure(tmp_path, Pool()).environment
+    assert found["digest"] == packages.digest()
+    assert found["packages"] == len(packages.installed())
+
+    # As on the testbed; dpkg-query fails since one of the names has no package.
+    fake = tmp_path / "dpkg-query"
+    lines = "installed\\tslurmctld\\t24.11.5-4\\nnot-installed\\tpython3.6\\t\\n"
+    fake.write_text(f"#!/bin/sh\nprintf '{lines}'\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert provenance.system_packages() == {"slurmctld": "24.11.5-4"}
+    monkeypatch.setenv("PATH", "")  # another system
+    assert provenance.system_packages() == {}
 
 
 def test_a_backend_that_merges_equal_calls_is_found_out(tmp_path):

@@ -1,18 +1,24 @@
-"""Versions and the machine, for the header of a record. This does not query a batch system."""
+"""Versions, packages, and the machine, for a record. This does not query a batch system."""
 
 import contextlib
 import datetime
+import functools
 import getpass
 import importlib.metadata
 import os
 import platform
+import subprocess
 import sys
 
 from dask.system import CPU_COUNT
 
 from .. import __version__
+from ..environment import packages
 
 PACKAGES = ("dask", "distributed", "dask-jobqueue", "tornado", "click")
+# Of Debian's packages: Slurm, and Python. The testbed has nothing else that matters to a result.
+SYSTEM_PACKAGES = ("slurm*", "munge", "python3", "python3.*")
+DPKG_TIMEOUT_S = 10.0
 
 
 def now() -> str:
@@ -42,6 +48,35 @@ def machine() -> dict:
         # False in a free-threaded build of Python, where threads can compute in parallel.
         "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
     }
+
+
+@functools.cache  # one process has one environment
+def environment() -> dict:
+    """Return a digest of the installed Python packages, their number, and Debian's packages.
+
+    This takes a quarter of a second. Call it when nothing is measured.
+    """
+    installed = packages.installed()
+    return {
+        "digest": packages.digest(installed),
+        "packages": len(installed),
+        "system_packages": system_packages(),
+    }
+
+
+def system_packages() -> dict[str, str]:
+    """Return versions of Debian's packages of Slurm and Python; empty on other systems."""
+    form = "${db:Status-Status}\t${Package}\t${Version}\n"
+    command = ["dpkg-query", "--show", f"--showformat={form}", *SYSTEM_PACKAGES]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=DPKG_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    # It fails if one of the names has no package, but lists the others.
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    return {name: version for status, name, version in rows if status == "installed"}
 
 
 def _user() -> str:

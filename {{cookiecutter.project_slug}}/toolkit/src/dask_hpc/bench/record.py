@@ -13,6 +13,11 @@ Kinds of lines, told by their key ``kind``:
     One repeat, measured or failed (``status``). Keys of a measured one: ``workload backend slots
     jobs processes threads tasks seconds repeat order started makespan_s ideal_s efficiency
     overhead_s speedup slots_used hosts dispatch_s gather_s n_errors status``.
+``environment``
+    Written after the measurement, also if it failed: ``digest``, the SHA-256 of the sorted lines
+    ``name==version`` of all installed Python packages but the lab's own and the toolkit;
+    ``packages``, their number; and ``system_packages``, versions of Debian's packages of Slurm and
+    Python, as on the testbed.
 ``end``
     The run came to its own end.
 
@@ -106,6 +111,7 @@ class Record:
     path : Path
     header : dict
     starts, rows : list of dict
+    environment : dict
     complete : bool
         Whether the run was completed.
     """
@@ -114,6 +120,7 @@ class Record:
     header: dict
     starts: list[dict] = field(default_factory=list)
     rows: list[dict] = field(default_factory=list)
+    environment: dict = field(default_factory=dict)
     complete: bool = False
 
     @property
@@ -164,6 +171,7 @@ def read(path: Path) -> Record:
         header,
         rows=[value for value in objects if value.get("kind") == "row"],
         starts=[value for value in objects if value.get("kind") == "start"],
+        environment=next((it for it in objects if it.get("kind") == "environment"), {}),
         complete=any(value.get("kind") == "end" for value in objects),
     )
 

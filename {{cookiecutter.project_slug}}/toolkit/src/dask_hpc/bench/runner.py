@@ -115,7 +115,10 @@ def recording(plan: Plan, out: Path, common: dict) -> Iterator[record.Writer]:
             yield writer
         except BaseException as error:
             _write_failure(writer, common, error)
+            with contextlib.suppress(record.RecordError):
+                writer.write("environment", **provenance.environment())
             raise
+        writer.write("environment", **provenance.environment())
         writer.write("end", finished=provenance.now())
 
 

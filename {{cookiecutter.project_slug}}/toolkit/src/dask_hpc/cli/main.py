@@ -20,6 +20,7 @@ COMMANDS = {
     "bench": "Measure how a loop speeds up with more workers.",
     "cancel": "Cancel jobs of clusters whose process is dead.",
     "jobs": "List the jobs of your clusters.",
+    "lock": "Record the packages of this environment, or compare them.",
     "logs": "Show the end of a job's log.",
     "run": "Run a program and its workers in one job.",
     "setup": "Activate the lab's configuration in this environment.",

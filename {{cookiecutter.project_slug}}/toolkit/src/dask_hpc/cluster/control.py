@@ -26,6 +26,7 @@ from ..resilience.walltime import WalltimeManager
 from ..resilience.worker_loss import MONITOR_TICK_S, LostWorkerMonitor
 from ..watchdog.client import WatchdogClient
 from . import registration
+from .environment_check import EnvironmentCheck
 from .job_output import ClusterJobOutput
 from .pool import ClusterJobPool
 from .scaling import JobSize
@@ -105,6 +106,7 @@ class JobControl:
         self.watcher.subscribe(tracker.job_changed)
         # A worker may show that a job is running before the next poll does.
         tracker.on_worker_added.append(self._note_running)
+        tracker.on_worker_added.append(EnvironmentCheck(pool, messages, tasks).worker_added)
 
     def complete(self, job: Any) -> None:
         """Read from one of dask-jobqueue's jobs what the arguments do not specify.
