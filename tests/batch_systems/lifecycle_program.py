@@ -57,7 +57,10 @@ def main(name, settings, refused):
         told["running"] = [[job.state, job.node] for job in cluster.watcher.jobs.values()]
         cluster.scale(jobs=6)  # more than there is room for
         until(lambda: len(cluster.job_ids) == 6)
-        until(lambda: "pending" in [job.state for job in cluster.watcher.jobs.values()])
+        # OAR's scheduler, which runs once in a while, predicts when a job starts.
+        words = {"oar": "scheduledStart"}.get(name, "")
+        jobs = cluster.watcher.jobs
+        until(lambda: any(j.state == "pending" and words in j.reason for j in jobs.values()))
         told["waiting"] = line(cluster, 12, 5)
         mine = list(cluster.job_ids)
     told["cancelled"] = [cluster.watcher.jobs[job].state for job in mine]
@@ -71,7 +74,7 @@ def main(name, settings, refused):
             await asyncio.sleep(1)
 
     with contextlib.suppress(TimeoutError):
-        asyncio.run(asyncio.wait_for(over(), 2 * watcher.MISSING))
+        asyncio.run(asyncio.wait_for(over(), 2 * watcher.GONE_AFTER_S))
     told["left"] = left.active
     with dask_hpc.get_cluster(python="exit 3; #") as cluster:
         cluster.scale(jobs=2)
