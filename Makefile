@@ -30,9 +30,9 @@ help: ## this list
 demo: .venv/demo-ready ## template, testbed, 500 x sleep(1) on real Slurm, figure and report in build/
 	@$(PY) benchmarks/demo.py
 
-test: lint test-quick test-testbed ## the complete check of a change (13 to 15 minutes on two cores)
+test: lint test-quick test-testbed ## the complete check of a change (13 to 19 minutes on two cores)
 
-test-quick: .venv/test-ready ## the tests that need no Slurm (4 to 5 minutes)
+test-quick: .venv/test-ready ## the tests that need no Slurm (5 to 8 minutes)
 	@$(PY) -m asv check --config benchmarks/asv.conf.json --environment existing:same
 	@# Otherwise Python writes the toolkit's byte code while a test copies the folder that it is in.
 	@$(PY) -m compileall -q "{{cookiecutter.project_slug}}/toolkit/src"
