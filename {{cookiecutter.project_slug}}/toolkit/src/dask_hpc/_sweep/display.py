@@ -90,7 +90,10 @@ def sum_up(
     lines += [f"  failed: {line}" for line in failures]
     if (more := counts.failed - len(failures)) > 0:
         lines.append(f"  and {more} more")
-    return [*lines, f"Results: {folder}. To try the failed inputs again: retry_failed=True."]
+    return [
+        *lines,
+        f"Results: {folder}. To try the failed inputs again: retry_failed=True (--retry-failed).",
+    ]
 
 
 class Display:

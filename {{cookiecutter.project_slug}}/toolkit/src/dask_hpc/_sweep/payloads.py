@@ -20,6 +20,7 @@ from . import shards
 
 # An input is saved, besides its label, if its pickle is at most this large.
 MAX_INPUT_BYTES = 1024
+MAX_LABEL = 300  # characters
 
 _labels = reprlib.Repr()
 _labels.maxstring = _labels.maxother = 200
@@ -50,7 +51,8 @@ class Failure:
 
 def label(value: Any) -> str:
     """Return a short text for an input."""
-    return str(value) if isinstance(value, str | Path) else _labels.repr(value)
+    text = str(value) if isinstance(value, str | Path) else _labels.repr(value)
+    return text if len(text) <= MAX_LABEL else f"{text[:MAX_LABEL]}…"
 
 
 def dumps(value: Any) -> bytes:

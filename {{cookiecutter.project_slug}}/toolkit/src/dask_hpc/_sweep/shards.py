@@ -6,6 +6,7 @@ checksums are right, so a file may end anywhere, as when its writer was killed.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import zlib
@@ -186,9 +187,14 @@ class ShardWriter:
 
     def sync(self) -> None:
         """Wait until the disk has what was flushed."""
-        if not self._is_synced:
+        if self._is_synced:
+            return
+        try:
             os.fsync(self._file.fileno())
-            self._is_synced = True
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # some file systems have no such call
+                raise
+        self._is_synced = True
 
     def close(self) -> None:
         self._file.close()

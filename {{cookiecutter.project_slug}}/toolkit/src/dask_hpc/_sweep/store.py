@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import getpass
+import itertools
 import json
 import socket
 import struct
@@ -180,10 +181,10 @@ def load(folder: Path, verify: bool = False) -> Store:
         store.paths = sorted(folder.glob(PATTERN))
         sessions = [_first_session(path) for path in store.paths]
         known = [session for session in sessions if session is not None]
-        if not known:
-            return store
-        store.session = known[-1]
-        counting = {store.session.code, *store.session.accepted}
+        counting = set()
+        if known:
+            store.session = known[-1]
+            counting = {store.session.code, *store.session.accepted}
         for number, path in enumerate(store.paths):
             session = sessions[number]
             counts = session is not None and session.code in counting
@@ -192,8 +193,9 @@ def load(folder: Path, verify: bool = False) -> Store:
 
 
 def _first_session(path: Path) -> Session | None:
-    for record, payload in shards.scan(path, verify=False):
-        return Session(**json.loads(payload)) if record.kind == shards.SESSION else None
+    for record, payload in itertools.islice(shards.scan(path, verify=False), 2):
+        if record.kind == shards.SESSION:
+            return Session(**json.loads(payload))
     return None
 
 
@@ -312,8 +314,9 @@ class StoreWriter:
         with folder_errors(self.store.folder):
             self._shard = shards.ShardWriter(path)
         paths.append(path)
-        text = json.dumps(asdict(self.session))
-        self._shard.append(shards.SESSION, shards.NO_KEY, text.encode())
+        text = json.dumps(asdict(self.session)).encode()
+        for _ in range(2):  # without it, the shard's results could not be used
+            self._shard.append(shards.SESSION, shards.NO_KEY, text)
         self.store.session, self.store.total = self.session, self.session.total
 
 
