@@ -145,8 +145,8 @@ def test_no_changed_byte_makes_a_wrong_result(tmp_path, caplog):
             path.write_bytes(changed)
             try:
                 found = load(tmp_path, verify=True)
-            except SweepError as error:
-                assert "another version" in str(error)
+            except SweepError:
+                assert position in (14, 15)  # the number of the format
                 continue
             assert found.damaged > 0
             values = {
@@ -200,7 +200,8 @@ def test_a_full_disk_is_one_line_and_what_was_written_is_kept(tmp_path, monkeypa
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     writer = StoreWriter(load(tmp_path), new_session("lab:square", "a", [], None))
-    monkeypatch.setattr(Path, "open", lambda _, *a, **k: open("/dev/full", "wb", buffering=0))  # noqa: PTH123
+    real = Path.open
+    monkeypatch.setattr(Path, "open", lambda _, *a, **k: real(Path("/dev/full"), "wb", buffering=0))
     writer.take(key(3))
     writer.save(shards.RESULT, key(3), payloads.result(3, 9, 0.0))
     with pytest.raises(SweepFolderError) as caught:

@@ -29,6 +29,7 @@ SHOW_SILENCE_S = 60.0  # six heartbeats
 # A process with the number of the lock's owner is another one if it started at another time. The
 # times of one process differ if somebody sets the clock.
 START_TIME_TOLERANCE_S = 60.0
+TAKE_OVER_S = 5.0  # it takes milliseconds, unless the process that does it is killed
 
 
 class FolderLock:
@@ -60,27 +61,39 @@ class FolderLock:
         own = self._folder / f".{NAME}-{uuid.uuid4().hex}"
         own.write_text(self._text)
         try:
-            while not _create(own, self._path):
-                self._remove_stale()
+            end = time.monotonic() + TAKE_OVER_S
+            while not (_create(own, self._path) or self._take_over(own)):
+                if time.monotonic() > end:
+                    raise SweepInUseError(
+                        f"A process ended while it was taking over the folder {self._folder}. Run "
+                        f"this again after you have removed {self._guard}."
+                    )
         finally:
             own.unlink(missing_ok=True)
 
-    def _remove_stale(self) -> None:
-        """Remove the lock of a process that has ended; raise an error for any other."""
+    @property
+    def _guard(self) -> Path:
+        return self._folder / f".{NAME}-taking-over"
+
+    def _take_over(self, own: Path) -> bool:
+        """Put a file in the place of a dead process's lock; raise an error for any other lock."""
         text, silent = _read(self._path)
         if text is None:
-            return  # it was released meanwhile
+            return False  # it was released meanwhile
         owner = _parse(text)
         if not _has_ended(owner):
             raise SweepInUseError(describe_owner(self._folder, owner, silent))
-        # Another process may have taken the lock over since: look at what was moved, not at what
-        # was read before.
-        moved = self._folder / f".{NAME}-{uuid.uuid4().hex}"
-        with contextlib.suppress(FileNotFoundError):
-            self._path.rename(moved)
-            if moved.read_text() != text:
-                _create(moved, self._path)
-            moved.unlink()
+        # Only one process at a time: another may have taken the lock over since it was read.
+        if not _create(own, self._guard):
+            time.sleep(0.02)
+            return False
+        try:
+            if _read(self._path)[0] != text:
+                return False
+            own.replace(self._path)
+            return True
+        finally:
+            self._guard.unlink(missing_ok=True)
 
     def beat(self) -> None:
         """Show that this process is alive; call it often, it acts every 10 s.
@@ -118,7 +131,7 @@ def owner_of(folder: Path) -> str | None:
 
 def describe_owner(folder: Path, owner: dict[str, Any], silent: float) -> str:
     """Return the message for a second sweep of a folder."""
-    line = f"{folder} is in use by {_words(owner, silent)}. "
+    line = f"The folder {folder} is in use by {_words(owner, silent)}. "
     if owner.get("host") == socket.gethostname():
         return f"{line}Wait until it ends, or choose another folder with out=."
     return (

@@ -30,9 +30,9 @@ from .worker import Batch, LoadError
 
 TICK_S = 0.25
 SLOTS_INTERVAL_S = 2.0
-# Inputs that were computed before are looked through in groups of this size, between which the
-# status is shown.
-SCAN_INPUTS = 5_000
+# How long to take inputs before what was taken is sent, and the status is shown. A generator may be
+# slow, and many inputs may have been computed before.
+FILL_S = 0.1
 # Results are fetched in groups of about this size.
 FETCH_BYTES = 128 * 2**20
 FIRST_FETCH = 16
@@ -103,7 +103,7 @@ class Run:
         self._tried: set[bytes] = set()  # failed inputs that were tried again
         self._computing: dict[bytes, int] = {}  # by key, how often the input was in the list
         self._saved: list[Saved] = []  # computed before, not returned yet
-        self._scanned = 0
+        self._fill_until = 0.0
         self._sent: dict[str, Sent] = {}
         self._finished: queue.SimpleQueue[distributed.Future] = queue.SimpleQueue()
         self._sent_at = self._slots_at = time.monotonic()
@@ -119,7 +119,7 @@ class Run:
         """
         with contextlib.ExitStack() as stack:
             while True:
-                self._scanned = 0
+                self._fill_until = time.monotonic() + FILL_S
                 if self._client is None:
                     self._fill(1)
                     yield self._take_saved()
@@ -143,9 +143,8 @@ class Run:
     # --- inputs ---------------------------------------------------------------------------------
 
     def _fill(self, number: int) -> None:
-        """Take inputs until this many wait to be sent, or until the status should be shown."""
-        while self._has_more and len(self._waiting) < number and self._scanned < SCAN_INPUTS:
-            self._scanned += 1
+        """Take inputs until this many wait to be sent, or until the time is over."""
+        while self._has_more and len(self._waiting) < number and not self._is_late():
             try:
                 value = next(self._inputs)
             except StopIteration:
@@ -167,6 +166,9 @@ class Run:
                     self._tried.add(key)
                 self._computing[key] = 1
                 self._waiting.append((key, value))
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._fill_until
 
     def _is_computed(self, key: bytes) -> bool:
         if key in self._store.failures:
@@ -217,13 +219,11 @@ class Run:
         self._display.sent()
 
     def _next(self) -> list[Input]:
-        """Return the next batch; empty if there is none now."""
+        """Return the next batch, smaller if inputs come slowly, and empty if there are none now."""
         if self._alone:
             return [self._alone.popleft()]
         size = self._planner.batch_size(self._left())
         self._fill(size)
-        if len(self._waiting) < size and self._has_more:
-            return []  # the status should be shown first
         return [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
 
     # --- results from workers -------------------------------------------------------------------
@@ -234,7 +234,7 @@ class Run:
         is_probing = self._planner.cost_s is None
         timeout = PROBE_S if is_probing else TICK_S
         with contextlib.suppress(queue.Empty):
-            if self._scanned < SCAN_INPUTS:
+            if not (self._is_late() and self._has_more):
                 finished.append(self._finished.get(timeout=timeout))
             while True:
                 finished.append(self._finished.get_nowait())

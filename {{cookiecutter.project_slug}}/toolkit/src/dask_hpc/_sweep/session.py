@@ -17,7 +17,15 @@ from .identity import InputKeys, code_digest, function_name
 from .lock import FolderLock
 from .results import iterate_failures
 from .run import Run, Saved
-from .store import Store, StoreWriter, folder_errors, load, new_session
+from .store import (
+    Session,
+    Store,
+    StoreWriter,
+    folder_errors,
+    last_session,
+    load,
+    new_session,
+)
 
 
 class SweepSession:
@@ -68,8 +76,9 @@ class SweepSession:
             stack.callback(lock.release)
             stack.callback(display.close)
             try:
-                self.store = load(folder, verify=True)
-                accepted = _accepted(self.store, self._name, self._code, self._options.changed)
+                accepted = self._accepted(last_session(folder))
+                versions = (self._code, *accepted)
+                self.store = load(folder, verify=True, versions=versions)
                 session = new_session(self._name, self._code, accepted, self._total)
                 writer = StoreWriter(self.store, session)
                 stack.callback(writer.close)
@@ -93,31 +102,31 @@ class SweepSession:
         failures = [str(it) for it in itertools.islice(iterate_failures(self.store), MAX_NAMED)]
         display.end(run.counts, str(folder), failures)
 
+    def _accepted(self, last: Session | None) -> list[str]:
+        """Return the digests of earlier versions whose results count as well.
 
-def _accepted(store: Store, name: str, code: str, changed: str) -> list[str]:
-    """Return the digests of earlier versions whose results count as well.
-
-    Raises
-    ------
-    SweepChangedError
-        The folder has results of another version, and the user has not said what to do.
-    """
-    last = store.session
-    if last is None:
-        return []
-    if code == last.code and name == last.function:
-        return last.accepted
-    if changed == "keep":
-        return list(dict.fromkeys([*last.accepted, last.code]))
-    if last.function != name:
+        Raises
+        ------
+        SweepChangedError
+            The folder has results of another version, and the user has not said what to do.
+        """
+        name, changed = self._name, self._options.changed
+        if last is None:
+            return []
+        if self._code == last.code and name == last.function:
+            return last.accepted
+        if changed == "keep":
+            return list(dict.fromkeys([*last.accepted, last.code]))
+        if last.function != name:
+            raise SweepChangedError(
+                f"The folder {self.store.folder} has results of {last.function}, not of {name}: "
+                "choose another folder with out=. If it is the same function under another name, "
+                'pass changed="keep".'
+            )
+        if changed == "rerun":
+            return []
         raise SweepChangedError(
-            f"{store.folder} has results of {last.function}, not of {name}: choose another folder "
-            'with out=. If it is the same function under another name, pass changed="keep".'
+            f"The folder {self.store.folder} has results of an earlier version of {name}, whose "
+            'code has changed. Pass changed="rerun" to compute them again, or changed="keep" to '
+            "keep them and compute only what is missing."
         )
-    if changed == "rerun":
-        return []
-    raise SweepChangedError(
-        f"{store.folder} has results of an earlier version of {name}, whose code has changed. Pass "
-        'changed="rerun" to compute them again, or changed="keep" to keep them and compute only '
-        "what is missing."
-    )

@@ -16,7 +16,7 @@ import struct
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -161,7 +161,14 @@ class Store:
         self.order[start * KEY_BYTES : start * KEY_BYTES + len(keys)] = keys
 
 
-def load(folder: Path, verify: bool = False) -> Store:
+def last_session(folder: Path) -> Session | None:
+    """Return the last session of a folder; None if there is none."""
+    with folder_errors(folder):
+        found = map(_first_session, sorted(folder.glob(PATTERN), reverse=True))
+        return next((session for session in found if session is not None), None)
+
+
+def load(folder: Path, verify: bool = False, versions: Collection[str] | None = None) -> Store:
     """Return what a folder has; an empty store if there is no such folder.
 
     Parameters
@@ -170,6 +177,8 @@ def load(folder: Path, verify: bool = False) -> Store:
     verify : bool
         Whether to check every result, which reads the whole folder. Results that are damaged then
         count as missing.
+    versions : collection of str, optional
+        Digests of the function's versions whose results count. Default: as in the last session.
 
     Raises
     ------
@@ -180,14 +189,11 @@ def load(folder: Path, verify: bool = False) -> Store:
     with folder_errors(folder):
         store.paths = sorted(folder.glob(PATTERN))
         sessions = [_first_session(path) for path in store.paths]
-        known = [session for session in sessions if session is not None]
-        counting = set()
-        if known:
-            store.session = known[-1]
-            counting = {store.session.code, *store.session.accepted}
-        for number, path in enumerate(store.paths):
-            session = sessions[number]
-            counts = session is not None and session.code in counting
+        store.session = next((it for it in reversed(sessions) if it is not None), None)
+        if versions is None and store.session is not None:
+            versions = (store.session.code, *store.session.accepted)
+        for number, (path, session) in enumerate(zip(store.paths, sessions, strict=True)):
+            counts = session is not None and session.code in (versions or ())
             _load_shard(store, number, path, verify, counts)
     return store
 
