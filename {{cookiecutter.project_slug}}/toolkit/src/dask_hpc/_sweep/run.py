@@ -36,6 +36,8 @@ FILL_S = 0.1
 # Results are fetched in groups of about this size.
 FETCH_BYTES = 128 * 2**20
 FIRST_FETCH = 16
+# Dask waits for results whose worker is lost until they are computed again. Others should not wait.
+FETCH_TIMEOUT_S = 30.0
 
 Input = tuple[bytes, Any]  # its key, and the input
 Saved = tuple[Input, bytes, bytes]  # with the kind and payload of its record
@@ -105,8 +107,10 @@ class Run:
         self._saved: list[Saved] = []  # computed before, not returned yet
         self._fill_until = 0.0
         self._sent: dict[str, Sent] = {}
+        self._lost: list[distributed.Future] = []
         self._finished: queue.SimpleQueue[distributed.Future] = queue.SimpleQueue()
         self._sent_at = self._slots_at = time.monotonic()
+        self._fetch_timeout_s = FETCH_TIMEOUT_S
         self._result_bytes: float | None = None  # average of a batch
 
     def steps(self) -> Iterator[list[Saved]]:
@@ -230,7 +234,7 @@ class Run:
 
     def _receive(self) -> list[Saved]:
         """Wait a moment for batches that have finished, and save their results."""
-        finished: list[distributed.Future] = []
+        finished, self._lost = self._lost, []
         is_probing = self._planner.cost_s is None
         timeout = PROBE_S if is_probing else TICK_S
         with contextlib.suppress(queue.Empty):
@@ -246,9 +250,9 @@ class Run:
             elif future.status == "error":
                 saved += self._handle_error(future)
             elif future.status == "cancelled":
-                raise self._lost()
-            else:  # its worker was lost before we saw it: Dask computes it again
-                future.add_done_callback(self._finished.put)
+                raise self._lost_connection()
+            else:  # its worker was lost: Dask computes it again
+                self._lost.append(future)
         if complete and is_probing:
             self._count_slots()  # more workers may have come
         while complete:
@@ -260,9 +264,22 @@ class Run:
         return saved
 
     def _fetch(self, futures: list[distributed.Future]) -> list[Saved]:
-        assert self._client is not None
-        with self._lost_errors():
-            found = self._client.gather(futures)
+        client = self._client
+        assert client is not None
+
+        async def gather() -> Any:
+            return await client.gather(futures, asynchronous=True)
+
+        try:
+            with self._lost_errors():
+                found = client.sync(gather, callback_timeout=self._fetch_timeout_s)
+        except (TimeoutError, KilledWorker):
+            # A worker was lost with some of the results, and their tasks may have failed meanwhile.
+            self._fetch_timeout_s *= 2  # or there is much to transfer
+            for future in futures:
+                future.add_done_callback(self._finished.put)
+            return []
+        self._fetch_timeout_s = FETCH_TIMEOUT_S
         saved: list[Saved] = []
         size_bytes = 0
         for future, (records, seconds) in zip(futures, found, strict=True):
@@ -313,7 +330,7 @@ class Run:
         self._lock.beat()
         if self._client is not None:
             if self._client.status == "closed":
-                raise self._lost()
+                raise self._lost_connection()
             if time.monotonic() - self._slots_at > SLOTS_INTERVAL_S:
                 self._count_slots()
         self._display.update(self.counts, None if self._client is None else self._planner.slots)
@@ -329,10 +346,12 @@ class Run:
         """Turn the errors of a connection that has ended into one line."""
         try:
             yield
+        except TimeoutError:  # an OSError, too
+            raise
         except (OSError, CancelledError, ClosedClientError):  # CommClosedError is an OSError
-            raise self._lost() from None
+            raise self._lost_connection() from None
 
-    def _lost(self) -> SweepError:
+    def _lost_connection(self) -> SweepError:
         return SweepError(
             "The connection to Dask's scheduler has ended: the cluster was closed, or its process "
             f"has died. {self.progress()} Run the same line again, with a new cluster, to go on."
