@@ -204,7 +204,8 @@ def work(x):
     return x
 
 if __name__ == "__main__":
-    with dask_hpc.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    options = {"n_workers": 2, "threads_per_worker": 1}
+    with dask_hpc.LocalCluster(**options, dashboard_address=None) as cluster:
         with distributed.Client(cluster):
             (failure,) = dask_hpc.sweep(work, range(200), progress=False).failed
             print(failure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import pickle
 import queue
 import time
 import uuid
@@ -282,7 +283,8 @@ class Run:
         self._fetch_timeout_s = FETCH_TIMEOUT_S
         saved: list[Saved] = []
         size_bytes = 0
-        for future, (records, seconds) in zip(futures, found, strict=True):
+        for future, pickled in zip(futures, found, strict=True):
+            records, seconds = pickle.loads(pickled)
             sent = self._sent.pop(str(future.key))
             future.release()
             self._planner.record(len(records), seconds)

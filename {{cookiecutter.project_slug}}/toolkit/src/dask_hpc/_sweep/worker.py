@@ -40,8 +40,10 @@ class Batch:
     folder: str | None = None
     code: str = ""
 
-    def __call__(self, pickled: bytes) -> tuple[list[tuple[bytes, bytes]], float]:
-        """Return the kind and payload of each input's record, and the seconds of all calls.
+    def __call__(self, pickled: bytes) -> bytes:
+        """Return, pickled, the kind and payload of each input's record, and the seconds of all.
+
+        Pickled, since Dask would send each payload on its own, which takes 0.2 ms.
 
         Parameters
         ----------
@@ -59,7 +61,7 @@ class Batch:
             records.append(self._call(function, key, value))
             if time.perf_counter() - begin > self.limit_s:
                 break
-        return records, time.perf_counter() - begin
+        return pickle.dumps((records, time.perf_counter() - begin), protocol=5)
 
     def _call(self, function: Callable[..., Any], key: bytes, value: Any) -> tuple[bytes, bytes]:
         begin = time.perf_counter()
