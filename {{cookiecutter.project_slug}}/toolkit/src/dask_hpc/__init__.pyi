@@ -1,6 +1,7 @@
 # The names of this package: __init__.py imports each from here when it is first used.
 
 from ._get_cluster import get_cluster
+from ._sweep.api import sweep
 from .cluster.classes import (
     HTCondorCluster,
     LSFCluster,
@@ -20,6 +21,10 @@ from .errors import (
     NoJobIdError,
     SubmitCommandError,
     SubmitError,
+    SweepChangedError,
+    SweepError,
+    SweepFolderError,
+    SweepInUseError,
 )
 from .security.connect import connect
 
@@ -42,8 +47,13 @@ __all__ = [
     "SLURMCluster",
     "SubmitCommandError",
     "SubmitError",
+    "SweepChangedError",
+    "SweepError",
+    "SweepFolderError",
+    "SweepInUseError",
     "TaskExceedsWalltimeError",
     "WorkerStartTimeoutError",
     "connect",
     "get_cluster",
+    "sweep",
 ]

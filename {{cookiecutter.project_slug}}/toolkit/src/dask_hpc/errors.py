@@ -47,3 +47,19 @@ class NoJobIdError(SubmitError, ValueError):
 
 class ClusterClosedError(DaskHPCError, RuntimeError):
     """The cluster is closed; create a new one."""
+
+
+class SweepError(DaskHPCError, RuntimeError):
+    """A sweep cannot start or go on. What it has saved is kept."""
+
+
+class SweepChangedError(SweepError, ValueError):
+    """The folder has results of another function, or of an earlier version of this one."""
+
+
+class SweepInUseError(SweepError):
+    """Another process is saving results in the folder."""
+
+
+class SweepFolderError(SweepError, OSError):
+    """The folder cannot be read or written, or the disk is full. An OSError, as in Python."""

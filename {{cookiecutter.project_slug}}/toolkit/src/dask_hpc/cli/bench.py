@@ -2,9 +2,7 @@
 
 import math
 import shlex
-import signal
 import sys
-import threading
 from functools import partial
 from pathlib import Path
 
@@ -12,10 +10,10 @@ import click
 from click.core import ParameterSource
 from dask.system import CPU_COUNT
 
-from .._compat import interrupts
 from .._output import progress
 from .._output.formatting import format_exact_duration
 from ..bench.workloads import WORKLOADS
+from . import _signals
 
 COUNT = click.IntRange(min=1)
 
@@ -98,14 +96,7 @@ def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, o
     """Measure WORKLOAD (`dask hpc bench list` shows them) and write a record to --out."""
     from ..bench import record, show
 
-    # `kill` and batch systems send SIGTERM, a closed ssh session sends SIGHUP: treat both like
-    # Ctrl-C, so that workers and jobs end too.
-    interrupts.hide_calls_not_begun()
-    if threading.current_thread() is threading.main_thread():
-        for name in {"SIGTERM", "SIGHUP"} & signal.Signals.__members__.keys():
-            number = signal.Signals[name]  # Windows has no SIGHUP
-            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
-                signal.signal(number, signal.default_int_handler)
+    _signals.treat_as_interrupts()
     if WORKLOADS[workload].local_only:
         _refuse_options_of_plans(workload, backend)
         path = _run_gil(repeats, out)

@@ -24,6 +24,7 @@ COMMANDS = {
     "logs": "Show the end of a job's log.",
     "run": "Run a program and its workers in one job.",
     "setup": "Activate the lab's configuration in this environment.",
+    "sweep": "Run a function for many files, and save the results.",
 }
 
 

@@ -21,7 +21,8 @@ import click
 def run(nodes, config_name, dry_run, program, arguments):
     """Run a program and all its workers in one Slurm job.
 
-    PROGRAM is a Python file; everything after it is passed to the program.
+    PROGRAM is a Python file; everything after it is passed to the program. It can also be the
+    command `sweep`, with all that `dask hpc sweep` takes.
 
     Use this where programs may not run on the login node. Inside the job, get_cluster() starts
     workers on the job's nodes and Dask's scheduler on the first of them. The program's exit code
@@ -29,7 +30,14 @@ def run(nodes, config_name, dry_run, program, arguments):
     """
     from ..allocation import job_script, submit
 
-    submit.check_program(program)
+    words = [program, *arguments]
+    if program == "sweep" and not Path(program).exists():
+        from .sweep import sweep
+
+        sweep.make_context("sweep", list(arguments))  # a mistake is told before the job waits
+        words = ["-m", "dask", "hpc", *words]
+    else:
+        submit.check_program(program)
     ours = {name for option in click.get_current_context().command.params for name in option.opts}
     for word in arguments:
         if (name := word.partition("=")[0]) in ours:
@@ -38,7 +46,7 @@ def run(nodes, config_name, dry_run, program, arguments):
                 f"before {program}.",
                 err=True,
             )
-    text = job_script.script([program, *arguments], nodes, config_name)
+    text = job_script.script(words, nodes, config_name)
     if dry_run:
         click.echo(text, nl=False)
         return

@@ -1,0 +1,465 @@
+"""Sweeps on a cluster of threads: what is computed, saved, and said."""
+
+import functools
+import itertools
+import json
+import math
+import pickle
+import threading
+import time
+import types
+from pathlib import Path
+
+import distributed
+import pytest
+from distributed.scheduler import KilledWorker
+
+import dask_hpc
+from dask_hpc import SweepChangedError, SweepError, SweepFolderError, SweepInUseError, sweep
+from dask_hpc._sweep import run as sweep_run
+from dask_hpc._sweep.worker import Batch
+
+pytestmark = pytest.mark.xdist_group("sweep")
+
+calls = []
+
+
+def square(x):
+    calls.append(x)
+    if x in (3, 13):
+        raise ValueError(f"{x} is\nunlucky")
+    return x**2
+
+
+def add(x, step=1):
+    return x + step
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    options = {"n_workers": 1, "threads_per_worker": 4, "processes": False}
+    with dask_hpc.LocalCluster(**options, dashboard_address=None) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def client(cluster, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    calls.clear()
+    with distributed.Client(cluster) as client:
+        yield client
+
+
+def test_results_are_in_order_and_failures_are_kept_apart(client, capsys):
+    results = sweep(square, range(20))
+    assert [r for r in results if not isinstance(r, type(results.failed[0]))] == [
+        n**2 for n in range(20) if n not in (3, 13)
+    ]
+    first, second = results.failed
+    assert (first.input, second.input) == (3, 13)
+    assert first.error == "ValueError: 3 is unlucky"
+    assert first.traceback.startswith("Traceback (most recent call last)")
+    assert first.traceback.endswith("unlucky\n")
+    assert "in square" in first.traceback
+    assert "worker.py" not in first.traceback  # not the toolkit's own frames
+    assert results[3] == first
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("20 inputs: 18 done, 2 failed, in ")
+    assert lines[1] == "  failed: 3: ValueError: 3 is unlucky"
+
+
+def test_a_second_run_computes_only_what_is_missing(client, capsys):
+    sweep(square, [1, 2, 3])
+    assert list(sweep(square, [5, 2, 1], progress=False)) == [25, 4, 1]
+    assert sorted(calls) == [1, 2, 3, 5]
+    assert capsys.readouterr().err.count("\n") == 3  # of the first run
+    assert list(sweep.results()) == [25, 4, 1]
+
+
+def test_nothing_is_started_when_everything_is_there(client, monkeypatch):
+    sweep(square, [1, 2])
+    client.close()
+    monkeypatch.setattr(sweep_run, "open_client", lambda *_: pytest.fail("a client was opened"))
+    assert list(sweep(square, [1, 2])) == [1, 4]
+
+
+def test_failed_inputs_are_tried_again_only_if_asked(client, monkeypatch):
+    sweep(square, [3, 3, 4, 3])
+    sweep(square, [3, 3, 4, 3])
+    assert sorted(calls) == [3, 4]
+    assert len(sweep(square, [3, 3, 4, 3], retry_failed=True).failed) == 3
+    assert sorted(calls) == [3, 3, 4]
+
+
+def test_equal_inputs_are_computed_once_and_have_their_places(client):
+    assert list(sweep(square, [2, 1, 2, 2])) == [4, 1, 4, 4]
+    assert sorted(calls) == [1, 2]
+    assert sweep.status().done == 4
+
+
+def test_pairs_come_as_they_complete_with_those_of_earlier_runs(client):
+    sweep(add, [1, 2])
+    found = dict(sweep.as_completed(add, [1, 2, 3, 4]))
+    assert found == {1: 2, 2: 3, 3: 4, 4: 5}
+    assert list(sweep.results()) == [2, 3, 4, 5]
+
+
+def test_a_loop_that_ends_early_keeps_its_results_and_frees_the_folder(client):
+    for _ in sweep.as_completed(add, itertools.count()):  # without end
+        break
+    assert sweep.status().running is None
+    done = sweep.status().done
+    assert done > 0
+    assert sweep.status().total is None
+    assert list(sweep(add, range(done)))[:2] == [1, 2]
+
+
+def test_a_generator_has_a_total_once_it_has_ended(client):
+    assert len(sweep(add, (n for n in range(50)))) == 50
+    assert (sweep.status().total, sweep.status().left) == (50, 0)
+
+
+def test_arguments_of_each_call_make_other_inputs(client):
+    assert list(sweep(add, [1, 2])) == [2, 3]
+    assert list(sweep(add, [1, 2], kwargs={"step": 5})) == [6, 7]
+    assert list(sweep(functools.partial(add, step=7), [1, 2])) == [8, 9]
+    assert list(sweep(add, [1, 2])) == [2, 3]
+
+
+def version(step, name="measure"):
+    def measure(x):
+        calls.append(x)
+        return x + step
+
+    measure.__qualname__ = name
+    return measure
+
+
+def test_changed_code_is_refused_computed_again_or_kept(client):
+    sweep(version(1), [1, 2])
+    with pytest.raises(SweepChangedError) as caught:
+        sweep(version(2), [1, 2])
+    assert 'changed="rerun"' in str(caught.value)
+    assert 'changed="keep"' in str(caught.value)
+    assert list(sweep.results()) == [2, 3]
+    assert list(sweep(version(2), [1, 2, 3], changed="keep")) == [2, 3, 5]
+    assert list(sweep(version(2), [1, 2, 3])) == [2, 3, 5]  # the answer is remembered
+    assert list(sweep(version(3), [1, 2, 3], changed="rerun")) == [4, 5, 6]
+    calls.clear()
+    assert list(sweep(version(1), [1, 2], changed="rerun")) == [2, 3]  # saved in the first place
+    assert calls == []
+
+
+def test_another_function_needs_another_folder(client):
+    sweep(version(1), [1])
+    with pytest.raises(SweepChangedError, match=r"has results of .*:measure, not of .*:other: "):
+        sweep(version(1, "other"), [1])
+    with pytest.raises(SweepChangedError):
+        sweep(version(1, "other"), [1], changed="rerun")
+    assert list(sweep(version(1, "other"), [1, 2], changed="keep")) == [2, 3]
+
+
+def test_a_file_that_changed_is_computed_again(client):
+    for name in "ab":
+        Path(f"{name}.txt").write_text(name)
+    paths = [Path("a.txt"), Path("b.txt")]
+    assert list(sweep(Path.read_text, paths)) == ["a", "b"]
+    paths[1].write_text("more")
+    assert list(sweep(Path.read_text, paths)) == ["a", "more"]
+
+
+def test_large_results_are_written_by_workers(client):
+    paths = list(sweep(add, [1, 2], results="files"))
+    assert [pickle.loads(path.read_bytes()) for path in paths] == [2, 3]
+    assert all(path.parent == Path("results/files") for path in paths)
+    paths[0].unlink()
+    paths = list(sweep(add, [1, 2], results="files"))
+    assert [pickle.loads(path.read_bytes()) for path in paths] == [2, 3]
+    assert sorted(Path("results/files").iterdir()) == sorted(paths)  # nothing partial
+
+
+def test_short_calls_are_batched(client, monkeypatch):
+    sizes = []
+    original = Batch.__call__
+
+    def call(self, pickled):
+        found = original(self, pickled)
+        sizes.append(len(pickle.loads(found)[0]))
+        return found
+
+    monkeypatch.setattr(Batch, "__call__", call)
+    assert list(sweep(add, range(3000))) == list(range(1, 3001))
+    assert sum(sizes) == 3000
+    assert max(sizes) > 50
+    assert len(sizes) < 300
+
+
+def nap(x):
+    time.sleep(0.5 if x == 500 else 0.0005)
+    return x
+
+
+def test_a_slow_call_does_not_hold_up_its_batch(client, monkeypatch):
+    """The rest of its batch is sent again, and nothing is computed twice."""
+    monkeypatch.setattr(Batch, "__call__", Batch.__call__)
+    short = []
+    original = Batch.__call__
+
+    def call(self, pickled):
+        found = original(self, pickled)
+        short.append(len(pickle.loads(pickled)) - len(pickle.loads(found)[0]))
+        return found
+
+    monkeypatch.setattr(Batch, "__call__", call)
+    assert list(sweep(nap, range(1000))) == list(range(1000))
+    assert sum(short) > 0
+
+
+def test_an_input_that_kills_workers_is_found(client, monkeypatch):
+    original = Batch.__call__
+
+    def call(self, pickled):
+        inputs = [value for _, value in pickle.loads(pickled)]
+        if 77 in inputs:
+            raise KilledWorker("task", types.SimpleNamespace(address="tcp://x"), 3)
+        return original(self, pickled)
+
+    monkeypatch.setattr(Batch, "__call__", call)
+    results = sweep(add, range(2000))
+    (failure,) = results.failed
+    assert failure.input == 77
+    assert failure.error.startswith("distributed.scheduler.KilledWorker")
+    assert len(results) == 2000
+
+
+def test_workers_that_cannot_load_the_function_end_the_sweep(client, monkeypatch):
+    monkeypatch.setattr(sweep_run.Batch, "function", b"no pickle", raising=False)
+    original = sweep_run.Batch.__init__
+
+    def init(self, function, *arguments):
+        original(self, b"cno_such_module\nf\n.", *arguments)
+
+    monkeypatch.setattr(sweep_run.Batch, "__init__", init)
+    with pytest.raises(SweepError) as caught:
+        sweep(add, range(20))
+    line = str(caught.value)
+    assert line.startswith("The workers cannot run the function: ModuleNotFoundError: No module")
+
+
+def test_a_result_that_cannot_be_pickled_is_a_failure(client):
+    def lock(x):
+        return threading.Lock() if x else 0
+
+    (failure,) = sweep(lock, [0, 1]).failed
+    assert "pickle" in failure.error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "line"),
+    [
+        ((square, []), {}, "There are no inputs: the list is empty."),
+        ((square, iter([])), {}, "There are no inputs: the list is empty."),
+        ((square, "data/*.nc"), {}, "inputs has to be a list, not 'data/*.nc'. For files: "),
+        ((square, 5), {}, "inputs has to be a list or a generator, not int."),
+        (([1], square), {}, "The first argument has to be a function, not [1]: "),
+        (
+            (math.hypot, [1]),
+            {"changed": "no"},
+            'changed has to be one of "refuse", "rerun", "keep"',
+        ),
+        ((square, [1]), {"files": "size"}, 'files has to be one of "time", "hash", not \'size\'.'),
+        ((square, [1]), {"results": "disk"}, 'results has to be one of "shards", "files"'),
+        ((square, [1]), {"jobs": 0}, "jobs has to be a positive integer, not 0."),
+        ((lambda a, b: a, [1]), {}, "missing a required argument: 'b'"),
+        ((add, [1]), {"kwargs": {"steps": 1}}, "got an unexpected keyword argument 'steps'"),
+        (
+            (square, [1]),
+            {"client": "tcp://"},
+            "client has to be a dask.distributed.Client, not str.",
+        ),
+    ],
+)
+def test_mistakes_are_one_line(client, arguments, options, line):
+    with pytest.raises(SweepError) as caught:
+        sweep(*arguments, **options)
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+async def wait(x):
+    return x
+
+
+def test_async_functions_are_refused(client):
+    with pytest.raises(SweepError, match=r"wait is an `async def` function: write it with `def`\."):
+        sweep(wait, [1])
+
+
+class Holder:
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __dask_tokenize__(self):
+        return "holder"
+
+    def method(self, x):
+        return x
+
+
+def with_variable(lock):
+    def f(x):
+        return lock or x
+
+    return f
+
+
+@pytest.mark.parametrize(
+    ("function", "part"),
+    [
+        (with_variable(Holder()), r"The variable `lock` \(of type Holder\)"),
+        (Holder().method, r"The attribute `lock` of its Holder \(of type lock\)"),
+        (functools.partial(add, step=Holder()), r"The argument `step` \(of type Holder\)"),
+    ],
+)
+def test_the_part_of_a_function_that_cannot_be_sent_is_named(client, function, part):
+    with pytest.raises(SweepError, match=rf"cannot be sent to workers\. {part} cannot be pickled"):
+        sweep(function, [1])
+
+
+def test_an_input_that_cannot_be_sent_is_named(client):
+    with pytest.raises(SweepError, match=r"^The input <.*Holder.*> \(of type Holder\) cannot be"):
+        sweep(print, [1, 2, Holder()])
+
+
+def test_two_sweeps_on_one_folder(client):
+    pairs = sweep.as_completed(add, [1, 2])
+    next(pairs)
+    with pytest.raises(SweepInUseError, match="results is in use by a sweep of "):
+        sweep(add, [1])
+    assert sweep.status().running
+    assert len(list(pairs)) == 1
+
+
+def test_a_file_in_the_place_of_the_folder(client):
+    Path("results").touch()
+    with pytest.raises(SweepFolderError, match=r"^Cannot save results in results: .* with out=\.$"):
+        sweep(add, [1])
+
+
+def test_a_folder_without_a_sweep(client):
+    for function in (sweep.results, sweep.status):
+        with pytest.raises(SweepError, match=r"^No sweep has saved results in nothing\.$"):
+            function("nothing")
+
+
+def test_a_full_disk_ends_the_sweep_and_the_next_one_goes_on(client, monkeypatch):
+    real = Path.open
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+
+    def full(path, *arguments, **options):
+        place = Path("/dev/full") if path.suffix == ".shard" else path
+        mode = ("wb", *arguments[1:]) if path.suffix == ".shard" else arguments
+        return real(place, *mode, **options)
+
+    sweep(add, [1, 2])
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            Path, "open", lambda p, *a, **k: full(p, *a, **k) if "xb" in a else real(p, *a, **k)
+        )
+        with pytest.raises(SweepFolderError, match="No space left on device"):
+            sweep(add, range(10))
+    assert sweep.status().running is None
+    assert list(sweep(add, range(10))) == list(range(1, 11))
+
+
+def test_an_interrupt_is_one_line_and_the_next_run_goes_on(client):
+    def numbers():
+        yield from (0, 1, 2, 4)
+        while not (list(Path("results").glob("*.shard")) and sweep.status().done >= 4):
+            time.sleep(0.01)
+            yield 0
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        sweep(square, numbers())
+    assert "inputs are saved in results. Run the same line again to go on." in str(caught.value)
+    assert str(caught.value).startswith("Sweep interrupted. ")
+    assert sweep.status().running is None
+    calls.clear()
+    assert list(sweep(square, [0, 1, 2, 4, 5])) == [0, 1, 4, 16, 25]
+    assert calls == [5]
+
+
+def test_results_are_saved_while_a_generator_is_slow(client):
+    def numbers():
+        for number in range(5):
+            yield number
+            time.sleep(0.2)
+
+    seen = []
+    begin = time.monotonic()
+    for number, _ in sweep.as_completed(add, numbers()):
+        seen.append((number, time.monotonic() - begin))
+    assert [number for number, _ in seen] == [0, 1, 2, 3, 4]
+    assert seen[1][1] < 0.7
+
+
+def test_an_error_of_the_users_generator_is_theirs(client):
+    def numbers():
+        yield 1
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        sweep(square, numbers())
+    assert sweep.status().running is None
+
+
+def test_the_end_of_the_scheduler_is_one_line_and_the_next_run_goes_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False}
+    with dask_hpc.LocalCluster(**options, dashboard_address=None) as cluster:
+        with distributed.Client(cluster) as client:
+            threading.Timer(1.0, cluster.close).start()
+            with pytest.raises(SweepError) as caught:
+                sweep(time.sleep, (0.1 + n / 1e6 for n in range(1000)), client=client)
+    assert str(caught.value).startswith("The connection to Dask's scheduler has ended: ")
+    done = sweep.status().done
+    assert 4 < done < 100
+    assert f"{done} inputs are saved in results." in str(caught.value)
+
+
+def test_without_a_client_a_cluster_is_started_and_closed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = []
+    real = dask_hpc.get_cluster
+
+    def get_cluster():
+        made.append(real(n_workers=1, processes=False, dashboard_address=None))
+        return made[-1]
+
+    monkeypatch.setattr("dask_hpc._sweep.clients._get_cluster.get_cluster", get_cluster)
+    assert list(sweep(add, [1, 2])) == [2, 3]
+    assert [cluster.status.name for cluster in made] == ["closed"]
+
+
+def test_a_closed_client_is_told(client):
+    client.close()
+    with pytest.raises(SweepError, match=r"^The client is closed: create a new one\.$"):
+        sweep(add, [1], client=client)
+
+
+def test_status_in_words(client):
+    sweep(square, range(20), "out", progress=False)
+    lines = str(sweep.status("out")).splitlines()
+    assert lines[0].endswith(":square, 18 of 20 done, 2 failed, 0 left")
+    assert lines[1:3] == ["not running", "failed: 3: ValueError: 3 is unlucky"]
+
+
+def test_the_first_record_tells_who_and_what(client):
+    sweep(add, [1])
+    (path,) = Path("results").glob("*.shard")
+    data = path.read_bytes()
+    record = json.loads(data[data.index(b"{") : data.index(b"}") + 1])
+    assert record["function"].endswith(":add")
+    assert record["total"] == 1

@@ -1,0 +1,1 @@
+"""Run a function for many inputs, and save the results: see `api`."""

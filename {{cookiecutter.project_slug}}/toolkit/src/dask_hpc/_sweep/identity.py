@@ -1,0 +1,197 @@
+"""Decide what counts as the same function and the same input.
+
+A function is known by its name and by a digest of its own code: its source without comments and
+docstring, or its code object where there is no source, with the values of its defaults and of the
+variables of enclosing functions. An input is known by `dask.base.tokenize` of it and of the other
+arguments of the call; a file (a `pathlib.Path`), by its path, size, and time of change.
+
+What these do not notice: changes in functions that the function calls, in imported packages, in
+global variables, and in files that are given as strings.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from dask.base import tokenize
+from dask.tokenize import TokenizationError
+
+from ..errors import SweepError
+
+KEY_BYTES = 16
+FILE_CHECKS = ("time", "hash")
+
+
+def split_partial(
+    function: Callable[..., Any], kwargs: Mapping[str, Any]
+) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """Return the function inside of `functools.partial`, and the arguments for each call."""
+    arguments, keywords = (), dict(kwargs)
+    while isinstance(function, functools.partial):
+        arguments = (*function.args, *arguments)
+        keywords = {**function.keywords, **keywords}
+        function = function.func
+    return function, arguments, keywords
+
+
+def function_name(function: Callable[..., Any]) -> str:
+    """Return a function's name, as in "my_lab.example:clean"."""
+    found = inspect.unwrap(function)
+    name = getattr(found, "__qualname__", None) or type(found).__qualname__
+    return f"{getattr(found, '__module__', None) or '?'}:{name}"
+
+
+def code_digest(function: Callable[..., Any]) -> str:
+    """Return a digest of a function's own code.
+
+    Raises
+    ------
+    SweepError
+        The function contains an object that cannot be recognized in another Python process.
+    """
+    parts = _code_parts(function, function_name(function), set())
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+def _code_parts(value: Any, where: str, seen: set[int]) -> tuple[Any, ...]:
+    """Return what identifies a function, or an object that one contains, as nested tuples."""
+    if id(value) in seen:
+        return ("seen",)  # it contains itself
+    seen.add(id(value))
+    if inspect.isfunction(value):
+        cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
+        inner = [(name, _cell(cell, f"{where}, variable {name}", seen)) for name, cell in cells]
+        defaults: dict[Any, Any] = dict(enumerate(value.__defaults__ or ()))
+        defaults |= value.__kwdefaults__ or {}
+        given = [
+            (str(name), _code_parts(default, f"{where}, a default", seen))
+            for name, default in defaults.items()
+        ]
+        return ("function", _source(value) or _bytecode(value.__code__), given, inner)
+    if inspect.ismethod(value):
+        bound = _code_parts(value.__self__, where, seen)
+        return ("method", _code_parts(value.__func__, where, seen), bound)
+    if isinstance(value, functools.partial):
+        parts = [*value.args, *(item for pair in sorted(value.keywords.items()) for item in pair)]
+        inner = [_code_parts(part, where, seen) for part in (value.func, *parts)]
+        return ("partial", inner)
+    if isinstance(value, ModuleType):
+        return ("module", value.__name__)
+    if inspect.isclass(value) or inspect.isbuiltin(value):
+        return ("name", value.__module__, value.__qualname__)
+    if inspect.isfunction(
+        wrapped := getattr(value, "__wrapped__", getattr(value, "py_func", None))
+    ):
+        return ("wrapped", type(value).__name__, _code_parts(wrapped, where, seen))
+    call = inspect.getattr_static(type(value), "__call__", None)
+    code = _code_parts(call, where, seen) if inspect.isfunction(call) else ()
+    try:
+        return ("object", tokenize(value, ensure_deterministic=True), code)
+    except TokenizationError:
+        raise SweepError(
+            f"{where}: Dask cannot recognize an object of type {type(value).__name__} in another "
+            "Python process, so results could not be found again. Create it inside the function, "
+            "or give its class a method __dask_tokenize__."
+        ) from None
+
+
+def _cell(cell: Any, where: str, seen: set[int]) -> tuple[Any, ...]:
+    try:
+        return _code_parts(cell.cell_contents, where, seen)
+    except ValueError:
+        return ("empty",)
+
+
+def _source(function: Any) -> str | None:
+    """Return a function's source without comments and docstring; None if it cannot be told apart.
+
+    The bytecode differs between versions of Python, so the source is preferred.
+    """
+    try:
+        # Of the code object: for the function itself, inspect would return what it wraps.
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function.__code__)))
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return None
+    if len(tree.body) != 1 or not isinstance(
+        node := tree.body[0], ast.FunctionDef | ast.AsyncFunctionDef
+    ):
+        return None  # a lambda, whose line may have others
+    if node.name != function.__code__.co_name:
+        return None  # the file was edited since it was imported
+    if ast.get_docstring(node, clean=False) is not None:
+        node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(node)
+
+
+def _bytecode(code: CodeType) -> tuple[Any, ...]:
+    constants = tuple(
+        _bytecode(it) if isinstance(it, CodeType) else repr(it) for it in code.co_consts
+    )
+    return (code.co_code, constants, code.co_names, code.co_varnames, code.co_freevars)
+
+
+class InputKeys:
+    """Computes the key of each input: 16 bytes that are equal for equal calls.
+
+    Parameters
+    ----------
+    arguments, kwargs : tuple, dict
+        Arguments that are the same in each call, besides the input.
+    files : {"time", "hash"}
+        Whether files are recognized by size and time, or by their content.
+    """
+
+    def __init__(
+        self,
+        arguments: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        files: str = "time",
+    ) -> None:
+        self._files = files
+        same = (list(arguments), sorted((kwargs or {}).items()))
+        self._same = self._token(same, "an argument of each call").encode()
+
+    def key(self, value: Any, number: int) -> bytes:
+        """Return the key of the input `value`; `number` counts inputs, for messages."""
+        token = self._token(value, f"input {number}").encode()
+        return hashlib.blake2b(token + self._same, digest_size=KEY_BYTES).digest()
+
+    def _token(self, value: Any, what: str) -> str:
+        try:
+            return tokenize(self._with_files(value), ensure_deterministic=True)
+        except TokenizationError:
+            raise SweepError(
+                f"Dask cannot recognize {what} (of type {type(value).__name__}) in another Python "
+                "process, so its result could not be found again. Pass what it is made from, such "
+                "as a file name, or give its class a method __dask_tokenize__."
+            ) from None
+
+    def _with_files(self, value: Any) -> Any:
+        """Return a value in which a file has its size and time, or its content's digest."""
+        if isinstance(value, Path):
+            return self._file(value)
+        if type(value) in (list, tuple):
+            return type(value)(map(self._with_files, value))
+        if type(value) is dict:
+            return {key: self._with_files(item) for key, item in value.items()}
+        return value
+
+    def _file(self, path: Path) -> tuple[Any, ...]:
+        try:
+            if path.is_dir():  # its own time says nothing about the files in it
+                return ("folder", str(path))
+            if self._files == "hash":
+                with path.open("rb") as file:
+                    return ("file", str(path), hashlib.file_digest(file, "blake2b").hexdigest())
+            status = path.stat()
+        except OSError:
+            return ("no file", str(path))  # the function will report it, or create it
+        return ("file", str(path), status.st_size, status.st_mtime_ns)
