@@ -114,11 +114,11 @@ def test_only_one_of_many_takes_over(tmp_path, other, dead_pid):
 def test_a_process_that_was_killed_while_it_took_over(tmp_path, other, dead_pid, monkeypatch):
     monkeypatch.setattr(lock, "TAKE_OVER_S", 0.1)
     other(pid=dead_pid)
-    guard = tmp_path / ".sweep.lock-taking-over"
-    guard.touch()
-    with pytest.raises(SweepInUseError, match=f"removed {guard}"):
+    mark = tmp_path / ".sweep.lock-taking-over"
+    mark.touch()
+    with pytest.raises(SweepInUseError, match=f"removed {mark}"):
         FolderLock(tmp_path).acquire()
-    guard.unlink()
+    mark.unlink()
     FolderLock(tmp_path).acquire()
 
 

@@ -66,13 +66,13 @@ class FolderLock:
                 if time.monotonic() > end:
                     raise SweepInUseError(
                         f"A process ended while it was taking over the folder {self._folder}. Run "
-                        f"this again after you have removed {self._guard}."
+                        f"this again after you have removed {self._takeover}."
                     )
         finally:
             own.unlink(missing_ok=True)
 
     @property
-    def _guard(self) -> Path:
+    def _takeover(self) -> Path:
         return self._folder / f".{NAME}-taking-over"
 
     def _take_over(self, own: Path) -> bool:
@@ -84,7 +84,7 @@ class FolderLock:
         if not _has_ended(owner):
             raise SweepInUseError(describe_owner(self._folder, owner, silent))
         # Only one process at a time: another may have taken the lock over since it was read.
-        if not _create(own, self._guard):
+        if not _create(own, self._takeover):
             time.sleep(0.02)
             return False
         try:
@@ -93,7 +93,7 @@ class FolderLock:
             own.replace(self._path)
             return True
         finally:
-            self._guard.unlink(missing_ok=True)
+            self._takeover.unlink(missing_ok=True)
 
     def beat(self) -> None:
         """Show that this process is alive; call it often, it acts every 10 s.

@@ -23,8 +23,8 @@ from . import payloads, pickling, shards
 from .arguments import Options
 from .batches import MAX_BYTES_AHEAD, PROBE_S, BatchPlanner
 from .clients import open_client
-from .display import Counts, Display
-from .identity import InputKeys
+from .display import Display
+from .intake import Input, Intake, Saved
 from .lock import FolderLock
 from .store import FILES, StoreWriter
 from .worker import Batch, LoadError
@@ -39,9 +39,6 @@ FETCH_BYTES = 128 * 2**20
 FIRST_FETCH = 16
 # Dask waits for results whose worker is lost until they are computed again. Others should not wait.
 FETCH_TIMEOUT_S = 30.0
-
-Input = tuple[bytes, Any]  # its key, and the input
-Saved = tuple[Input, bytes, bytes]  # with the kind and payload of its record
 
 
 @dataclass
@@ -60,33 +57,26 @@ class Run:
     ----------
     writer : StoreWriter
     lock : FolderLock
-    keys : InputKeys
+    intake : Intake
+        The inputs.
     function : bytes
         The pickled function.
-    inputs : iterator
-    total : int or None
-        Number of inputs, if it is known.
     options : Options
     display : Display
-    returns_saved : bool
-        Whether to return results of earlier runs, too.
     """
 
     def __init__(
         self,
         writer: StoreWriter,
         lock: FolderLock,
-        keys: InputKeys,
+        intake: Intake,
         function: bytes,
-        inputs: Iterator[Any],
-        total: int | None,
         options: Options,
         display: Display,
-        returns_saved: bool = False,
     ) -> None:
-        self.counts = Counts(total)
+        self.counts = intake.counts
         self._writer, self._store, self._lock = writer, writer.store, lock
-        self._keys, self._function, self._inputs = keys, function, inputs
+        self._intake, self._function = intake, function
         # What tasks are called on the dashboard.
         self._name = f"{writer.session.function.rpartition(':')[2]}-{uuid.uuid4().hex}"
         self._options = options
@@ -95,18 +85,10 @@ class Run:
         self._files_folder = (
             str((self._store.folder / FILES).absolute()) if options.results == "files" else None
         )
-        self._returns_saved = returns_saved
         self._client: distributed.Client | None = None
         self._planner = BatchPlanner()
         self._number = itertools.count()
-        self._taken = 0
-        self._has_more = True
-        self._waiting: deque[Input] = deque()  # taken, or to be sent again
         self._alone: deque[Input] = deque()  # one of these may have killed a worker
-        self._tried: set[bytes] = set()  # failed inputs that were tried again
-        self._computing: dict[bytes, int] = {}  # by key, how often the input was in the list
-        self._saved: list[Saved] = []  # computed before, not returned yet
-        self._fill_until = 0.0
         self._sent: dict[str, Sent] = {}
         self._lost: list[distributed.Future] = []
         self._finished: queue.SimpleQueue[distributed.Future] = queue.SimpleQueue()
@@ -124,13 +106,13 @@ class Run:
         """
         with contextlib.ExitStack() as stack:
             while True:
-                self._fill_until = time.monotonic() + FILL_S
+                self._intake.fill_for(FILL_S)
                 if self._client is None:
-                    self._fill(1)
-                    yield self._take_saved()
+                    self._intake.fill(1)
+                    yield self._intake.take_saved()
                     self._tick()
-                    if not self._waiting:
-                        if self._has_more:
+                    if not self._intake.waiting:
+                        if self._intake.has_more:
                             continue
                         return  # everything was computed before
                     self._client = stack.enter_context(
@@ -138,63 +120,12 @@ class Run:
                     )
                     self._count_slots()
                 self._send()
-                yield self._take_saved()
+                yield self._intake.take_saved()
                 if self._sent:
                     yield self._receive()
-                elif not (self._has_more or self._waiting or self._alone):
+                elif not (self._intake.has_more or self._intake.waiting or self._alone):
                     return
                 self._tick()
-
-    # --- inputs ---------------------------------------------------------------------------------
-
-    def _fill(self, number: int) -> None:
-        """Take inputs until this many wait to be sent, or until the time is over."""
-        while self._has_more and len(self._waiting) < number and not self._is_late():
-            try:
-                value = next(self._inputs)
-            except StopIteration:
-                self._has_more = False
-                self.counts.total = self._taken
-                self._writer.end()
-                return
-            self._taken += 1
-            key = self._keys.key(value, self._taken)
-            self._writer.take(key)
-            if key in self._computing:
-                self._computing[key] += 1
-            elif self._is_computed(key):
-                self._count(key)
-                if self._returns_saved:
-                    self._saved.append(((key, value), *self._store.read(key)))
-            else:
-                if key in self._store.failures:
-                    self._tried.add(key)
-                self._computing[key] = 1
-                self._waiting.append((key, value))
-
-    def _is_late(self) -> bool:
-        return time.monotonic() > self._fill_until
-
-    def _is_computed(self, key: bytes) -> bool:
-        if key in self._store.failures:
-            return not self._options.retry_failed or key in self._tried
-        return key in self._store.results
-
-    def _count(self, key: bytes, number: int = 1) -> None:
-        if key in self._store.results:
-            self.counts.done += number
-        else:
-            self.counts.failed += number
-
-    def _take_saved(self) -> list[Saved]:
-        saved, self._saved = self._saved, []
-        return saved
-
-    def _left(self) -> int | None:
-        """Return how many inputs were not sent yet; None if it is unknown."""
-        if self.counts.total is None:
-            return None
-        return max(0, self.counts.total - self._taken) + len(self._waiting)
 
     # --- batches to workers ---------------------------------------------------------------------
 
@@ -227,9 +158,9 @@ class Run:
         """Return the next batch, smaller if inputs come slowly, and empty if there are none now."""
         if self._alone:
             return [self._alone.popleft()]
-        size = self._planner.batch_size(self._left())
-        self._fill(size)
-        return [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
+        size = self._planner.batch_size(self._intake.left())
+        self._intake.fill(size)
+        return [self._intake.waiting.popleft() for _ in range(min(size, len(self._intake.waiting)))]
 
     # --- results from workers -------------------------------------------------------------------
 
@@ -239,7 +170,7 @@ class Run:
         is_probing = self._planner.cost_s is None
         timeout = PROBE_S if is_probing else TICK_S
         with contextlib.suppress(queue.Empty):
-            if not (self._is_late() and self._has_more):
+            if not (self._intake.is_late() and self._intake.has_more):
                 finished.append(self._finished.get(timeout=timeout))
             while True:
                 finished.append(self._finished.get_nowait())
@@ -290,19 +221,13 @@ class Run:
             self._planner.record(len(records), seconds)
             for item, (kind, payload) in zip(sent.inputs, records, strict=False):
                 size_bytes += len(payload)
-                self._save(item, kind, payload)
+                self._intake.save(item, kind, payload)
                 saved.append((item, kind, payload))
             # The batch has taken too long, and has ended early.
-            self._waiting.extendleft(reversed(sent.inputs[len(records) :]))
+            self._intake.waiting.extendleft(reversed(sent.inputs[len(records) :]))
         self._result_bytes = size_bytes / len(futures)
         self._writer.flush()
         return saved
-
-    def _save(self, item: Input, kind: bytes, payload: bytes) -> None:
-        key, _ = item
-        self._writer.save(kind, key, payload)
-        self.counts.new += 1
-        self._count(key, self._computing.pop(key))
 
     def _handle_error(self, future: distributed.Future) -> list[Saved]:
         """Find out which input of a batch kills workers; raise any other error."""
@@ -322,7 +247,7 @@ class Run:
             return []
         (item,) = inputs
         payload = payloads.failure(item[1], error, 0.0)
-        self._save(item, shards.FAILURE, payload)
+        self._intake.save(item, shards.FAILURE, payload)
         return [(item, shards.FAILURE, payload)]
 
     # --- meanwhile ------------------------------------------------------------------------------

@@ -14,9 +14,10 @@ from . import payloads, pickling
 from .arguments import Options, check_function, check_inputs
 from .display import MAX_NAMED, Display
 from .identity import InputKeys, code_digest, function_name
+from .intake import Intake, Saved
 from .lock import FolderLock
 from .results import iterate_failures
-from .run import Run, Saved
+from .run import Run
 from .store import (
     Session,
     Store,
@@ -82,17 +83,15 @@ class SweepSession:
                 session = new_session(self._name, self._code, accepted, self._total)
                 writer = StoreWriter(self.store, session)
                 stack.callback(writer.close)
-                run = Run(
+                intake = Intake(
                     writer,
-                    lock,
                     self._keys,
-                    self._pickled,
                     self._inputs,
                     self._total,
-                    self._options,
-                    display,
+                    self._options.retry_failed,
                     self._returns_saved,
                 )
+                run = Run(writer, lock, intake, self._pickled, self._options, display)
                 yield from run.steps()
             except KeyboardInterrupt:
                 saved = f" {run.progress()}" if run is not None else ""
