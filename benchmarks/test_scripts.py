@@ -76,7 +76,8 @@ def test_connections(tmp_path):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("count", [1, pytest.param(5, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("count", [1, 5])
 def test_connections_with_tls_outlive_those_that_break(lab, count):
     pytest.importorskip("cryptography")
     how = ("--testbed", "--count", count, "--load", 4)

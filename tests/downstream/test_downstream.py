@@ -185,6 +185,7 @@ def engine():
         pytest.skip(docker_problem())
 
 
+@pytest.mark.full
 @pytest.mark.testbed
 def test_the_three_lines_of_the_readme(repository, engine):
     action, tests, on_failure = yaml.safe_load(blocks("yaml", "In a GitHub workflow")[0])

@@ -105,7 +105,10 @@ def settings(home, index):
     return {**kept, **pip, "UV_DEFAULT_INDEX": index.address, "UV_NO_CONFIG": "1"}
 
 
-@pytest.mark.parametrize("form", ["-e .", ".", "-e ./toolkit -e ."])
+@pytest.mark.parametrize(
+    "form",
+    ["-e .", *(pytest.param(it, marks=pytest.mark.full) for it in (".", "-e ./toolkit -e ."))],
+)
 def test_pip_takes_the_toolkit_from_the_folder(project, prefix, index, tmp_path, form):
     # Build isolation would fetch hatchling: a matter between the user and the index.
     pip = [sys.executable, "-m", "pip", "--python", prefix / "bin/python", "install"]

@@ -105,7 +105,11 @@ print(cls.__name__, factory["args"], factory["kwargs"])
     assert request.getfixturevalue(which).run("-c", code).strip() == f"{name} [] {{}}"
 
 
-@pytest.mark.parametrize("name", ["00-laptop", "01-cluster"])
+@pytest.mark.parametrize(
+    # The other one runs on Slurm (tests/testbed/test_cluster.py).
+    "name",
+    ["00-laptop", pytest.param("01-cluster", marks=pytest.mark.full)],
+)
 def test_a_notebook_runs_from_top_to_bottom(local_project, tmp_path, name):
     done = tmp_path / f"{name}.ipynb"
     folder = local_project.project / "notebooks"

@@ -209,8 +209,8 @@ def typed(git_home, template_git):
     return typed
 
 
-def test_the_projects_readme(typed, template_git, tmp_path):
-    """Install it, see that all is well, compute, put it into git, follow the template, measure.
+def started(typed, tmp_path):
+    """Do what the project's README begins with; return the project, the page, and what is printed.
 
     And look at the job script, as the page for a lab's admin says.
     """
@@ -223,10 +223,21 @@ def test_the_projects_readme(typed, template_git, tmp_path):
     look = block((REPOSITORY / "docs/how-to/lab-admin.md").read_text(), "dask hpc setup")
     first = [*install, *block(text, "pytest"), *look, *block(text, "mkdir")]
     printed = typed([*first, *block(text, "python first"), *block(text, "git init")], project)
+    return project, text, printed
+
+
+def test_the_projects_readme(typed, tmp_path):
+    """Install it, see that all is well, compute, put it into git."""
+    _, _, printed = started(typed, tmp_path)
     assert "2 passed" in printed
     assert "#SBATCH -J my-lab" in printed
     assert "\n20540\n" in printed
 
+
+@pytest.mark.full
+def test_the_rest_of_the_projects_readme(typed, template_git, tmp_path):
+    """Follow the template, and measure."""
+    project, text, _ = started(typed, tmp_path)
     # A release of the template that changes what a lab sees.
     template_git.edit(f"{TEMPLATE.name}/tests/test_smoke.py", "Put your own", "Put the lab's own")
     template_git.commit()

@@ -118,6 +118,7 @@ def heard(monkeypatch):
     return lines
 
 
+@pytest.mark.full  # tests/testbed/test_configuration.py has it on Slurm
 def test_an_idle_cluster_closes_itself_says_so_and_leaves_no_job(lab, heard):
     with dask_hpc.SLURMCluster(idle_timeout="1 s") as cluster, Client(cluster) as client:
         cluster.scale(jobs=1)

@@ -51,6 +51,7 @@ def test_max_resubmits_must_be_a_whole_number(lab, value):
             dask_hpc.SLURMCluster()
 
 
+@pytest.mark.full  # test_policies.py has the decision, and tests/comparison the whole on Slurm
 def test_lost_workers_cancel_running_job(lab, cluster, monkeypatch):
     """Its node is left out, since another one has workers."""
     monkeypatch.setattr(worker_loss, "WORKERS_LOST_AFTER_S", 1.0)

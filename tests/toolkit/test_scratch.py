@@ -21,6 +21,7 @@ from dask_hpc.config.resolve import resolve
 from dask_hpc.config.scratch import add_scratch
 
 from .conftest import NO_DASHBOARD, until
+from .fake_batch_system import FAKE_COMMANDS
 
 SHELLS = [["bash", "-eu"], ["dash", "-eu"], ["zsh", "-eu"], ["mksh"], ["ksh93"], ["tcsh", "-f"]]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give folders away")
@@ -159,6 +160,15 @@ def is_private(folder, parent):
     return stat.S_IMODE(base.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize(
+    # Job scripts of the others differ in what is not about folders (test_job_script.py).
+    "site",
+    [
+        name if name in ("slurm", "pbs") else pytest.param(name, marks=pytest.mark.full)
+        for name in FAKE_COMMANDS
+    ],
+    indirect=True,
+)
 def test_scheduler_and_workers_have_private_folders_and_nothing_is_left(site, planted):
     with dask_hpc.get_cluster() as cluster, Client(cluster) as client:
         cluster.scale(jobs=1)
