@@ -430,10 +430,10 @@ def test_the_end_of_the_scheduler_is_one_line_and_the_next_run_goes_on(tmp_path,
         with distributed.Client(cluster) as client:
             threading.Thread(target=close).start()
             with pytest.raises(SweepError) as caught:
-                sweep(time.sleep, (0.1 + n / 1e6 for n in range(1000)), client=client)
+                sweep(time.sleep, (0.1 + n / 1e6 for n in itertools.count()), client=client)
     assert str(caught.value).startswith("The connection to Dask's scheduler has ended: ")
     done = sweep.status().done
-    assert 0 < done < 1000
+    assert done > 0
     assert f"{done} inputs are saved in results." in str(caught.value)
 
 
