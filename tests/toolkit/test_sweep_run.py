@@ -16,7 +16,6 @@ from distributed.scheduler import KilledWorker
 
 import dask_hpc
 from dask_hpc import SweepChangedError, SweepError, SweepFolderError, SweepInUseError, sweep
-from dask_hpc._sweep import batches as sweep_batches
 from dask_hpc._sweep import run as sweep_run
 from dask_hpc._sweep.store import load
 from dask_hpc._sweep.worker import Batch
@@ -195,8 +194,7 @@ def test_short_calls_are_batched(client, monkeypatch):
     assert list(sweep(add, range(20_000))) == list(range(1, 20_001))
     assert sum(sizes) == 20_000
     assert max(sizes) > 50
-    # Where the first result does not come at once, some calls are sent one by one.
-    assert len(sizes) < sweep_batches.MIN_CALLS_AHEAD + 500
+    assert len(sizes) < 1000
 
 
 def nap(x):
@@ -438,6 +436,19 @@ def test_the_end_of_the_scheduler_is_one_line_and_the_next_run_goes_on(tmp_path,
     done = sweep.status().done
     assert done > 0
     assert f"{done} inputs are saved in results." in str(caught.value)
+
+
+def test_a_client_that_closes_during_a_call_is_the_end_of_the_scheduler(cluster, monkeypatch):
+    with distributed.Client(cluster, set_as_default=False) as client:
+
+        def nthreads(self):
+            self.close()
+            return real(self)
+
+        real = distributed.Client.nthreads
+        monkeypatch.setattr(distributed.Client, "nthreads", nthreads)
+        with pytest.raises(SweepError, match="The connection to Dask's scheduler has ended"):
+            sweep(add, [1], client=client)
 
 
 def test_without_a_client_a_cluster_is_started_and_closed(tmp_path, monkeypatch):

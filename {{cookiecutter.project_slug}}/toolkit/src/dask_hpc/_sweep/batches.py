@@ -17,15 +17,15 @@ MIN_BATCH_S = 0.1
 SCHEDULER_S_PER_BATCH = 0.0025
 # A batch that takes this many times as long as planned is ended, and the rest is sent again.
 OVERRUN = 2.0
-# As long as no result has come back, only as many calls are sent as workers can hold, and only for
-# this time: then calls are long.
+# As long as no result has come back, only as many calls are sent as workers can hold; after this
+# time, when calls are probably long, some more.
 PROBE_S = 0.1
 # Inputs and bytes of inputs that are sent ahead at most.
 MAX_INPUTS_AHEAD = 100_000
 MAX_BYTES_AHEAD = 512 * 2**20
-# Calls that are not batched are all sent at once, up to this number or some for each slot.
+# Calls that are known to be long are all sent at once, up to this number or some for each slot.
 MIN_CALLS_AHEAD = 1_000
-CALLS_AHEAD_PER_SLOT = 4
+CALLS_AHEAD_PER_SLOT = 5
 BATCHES_AHEAD_PER_SLOT = 3
 # The weight of the newest batch in the average cost of a call.
 NEWEST_WEIGHT = 0.2
@@ -86,9 +86,12 @@ class BatchPlanner:
         waited_s : float
             Seconds since the first batch was sent.
         """
-        if self.cost_s is None and waited_s < PROBE_S:
-            return max(2 * self.slots, 8)  # one that runs and one that waits, for each slot
-        if self.cost_s is None or self.cost_s >= self.target_s:
+        if self.cost_s is None:
+            # One that runs and one that waits, for each slot. Later more, but not many: a busy
+            # computer may be late with the first result of short calls.
+            calls = 2 if waited_s < PROBE_S else CALLS_AHEAD_PER_SLOT
+            return max(calls * self.slots, 8)
+        if self.cost_s >= self.target_s:
             return max(CALLS_AHEAD_PER_SLOT * self.slots, MIN_CALLS_AHEAD)
         return max(BATCHES_AHEAD_PER_SLOT * self.slots, 8)
 

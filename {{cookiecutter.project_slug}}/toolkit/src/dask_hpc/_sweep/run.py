@@ -277,6 +277,10 @@ class Run:
             raise
         except (OSError, CancelledError, ClosedClientError):  # CommClosedError is an OSError
             raise self._lost_connection() from None
+        except Exception:  # of many kinds, if the client closes during a call
+            if self._client is None or self._client.status == "running":
+                raise
+            raise self._lost_connection() from None
 
     def _lost_connection(self) -> SweepError:
         return SweepError(
