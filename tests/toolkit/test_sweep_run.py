@@ -38,6 +38,11 @@ def add(x, step=1):
     return x + step
 
 
+def summary(capsys):
+    """Return the lines at the end, without those on the way, which a slow computer shows."""
+    return [line for line in capsys.readouterr().err.splitlines() if " left" not in line]
+
+
 @pytest.fixture(scope="module")
 def cluster():
     options = {"n_workers": 1, "threads_per_worker": 4, "processes": False}
@@ -66,7 +71,7 @@ def test_results_are_in_order_and_failures_are_kept_apart(client, capsys):
     assert "in square" in first.traceback
     assert "worker.py" not in first.traceback  # not the toolkit's own frames
     assert results[3] == first
-    lines = capsys.readouterr().err.splitlines()
+    lines = summary(capsys)
     assert lines[0].startswith("20 inputs: 18 done, 2 failed, in ")
     assert lines[1] == "  failed: 3: ValueError: 3 is unlucky"
 
@@ -75,7 +80,7 @@ def test_a_second_run_computes_only_what_is_missing(client, capsys):
     sweep(square, [1, 2, 3])
     assert list(sweep(square, [5, 2, 1], progress=False)) == [25, 4, 1]
     assert sorted(calls) == [1, 2, 3, 5]
-    assert capsys.readouterr().err.count("\n") == 3  # of the first run
+    assert len(summary(capsys)) == 3  # of the first run
     assert list(sweep.results()) == [25, 4, 1]
 
 
@@ -114,7 +119,7 @@ def test_a_loop_that_ends_early_keeps_its_results_and_frees_the_folder(client):
     done = sweep.status().done
     assert done > 0
     assert sweep.status().total is None
-    assert list(sweep(add, range(done)))[:2] == [1, 2]
+    assert list(sweep(add, range(done))) == list(range(1, done + 1))
 
 
 def test_a_generator_has_a_total_once_it_has_ended(client):
