@@ -17,6 +17,7 @@ from distributed.scheduler import KilledWorker
 import dask_hpc
 from dask_hpc import SweepChangedError, SweepError, SweepFolderError, SweepInUseError, sweep
 from dask_hpc._sweep import run as sweep_run
+from dask_hpc._sweep.lock import FolderLock
 from dask_hpc._sweep.store import load
 from dask_hpc._sweep.worker import Batch
 
@@ -358,6 +359,15 @@ def test_a_folder_without_a_sweep(client):
     for function in (sweep.results, sweep.status):
         with pytest.raises(SweepError, match=r"^No sweep has saved results in nothing\.$"):
             function("nothing")
+
+
+def test_a_sweep_that_has_saved_nothing_yet(client, tmp_path):
+    lock = FolderLock(tmp_path)
+    lock.acquire()
+    for function in (sweep.results, sweep.status):
+        with pytest.raises(SweepError, match=r"^Nothing is saved in .* It is in use by a sweep of "):
+            function(tmp_path)
+    lock.release()
 
 
 def test_a_full_disk_ends_the_sweep_and_the_next_one_goes_on(client, monkeypatch):

@@ -2,6 +2,9 @@
 
 from ._get_cluster import get_cluster
 from ._sweep.api import sweep
+from ._sweep.payloads import Failure
+from ._sweep.results import Results
+from ._sweep.status import Status
 from .cluster.classes import (
     HTCondorCluster,
     LSFCluster,
@@ -36,6 +39,7 @@ __all__ = [
     "ConfigError",
     "ConfigWarning",
     "DaskHPCError",
+    "Failure",
     "HTCondorCluster",
     "JobsEndedError",
     "LSFCluster",
@@ -43,8 +47,10 @@ __all__ = [
     "NoJobIdError",
     "OARCluster",
     "PBSCluster",
+    "Results",
     "SGECluster",
     "SLURMCluster",
+    "Status",
     "SubmitCommandError",
     "SubmitError",
     "SweepChangedError",

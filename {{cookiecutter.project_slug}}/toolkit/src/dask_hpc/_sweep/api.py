@@ -12,7 +12,7 @@ from ..errors import SweepError
 from .arguments import Options
 from .results import Results
 from .session import SweepSession
-from .status import Status, read_status
+from .status import Status, nothing_saved, read_status
 from .store import load
 
 
@@ -149,7 +149,7 @@ class Sweep:
         """
         store = load(Path(out))
         if store.session is None:
-            raise SweepError(f"No sweep has saved results in {out}.")
+            raise SweepError(nothing_saved(store.folder))
         return Results(store)
 
     def status(self, out: str | Path = "results") -> Status:

@@ -66,6 +66,13 @@ class Status:
         return "\n".join(lines)
 
 
+def nothing_saved(folder: Path) -> str:
+    """Return the message for a folder without results."""
+    if owner := owner_of(folder):
+        return f"Nothing is saved in {folder} yet. It is in use by {owner}."
+    return f"No sweep has saved results in {folder}."
+
+
 def read_status(out: str | Path) -> Status:
     """Return how far the sweep in a folder is.
 
@@ -77,7 +84,7 @@ def read_status(out: str | Path) -> Status:
     folder = Path(out)
     store = load(folder)
     if store.session is None:
-        raise SweepError(f"No sweep has saved results in {folder}.")
+        raise SweepError(nothing_saved(folder))
     keys = [store.key(number) for number in range(len(store))]
     failed = sum(key in store.failures for key in keys)
     return Status(

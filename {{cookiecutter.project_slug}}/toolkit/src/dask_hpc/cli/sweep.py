@@ -23,7 +23,11 @@ OUT = "results"
     help="Files, as in 'data/*.nc', with the quotes; ** stands for any folders. Can be repeated.",
 )
 @click.option("--out", default=OUT, show_default=True, help="Folder for the results.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Number of jobs to start.  [default: 1]")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Number of jobs to start. Default: 1, or all nodes within `dask hpc run`.",
+)
 @click.option("--retry-failed", is_flag=True, help="Compute inputs again that failed before.")
 @click.option(
     "--changed",
@@ -62,7 +66,7 @@ def sweep(function, rest, inputs, out, jobs, retry_failed, changed, files, resul
     if rest:
         raise click.UsageError(
             f"Unexpected argument {rest[0]}: put the pattern of --inputs into quotes, so that the "
-            "shell does not expand it"
+            "shell does not expand it."
         )
     if not inputs:
         raise click.UsageError("Missing option '--inputs': a pattern such as 'data/*.nc'.")
@@ -112,7 +116,8 @@ def load_function(name: str):
     if not (separator and module_name and function_name):
         raise click.UsageError(f"{name} is not MODULE:FUNCTION, such as my_lab.clean:clean.")
     if module_name.endswith(".py") or "/" in module_name:
-        right = module_name.removesuffix(".py").replace("/", ".")
+        path = Path(module_name.removeprefix("src/")).with_suffix("")
+        right = path.as_posix().strip("/").replace("/", ".")
         raise click.UsageError(f"{module_name} is a file: write {right}:{function_name}.")
     sys.path.insert(0, str(Path.cwd()))  # as `python -m` does
     try:
@@ -120,12 +125,11 @@ def load_function(name: str):
     except Exception as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise click.UsageError(f"Cannot import {module_name} ({said}).") from None
-    try:
-        return getattr(module, function_name)
-    except AttributeError:
-        raise click.UsageError(
-            f"The module {module_name} ({module.__file__}) has no function {function_name}."
-        ) from None
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        where = getattr(module, "__file__", None) or "built into Python"
+        raise click.UsageError(f"The module {module_name} ({where}) has no function {function_name}.")
+    return function
 
 
 def find_files(patterns) -> list[Path]:
@@ -148,7 +152,7 @@ def find_files(patterns) -> list[Path]:
 def as_options(text: str) -> str:
     """Write the arguments in a message as options: ``changed="rerun"`` as ``--changed rerun``."""
     return re.sub(
-        r'\b(out|changed|retry_failed|jobs)=(?:True|"(\w+)")?',
+        r'\b(out|changed|retry_failed|jobs)=(?:True|"?(\w+)"?)?',
         lambda match: f"--{match[1].replace('_', '-')} {match[2] or ''}".strip(),
         text,
     )

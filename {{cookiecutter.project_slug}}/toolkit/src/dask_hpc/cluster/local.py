@@ -30,10 +30,23 @@ BATCH_ARGUMENTS = {"config_name", "idle_timeout", "job_cls", "nanny", "scheduler
 SHARED_ARGUMENTS = {"name", "local_directory", "processes"}
 
 
+# A terminal sends Ctrl-C to worker processes, too, which would print a traceback each. A handler, as
+# opposed to SIG_IGN, is not inherited by programs that a task starts.
+IGNORE_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, lambda *_: None)"
+
+
 class Nanny(distributed.Nanny):
-    """A `distributed.Nanny` that remembers how its worker process ended."""
+    """A `distributed.Nanny` that remembers how its worker process ended.
+
+    On Ctrl-C, the process of the cluster ends the workers.
+    """
 
     exit_code: int | None = None
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        given = [self.preload] if isinstance(self.preload, str) else self.preload
+        self.preload = [*given, IGNORE_INTERRUPTS]
 
     def _on_worker_exit_sync(self, exitcode):
         self.exit_code = exitcode
