@@ -357,7 +357,9 @@ def test_a_sweep_that_has_saved_nothing_yet(client, tmp_path):
     lock = FolderLock(tmp_path)
     lock.acquire()
     for function in (sweep.results, sweep.status):
-        with pytest.raises(SweepError, match=r"^Nothing is saved in .* It is in use by a sweep of "):
+        with pytest.raises(
+            SweepError, match=r"^Nothing is saved in .* It is in use by a sweep of "
+        ):
             function(tmp_path)
     lock.release()
 

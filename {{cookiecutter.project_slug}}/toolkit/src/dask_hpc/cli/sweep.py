@@ -128,7 +128,9 @@ def load_function(name: str):
     function = getattr(module, function_name, None)
     if not callable(function):
         where = getattr(module, "__file__", None) or "built into Python"
-        raise click.UsageError(f"The module {module_name} ({where}) has no function {function_name}.")
+        raise click.UsageError(
+            f"The module {module_name} ({where}) has no function {function_name}."
+        )
     return function
 
 
