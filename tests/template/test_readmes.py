@@ -27,6 +27,7 @@ TYPED = {
         "dask hpc bench",
     ],
 }
+SWEEP = "tests/toolkit/test_cli_sweep.py: "
 LOCK = "tests/template/test_lock.py: "
 
 DRIVER = "tests/testbed/test_typed.py: typed"
@@ -57,10 +58,17 @@ ELSEWHERE = {
         "jupyter lab": JUPYTER,
         "ssh -N -L": SITE,
         "dask hpc run": "tests/testbed/test_readme.py: Where the login node must stay free",
+        "dask hpc sweep status": SWEEP + '"status"',
+        "dask hpc sweep": SWEEP + "--inputs",
     },
     "docs/explanation/benchmarks.md": {
         "dask hpc bench list": "tests/toolkit/test_bench_cli.py: list",
         "dask hpc bench": "benchmarks/demo.py: bench",
+    },
+    "docs/how-to/sweep.md": {
+        "dask hpc sweep status": SWEEP + '"status"',
+        "dask hpc sweep": SWEEP + "--inputs",
+        "dask hpc run --nodes 4 sweep": "tests/toolkit/test_allocation_submit.py: test_a_sweep",
     },
     "docs/how-to/one-job.md": {"dask hpc run": "tests/testbed/test_one_job.py: hpc run"},
     "docs/how-to/bench.md": {

@@ -72,6 +72,17 @@ def unset(printed):
     return set(line.split()[1:])
 
 
+def test_a_sweep_takes_the_place_of_a_program(run, tmp_path):
+    line = ["sweep", "my_lab.clean:clean", "--inputs", "data/*.nc", "--out", "cleaned"]
+    last = run("--nodes", "4", "--dry-run", *line).output.splitlines()[-1]
+    assert last.endswith(" -m dask hpc sweep my_lab.clean:clean --inputs 'data/*.nc' --out cleaned")
+    done = run("--nodes", "4", *line, "--chnged", "keep")  # told before the job waits in the queue
+    assert done.exit_code == 2
+    assert done.output.startswith("Error: No such option")
+    Path("sweep").write_text("print(1)\n")  # a program of that name
+    assert run("--dry-run", "sweep").output.splitlines()[-1].endswith(" sweep")
+
+
 def test_variables_that_another_job_may_have_left_are_unset_but_those_it_asks_for_itself(run):
     left = unset(run("--dry-run", "program.py").output)
     assert {"SLURM_MEM_PER_CPU", "SLURM_MEM_PER_GPU", "SLURM_GRES", "SLURM_HINT"} <= left

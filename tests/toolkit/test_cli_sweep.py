@@ -208,6 +208,17 @@ def test_arguments_as_options(text, options):
     assert as_options(text) == options
 
 
+@pytest.mark.parametrize("text", ["Sweep interrupted. 1 of 5 inputs are saved in results.", ""])
+def test_an_interrupt_is_exit_code_130(lab, cluster, monkeypatch, text):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt(*[text] * bool(text))
+
+    monkeypatch.setattr("dask_hpc._sweep.api.Sweep.__call__", interrupted)
+    done = run(*COUNT)
+    assert (done.exit_code, done.output) == (130, f"{text or 'Interrupted.'}\n")
+
+
+@pytest.mark.full
 def test_ctrl_c_in_a_terminal_is_one_line_and_exit_code_130(lab):
     """Worker processes get the signal, too, and print nothing."""
     for number in range(200):

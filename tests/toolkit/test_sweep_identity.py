@@ -1,6 +1,7 @@
 """What counts as the same function and the same input."""
 
 import functools
+import importlib
 import os
 import subprocess
 import sys
@@ -37,6 +38,26 @@ def test_comments_docstring_and_form_of_a_source_do_not_count_but_code_does(tmp_
     assert from_file(tmp_path, same) == first
     assert from_file(tmp_path, "def f(x):\n    return x + 2\n") != first
     assert from_file(tmp_path, "def f(x, y=1):\n    return x + 1\n") != first
+
+
+def test_an_edit_of_the_file_counts_only_when_it_is_imported_again(tmp_path, monkeypatch):
+    """What runs is the old code, so its results must not be taken for those of the new code."""
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "edited_module.py"
+    path.write_text("def f(x):\n    return x + 1\n")
+    module = importlib.import_module("edited_module")
+    first = code_digest(module.f)
+    path.write_text("import os\n\n\ndef f(x):\n    return x + 1\n")
+    os.utime(path, (1, 1))
+    moved = code_digest(module.f)
+    path.write_text("import os\n\n\ndef f(x):\n    return x + 200\n")
+    os.utime(path, (2, 2))
+    edited = code_digest(module.f)
+    new = code_digest(importlib.reload(module).f)
+    assert module.f(1) == 201
+    assert moved == first
+    assert len({first, edited, new}) == 3
+    del sys.modules["edited_module"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import ast
 import functools
 import hashlib
 import inspect
+import linecache
 import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -115,20 +116,40 @@ def _source(function: Any) -> str | None:
 
     The bytecode differs between versions of Python, so the source is preferred.
     """
+    code = function.__code__
+    linecache.checkcache(code.co_filename)
+    lines = linecache.getlines(code.co_filename, function.__globals__)
     try:
-        # Of the code object: for the function itself, inspect would return what it wraps.
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function.__code__)))
-    except (OSError, TypeError, SyntaxError, ValueError):
+        start = _first_line(code, "".join(lines))
+        tree = ast.parse(textwrap.dedent("".join(inspect.getblock(lines[start - 1 :]))))
+    except (LookupError, SyntaxError, ValueError):
         return None
     if len(tree.body) != 1 or not isinstance(
         node := tree.body[0], ast.FunctionDef | ast.AsyncFunctionDef
     ):
         return None  # a lambda, whose line may have others
-    if node.name != function.__code__.co_name:
-        return None  # the file was edited since it was imported
     if ast.get_docstring(node, clean=False) is not None:
         node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(node)
+
+
+def _first_line(code: CodeType, text: str) -> int:
+    """Return the line at which a file has this code, which may have moved since it was imported.
+
+    Raises
+    ------
+    LookupError
+        The file does not have it: the function was edited meanwhile, and what runs is the old code.
+    """
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # in a notebook's cell
+    waiting = [compile(text, code.co_filename, "exec", flags, dont_inherit=True)]
+    wanted = _bytecode(code)
+    while waiting:
+        found = waiting.pop()
+        if found.co_qualname == code.co_qualname and _bytecode(found) == wanted:
+            return found.co_firstlineno
+        waiting += [it for it in found.co_consts if isinstance(it, CodeType)]
+    raise LookupError
 
 
 def _bytecode(code: CodeType) -> tuple[Any, ...]:

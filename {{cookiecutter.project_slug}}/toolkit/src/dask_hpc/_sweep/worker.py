@@ -32,7 +32,7 @@ class Batch:
     folder : str or None
         Where to write each result into a file of its own; None to return the results.
     code : str
-        The digest of the function's code, which is part of the names of these files.
+        The digest of the function's code.
     """
 
     function: bytes
@@ -52,7 +52,7 @@ class Batch:
         """
         begin = time.perf_counter()
         try:
-            function, inputs = _load(self.function), pickle.loads(pickled)
+            function, inputs = _load(self.function, self.code), pickle.loads(pickled)
         except Exception as error:
             said = " ".join(str(error).split())
             raise LoadError(f"{type(error).__name__}: {said}") from None
@@ -77,7 +77,8 @@ class Batch:
 
 
 @functools.lru_cache(maxsize=8)
-def _load(function: bytes) -> Callable[..., Any]:
+def _load(function: bytes, code: str) -> Callable[..., Any]:  # noqa: ARG001 - for the cache
+    # The pickle of a function that can be imported is its name, also when its code has changed.
     return pickle.loads(function)
 
 

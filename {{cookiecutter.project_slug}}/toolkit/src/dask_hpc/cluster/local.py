@@ -30,8 +30,8 @@ BATCH_ARGUMENTS = {"config_name", "idle_timeout", "job_cls", "nanny", "scheduler
 SHARED_ARGUMENTS = {"name", "local_directory", "processes"}
 
 
-# A terminal sends Ctrl-C to worker processes, too, which would print a traceback each. A handler, as
-# opposed to SIG_IGN, is not inherited by programs that a task starts.
+# A terminal sends Ctrl-C to worker processes, too, each of which would print a traceback. Programs
+# that a task starts do not inherit a handler, as they would SIG_IGN.
 IGNORE_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, lambda *_: None)"
 
 
