@@ -40,6 +40,25 @@ def test_comments_docstring_and_form_of_a_source_do_not_count_but_code_does(tmp_
     assert from_file(tmp_path, "def f(x, y=1):\n    return x + 1\n") != first
 
 
+def test_a_set_in_the_code_has_no_order(tmp_path):
+    """Its order is another one in each Python process."""
+    program = (
+        "from dask_hpc._sweep.identity import bytecode_digest, code_digest\n"
+        "f = lambda x: x in {'red', 'green', 'blue', 'black', 'white'}\n"
+        "print(code_digest(f), bytecode_digest(f))\n"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(found) == 1
+
+
 def test_an_edit_of_the_file_counts_only_when_it_is_imported_again(tmp_path, monkeypatch):
     """What runs is the old code, so its results must not be taken for those of the new code."""
     monkeypatch.syspath_prepend(tmp_path)

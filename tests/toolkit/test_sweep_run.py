@@ -1,13 +1,16 @@
 """Sweeps on a cluster of threads: what is computed, saved, and said."""
 
 import functools
+import importlib
 import itertools
 import json
 import math
+import os
 import pickle
 import threading
 import time
 import types
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
 import distributed
@@ -17,6 +20,7 @@ from distributed.scheduler import KilledWorker
 import dask_hpc
 from dask_hpc import SweepChangedError, SweepError, SweepFolderError, SweepInUseError, sweep
 from dask_hpc._sweep import run as sweep_run
+from dask_hpc._sweep import session as sweep_session
 from dask_hpc._sweep.lock import FolderLock
 from dask_hpc._sweep.store import load
 from dask_hpc._sweep.worker import Batch
@@ -185,6 +189,35 @@ def test_large_results_are_written_by_workers(client):
     paths = list(sweep(add, [1, 2], results="files"))
     assert [pickle.loads(path.read_bytes()) for path in paths] == [2, 3]
     assert sorted(Path("results/files").iterdir()) == sorted(paths)  # nothing partial
+
+
+@pytest.mark.full  # it starts workers that are processes
+def test_workers_that_imported_another_version_compute_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    path = tmp_path / "versioned.py"
+    path.write_text("def f(x):\n    return x + 1\n")
+    module = importlib.import_module("versioned")
+    with dask_hpc.LocalCluster(n_workers=2, dashboard_address=None) as cluster:
+        with distributed.Client(cluster):
+            assert list(sweep(module.f, range(10))) == list(range(1, 11))
+            path.write_text("def f(x):\n    return x + 200\n")
+            os.utime(path, (1, 1))
+            importlib.reload(module)
+            with pytest.raises(SweepError, match=r"imported versioned:f before .* new cluster"):
+                sweep(module.f, range(10), changed="rerun")
+    with dask_hpc.LocalCluster(n_workers=2, dashboard_address=None) as cluster:
+        with distributed.Client(cluster):
+            assert list(sweep(module.f, range(10))) == list(range(200, 210))
+
+
+def test_a_worker_tells_the_version_that_it_has(client, monkeypatch):
+    monkeypatch.setattr(sweep_session, "bytecode_digest", lambda _: (MAGIC_NUMBER, "another"))
+    with pytest.raises(SweepError, match=r"imported .*:add before .* new cluster"):
+        sweep(add, [1])
+    monkeypatch.setattr(sweep_session, "bytecode_digest", lambda _: (b"3.99", "another"))
+    assert list(sweep(add, [1])) == [2]
 
 
 def test_short_calls_are_batched(client, monkeypatch):

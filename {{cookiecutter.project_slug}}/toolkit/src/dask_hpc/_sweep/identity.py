@@ -14,6 +14,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import importlib.util
 import inspect
 import linecache
 import textwrap
@@ -152,11 +153,32 @@ def _first_line(code: CodeType, text: str) -> int:
     raise LookupError
 
 
+def bytecode_digest(function: Callable[..., Any]) -> tuple[bytes, str] | None:
+    """Return which bytecode this Python has, and a digest of a function's; None if it has none.
+
+    With it, two processes compare the code that they run, which may not be the file's: a process
+    keeps what it has imported.
+    """
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, CodeType):
+        return None
+    text = repr(_bytecode(code)).encode()
+    return importlib.util.MAGIC_NUMBER, hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
 def _bytecode(code: CodeType) -> tuple[Any, ...]:
-    constants = tuple(
-        _bytecode(it) if isinstance(it, CodeType) else repr(it) for it in code.co_consts
-    )
+    constants = tuple(map(_constant, code.co_consts))
     return (code.co_code, constants, code.co_names, code.co_varnames, code.co_freevars)
+
+
+def _constant(value: Any) -> Any:
+    if isinstance(value, CodeType):
+        return _bytecode(value)
+    if isinstance(value, tuple):
+        return tuple(map(_constant, value))
+    if isinstance(value, frozenset):  # its order is another in each Python process
+        return ("set", sorted(repr(_constant(it)) for it in value))
+    return repr(value)
 
 
 class InputKeys:

@@ -11,7 +11,7 @@ import uuid
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import distributed
@@ -26,8 +26,8 @@ from .clients import open_client
 from .display import Display
 from .intake import Input, Intake, Saved
 from .lock import FolderLock
-from .store import FILES, StoreWriter
-from .worker import Batch, LoadError
+from .store import StoreWriter
+from .worker import Batch, LoadError, StaleCodeError
 
 TICK_S = 0.25
 SLOTS_INTERVAL_S = 2.0
@@ -59,8 +59,8 @@ class Run:
     lock : FolderLock
     intake : Intake
         The inputs.
-    function : bytes
-        The pickled function.
+    batch : Batch
+        What runs on workers, but for the time that it may take.
     options : Options
     display : Display
     """
@@ -70,21 +70,17 @@ class Run:
         writer: StoreWriter,
         lock: FolderLock,
         intake: Intake,
-        function: bytes,
+        batch: Batch,
         options: Options,
         display: Display,
     ) -> None:
         self.counts = intake.counts
         self._writer, self._store, self._lock = writer, writer.store, lock
-        self._intake, self._function = intake, function
+        self._intake, self._batch = intake, batch
         # What tasks are called on the dashboard.
         self._name = f"{writer.session.function.rpartition(':')[2]}-{uuid.uuid4().hex}"
         self._options = options
         self._display = display
-        self._code = writer.session.code
-        self._files_folder = (
-            str((self._store.folder / FILES).absolute()) if options.results == "files" else None
-        )
         self._client: distributed.Client | None = None
         self._planner = BatchPlanner()
         self._number = itertools.count()
@@ -145,7 +141,7 @@ class Run:
         if not self._sent:
             self._sent_at = time.monotonic()
         assert self._client is not None
-        function = Batch(self._function, self._planner.limit_s, self._files_folder, self._code)
+        function = replace(self._batch, limit_s=self._planner.limit_s)
         keys = [f"{self._name}-{next(self._number)}" for _ in batches]
         with self._lost_errors():
             futures = self._client.map(function, pickled, key=keys, pure=False)
@@ -234,6 +230,11 @@ class Run:
         error = future.exception()
         inputs = self._sent.pop(str(future.key)).inputs
         future.release()
+        if isinstance(error, StaleCodeError):
+            raise SweepError(
+                f"The workers have imported {self._writer.session.function} before its code was "
+                "changed: create a new cluster, then run the same line again."
+            )
         if not isinstance(error, KilledWorker):
             said = " ".join(str(error).split())
             if not isinstance(error, LoadError):

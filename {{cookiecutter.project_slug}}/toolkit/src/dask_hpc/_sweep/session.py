@@ -13,12 +13,13 @@ from ..errors import SweepChangedError
 from . import payloads, pickling
 from .arguments import Options, check_function, check_inputs
 from .display import MAX_NAMED, Display
-from .identity import InputKeys, code_digest, function_name
+from .identity import InputKeys, bytecode_digest, code_digest, function_name
 from .intake import Intake, Saved
 from .lock import FolderLock
 from .results import iterate_failures
 from .run import Run
 from .store import (
+    FILES,
     Session,
     Store,
     StoreWriter,
@@ -27,6 +28,7 @@ from .store import (
     load,
     new_session,
 )
+from .worker import Batch
 
 
 class SweepSession:
@@ -54,7 +56,12 @@ class SweepSession:
         self._name, self._code = function_name(base), code_digest(base)
         self._keys = InputKeys(arguments, keywords, options.files)
         call = functools.partial(base, *arguments, **keywords) if arguments or keywords else base
-        self._pickled = pickling.dump_function(call, self._name)
+        self._batch = Batch(
+            pickling.dump_function(call, self._name),
+            folder=str((out / FILES).absolute()) if options.results == "files" else None,
+            code=self._code,
+            bytecode=bytecode_digest(base),
+        )
         self._options = options
         self._returns_saved = returns_saved
         self.store = Store(out)
@@ -91,7 +98,7 @@ class SweepSession:
                     self._options.retry_failed,
                     self._returns_saved,
                 )
-                run = Run(writer, lock, intake, self._pickled, self._options, display)
+                run = Run(writer, lock, intake, self._batch, self._options, display)
                 yield from run.steps()
             except KeyboardInterrupt:
                 saved = f" {run.progress()}" if run is not None else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import pickle
 import time
@@ -13,10 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from . import payloads, shards
+from .identity import bytecode_digest, split_partial
 
 
 class LoadError(Exception):
     """A worker cannot load the function or the inputs."""
+
+
+class StaleCodeError(Exception):
+    """A worker has imported the function before its code was changed."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +39,15 @@ class Batch:
         Where to write each result into a file of its own; None to return the results.
     code : str
         The digest of the function's code.
+    bytecode : tuple or None
+        The function's `bytecode_digest` in the process that sends it.
     """
 
     function: bytes
-    limit_s: float
+    limit_s: float = math.inf
     folder: str | None = None
     code: str = ""
+    bytecode: tuple[bytes, str] | None = None
 
     def __call__(self, pickled: bytes) -> bytes:
         """Return, pickled, the kind and payload of each input's record, and the seconds of all.
@@ -52,7 +61,9 @@ class Batch:
         """
         begin = time.perf_counter()
         try:
-            function, inputs = _load(self.function, self.code), pickle.loads(pickled)
+            function, inputs = _load(self.function, self.code, self.bytecode), pickle.loads(pickled)
+        except StaleCodeError:
+            raise
         except Exception as error:
             said = " ".join(str(error).split())
             raise LoadError(f"{type(error).__name__}: {said}") from None
@@ -77,9 +88,17 @@ class Batch:
 
 
 @functools.lru_cache(maxsize=8)
-def _load(function: bytes, code: str) -> Callable[..., Any]:  # noqa: ARG001 - for the cache
-    # The pickle of a function that can be imported is its name, also when its code has changed.
-    return pickle.loads(function)
+def _load(
+    function: bytes,
+    code: str,  # noqa: ARG001 - for the cache: a pickle of what can be imported is only its name
+    bytecode: tuple[bytes, str] | None,
+) -> Callable[..., Any]:
+    loaded = pickle.loads(function)
+    own = bytecode_digest(split_partial(loaded, {})[0])
+    # Only Pythons of the same version have the same bytecode for the same code.
+    if bytecode is not None and own is not None and bytecode[0] == own[0] and bytecode != own:
+        raise StaleCodeError
+    return loaded
 
 
 def _write(folder: Path, name: str, output: Any) -> str:
