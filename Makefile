@@ -20,7 +20,7 @@ PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-comparison \
 	lint format docs dist clean \
-	bench-asv bench-soak bench-leftovers bench-faults bench-connections bench-vs-jobqueue bench-start \
+	bench-asv bench-soak bench-leftovers bench-faults bench-connections bench-vs-jobqueue bench-start bench-sweep \
 	testbed-up testbed-scale testbed-shell testbed-status testbed-logs \
 	testbed-fault testbed-repair testbed-down
 
@@ -89,6 +89,9 @@ bench-vs-jobqueue: .venv/test-ready ## the headline with our classes and with pl
 
 bench-start: .venv/test-ready ## how soon workers and first results come; BENCH_ARGS="--against CHECKOUT"
 	@$(PY) benchmarks/start.py $(BENCH_ARGS)
+
+bench-sweep: .venv/test-ready ## sweep: kills, memory, tiny inputs, METG, files, the headline; BENCH_ARGS="tiny files"
+	@$(PY) benchmarks/sweep.py $(BENCH_ARGS)
 
 bench-asv: .venv/test-ready ## asv: render time, import time, the headline's overhead
 	@$(PY) benchmarks/run_asv.py

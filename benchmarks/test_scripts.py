@@ -150,3 +150,15 @@ def test_jobs_that_left_processes_are_counted_by_job():
     ]
     leftovers = runpy.run_path(str(HERE / "leftovers.py"))
     assert leftovers["table"](found) == [["closing", "no", 2, 1], ["closing", "yes", 1, 0]]
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+def test_sweep_measurements(lab, tmp_path):
+    small = ["--rounds", 1, "--share", 0.02, "--home", lab.home, "--out", tmp_path]
+    printed = run("sweep.py", *small, **on(lab))
+    names = ["killed", "million", "tiny", "granularity", "files", "headline"]
+    assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(names)
+    rows = json.loads((tmp_path / "killed.json").read_text())["rows"]
+    assert [(row["equal"], row["twice"], row["kills"]) for row in rows] == [(True, 0, 10)] * 2
+    assert printed == run("sweep.py", "--table", "--out", tmp_path)

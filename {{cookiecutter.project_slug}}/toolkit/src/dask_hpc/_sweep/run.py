@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import pickle
@@ -114,6 +115,7 @@ class Run:
                     self._client = stack.enter_context(
                         open_client(self._options.client, self._options.jobs)
                     )
+                    stack.callback(self._cancel)
                     self._count_slots()
                 self._send()
                 yield self._intake.take_saved()
@@ -147,7 +149,7 @@ class Run:
             futures = self._client.map(function, pickled, key=keys, pure=False)
         for future, batch, data in zip(futures, batches, pickled, strict=True):
             self._sent[str(future.key)] = Sent(future, batch, len(data))
-            future.add_done_callback(self._finished.put)
+        self._watch(futures)
         self._display.sent()
 
     def _next(self) -> list[Input]:
@@ -157,6 +159,34 @@ class Run:
         size = self._planner.batch_size(self._intake.left())
         self._intake.fill(size)
         return [self._intake.waiting.popleft() for _ in range(min(size, len(self._intake.waiting)))]
+
+    def _watch(self, futures: list[distributed.Future]) -> None:
+        """Let `_finished` get each future when it has finished.
+
+        `Future.add_done_callback` would wake Dask's event loop for each, and another thread later.
+        Dask's scheduler may be in this process, and needs the time.
+        """
+
+        async def watch(future: distributed.Future) -> None:
+            with contextlib.suppress(Exception, CancelledError):
+                await future.exception(asynchronous=True)
+            self._finished.put(future)
+
+        async def watch_all() -> None:
+            await asyncio.gather(*map(watch, futures))
+
+        assert self._client is not None
+        assert self._client.loop is not None
+        self._client.loop.add_callback(watch_all)
+
+    def _cancel(self) -> None:
+        """Cancel what is on its way, as after Ctrl-C: the client may be used for something else."""
+        assert self._client is not None
+        assert self._client.loop is not None
+        futures = [sent.future for sent in self._sent.values()]
+        if futures and self._client.status == "running":
+            # Without waiting, since the connection may hang.
+            self._client.loop.add_callback(self._client.cancel, futures, asynchronous=True)
 
     # --- results from workers -------------------------------------------------------------------
 
@@ -196,7 +226,10 @@ class Run:
         assert client is not None
 
         async def gather() -> Any:
-            return await client.gather(futures, asynchronous=True)
+            found = await client.gather(futures, asynchronous=True)
+            for future in futures:  # in Dask's thread, which would be woken for each otherwise
+                future.release()
+            return found
 
         try:
             with self._lost_errors():
@@ -204,8 +237,7 @@ class Run:
         except (TimeoutError, KilledWorker):
             # A worker was lost with some of the results, and their tasks may have failed meanwhile.
             self._fetch_timeout_s *= 2  # or there is much to transfer
-            for future in futures:
-                future.add_done_callback(self._finished.put)
+            self._watch(futures)
             return []
         self._fetch_timeout_s = FETCH_TIMEOUT_S
         saved: list[Saved] = []
@@ -213,7 +245,6 @@ class Run:
         for future, pickled in zip(futures, found, strict=True):
             records, seconds = pickle.loads(pickled)
             sent = self._sent.pop(str(future.key))
-            future.release()
             self._planner.record(len(records), seconds)
             for item, (kind, payload) in zip(sent.inputs, records, strict=False):
                 size_bytes += len(payload)
