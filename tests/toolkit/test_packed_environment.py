@@ -41,8 +41,9 @@ def library(environment):
 
 def pack(folder, archive):
     """Pack an environment, as the page says."""
-    subprocess.run(["tar", "-czf", f"{archive}.new", "-C", folder, "."], check=True)
-    Path(f"{archive}.new").replace(archive)
+    new = archive.with_name(f"new-{archive.name}")
+    subprocess.run(["tar", "-caf", new, "-C", folder, "."], check=True)
+    new.replace(archive)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Start a job's workers from a packed environment, which its node unpacks on its local disk.
 
-A worker opens and looks up some five thousand files when it starts. From a shared file system, that
+A worker asks for thousands of files and names of files when it starts. From a shared file system, that
 can take minutes (see docs/how-to/slow-file-systems.md); one archive is read at once. The job's
 shell unpacks it, since no Python has been loaded yet.
 """
