@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +67,17 @@ def test_start_goes_on_where_it_was_ended(lab, tmp_path):
     assert [json.loads(line)["program"] for line in record.splitlines()] == ["workers", "map"]
     assert run("start.py", *arguments, **on(lab)) == first
     assert file.read_text() == record
+
+
+@pytest.mark.full
+def test_slow_files():
+    pytest.importorskip("mfusepy", exc_type=ImportError)
+    if shutil.which("fusermount") is None:
+        pytest.skip("there is no FUSE here")
+    printed = run("slow_files.py", "--rounds", 1, "--delay-ms", 0, "--suffix", ".tar")
+    (asked,) = re.findall(r"^\| a worker \| ([\d,]+) \|", printed, re.MULTILINE)
+    assert int(asked.replace(",", "")) > 1000
+    assert "| the second | " in printed
 
 
 @pytest.mark.full

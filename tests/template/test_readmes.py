@@ -29,6 +29,7 @@ TYPED = {
 }
 SWEEP = "tests/toolkit/test_cli_sweep.py: "
 LOCK = "tests/template/test_lock.py: "
+PACKED = "tests/testbed/test_packed_environment.py: "
 
 DRIVER = "tests/testbed/test_typed.py: typed"
 JUPYTER = "tests/template/jupyter.py: jupyterlab"
@@ -103,6 +104,12 @@ ELSEWHERE = {
         "dask hpc setup --user": "tests/template/test_install_once.py: --user",
         "chmod": "tests/template/test_install_once.py: go=rX",
         "": "as in the project's README",
+    },
+    "docs/how-to/slow-file-systems.md": {
+        "tar -caf new-env.tar.gz": PACKED + "tar -caf new-env.tar.gz",
+        "mv new-env.tar.gz": PACKED + "mv new-env.tar.gz",
+        "srun -n1 bash -c": PACKED + "srun -n1 bash -c",
+        "conda ": CONDA,
     },
     "docs/how-to/lock.md": {
         "dask hpc lock --check": LOCK + "dask hpc lock --check",

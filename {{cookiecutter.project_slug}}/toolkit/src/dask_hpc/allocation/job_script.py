@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from .._compat.jobqueue_import import dask_jobqueue
 from ..batch import slurm_environment
 from ..config import options, profiles
+from ..config.packed_environment import python_of_programs
 from ..config.resolve import resolve
 from ..errors import ConfigError
 from .environment import ENV_JOB_ID, ENV_PROFILE
@@ -72,5 +73,5 @@ def script(program: Sequence[str], nodes: int, config_name: str | None = None) -
         lines.append(f"export {ENV_PROFILE}={shlex.quote(config_name)}")
     # exec: signals reach the program, and its exit code becomes the job's. -u: no output is lost in
     # a buffer when the job is killed.
-    lines.append(f"exec {settings.get('python')} -u {shlex.join(program)}")
+    lines.append(f"exec {python_of_programs(settings)} -u {shlex.join(program)}")
     return "\n".join(lines) + "\n"

@@ -4,6 +4,7 @@ from typing import Any
 
 from ..batch import BatchSystem
 from ..config import argument_names, warnings
+from ..config.packed_environment import add_packed_environment
 from ..config.resolve import JobSettings, resolve
 from ..config.scratch import add_scratch
 from ..config.worker_start import add_worker_start
@@ -26,5 +27,6 @@ def resolve_job_settings(
     kwargs = argument_names.normalize_names(batch, cluster_class, job_cls, kwargs)
     given = [name for name, value in kwargs.items() if value is not None]
     settings = add_scratch(add_worker_start(resolve(batch, kwargs)))
+    settings = add_packed_environment(settings)
     warnings.warn_about_hidden_keys(sections, given)
     return settings
