@@ -275,13 +275,8 @@ def test_an_input_that_kills_workers_is_found(client, monkeypatch):
 
 
 def test_workers_that_cannot_load_the_function_end_the_sweep(client, monkeypatch):
-    monkeypatch.setattr(sweep_run.Batch, "function", b"no pickle", raising=False)
-    original = sweep_run.Batch.__init__
-
-    def init(self, function, *arguments):
-        original(self, b"cno_such_module\nf\n.", *arguments)
-
-    monkeypatch.setattr(sweep_run.Batch, "__init__", init)
+    pickled = b"cno_such_module\nf\n."
+    monkeypatch.setattr(sweep_session.pickling, "dump_function", lambda *_: pickled)
     with pytest.raises(SweepError) as caught:
         sweep(add, range(20))
     line = str(caught.value)
