@@ -1,8 +1,8 @@
 """Start a job's workers from a packed environment, which its node unpacks on its local disk.
 
-A worker asks for thousands of files and names of files when it starts. From a shared file system, that
-can take minutes (see docs/how-to/slow-file-systems.md); one archive is read at once. The job's
-shell unpacks it, since no Python has been loaded yet.
+A worker asks for thousands of files when it starts, which can take minutes from a shared file
+system (see docs/how-to/slow-file-systems.md); one archive is read at once. The job's shell unpacks
+it, since no Python has been loaded yet.
 """
 
 import os
