@@ -343,6 +343,7 @@ def workers_run_from_the_copy(batch_system, environment, archive):
     assert batch_system.all_gone()
 
 
+@pytest.mark.full  # the lines are tried by themselves above
 def test_workers_run_from_the_copy(lab, environment, archive):
     workers_run_from_the_copy(lab, environment, archive)
 
