@@ -198,8 +198,10 @@ def test_a_node_that_goes_takes_its_job_with_it_and_names_it(testbed, capsys):
     testbed.run(f"until squeue -h -j {job} -o %T | grep -q RUNNING; do sleep 0.2; done")
     try:
         testbed.scale(3)
-        state = testbed.run(f"squeue -h --states=all -j {job} -o %T").stdout.strip()
-        assert state == "NODE_FAIL"
+        state = f"squeue -h --states=all -j {job} -o %T"
+        # Until its processes on the other nodes have ended.
+        testbed.run(f"while {state} | grep -q COMPLETING; do sleep 0.2; done", timeout=60)
+        assert testbed.run(state).stdout.strip() == "NODE_FAIL"
         said = f"Removing node4 ends or requeues running jobs: job {job} (alice).\n"
         assert capsys.readouterr().err == said
     finally:
