@@ -51,6 +51,20 @@ Traceback (most recent call last):
   File "/x/distributed/core.py", line 517, in start
 RuntimeError: Worker failed to start.
 """
+CANCELLED = """\
+Traceback (most recent call last):
+  File "/x/distributed/comm/tcp.py", line 557, in connect
+asyncio.exceptions.CancelledError
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "/x/distributed/comm/core.py", line 336, in connect
+TimeoutError
+
+The above exception was the direct cause of the following exception:
+
+"""
 PRELOAD = """\
 Traceback (most recent call last):
   File "/x/distributed/preloading.py", line 120, in _import_module
@@ -95,6 +109,10 @@ LOGS = {
     "bash: line 3: echo: write error: Disk quota exceeded\n": ("quota", "disk is full"),
     TIMED_OUT: ("Timed out starting worker", f"cannot reach the scheduler at {ADDRESS}"),
     CONNECT: ("OSError: Timed out trying", f"cannot reach the scheduler at {ADDRESS}"),
+    CANCELLED + CONNECT: (
+        "OSError: Timed out trying",
+        f"cannot reach the scheduler at {ADDRESS}: check interface",
+    ),
     SLOW: ("Timed out starting worker", "death-timeout"),
     f"{BASH} 4: module: command not found\n": ("module: command", "job-script-prologue"),
     LMOD: ("Lmod has detected", "job-script-prologue"),

@@ -205,7 +205,7 @@ def test_workers_that_imported_another_version_compute_nothing(tmp_path, monkeyp
             path.write_text("def f(x):\n    return x + 200\n")
             os.utime(path, (1, 1))
             importlib.reload(module)
-            with pytest.raises(SweepError, match=r"imported versioned:f before .* new cluster"):
+            with pytest.raises(SweepError, match=r"another version of versioned:f .* start Python"):
                 sweep(module.f, range(10), changed="rerun")
     with dask_hpc.LocalCluster(n_workers=2, dashboard_address=None) as cluster:
         with distributed.Client(cluster):
@@ -214,10 +214,61 @@ def test_workers_that_imported_another_version_compute_nothing(tmp_path, monkeyp
 
 def test_a_worker_tells_the_version_that_it_has(client, monkeypatch):
     monkeypatch.setattr(sweep_session, "bytecode_digest", lambda _: (MAGIC_NUMBER, "another"))
-    with pytest.raises(SweepError, match=r"imported .*:add before .* new cluster"):
+    with pytest.raises(SweepError, match=r"another version of .*:add .* start Python"):
         sweep(add, [1])
     monkeypatch.setattr(sweep_session, "bytecode_digest", lambda _: (b"3.99", "another"))
     assert list(sweep(add, [1])) == [2]
+
+
+def test_a_file_that_was_edited_after_its_import_is_told(client, tmp_path, monkeypatch):
+    """What runs would be the old code, and the user would take its results for the new one's."""
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "edited.py"
+    path.write_text("def f(x):\n    return x + 1\n")
+    module = importlib.import_module("edited")
+    assert list(sweep(module.f, [1])) == [2]
+    path.write_text("import os\n\n\ndef f(x):\n    return x + 1\n")
+    assert list(sweep(module.f, [1])) == [2]  # it has only moved
+    path.write_text("def f(x):\n    return x + 2\n")
+    for changed in ("refuse", "rerun", "keep"):
+        with pytest.raises(
+            SweepChangedError, match=r"edited\.py was edited after .* edited:f .*start"
+        ):
+            sweep(module.f, [1], changed=changed)
+    path.write_text("def f(x):\n    return x + 1\n")
+    assert list(sweep(module.f, [1])) == [2]
+
+
+def test_a_folder_of_something_else_is_refused_and_results_stay_out_of_git(client, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/1.txt").touch()
+    with pytest.raises(SweepFolderError, match=r"folder data has other files, such as 1\.txt: "):
+        sweep(add, [1], "data")
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["1.txt"]
+    sweep(add, [1], "new")
+    assert (tmp_path / "new/.gitignore").read_text() == "*\n"
+    (tmp_path / "new/notes.txt").touch()
+    assert list(sweep(add, [1, 2], "new")) == [2, 3]
+
+
+def test_what_is_saved_counts_before_it_is_taken_again(client, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "dask_hpc._sweep.display.Display.update",
+        lambda self, counts, slots: seen.append(counts.known + counts.failed),
+    )
+    inputs = [0, 1, 2, 4, 5, 6, 7, 8]
+    sweep(square, inputs[4:])
+    sweep(square, inputs)
+    seen.clear()
+    sweep(square, [20, *inputs[1:]])
+    assert min(seen) == 7
+    assert max(seen) == 8
+
+
+def test_a_result_that_cannot_be_pickled_is_told(client):
+    [failure] = sweep(lambda _: threading.Lock(), [1]).failed
+    assert failure.error.startswith("TypeError: the result, a lock, cannot be saved: cannot pickle")
 
 
 def test_short_calls_are_batched(client, monkeypatch):

@@ -28,16 +28,25 @@ class Counts:
         Results and failures, with those of earlier sweeps.
     new : int
         Those that this sweep computed.
+    saved_ahead : int
+        Results of earlier sweeps for inputs that have not been taken yet, if the inputs are the
+        same as then.
     """
 
     total: int | None = None
     done: int = 0
     failed: int = 0
     new: int = 0
+    saved_ahead: int = 0
+
+    @property
+    def known(self) -> int:
+        """Number of results, with those ahead."""
+        return self.done + self.saved_ahead
 
     @property
     def left(self) -> int | None:
-        return None if self.total is None else max(0, self.total - self.done - self.failed)
+        return None if self.total is None else max(0, self.total - self.known - self.failed)
 
 
 def describe(counts: Counts, elapsed_s: float, slots: int | None = None) -> str:
@@ -52,7 +61,7 @@ def describe(counts: Counts, elapsed_s: float, slots: int | None = None) -> str:
         Threads of all workers.
     """
     done = (
-        f"{counts.done} done" if counts.total is None else f"{counts.done} of {counts.total} done"
+        f"{counts.known} done" if counts.total is None else f"{counts.known} of {counts.total} done"
     )
     parts = [done]
     if counts.failed:

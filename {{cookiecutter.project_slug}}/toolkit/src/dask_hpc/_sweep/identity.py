@@ -17,8 +17,10 @@ import hashlib
 import importlib.util
 import inspect
 import linecache
+import sys
 import textwrap
 from collections.abc import Callable, Mapping
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -26,7 +28,7 @@ from typing import Any
 from dask.base import tokenize
 from dask.tokenize import TokenizationError
 
-from ..errors import SweepError
+from ..errors import SweepChangedError, SweepError
 
 KEY_BYTES = 16
 FILE_CHECKS = ("time", "hash")
@@ -112,6 +114,34 @@ def _cell(cell: Any, where: str, seen: set[int]) -> tuple[Any, ...]:
         return ("empty",)
 
 
+def check_is_current(function: Callable[..., Any]) -> None:
+    """Check that a function of a module is what the module's file has now.
+
+    Raises
+    ------
+    SweepChangedError
+        The file was edited after this process had imported it.
+    """
+    code = getattr(function, "__code__", None)
+    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    # Tools that rewrite code when it is imported, as pytest and beartype do, have other loaders.
+    loader = getattr(getattr(module, "__spec__", None), "loader", None)
+    if not isinstance(code, CodeType) or type(loader) is not SourceFileLoader:
+        return
+    if code.co_filename != loader.path:
+        return
+    try:
+        versions = _codes(code, Path(code.co_filename).read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return
+    if versions and _bytecode(code) not in map(_bytecode, versions):
+        raise SweepChangedError(
+            f"{code.co_filename} was edited after this Python had imported "
+            f"{function_name(function)} from it: start Python (in a notebook, its kernel) and the "
+            "cluster again, then run the same line."
+        )
+
+
 def _source(function: Any) -> str | None:
     """Return a function's source without comments and docstring; None if it cannot be told apart.
 
@@ -142,15 +172,24 @@ def _first_line(code: CodeType, text: str) -> int:
     LookupError
         The file does not have it: the function was edited meanwhile, and what runs is the old code.
     """
+    wanted = _bytecode(code)
+    for found in _codes(code, text):
+        if _bytecode(found) == wanted:
+            return found.co_firstlineno
+    raise LookupError
+
+
+def _codes(code: CodeType, text: str) -> list[CodeType]:
+    """Return the code of all functions of a text that have this code's name."""
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # in a notebook's cell
     waiting = [compile(text, code.co_filename, "exec", flags, dont_inherit=True)]
-    wanted = _bytecode(code)
+    codes = []
     while waiting:
         found = waiting.pop()
-        if found.co_qualname == code.co_qualname and _bytecode(found) == wanted:
-            return found.co_firstlineno
+        if found.co_qualname == code.co_qualname:
+            codes.append(found)
         waiting += [it for it in found.co_consts if isinstance(it, CodeType)]
-    raise LookupError
+    return codes
 
 
 def bytecode_digest(function: Callable[..., Any]) -> tuple[bytes, str] | None:

@@ -59,6 +59,10 @@ class Intake:
         self._computing: dict[bytes, int] = {}  # by key, how often the input was in the list
         self._saved: list[Saved] = []  # computed before, not returned yet
         self._fill_until = 0.0
+        known = len(self._store) if total is None else min(total, len(self._store))
+        # Of the earlier order, up to where it was not taken again.
+        self._ahead = bytearray(self._store.key(n) in self._store.results for n in range(known))
+        self.counts.saved_ahead = sum(self._ahead)
 
     def fill_for(self, seconds: float) -> None:
         """Let `fill` take inputs for so many seconds from now."""
@@ -76,8 +80,11 @@ class Intake:
             except StopIteration:
                 self.has_more = False
                 self.counts.total = self._taken
+                self.counts.saved_ahead = 0
                 self._writer.end()
                 return
+            if self._taken < len(self._ahead):
+                self.counts.saved_ahead -= self._ahead[self._taken]
             self._taken += 1
             key = self._keys.key(value, self._taken)
             self._writer.take(key)

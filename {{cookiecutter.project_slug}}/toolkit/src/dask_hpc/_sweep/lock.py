@@ -22,8 +22,8 @@ import psutil
 
 from .._output.formatting import format_age
 from ..errors import SweepInUseError
+from .folder import LOCK as NAME
 
-NAME = "sweep.lock"
 HEARTBEAT_S = 10.0
 SHOW_SILENCE_S = 60.0  # six heartbeats
 # A process with the number of the lock's owner is another one if it started at another time. The

@@ -65,7 +65,23 @@ def dumps(value: Any) -> bytes:
 
 def result(value: Any, output: Any, seconds: float) -> bytes:
     """Return the payload of a result."""
-    return _about(value, seconds) + dumps(output)
+    return _about(value, seconds) + dump_result(output)
+
+
+def dump_result(output: Any) -> bytes:
+    """Pickle what a call has returned.
+
+    Raises
+    ------
+    TypeError
+        It cannot be pickled.
+    """
+    try:
+        return dumps(output)
+    except Exception as error:  # whatever the object's own methods raise
+        said = " ".join(str(error).split())
+        name = type(output).__name__
+        raise TypeError(f"the result, a {name}, cannot be saved: {said}") from None
 
 
 def failure(value: Any, error: BaseException, seconds: float) -> bytes:

@@ -263,8 +263,9 @@ class Run:
         future.release()
         if isinstance(error, StaleCodeError):
             raise SweepError(
-                f"The workers have imported {self._writer.session.function} before its code was "
-                "changed: create a new cluster, then run the same line again."
+                f"A worker has another version of {self._writer.session.function} than this "
+                "Python, since its file was edited meanwhile: start Python (in a notebook, its "
+                "kernel) and the cluster again, then run the same line."
             )
         if not isinstance(error, KilledWorker):
             said = " ".join(str(error).split())
@@ -324,4 +325,4 @@ class Run:
         """Return a sentence about what is saved."""
         counts = self.counts
         of = "" if counts.total is None else f" of {counts.total}"
-        return f"{counts.done + counts.failed}{of} inputs are saved in {self._store.folder}."
+        return f"{counts.known + counts.failed}{of} inputs are saved in {self._store.folder}."

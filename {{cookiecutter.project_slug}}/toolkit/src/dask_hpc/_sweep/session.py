@@ -13,21 +13,13 @@ from ..errors import SweepChangedError
 from . import payloads, pickling
 from .arguments import Options, check_function, check_inputs
 from .display import MAX_NAMED, Display
-from .identity import InputKeys, bytecode_digest, code_digest, function_name
+from .folder import FILES, create, folder_errors
+from .identity import InputKeys, bytecode_digest, check_is_current, code_digest, function_name
 from .intake import Intake, Saved
 from .lock import FolderLock
 from .results import iterate_failures
 from .run import Run
-from .store import (
-    FILES,
-    Session,
-    Store,
-    StoreWriter,
-    folder_errors,
-    last_session,
-    load,
-    new_session,
-)
+from .store import Session, Store, StoreWriter, last_session, load, new_session
 from .worker import Batch
 
 
@@ -52,6 +44,7 @@ class SweepSession:
         returns_saved: bool = False,
     ) -> None:
         base, arguments, keywords = check_function(function, options.kwargs)
+        check_is_current(base)
         self._total, self._inputs = check_inputs(inputs)
         self._name, self._code = function_name(base), code_digest(base)
         self._keys = InputKeys(arguments, keywords, options.files)
@@ -76,8 +69,8 @@ class SweepSession:
         """Run, and yield what `Run.steps` yields."""
         folder, run = self.store.folder, None
         lock = FolderLock(folder)
+        create(folder)
         with folder_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         display = Display(self._options.progress)
         with contextlib.ExitStack() as stack:
@@ -134,5 +127,6 @@ class SweepSession:
         raise SweepChangedError(
             f"The folder {self.store.folder} has results of an earlier version of {name}, whose "
             'code has changed. Pass changed="rerun" to compute them again, or changed="keep" to '
-            "keep them and compute only what is missing."
+            "keep them and compute only what is missing"
+            + (", such as the failed inputs." if self._options.retry_failed else ".")
         )

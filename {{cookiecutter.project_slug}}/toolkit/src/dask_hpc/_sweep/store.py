@@ -6,8 +6,6 @@ index of all results is made by reading the shards.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import getpass
 import itertools
 import json
@@ -16,41 +14,19 @@ import struct
 import sys
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from .._output import messages
-from ..errors import SweepFolderError
 from . import payloads, shards
+from .folder import PATTERN, folder_errors
 from .identity import KEY_BYTES
 
-PATTERN = "*.shard"
-FILES = "files"  # the folder of results with files of their own
 SYNC_INTERVAL_S = 1.0
 _POSITION_BITS = 48  # of a number that has a shard's number, too: 256 TiB
 
 _COUNT = struct.Struct("<Q")
-
-
-@contextlib.contextmanager
-def folder_errors(folder: Path) -> Iterator[None]:
-    """Turn an OSError into one line that says what to do."""
-    try:
-        yield
-    except SweepFolderError:
-        raise
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            advice = "What was saved is kept: free some space, then run the same line again."
-        elif isinstance(error, FileExistsError | NotADirectoryError):
-            advice = "Choose another folder with out=."
-        else:
-            advice = "What was saved is kept."
-        line = f"Cannot save results in {folder}: {error.strerror or error}. {advice}"
-        raised = SweepFolderError(line)
-        raised.errno = error.errno
-        raise raised from None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class LoadError(Exception):
 
 
 class StaleCodeError(Exception):
-    """A worker has imported the function before its code was changed."""
+    """A worker has another version of the function than the program."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _write(folder: Path, name: str, output: Any) -> str:
     path, partial = folder / f"{name}.pickle", folder / f".{name}-{uuid.uuid4().hex}"
     try:
         with partial.open("xb") as file:
-            file.write(payloads.dumps(output))
+            file.write(payloads.dump_result(output))
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

@@ -147,6 +147,8 @@ def find_files(patterns) -> list[Path]:
         names = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - of any folder
         if not names:
             raise click.UsageError(f"No file matches {pattern} (in {Path.cwd()}).")
+        if names == [pattern] and Path(pattern).is_dir():
+            raise click.UsageError(f"{pattern} is a folder: write '{pattern.rstrip('/')}/*'.")
         found.update(dict.fromkeys(names))
     return [Path(name) for name in found]
 

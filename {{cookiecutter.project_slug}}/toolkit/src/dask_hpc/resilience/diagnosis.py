@@ -40,7 +40,8 @@ _TIMED_OUT = re.compile(
 def _exception(lines: list[str]) -> tuple[str, int]:
     """Return the root cause of the last traceback, and the number of the line after the traceback.
 
-    In a chain of exceptions, the last one often says only that something did not start.
+    In a chain of exceptions, the last one often says only that something did not start, and the
+    first ones may have no message (CancelledError, where a connection timed out).
     """
     start = max((n for n, line in enumerate(lines) if line.strip() == _TRACEBACK), default=None)
     if start is None:
@@ -51,7 +52,8 @@ def _exception(lines: list[str]) -> tuple[str, int]:
     before = [line for line in lines[:start] if line.strip()]
     if before and before[-1].strip() == _CAUSED:
         caused = max(n for n, line in enumerate(lines[:start]) if line.strip() == _CAUSED)
-        if innermost := _exception(lines[:caused])[0]:
+        innermost = _exception(lines[:caused])[0]
+        if ": " in innermost:
             return innermost, number + 1
     return lines[number].strip(), number + 1
 
