@@ -139,6 +139,22 @@ def _fake(name, tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def thread_clusters(monkeypatch):
+    """Let `sweep` start clusters whose workers are threads, and return those that it started."""
+    import dask_hpc
+
+    started = []
+    real = dask_hpc.get_cluster
+
+    def get_cluster():
+        started.append(real(n_workers=1, processes=False, dashboard_address=None))
+        return started[-1]
+
+    monkeypatch.setattr("dask_hpc._sweep.clients._get_cluster.get_cluster", get_cluster)
+    return started
+
+
+@pytest.fixture
 def slurm(tmp_path, monkeypatch):
     """Stand-ins of sbatch, squeue and scancel, first on PATH; no job outlives the test."""
     with _fake("slurm", tmp_path, monkeypatch) as fake:

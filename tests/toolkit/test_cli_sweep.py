@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-import dask_hpc
 from dask_hpc import sweep
 from dask_hpc.cli.main import main
 from dask_hpc.cli.sweep import as_options
@@ -56,19 +55,11 @@ def lab(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def cluster(monkeypatch):
+def cluster(thread_clusters, monkeypatch):
     """Let the command start workers that are threads, and return the clusters that it started."""
-    started = []
-    real = dask_hpc.get_cluster
-
-    def get_cluster():
-        started.append(real(n_workers=1, processes=False, dashboard_address=None))
-        return started[-1]
-
-    monkeypatch.setattr("dask_hpc._sweep.clients._get_cluster.get_cluster", get_cluster)
     # This process is that of the tests.
     monkeypatch.setattr("dask_hpc.cli._signals.treat_as_interrupts", lambda: None)
-    return started
+    return thread_clusters
 
 
 def run(*words):

@@ -561,18 +561,10 @@ def test_a_client_that_closes_during_a_call_is_the_end_of_the_scheduler(cluster,
             sweep(add, [1], client=client)
 
 
-def test_without_a_client_a_cluster_is_started_and_closed(tmp_path, monkeypatch):
+def test_without_a_client_a_cluster_is_started_and_closed(tmp_path, monkeypatch, thread_clusters):
     monkeypatch.chdir(tmp_path)
-    made = []
-    real = dask_hpc.get_cluster
-
-    def get_cluster():
-        made.append(real(n_workers=1, processes=False, dashboard_address=None))
-        return made[-1]
-
-    monkeypatch.setattr("dask_hpc._sweep.clients._get_cluster.get_cluster", get_cluster)
     assert list(sweep(add, [1, 2])) == [2, 3]
-    assert [cluster.status.name for cluster in made] == ["closed"]
+    assert [cluster.status.name for cluster in thread_clusters] == ["closed"]
 
 
 def test_a_closed_client_is_told(client):

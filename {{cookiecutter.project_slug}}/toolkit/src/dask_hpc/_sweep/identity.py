@@ -131,8 +131,8 @@ def check_is_current(function: Callable[..., Any]) -> None:
     if code.co_filename != loader.path:
         return
     try:
-        versions = _codes(code, Path(code.co_filename).read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
+        versions = _codes(code, "".join(_lines(function)))
+    except (SyntaxError, ValueError):
         return
     if versions and _bytecode(code) not in map(_bytecode, versions):
         raise SweepChangedError(
@@ -147,9 +147,7 @@ def _source(function: Any) -> str | None:
 
     The bytecode differs between versions of Python, so the source is preferred.
     """
-    code = function.__code__
-    linecache.checkcache(code.co_filename)
-    lines = linecache.getlines(code.co_filename, function.__globals__)
+    code, lines = function.__code__, _lines(function)
     try:
         start = _first_line(code, "".join(lines))
         tree = ast.parse(textwrap.dedent("".join(inspect.getblock(lines[start - 1 :]))))
@@ -179,6 +177,14 @@ def _first_line(code: CodeType, text: str) -> int:
     raise LookupError
 
 
+def _lines(function: Any) -> list[str]:
+    """Return the lines of a function's file, as it is now; none if there is no file."""
+    name = function.__code__.co_filename
+    linecache.checkcache(name)
+    return linecache.getlines(name, function.__globals__)
+
+
+@functools.lru_cache(maxsize=8)  # a function's file is compiled once
 def _codes(code: CodeType, text: str) -> list[CodeType]:
     """Return the code of all functions of a text that have this code's name."""
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # in a notebook's cell

@@ -59,7 +59,7 @@ def _places() -> list[str]:
     """Return patterns of the files where logs may be, most likely first."""
     import dask.config
 
-    from ..config import options
+    from ..config import options, paths
 
     found: list[str] = []
     for entry in reversed(registry.entries()):
@@ -70,8 +70,7 @@ def _places() -> list[str]:
         settings = dask.config.get(f"jobqueue.{batch.section}", None) or {}
         directory = settings.get(batch.log_key) if batch.log_key else None
         if directory:
-            text = os.path.expanduser(os.path.expandvars(str(directory)))  # noqa: PTH111
-            folder = glob.escape(str(Path(text).absolute()))
+            folder = glob.escape(str(Path(paths.expanded(str(directory))).absolute()))
             names = (form.format(name="*", job=output_files.JOB) for form in batch.log_names)
             found += [f"{folder}/{name}" for name in names]
         directives = settings.get("job-extra-directives") or []

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from ..errors import ConfigError
-from . import sources, trust
+from . import paths, sources, trust
 from .resolve import JobSettings
 from .scratch import VARIABLE as SCRATCH
 from .shell import is_bourne, is_c_shell, joined
@@ -67,7 +67,7 @@ def python_of_programs(settings: JobSettings) -> str:
 
 def _checked(text: str, where: str) -> Path:
     """Return the path of an archive that exists and that others cannot replace."""
-    path = Path(os.path.expanduser(os.path.expandvars(text.strip())))  # noqa: PTH111 - never raises
+    path = Path(paths.expanded(text.strip()))
     if not path.is_absolute():
         raise ConfigError(f"{where}: {text} is not an absolute path.")
     if not path.is_file():

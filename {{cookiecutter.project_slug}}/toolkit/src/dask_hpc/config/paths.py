@@ -19,6 +19,11 @@ HOME_RE = re.compile(r"~[\w.-]*(?=/|$)")
 USER_VARIABLES = {"USER", "LOGNAME"}
 
 
+def expanded(text: str) -> str:
+    """Return a path with `~` and variables filled in, as far as they are known."""
+    return os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111 - never raises
+
+
 def ensure_shared_directory(text: str, where: str, own: bool = True) -> str:
     """Return the path of a folder that this computer shares with the nodes; create it if missing.
 
@@ -39,7 +44,7 @@ def ensure_shared_directory(text: str, where: str, own: bool = True) -> str:
         A variable is not set, a user does not exist, the folder cannot be created or written to, or
         other users could replace it.
     """
-    path = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111 - never raises
+    path = expanded(text)
     if user := HOME_RE.match(path):
         raise ConfigError(f"{where}: unknown user {user[0][1:]} in {text}.")
     if "$" in path:
