@@ -16,9 +16,11 @@ from dask_hpc._sweep.display import Counts, describe, sum_up
         (4, 0.1, 1000, 1),
         (4, 0.01, 1000, 10),  # a tenth of a second
         (4, 0.01, None, 10),
-        (4, 0.01, 40, 5),  # half of what is left for each slot
+        (4, 0.01, 20, 5),  # what is left for each slot
         (4, 0.01, 3, 1),
-        (120, 0.01, 100_000, 30),  # longer batches, since 120 slots ask for many
+        (120, 0.01, 100_000, 60),  # longer batches, since 120 slots ask for many
+        (120, 0.01, 240, 3),  # a twentieth of it at the end
+        (120, 0.1, 240, 2),
         (4, 1e-9, None, MAX_INPUTS_AHEAD // 12),  # memory
         (0, 0.01, 1000, 10),  # no worker yet
     ],
@@ -34,6 +36,11 @@ def test_cost_follows_what_calls_take():
     for _ in range(50):
         planner.record(10, 0.1)
     assert planner.cost_s == pytest.approx(0.01, rel=0.01)
+
+
+def test_some_workers_begin_before_all_calls_are_sent():
+    assert BatchPlanner(120).first_batches == 30
+    assert BatchPlanner(0).first_batches == 0
 
 
 def test_long_calls_are_all_sent_and_short_ones_wait_for_the_first_result():

@@ -287,6 +287,19 @@ def test_short_calls_are_batched(client, monkeypatch):
     assert len(sizes) < 1000
 
 
+def test_some_workers_begin_before_all_calls_are_sent(client, monkeypatch):
+    sizes = []
+    original = distributed.Client.map
+
+    def send(self, function, inputs, **kwargs):
+        sizes.append(len(inputs))
+        return original(self, function, inputs, **kwargs)
+
+    monkeypatch.setattr(distributed.Client, "map", send)
+    assert list(sweep(add, range(4))) == [1, 2, 3, 4]
+    assert sizes == [1, 3]  # on four threads
+
+
 def nap(x):
     time.sleep(0.5 if x == 500 else 0.0005)
     return x

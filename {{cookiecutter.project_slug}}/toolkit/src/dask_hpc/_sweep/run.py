@@ -140,8 +140,17 @@ class Run:
             size_bytes += len(pickled[-1])
         if not batches:
             return
+        first = 0
         if not self._sent:
             self._sent_at = time.monotonic()
+            first = self._planner.first_batches
+        for part in (slice(first), slice(first, None)):
+            self._send_batches(batches[part], pickled[part])
+        self._display.sent()
+
+    def _send_batches(self, batches: list[list[Input]], pickled: list[bytes]) -> None:
+        if not batches:
+            return
         assert self._client is not None
         function = replace(self._batch, limit_s=self._planner.limit_s)
         keys = [f"{self._name}-{next(self._number)}" for _ in batches]
@@ -150,7 +159,6 @@ class Run:
         for future, batch, data in zip(futures, batches, pickled, strict=True):
             self._sent[str(future.key)] = Sent(future, batch, len(data))
         self._watch(futures)
-        self._display.sent()
 
     def _next(self) -> list[Input]:
         """Return the next batch, smaller if inputs come slowly, and empty if there are none now."""
