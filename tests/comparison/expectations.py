@@ -134,7 +134,6 @@ def _leaving(how: str, code: int) -> Case:
                 o["exit_code"] == (0 if how == "ctrl-c" else code)
             ),
         },
-        quick=how == "ctrl-c",
     )
 
 

@@ -34,23 +34,40 @@ def blocks(language, heading):
 (PASSES,) = blocks("python", "From pytest")
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """Their project's checkout, and the variables in which nothing of ours is on any path."""
-    project = tmp_path_factory.mktemp("theirs") / "checkout"
+def make_checkout(folder):
+    """Make their project's checkout, with the test of the README."""
+    project = folder / "checkout"
     project.mkdir()
     subprocess.run(["git", "init", "--quiet", project], check=True)
     (project / "test_theirs.py").write_text(PASSES)
-    venv = project.parent / "venv"
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    pip = [venv / "bin" / "pip", "--quiet", "--disable-pip-version-check", "install"]
-    subprocess.run([*pip, "pytest", "pytest-xdist"], check=True)
+    return project
+
+
+def variables(bin_folder):
+    """Return the variables in which nothing of ours is on any path, but for this folder."""
     ours = ("PYTHON", "PYTEST", "TESTBED_", "VIRTUAL_ENV", "GITHUB_", "COV")
     env = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     # Two checkouts of ours that differ, tested on one machine, would rebuild each other's image.
     env |= {key: os.environ[key] for key in ("TESTBED_IMAGE",) if key in os.environ}
-    env["PATH"] = f"{venv / 'bin'}:{env['PATH']}"
-    return project, env
+    return {**env, "PATH": f"{bin_folder}:{env['PATH']}"}
+
+
+@pytest.fixture
+def at_hand(tmp_path):
+    """Their project with the driver of this environment, which is there without an installation."""
+    env = variables(Path(sys.executable).parent)
+    return Runner(make_checkout(tmp_path), tmp_path, env)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Their project's checkout, and the variables of its environment."""
+    project = make_checkout(tmp_path_factory.mktemp("theirs"))
+    venv = project.parent / "venv"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    pip = [venv / "bin" / "pip", "--quiet", "--disable-pip-version-check", "install"]
+    subprocess.run([*pip, "pytest", "pytest-xdist"], check=True)
+    return project, variables(venv / "bin")
 
 
 @pytest.fixture
@@ -78,21 +95,22 @@ def installed(project, with_driver, tmp_path):
 # --- without Docker ---
 
 
+@pytest.mark.full
 def test_the_driver_comes_from_their_environment_and_not_from_our_checkout(installed):
     found = installed.run("python -c 'import hpc_testbed; print(hpc_testbed.__file__)'").stdout
     assert found.startswith(str(installed.workspace.parent / "venv"))
 
 
-def test_without_docker_their_test_is_skipped_and_the_reason_is_seen(installed):
-    done = installed.run("pytest", DOCKER_HOST=NOWHERE)
+def test_without_docker_their_test_is_skipped_and_the_reason_is_seen(at_hand):
+    done = at_hand.run("pytest", DOCKER_HOST=NOWHERE)
     assert done.returncode == 0, done.stdout
     assert "1 skipped" in done.stdout
     (line,) = re.findall("hpc-testbed was not used: .*", done.stdout)
     assert f"the Docker engine does not respond at DOCKER_HOST={NOWHERE}" in line
 
 
-def test_without_docker_a_testbed_that_is_required_is_a_failure(installed):
-    done = installed.run("pytest --require-testbed", DOCKER_HOST=NOWHERE)
+def test_without_docker_a_testbed_that_is_required_is_a_failure(at_hand):
+    done = at_hand.run("pytest --require-testbed", DOCKER_HOST=NOWHERE)
     assert done.returncode == 1
     assert (
         f"the testbed is required: the Docker engine does not respond at DOCKER_HOST={NOWHERE}"
@@ -115,8 +133,8 @@ def test_without_docker_a_testbed_that_is_required_is_a_failure(installed):
         ("--testbed-dockerfile nothing", "dockerfile nothing: no such file"),
     ],
 )
-def test_a_wrong_setting_is_said_in_one_line(installed, options, words):
-    done = installed.run(f"pytest {options}", DOCKER_HOST=NOWHERE)
+def test_a_wrong_setting_is_said_in_one_line(at_hand, options, words):
+    done = at_hand.run(f"pytest {options}", DOCKER_HOST=NOWHERE)
     said = [line for line in (done.stdout + done.stderr).splitlines() if words in line]
     assert done.returncode != 0
     assert said
@@ -135,14 +153,15 @@ def test_a_wrong_setting_is_said_in_one_line(installed, options, words):
         ("status extra", "unexpected extra argument (extra)"),
     ],
 )
-def test_a_wrong_command_line_is_one_line(installed, arguments, words):
-    done = installed.run(f"hpc-testbed {arguments}", DOCKER_HOST=NOWHERE)
+def test_a_wrong_command_line_is_one_line(at_hand, arguments, words):
+    done = at_hand.run(f"hpc-testbed {arguments}", DOCKER_HOST=NOWHERE)
     assert done.returncode != 0
     assert done.stderr.startswith("Error: ")
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.full
 def test_two_checkouts_of_theirs_and_two_workers_have_testbeds_of_their_own(installed):
     (installed.workspace / "conftest.py").write_text(
         "from hpc_testbed.pytest_plugin import _session_testbed\n"
@@ -169,6 +188,7 @@ def test_two_checkouts_of_theirs_and_two_workers_have_testbeds_of_their_own(inst
     assert {"mine", "mine-gw1"} <= names
 
 
+@pytest.mark.full
 def test_a_python_that_cannot_be_installed_into_is_an_error_that_says_what_to_do(repository):
     done = repository.use(TESTBED, {"python": "/nonexistent/python"})
     (error,) = [line for line in done.stdout.splitlines() if line.startswith("::error::")]
@@ -281,6 +301,7 @@ def test_without_pytest_a_folder_is_put_there_and_a_script_is_submitted(installe
         installed.run("hpc-testbed down")
 
 
+@pytest.mark.full
 @pytest.mark.testbed
 def test_an_action_that_cannot_start_it_says_so_and_shows_why(repository, engine):
     done = repository.use(TESTBED, {"nodes": "65"})

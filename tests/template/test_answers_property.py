@@ -43,7 +43,7 @@ def built(parts):
     return st.lists(st.sampled_from(parts), max_size=7).map("".join)
 
 
-@examples(few=400, many=3000)
+@examples(few=150, many=3000)
 @pytest.mark.parametrize("batch_system", [name for name in BATCH if pre_gen.WALLTIMES[name]])
 def test_hook_and_toolkit_agree_on_any_walltime(batch_system, number):
     @tries(number)
@@ -63,7 +63,7 @@ def test_hook_and_toolkit_agree_on_any_walltime(batch_system, number):
     agree()
 
 
-@examples(few=400, many=3000)
+@examples(few=150, many=3000)
 def test_hook_and_toolkit_agree_on_any_amount_of_memory(number):
     @tries(number)
     @given(
@@ -79,7 +79,7 @@ def test_hook_and_toolkit_agree_on_any_amount_of_memory(number):
     agree()
 
 
-@examples(few=300, many=3000)
+@examples(few=100, many=3000)
 def test_hook_and_toolkit_agree_on_any_count(number):
     @tries(number)
     @given(built(PARTS) | st.integers(-10, 10_000).map(str))
@@ -92,7 +92,7 @@ def test_hook_and_toolkit_agree_on_any_count(number):
     agree()
 
 
-@examples(few=300, many=3000)
+@examples(few=100, many=3000)
 def test_hook_and_toolkit_agree_on_any_interface(number):
     @tries(number)
     @given(st.text(max_size=20) | st.from_regex(r"[a-z]{2,3}[0-9.:@-]{0,15}"))
@@ -104,7 +104,7 @@ def test_hook_and_toolkit_agree_on_any_interface(number):
     agree()
 
 
-@examples(few=25, many=400)
+@examples(few=10, many=400)
 def test_any_text_is_refused_in_our_words_or_arrives_as_it_is(typed, capfd, number):
     questions = [name for name in ANSWERS if name not in ("project_slug", "batch_system")]
     odd = st.text(st.characters(), max_size=30)  # all of Unicode, half of a surrogate pair as well

@@ -141,6 +141,7 @@ def test_the_panel_starts_and_ends_a_local_cluster_where_there_is_no_batch_syste
     assert json.loads(jupyterlab.get(clusters)[1]) == []
 
 
+@pytest.mark.full
 def test_a_notebook_that_joins_somebodys_cluster_reaches_it_the_same_way(jupyterlab, script):
     address, port = script(CLUSTER.replace("dashboard_link", "scheduler_address"))
     link = jupyterlab.run(
@@ -150,6 +151,7 @@ def test_a_notebook_that_joins_somebodys_cluster_reaches_it_the_same_way(jupyter
     assert is_dashboard(jupyterlab.get(link))
 
 
+@pytest.mark.full
 def test_in_jupyterlabs_terminal_it_is_a_whole_address(jupyterlab):
     # A child of the server that is no kernel; started by a kernel, since that is easier to do.
     code = (
@@ -181,6 +183,7 @@ def test_in_a_script_it_works_as_it_is(script):
     assert is_dashboard(fetch(link))
 
 
+@pytest.mark.full
 def test_a_link_that_somebody_has_set_stays(script, local_project):
     own = local_project.home / ".config/dask/own.yaml"
     own.parent.mkdir(parents=True, exist_ok=True)

@@ -67,10 +67,10 @@ def workflow_steps(project):
     return job["steps"]
 
 
-@pytest.mark.parametrize(
-    "from_the_index",
-    [False, pytest.param(True, marks=[pytest.mark.full, pytest.mark.timeout(900)])],
-)
+# In `make test`, test_readmes.py types the same lines, in the project's folder.
+@pytest.mark.full
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("from_the_index", [False, True])
 def test_the_workflows_own_steps_pass_in_a_clone(linked_lab, tmp_path, git_home, from_the_index):
     """Run in a new environment, with what pip fetches or with the packages of this one."""
     clone = Repository(tmp_path / "clone", git_home)

@@ -69,6 +69,7 @@ def test_setup_copies_where_there_are_no_links(laptop):
     assert (folder / path.name).read_text().endswith("# edited\n")
 
 
+@pytest.mark.full
 def test_a_cluster_on_this_computer_computes(laptop, tmp_path):
     installed, variables, _ = laptop
     program = installed.project / "eigene Rechnung.py"

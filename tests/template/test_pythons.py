@@ -21,6 +21,7 @@ def python_3_12_early():
     return next(iter(sorted(found)), None)
 
 
+@pytest.mark.full
 def test_early_python_3_12_ends_silently_with_an_open_cluster(rendered, tmp_path):
     # There, a thread that is started while Python ends is a RuntimeError with its traceback.
     if (python := python_3_12_early()) is None:

@@ -18,6 +18,7 @@ display(progress(client.map(abs, range(3))))
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
+@pytest.mark.full
 def test_widgets_and_a_direct_link_to_the_dashboard(local_project):
     cell = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
     notebook = {"cells": [{**cell, "source": CODE}], "metadata": {}, "nbformat": 4}

@@ -131,8 +131,12 @@ def test_a_scheduler_on_the_wrong_interface_gets_no_worker(lab):
 
 @pytest.mark.parametrize(
     ("end", "code"),
-    [("raise RuntimeError('in the middle')", 1), ("os.kill(os.getpid(), 2); time.sleep(9)", 130)],
-    ids=["an exception", "Ctrl-C"],
+    [
+        pytest.param(
+            "raise RuntimeError('in the middle')", 1, id="an exception", marks=pytest.mark.full
+        ),
+        pytest.param("os.kill(os.getpid(), 2); time.sleep(9)", 130, id="Ctrl-C"),
+    ],
 )
 def test_no_job_is_left_after(lab, end, code):
     program = script(

@@ -79,9 +79,10 @@ def test_folders_are_filled_in_and_made_here_and_on_the_node(lab):
 @pytest.mark.parametrize(
     ("folder", "words"),
     [
-        (
+        pytest.param(
             "$NO_SUCH_DISK/dask",
             "NO_SUCH_DISK: is not set on this node, but argument local_directory uses it",
+            marks=pytest.mark.full,
         ),
         ("/usr/dask", "argument local_directory: /usr/dask is not writable on "),
     ],
@@ -173,6 +174,7 @@ def test_a_task_that_grows_is_stopped_by_dask_before_its_job_is_full_and_the_job
     assert (after, state) == ("3 True", "RUNNING")
 
 
+@pytest.mark.full
 def test_results_that_do_not_fit_go_to_the_disk_and_the_job_stays_below_its_memory(lab):
     printed = lab.python(
         script(
@@ -201,6 +203,7 @@ def test_results_that_do_not_fit_go_to_the_disk_and_the_job_stays_below_its_memo
     assert left == "1 1"
 
 
+@pytest.mark.full
 def test_an_idle_cluster_gives_its_jobs_back_and_the_client_is_told(lab):
     program = script(
         """

@@ -68,9 +68,9 @@ def healthy(testbed):
 TABLE = [
     ("drain-node", "", "RUNNING", "draining"),
     # The node itself may be back by the time that one looks (ReturnToService=2).
-    ("down-node", "--no-requeue", "NODE_FAIL", None),
+    pytest.param("down-node", "--no-requeue", "NODE_FAIL", None, marks=SLOW),
     ("down-node", "", "PENDING (BeginTime|ReqNodeNotAvail)", None),
-    ("requeue-jobs", "", "PENDING BeginTime", None),
+    pytest.param("requeue-jobs", "", "PENDING BeginTime", None, marks=SLOW),
     ("cancel-jobs", "", "CANCELLED", "(idle|mixed|completing)-?"),
     pytest.param("preempt-jobs", "--partition=spare --no-requeue", "PREEMPTED", None, marks=SLOW),
     pytest.param("preempt-jobs", "--partition=spare", "PENDING", None, marks=SLOW),
@@ -181,6 +181,7 @@ def test_a_job_over_its_walltime_hears_of_it_before_it_is_killed(healthy):
     healthy.run("rm trap.sh told.txt")
 
 
+@pytest.mark.full
 def test_a_test_that_leaves_something_fails_and_the_next_finds_the_testbed_well(
     testbed, pytester_like
 ):
@@ -234,6 +235,7 @@ def test_repair_after_an_exception_in_the_block(healthy):
     assert healthy.node_states()[NODE] == "idle"
 
 
+@pytest.mark.full
 def test_repair_of_a_fault_that_was_injected_twice(healthy):
     healthy.inject("drain-node", node=NODE)
     healthy.inject("drain-node", node=NODE)

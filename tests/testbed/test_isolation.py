@@ -10,6 +10,8 @@ import pytest
 
 from hpc_testbed import Testbed, TestbedError
 
+from ..marks import full
+
 # --- users ---
 
 END = "--- exit code"
@@ -53,12 +55,12 @@ DENIED = {
 }
 
 
-@pytest.mark.parametrize("where", ["login", "job"])
+@pytest.mark.parametrize("where", ["login", *full("job")])
 def test_other_user_is_denied(testbed, where):
     check_refused(testbed, DENIED, where)
 
 
-@pytest.mark.parametrize("where", ["login", "job"])
+@pytest.mark.parametrize("where", ["login", *full("job")])
 def test_the_databases_address_is_not_reached(testbed, where):
     inspected = docker_inspect(testbed.container("mariadb").id)
     (address,) = [net["IPAddress"] for net in inspected["NetworkSettings"]["Networks"].values()]

@@ -248,6 +248,7 @@ def test_the_programs_end_is_the_jobs_however_it_ends_and_nothing_is_left(submit
     assert nothing_runs(lab)
 
 
+@pytest.mark.full
 def test_sbatch_wait_has_the_programs_exit_code(lab, submit):
     submit("", nodes=1)  # for its folder
     code = "import sys; print(7 * 6); sys.exit(7)"

@@ -9,6 +9,8 @@ import yaml
 from hpc_testbed import TestbedError
 from hpc_testbed.compose import SUITES
 
+FULL = pytest.mark.full
+
 REPOSITORY = Path(__file__).parents[2]
 ANSWERS = REPOSITORY / "tests/toolkit/answers.yaml"
 
@@ -176,13 +178,21 @@ def test_a_job_gets_the_environment_of_a_login_shell_where_it_asks_for_it(testbe
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("export MINE=profile\nexit 1", "nothing"),
-        ("export MINE=profile; sleep 300 & sleep 300 < /dev/null &", "profile"),
-        ("read -r MINE; export MINE=${MINE:-empty}", "empty"),
-        ("export MINE='two\nlines' ; f() { :; }; export -f f", "nothing"),
-        ("kill -9 $$", "nothing"),
+        pytest.param("export MINE=profile\nexit 1", "nothing", id="it fails", marks=FULL),
+        pytest.param(
+            "export MINE=profile; sleep 300 & sleep 300 < /dev/null &",
+            "profile",
+            id="leaves something",
+        ),
+        pytest.param("read -r MINE; export MINE=${MINE:-empty}", "empty", id="asks", marks=FULL),
+        pytest.param(
+            "export MINE='two\nlines' ; f() { :; }; export -f f",
+            "nothing",
+            id="two lines",
+            marks=FULL,
+        ),
+        pytest.param("kill -9 $$", "nothing", id="is killed"),
     ],
-    ids=["it fails", "leaves something", "asks", "two lines", "is killed"],
 )
 def test_whatever_the_login_files_do_the_job_runs_and_the_node_serves(
     testbed, profile, text, expected

@@ -1,5 +1,7 @@
 """How the workers of jobs start, on real Slurm: what tasks print, and what tasks find."""
 
+import pytest
+
 from .programs import script
 
 
@@ -39,6 +41,7 @@ threading.Thread(target=beat, daemon=True).start()
 """
 
 
+@pytest.mark.full
 def test_threads_of_a_users_module_run_in_each_worker_and_its_variables_are_there(lab):
     printed = lab.python(
         script(

@@ -17,6 +17,7 @@ import dask_hpc
 from dask_hpc.allocation import cluster as allocation_cluster
 from dask_hpc.allocation import environment, node_watch, step
 
+from ..marks import full
 from .conftest import _zombie, until
 
 SRUN = """#!/bin/bash
@@ -133,7 +134,7 @@ def test_the_jobs_nodes_are_the_cluster_and_nothing_is_submitted_or_left(job):
     assert job.slurm.calls("sbatch") == []
 
 
-@pytest.mark.parametrize("asks", [{"jobs": 1}, {"n": 1}, {"cores": 2}, {"memory": "1 GiB"}])
+@pytest.mark.parametrize("asks", [{"jobs": 1}, *full({"n": 1}, {"cores": 2}, {"memory": "1 GiB"})])
 def test_scale_counts_nodes_and_begins_with_the_programs_own(cluster, job, asks):
     cluster.scale(**asks)
     assert list(cluster.worker_spec) == ["node1"]

@@ -85,8 +85,11 @@ def left_open(tmp_path, cls, then=""):
 
 @pytest.mark.parametrize(
     "then",
-    ["", "await cluster.close()"],  # with one call either way
-    ids=["left open", "closed"],
+    # With one call either way.
+    [
+        pytest.param("", id="left open"),
+        pytest.param("await cluster.close()", id="closed", marks=pytest.mark.full),
+    ],
 )
 def test_when_the_loop_ends_with_its_process_no_job_is_left(lab, tmp_path, then):
     lab.hold()

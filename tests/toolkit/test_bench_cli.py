@@ -88,6 +88,7 @@ def test_a_run_prints_its_table_and_where_the_record_is(tmp_path):
     assert f"{found.starts[0]['cold_total_s']:.2f} s" in out
 
 
+@pytest.mark.full
 def test_a_killed_run_keeps_what_it_measured(tmp_path):
     process = command(*LONG, "--repeats", 200, "--out", tmp_path)
     wait_for(lambda: len(rows(tmp_path)) >= 2)
@@ -123,6 +124,7 @@ def test_ctrl_c_while_workers_start_leaves_no_process(tmp_path):
     wait_for(lambda: not group(process.pid), 20)
 
 
+@pytest.mark.full
 def test_being_terminated_ends_the_workers_too(tmp_path):
     process = command(*LONG, "--repeats", 200, "--out", tmp_path)
     wait_for(lambda: rows(tmp_path))

@@ -18,6 +18,7 @@ import dask_hpc
 from dask_hpc.cluster.job_script import WAITING, worker_module
 from dask_hpc.config.shell import is_bourne
 
+from ..marks import full
 from .conftest import until
 
 # Ends half a second after its first SIGTERM, with 7; a second one ends it at once.
@@ -85,7 +86,7 @@ def test_a_signal_to_the_whole_job_reaches_the_worker_once_and_the_shell_waits(j
     assert (tmp_path / "closed").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+@pytest.mark.parametrize("number", [signal.SIGTERM, *full(signal.SIGINT)], ids=lambda n: n.name)
 def test_a_signal_to_the_shell_alone_is_passed_on(job, tmp_path, number):
     process = job(CLOSES)
     process.send_signal(number)

@@ -6,6 +6,8 @@ import pytest
 from dask_hpc import ConfigError, SLURMCluster, batch
 from dask_hpc.config import profiles, resolve
 
+from .conftest import until
+
 SLURM = batch.get("slurm")
 GPU = {"queue": "gpu", "cores": 6, "processes": 1, "job-extra-directives": ["--gres=gpu:1"]}
 
@@ -111,10 +113,10 @@ def test_null_in_a_profile_is_not_read_where_a_job_can_not_be_without(lab):
 def test_null_counts_for_jobs_that_are_submitted_later_and_in_other_threads_for_none(lab):
     with dask.config.set({"jobqueue.gpu": {"walltime": None}}):
         with SLURMCluster(config_name="gpu") as cluster, SLURMCluster() as other:
+            lab.hold()
             cluster.scale(jobs=1)
             other.scale(jobs=1)
-            cluster.wait_for_workers(2, timeout=60)
-            other.wait_for_workers(2, timeout=60)
+            until(lambda: cluster.job_ids and other.job_ids)
             scripts = [lab.script(job) for job in (*cluster.job_ids, *other.job_ids)]
     assert ["#SBATCH -t " in text for text in scripts] == [False, True]
     assert "dask-hpc-" not in str(dask.config.get("jobqueue"))

@@ -18,6 +18,7 @@ import dask_hpc
 from dask_hpc.cluster import control
 from dask_hpc.resilience import worker_loss
 
+from ..marks import full
 from .conftest import reported, submissions, until
 
 
@@ -152,7 +153,7 @@ def counting(folder):
     return counted
 
 
-@pytest.mark.parametrize("how", ["scale", "adapt"])
+@pytest.mark.parametrize("how", ["scale", *full("adapt")])
 def test_going_down_loses_no_result(lab, cluster, tmp_path, monkeypatch, how):
     """None is computed again, either."""
     marks = tmp_path / "marks"

@@ -20,6 +20,7 @@ from dask_hpc.config import trust
 from dask_hpc.config.resolve import resolve
 from dask_hpc.config.scratch import add_scratch
 
+from ..marks import full
 from .conftest import NO_DASHBOARD, until
 from .fake_batch_system import FAKE_COMMANDS
 
@@ -164,7 +165,7 @@ def is_private(folder, parent):
     # Job scripts of the others differ in what is not about folders (test_job_script.py).
     "site",
     [
-        name if name in ("slurm", "pbs") else pytest.param(name, marks=pytest.mark.full)
+        name if name == "slurm" else pytest.param(name, marks=pytest.mark.full)
         for name in FAKE_COMMANDS
     ],
     indirect=True,
@@ -214,7 +215,7 @@ def test_a_local_cluster_uses_the_folder_it_is_given_if_others_can_not_replace_i
         LocalCluster(**arguments)
 
 
-@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+@pytest.mark.parametrize("method", [*full("forkserver"), "spawn"])
 def test_modules_in_the_working_directory_do_not_hide_the_environments(lab, tmp_path, method):
     """The worker's processes import json, heapq and more when they start."""
     for name in ("json", "heapq", "multiprocessing", "tornado", "planted_beside"):

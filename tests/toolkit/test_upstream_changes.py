@@ -58,8 +58,8 @@ async def use_workarounds(scheduler):
     reset_suspicion(scheduler, keys)
 
 
-# One of each kind; the full run tries all.
-QUICK = {"worker-exit", "removals"}
+# The full run tries all.
+QUICK = {"removals"}
 
 
 @pytest.mark.parametrize(

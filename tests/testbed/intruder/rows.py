@@ -61,7 +61,6 @@ ATTACKS = [
         "joins as a worker, alters results, and answers with a pickle that runs as alice",
         scenarios.rogue_worker,
         _ON_LOGIN2,
-        quick=True,
     ),
     _network(
         "open_ports",
