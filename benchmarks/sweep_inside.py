@@ -24,6 +24,7 @@ DASKS_OWN = {
     "distributed.scheduler.preload": [],
     "distributed.client.preload": [],
 }
+DASKS_OWN_OF_WORKERS = "export DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL=10ms"
 
 
 def nap(item, seconds):
@@ -61,8 +62,11 @@ def cluster(jobs, threads=THREADS, processes=1, plain=False, **arguments):
     from distributed import Client
 
     import dask_hpc
+    from dask_hpc import sweep  # noqa: F401 - before a clock runs, as programs import it
 
     arguments = {"cores": threads, "processes": processes, "memory": "4 GiB", **arguments}
+    if plain:
+        arguments["job_script_prologue"] = [DASKS_OWN_OF_WORKERS]
     with dask.config.set(DASKS_OWN if plain else {}), contextlib.ExitStack() as stack:
         create = dask_jobqueue.SLURMCluster if plain else dask_hpc.get_cluster
         made = stack.enter_context(create(**arguments))
