@@ -3,6 +3,7 @@
 What the pre_gen hook and the toolkit have to say of each answer is in tests/toolkit/answers.yaml.
 """
 
+import itertools
 import json
 import os
 import pwd
@@ -508,14 +509,29 @@ def test_answers_that_are_not_used_are_named(render, capfd):
 # --- What arrives ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("batch_system", "question", "answer"),
-    [row[:3] for row in ROWS if row[0] in BATCH_SYSTEMS and row[3] == "taken"],
-)
-def test_an_answer_arrives_unchanged_and_setup_says_nothing(typed, batch_system, question, answer):
-    project = typed(**{**good(batch_system), "processes": "4", question: answer})
-    found = landed(project, batch_system, question)
-    assert found == (int(answer) if question in ("cores", "processes") else answer)
+def taken_together():
+    """Return sets of answers that are taken, each with one answer of each question at most."""
+    sets = []
+    for batch_system in BATCH_SYSTEMS:
+        answers = {}
+        for name, question, answer, verdict, _ in ROWS:
+            if (name, verdict) == (batch_system, "taken"):
+                answers.setdefault(question, []).append(answer)
+        # Of these, one's answer says which the other may have.
+        for question in ("cores", "processes"):
+            sets += [(batch_system, {question: answer}) for answer in answers.pop(question, [])]
+        for row in itertools.zip_longest(*answers.values()):
+            chosen = dict(zip(answers, row, strict=True))
+            sets.append((batch_system, {k: v for k, v in chosen.items() if v is not None}))
+    return sets
+
+
+@pytest.mark.parametrize(("batch_system", "answers"), taken_together())
+def test_answers_arrive_unchanged_and_setup_says_nothing(typed, batch_system, answers):
+    project = typed(**{**good(batch_system), "processes": "4", **answers})
+    for question, answer in answers.items():
+        found = landed(project, batch_system, question)
+        assert found == (int(answer) if question in ("cores", "processes") else answer)
     path = project / "config/jobqueue.yaml"
     assert lint([(path, yaml.safe_load(path.read_text()))]) == []
     every_file_can_be_read(project)

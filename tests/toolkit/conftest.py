@@ -5,8 +5,8 @@ Tests of real Slurm are elsewhere, on a testbed.
 
 from __future__ import annotations
 
+import ast
 import contextlib
-import json
 import os
 import shlex
 import shutil
@@ -42,6 +42,12 @@ def pytest_unconfigure():
     shutil.rmtree(HOME, ignore_errors=True)
 
 
+RUN_FAKE = (
+    f"import sys; sys.path.insert(0, {str(Path(fake_batch_system.__file__).parent)!r}); "
+    "from fake_batch_system import main; main(*sys.argv[1:])"
+)
+
+
 class FakeBatchSystem:
     """A fake's folder: what was called, and what it is to answer."""
 
@@ -51,7 +57,8 @@ class FakeBatchSystem:
         (folder / "bin").mkdir(parents=True)
         for command in filter(None, (*self.commands.commands, self.commands.accounting)):
             # Through the shell, since Python's path may hold a space, which a #! line can't.
-            words = [sys.executable, "-SE", fake_batch_system.__file__, str(folder), name, command]
+            # As a module, since a program's code is compiled each time.
+            words = [sys.executable, "-SE", "-c", RUN_FAKE, str(folder), name, command]
             path = folder / "bin" / command
             path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
             path.chmod(0o755)
@@ -60,7 +67,7 @@ class FakeBatchSystem:
         """Arguments of every call of `command`, oldest first."""
         path = self.folder / "calls"
         lines = path.read_text().splitlines() if path.exists() else []
-        return [call[1:] for call in map(json.loads, lines) if call[0] == command]
+        return [call[1:] for call in map(ast.literal_eval, lines) if call[0] == command]
 
     def says(self, command: str, text: str | None) -> None:
         """From now on `command` fails with these words; None: it works again."""
