@@ -86,7 +86,10 @@ def test_asv_itself_measures_in_the_environment_that_it_runs_in(tmp_path):
     assert "failed" not in printed
 
 
-@pytest.mark.parametrize("suite", BODIES)
+@pytest.mark.parametrize(
+    "suite",
+    [name if "three" in name else pytest.param(name, marks=pytest.mark.full) for name in BODIES],
+)
 def test_a_run_counts_what_it_measured(suite, tmp_path):
     folder = checkout(suite, tmp_path)
     code, printed = run(sys.executable, folder / "run_asv.py")

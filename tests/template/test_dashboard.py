@@ -177,6 +177,7 @@ def test_where_the_server_can_not_pass_it_on_the_link_is_direct(local_project):
         assert jupyterlab.get(f"/proxy/{port}/status")[0] == 404
 
 
+@pytest.mark.full
 def test_in_a_script_it_works_as_it_is(script):
     link, port = script(CLUSTER)
     assert link == f"http://localhost:{port}/status"

@@ -129,6 +129,7 @@ def test_pip_takes_the_toolkit_from_the_folder(project, prefix, index, tmp_path,
     assert command.stderr == ""
 
 
+@pytest.mark.full
 def test_uv_takes_the_toolkit_from_the_folder(project, index, tmp_path):
     # What `uv sync` does before it installs anything.
     uv = [sys.executable, "-m", "uv", "lock", "--python", sys.executable]

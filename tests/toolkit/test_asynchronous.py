@@ -99,6 +99,7 @@ def test_when_the_loop_ends_with_its_process_no_job_is_left(lab, tmp_path, then)
     assert sorted(call) == ["--quiet", "100", "101"]
 
 
+@pytest.mark.full
 def test_when_the_loop_ends_with_its_process_a_local_cluster_closes(lab, tmp_path):
     done = left_open(tmp_path, "cluster.local.LocalCluster")
     assert (done.returncode, done.stdout) == (0, "closed\n"), done.stderr

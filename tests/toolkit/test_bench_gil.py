@@ -17,6 +17,7 @@ def test_the_body_is_calibrated_to_this_computer():
     assert 3 < long / short < 30  # ten times as long; the machine may be busy
 
 
+@pytest.mark.full
 def test_threads_and_processes_are_measured_against_the_serial_loop(tmp_path, monkeypatch):
     monkeypatch.setattr(gil, "SERIAL_S", 0.2)
     found = record.read(gil.measure(tmp_path, cores=2, repeats=2))

@@ -45,6 +45,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.full
 def test_idle_connections_keep_nobody_out():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard < 2 * IDLE:

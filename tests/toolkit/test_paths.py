@@ -174,8 +174,10 @@ def keys(folder) -> list[Path]:
 @NEEDS_CRYPTOGRAPHY
 @pytest.mark.parametrize(
     ("arguments", "folder"),
-    [({"shared_temp_directory": "$PLACE/$USER"}, "place/ME"), ({}, "logs")],
-    ids=["configured", "left out: where the output goes"],
+    [
+        pytest.param({"shared_temp_directory": "$PLACE/$USER"}, "place/ME", id="configured"),
+        pytest.param({}, "logs", id="left out: where the output goes", marks=pytest.mark.full),
+    ],
 )
 def test_keys_of_encrypted_connections_are_in_the_shared_folder_and_gone_after_close(
     lab, tmp_path, monkeypatch, arguments, folder

@@ -16,6 +16,8 @@ from dask_hpc.allocation import job_script
 from dask_hpc.config.resolve import resolve
 from dask_hpc.config.worker_start import METHOD_VARIABLE, add_worker_start, nanny_variables
 
+from ..marks import full
+
 SERVER = f"export {METHOD_VARIABLE}=forkserver"
 
 
@@ -200,7 +202,7 @@ def test_dask_reads_the_variable_and_has_imported_numpy_in_the_server():
 
 
 # With HTCondor the lines are joined into one.
-@pytest.mark.parametrize("site", ["slurm", "htcondor"], indirect=True)
+@pytest.mark.parametrize("site", ["slurm", *full("htcondor")], indirect=True)
 def test_workers_come_from_a_server_with_what_their_nanny_would_set(site):
     def look():
         import numpy
