@@ -90,6 +90,7 @@ def test_a_refused_job_is_raised_with_slurms_own_words(lab):
     assert printed.count("\n") == 1
 
 
+@pytest.mark.full
 def test_workers_that_do_not_come_in_time_are_counted_and_the_reason_said(lab):
     printed = lab.python(
         script(

@@ -270,6 +270,7 @@ def test_a_folder_that_the_nodes_do_not_see_is_warned_of_before(lab):
     assert Job(lab, job, "/nowhere").wait().state[0] == "FAILED"
 
 
+@pytest.mark.full
 def test_scancel_ends_everything_at_once(submit, lab):
     job = submit(
         """
