@@ -518,7 +518,7 @@ def test_results_are_saved_while_a_generator_is_slow(client):
     assert happened.index("saved 0") < happened.index("taken 9")
 
 
-def test_what_is_on_its_way_is_cancelled_at_the_end_of_the_loop(client, tmp_path):
+def test_what_is_on_its_way_is_cancelled_at_the_end_of_the_loop(client, cluster, tmp_path):
     def touch(number):
         time.sleep(0.15)  # not batched: all are sent at once, when the first results are there
         (tmp_path / str(number)).touch()
@@ -526,10 +526,9 @@ def test_what_is_on_its_way_is_cancelled_at_the_end_of_the_loop(client, tmp_path
     for number, _ in sweep.as_completed(touch, range(400)):
         if number == 20:
             break
-    time.sleep(0.5)
-    begun = len(list(tmp_path.iterdir()))
-    time.sleep(0.5)
-    assert len(list(tmp_path.iterdir())) == begun < 400
+    until(lambda: not cluster.scheduler.tasks)
+    until(lambda: not any(worker.state.executing for worker in cluster.workers.values()))
+    assert len(list(tmp_path.glob("[0-9]*"))) < 400
 
 
 def test_an_error_of_the_users_generator_is_theirs(client):
