@@ -6,8 +6,6 @@ TOOLKIT := {{cookiecutter.project_slug}}/toolkit
 PY := .venv/bin/python
 # A user's pip.conf may say `user = true`, which pip refuses in an environment.
 export PIP_USER := 0
-# A user may have set it; tests start hundreds of Pythons, which would compile the same code.
-export PYTHONDONTWRITEBYTECODE :=
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 TESTBED := TESTBED_MAKE=1 $(PY) -m hpc_testbed --target lab
 # The record of the headline on the testbed is kept.

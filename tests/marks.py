@@ -9,3 +9,8 @@ def full(*values):
     As in ``@pytest.mark.parametrize("way", ["scale", *full("adapt")])``.
     """
     return [pytest.param(value, marks=pytest.mark.full) for value in values]
+
+
+def quick(values, *chosen):
+    """Return all values as parameters, of which `make test` tries those that are chosen."""
+    return [*chosen, *full(*(value for value in values if value not in chosen))]

@@ -9,7 +9,7 @@ import yaml
 from hpc_testbed import TestbedError
 from hpc_testbed.compose import SUITES
 
-FULL = pytest.mark.full
+from ..marks import quick
 
 REPOSITORY = Path(__file__).parents[2]
 ANSWERS = REPOSITORY / "tests/toolkit/answers.yaml"
@@ -175,28 +175,19 @@ def test_a_job_gets_the_environment_of_a_login_shell_where_it_asks_for_it(testbe
     assert pids(testbed) == before
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        pytest.param("export MINE=profile\nexit 1", "nothing", id="it fails", marks=FULL),
-        pytest.param(
-            "export MINE=profile; sleep 300 & sleep 300 < /dev/null &",
-            "profile",
-            id="leaves something",
-        ),
-        pytest.param("read -r MINE; export MINE=${MINE:-empty}", "empty", id="asks", marks=FULL),
-        pytest.param(
-            "export MINE='two\nlines' ; f() { :; }; export -f f",
-            "nothing",
-            id="two lines",
-            marks=FULL,
-        ),
-        pytest.param("kill -9 $$", "nothing", id="is killed"),
-    ],
-)
-def test_whatever_the_login_files_do_the_job_runs_and_the_node_serves(
-    testbed, profile, text, expected
-):
+# What the login files are, and what a job then finds in MINE.
+LOGIN_FILES = {
+    "it fails": ("export MINE=profile\nexit 1", "nothing"),
+    "leaves something": ("export MINE=profile; sleep 300 & sleep 300 < /dev/null &", "profile"),
+    "asks": ("read -r MINE; export MINE=${MINE:-empty}", "empty"),
+    "two lines": ("export MINE='two\nlines' ; f() { :; }; export -f f", "nothing"),
+    "is killed": ("kill -9 $$", "nothing"),
+}
+
+
+@pytest.mark.parametrize("name", quick(LOGIN_FILES, "leaves something", "is killed"))
+def test_whatever_the_login_files_do_the_job_runs_and_the_node_serves(testbed, profile, name):
+    text, expected = LOGIN_FILES[name]
     profile(text)
     submit = "sbatch --export=NONE --quiet --wait --output=environment.txt"
     testbed.run(f"{submit} --wrap='echo ${{MINE:-nothing}}; echo $HOME'", timeout=60)

@@ -12,14 +12,9 @@ import dask_hpc
 from dask_hpc.batch import JobState, commands
 from dask_hpc.cluster.submit_errors import submit_error
 
-from ..marks import full
+from ..marks import quick
 from .conftest import until
 from .fake_batch_system import FAKE_COMMANDS
-
-
-def two_of(*names):
-    """Return the batch systems, of which `make test` tries these."""
-    return [*names, *full(*(name for name in FAKE_COMMANDS if name not in names))]
 
 
 def states(cluster, job):
@@ -54,7 +49,7 @@ def test_a_cluster_computes_and_leaves_no_job_behind(site, tmp_path):
 
 
 # One whose list tells the reason, and one whose list does not. test_batch_lists.py has all.
-@pytest.mark.parametrize("site", two_of("slurm", "sge"), indirect=True)
+@pytest.mark.parametrize("site", quick(FAKE_COMMANDS, "slurm", "sge"), indirect=True)
 def test_what_a_job_waits_for_is_told_as_far_as_the_list_says_it(site):
     site.hold()
     with dask_hpc.get_cluster() as cluster:
@@ -75,7 +70,7 @@ def test_what_a_job_waits_for_is_told_as_far_as_the_list_says_it(site):
 
 
 # One that lists a job that is over, and one that does not.
-@pytest.mark.parametrize("site", two_of("slurm", "pbs"), indirect=True)
+@pytest.mark.parametrize("site", quick(FAKE_COMMANDS, "slurm", "pbs"), indirect=True)
 def test_jobs_that_end_by_themselves_end_the_waiting_whatever_the_list_says_of_them(site):
     with dask_hpc.get_cluster(python="exit 3 #") as cluster:
         cluster.scale(jobs=2)

@@ -20,7 +20,7 @@ from dask_hpc.config import trust
 from dask_hpc.config.resolve import resolve
 from dask_hpc.config.scratch import add_scratch
 
-from ..marks import full
+from ..marks import full, quick
 from .conftest import NO_DASHBOARD, until
 from .fake_batch_system import FAKE_COMMANDS
 
@@ -164,10 +164,7 @@ def is_private(folder, parent):
 @pytest.mark.parametrize(
     # Job scripts of the others differ in what is not about folders (test_job_script.py).
     "site",
-    [
-        name if name == "slurm" else pytest.param(name, marks=pytest.mark.full)
-        for name in FAKE_COMMANDS
-    ],
+    quick(FAKE_COMMANDS, "slurm"),
     indirect=True,
 )
 def test_scheduler_and_workers_have_private_folders_and_nothing_is_left(site, planted):

@@ -16,6 +16,8 @@ from dask_hpc.cluster.local import LocalCluster
 from dask_hpc.resilience.draining import reassign_queued, reset_suspicion, stop_accepting
 from dask_hpc.resilience.task_limits import MAX_INTERRUPTIONS, WalltimeInterruptions
 
+from ..marks import quick
+
 # Bokeh takes two seconds to import: one process does.
 pytestmark = pytest.mark.xdist_group("bokeh")
 
@@ -58,16 +60,9 @@ async def use_workarounds(scheduler):
     reset_suspicion(scheduler, keys)
 
 
-# The full run tries all.
-QUICK = {"removals"}
-
-
 @pytest.mark.parametrize(
     "changed",
-    [
-        pytest.param(name, marks=[] if name in QUICK else [pytest.mark.full])
-        for name in upstream.PARTS
-    ],
+    quick(upstream.PARTS, "removals"),
     indirect=True,
 )
 def test_cluster_works_without_workaround(lab, changed, caplog):
