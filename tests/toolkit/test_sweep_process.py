@@ -18,7 +18,7 @@ from .conftest import until
 
 # Each call is noted in a file, so that the test sees what was computed, and how often.
 PROGRAM = """
-import os, sys, time
+import logging, os, sys, time
 import distributed
 import dask_hpc
 
@@ -38,8 +38,9 @@ def numbers(n):
 
 
 if __name__ == "__main__":
-    options = {"n_workers": 1, "threads_per_worker": 4, "processes": False}
-    with dask_hpc.LocalCluster(**options, dashboard_address=None) as cluster:
+    # A worker's log may have a heartbeat that the end of the cluster has interrupted.
+    options = {"n_workers": 1, "threads_per_worker": 4, "silence_logs": logging.CRITICAL}
+    with dask_hpc.LocalCluster(**options, processes=False, dashboard_address=None) as cluster:
         with distributed.Client(cluster) as client:
             results = dask_hpc.sweep(work, range(int(sys.argv[1])))
             print(hash(tuple(map(str, results))))

@@ -1,15 +1,18 @@
 """Sweeps on a cluster of threads: what is computed, saved, and said."""
 
 import functools
+import gc
 import importlib
 import itertools
 import json
 import math
 import os
 import pickle
+import signal
 import threading
 import time
 import types
+import weakref
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
@@ -501,6 +504,42 @@ def test_an_interrupt_is_one_line_and_the_next_run_goes_on(client):
     calls.clear()
     assert list(sweep(square, [0, 1, 2, 4, 5])) == [0, 1, 4, 16, 25]
     assert calls == [5]
+
+
+def interrupt_in_collector(phase, info):
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("place", ["collector", "weak reference"])
+def test_an_interrupt_that_python_would_ignore_ends_the_sweep(client, place):
+    weak = []
+
+    def inputs():
+        yield from range(1000)
+        if place == "collector":
+            gc.callbacks.append(interrupt_in_collector)
+            gc.collect()
+            gc.callbacks.remove(interrupt_in_collector)
+        else:
+            gone = threading.Event()
+            weak.append(weakref.ref(gone, lambda _: signal.raise_signal(signal.SIGINT)))
+            del gone
+        while True:
+            yield from range(1000)
+            time.sleep(0.1)
+
+    with pytest.raises(KeyboardInterrupt, match=r"^Sweep interrupted\. \d+ inputs are saved"):
+        sweep(square, inputs())
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_that_the_loop_of_the_caller_handles_does_not_end_the_sweep(client):
+    for number, _ in sweep.as_completed(square, range(100)):
+        if number == 50:
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+    assert len(sweep.results()) == 100
 
 
 def test_results_are_saved_while_a_generator_is_slow(client):

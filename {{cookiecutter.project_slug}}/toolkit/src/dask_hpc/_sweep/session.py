@@ -16,6 +16,7 @@ from .display import MAX_NAMED, Display
 from .folder import FILES, create, folder_errors
 from .identity import InputKeys, bytecode_digest, check_is_current, code_digest, function_name
 from .intake import Intake, Saved
+from .interrupts import Interrupts
 from .lock import FolderLock
 from .results import iterate_failures
 from .run import Run
@@ -74,6 +75,7 @@ class SweepSession:
             lock.acquire()
         display = Display(self._options.progress)
         with contextlib.ExitStack() as stack:
+            interrupts = stack.enter_context(Interrupts())
             stack.callback(lock.release)
             stack.callback(display.close)
             try:
@@ -92,11 +94,14 @@ class SweepSession:
                     self._returns_saved,
                 )
                 run = Run(writer, lock, intake, self._batch, self._options, display)
-                yield from run.steps()
+                for saved in run.steps():
+                    interrupts.raise_lost()
+                    yield saved
+                    interrupts.forget()
             except KeyboardInterrupt:
-                saved = f" {run.progress()}" if run is not None else ""
+                progress = f" {run.progress()}" if run is not None else ""
                 raise KeyboardInterrupt(
-                    f"Sweep interrupted.{saved} Run the same line again to go on."
+                    f"Sweep interrupted.{progress} Run the same line again to go on."
                 ) from None
         failures = [str(it) for it in itertools.islice(iterate_failures(self.store), MAX_NAMED)]
         display.end(run.counts, str(folder), failures)
