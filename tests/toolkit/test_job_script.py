@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import dask
+import psutil
 import pytest
 
 import dask_hpc
@@ -166,42 +167,62 @@ def test_a_script_is_submitted_from_a_private_folder_whatever_the_umask(site, tm
     assert not folder.exists()
 
 
-PROBE = """
-import multiprocessing
-import sys
+@pytest.mark.parametrize("append", [True, False])
+@pytest.mark.parametrize("options", ["", *full("-S")])  # -S: there is no toolkit
+def test_worker_module_is_run_as_with_m(append, options, tmp_path):
+    folder = tmp_path / "environment"
+    folder.mkdir()
+    (folder / "probe.py").write_text(
+        "import sys; print(__name__, sys.argv[1:], sys.path[-1] == sys.argv[-1])"
+    )
+    command = f"{sys.executable} -P {options} {worker_module(append)} probe a {tmp_path}"
+    env = {**os.environ, "PYTHONPATH": str(folder)}
+    output = subprocess.check_output(["sh", "-c", command], cwd=tmp_path, env=env, text=True)
+    assert output == f"__main__ {['a', str(tmp_path)]} {append}\n"
 
 
-def told():
-    print(sorted(name for name in sys.modules if name.startswith("dask_hpc.security.")))
+SERVER = """
+import multiprocessing, os, pathlib, sys
+from dask_hpc.cluster import worker_server
+from dask_hpc.security import openssl
+
+
+def command(process):
+    return pathlib.Path(f"/proc/{process}/cmdline").read_text()
+
+
+def outer():
+    print(command(os.getppid()) == command("self"), os.getppid())
+    print("distributed.http.health" in sys.modules, openssl.initialize.cache_info().currsize)
+    print([path for path in pathlib.Path("/proc/self/fd").iterdir() if path.exists() and
+           path.resolve().name == "held"])
+    # Through the same server, whose lock its copy would otherwise keep for ever.
+    inner = multiprocessing.get_context("forkserver").Process(target=print, args=["inner"])
+    inner.start()
+    inner.join()
 
 
 if __name__ == "__main__":
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["json"])
-    process = context.Process(target=told)
-    process.start()
-    process.join()
-    print(sys.argv[1:], sys.path[-1] == sys.argv[-1])
+    with open("held", "w") as held:
+        os.set_inheritable(held.fileno(), True)
+        worker_server.start(["--tls-key", "key"])
+        process = multiprocessing.get_context("forkserver").Process(target=outer)
+        process.start()
+        process.join()
 """
 
 
-@pytest.mark.parametrize("append", [True, False])
-@pytest.mark.parametrize("preload", [True, False])
-def test_worker_module_is_run_as_with_m_and_its_forkserver_has_openssl(append, preload, tmp_path):
-    folder = tmp_path / "environment"
-    folder.mkdir()
-    (folder / "probe.py").write_text(PROBE)
-    command = f"{sys.executable} -P {worker_module(append, preload)} probe a {tmp_path}"
-    result = subprocess.run(
-        ["sh", "-c", command],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(folder)},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
+def test_the_server_of_workers_is_a_copy_of_the_jobs_process_and_ends_with_it(tmp_path):
+    (tmp_path / "program.py").write_text(SERVER)
+    method = {"DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "forkserver"}
+    command = [sys.executable, "program.py"]
+    output = subprocess.check_output(
+        command, cwd=tmp_path, env={**os.environ, **method}, text=True, timeout=60
     )
-    loaded = ["dask_hpc.security.openssl"] if preload else []
-    assert result.stdout.splitlines() == [str(loaded), f"{['a', str(tmp_path)]} {append}"]
+    is_copy, server, *others = output.split()
+    assert is_copy == "True"
+    assert others == ["True", "1", "[]", "inner"]
+    until(lambda: not psutil.pid_exists(int(server)))
 
 
 def test_a_job_that_hangs_leaves_no_process(lab, tmp_path):

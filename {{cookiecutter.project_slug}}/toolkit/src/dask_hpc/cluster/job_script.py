@@ -15,7 +15,7 @@ from .._compat.jobqueue_import import Job
 from .._output import messages
 from ..config import trust
 from ..config.shell import is_bourne, is_c_shell, joined
-from ..security import openssl
+from . import worker_server
 
 # dask-jobqueue's placeholder for the worker command.
 COMMAND = "%(worker_command)s"
@@ -30,13 +30,13 @@ JOINED = f" & {joined(_LINES)}"
 # `python -m` would look for modules in the working directory first, before the environment. -P
 # keeps it out, of the workers' processes, too; this appends it, unless all users may write to it.
 _APPEND = "os.stat(os.curdir).st_mode & 2 or sys.path.append(os.getcwd())"
-# This has a forkserver load the module that is named first. There are no quotes in it, since each
-# batch system has rules of its own for them.
-_PRELOAD = (
-    "C.set_forkserver_preload = lambda c, names, own=sys.argv.pop(1), set=C.set_forkserver_preload:"
-    " set(c, [*names, own])"
+# Where the toolkit has no such module, or is not installed, Python starts the server. There are no
+# quotes here, since each batch system has rules of its own for them.
+_SERVER = (
+    "own = sys.argv.pop(1); find = importlib.util.find_spec; find(own.partition(chr(46))[0])"
+    " and find(own) and importlib.import_module(own).start(sys.argv)"
 )
-_IMPORTS = "import os, runpy, sys; from multiprocessing.context import BaseContext as C"
+_IMPORTS = "import importlib.util, os, runpy, sys"
 _RUN = "del sys.argv[:2]; runpy._run_module_as_main(sys.argv[0])"
 
 
@@ -53,7 +53,7 @@ class WaitsForWorker(Job):
         super().__init__(*args, **kwargs)
         begin, address, options = self._command_template.partition(f" {self.scheduler} ")
         python, _, module = begin.rpartition(" -m ")
-        run = worker_module(append=_loads_from(Path.cwd()), preload="--tls-key" in options)
+        run = worker_module(append=_loads_from(Path.cwd()))
         self._command_template = f"{python} -P {run} {module}{address}{options}"
         if COMMAND not in self._script_template:
             self._command_template += JOINED
@@ -69,21 +69,16 @@ class WaitsForWorker(Job):
         return template.replace(COMMAND, COMMAND + WAITING) if is_bourne(self.shebang) else template
 
 
-def worker_module(append: bool, preload: bool) -> str:
+def worker_module(append: bool) -> str:
     """Return Python's arguments before the name of the module to run.
 
     Parameters
     ----------
     append : bool
         Whether modules may come from the working directory.
-    preload : bool
-        Whether workers need OpenSSL, which a forkserver can initialize for all of them.
     """
-    steps = [step for step, wanted in ((_APPEND, append), (_PRELOAD, preload)) if wanted]
-    if not steps:
-        return "-m"
-    own = f"{openssl.__name__} " if preload else ""
-    return f"-c '{'; '.join([_IMPORTS, *steps, _RUN])}' {own}-m"
+    steps = [_IMPORTS, *([_APPEND] if append else []), _SERVER, _RUN]
+    return f"-c '{'; '.join(steps)}' {worker_server.__name__} -m"
 
 
 @cache

@@ -1,9 +1,13 @@
-"""Initialize OpenSSL on import.
+"""Initialize OpenSSL, once for all workers of a job."""
 
-OpenSSL needs 2 MiB for itself once the first context exists. The workers of a job share them if the
-forkserver from which they are forked has imported this module.
-"""
-
+import functools
 import ssl
 
-CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+@functools.cache
+def initialize() -> ssl.SSLContext:
+    """Return a context. Processes that are copied from this one share what OpenSSL keeps for it.
+
+    OpenSSL needs 2 MiB for itself once the first context exists.
+    """
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
