@@ -82,7 +82,7 @@ def _fork(code: str, files: Sequence[int]) -> int:
                 with contextlib.suppress(OSError):  # of the list itself
                     os.close(number)
         server: Any = forkserver._forkserver  # noqa: SLF001
-        server._lock = threading.Lock()  # this thread holds it
+        server._lock = threading.Lock()  # noqa: SLF001  (this thread holds it)
         exec(code, {})  # Python's own code, which names these files
         status = 0
     except SystemExit:
