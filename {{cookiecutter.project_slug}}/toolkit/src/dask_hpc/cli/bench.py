@@ -14,6 +14,7 @@ from .._output import progress
 from .._output.formatting import format_exact_duration
 from ..bench.workloads import WORKLOADS
 from . import _signals
+from .bench_advise import advise
 
 COUNT = click.IntRange(min=1)
 
@@ -65,6 +66,9 @@ class ShapeList(click.ParamType):
 @click.group()
 def bench():
     """Measure how a loop speeds up with more workers."""
+
+
+bench.add_command(advise)
 
 
 @bench.command("list")
