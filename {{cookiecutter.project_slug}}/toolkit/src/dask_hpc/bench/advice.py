@@ -14,9 +14,10 @@ from dataclasses import dataclass
 THREADS_HELP = 0.6
 # Of what a call takes, more than this is CPU time: it computes.
 COMPUTES = 0.5
-# Fewest jobs whose time is at most this much more than the least.
+# With fewer jobs than these, the time is more than this much above the least.
 CLOSE_ENOUGH = 1.1
-NOTHING_SAVED = 1.02
+# A job holds its cores for about this long before its first call.
+JOB_START_S = 3.0
 # Memory is asked for the largest call seen, and this much more, in steps of half a GiB.
 MEMORY_MARGIN = 1.5
 MEMORY_STEP_GIB = 0.5
@@ -45,6 +46,8 @@ class Trial:
         From the creation of the cluster to the first worker.
     cores, processes : int
         Of a job, as the lab's configuration has them.
+    is_local : bool
+        Whether the "job" is this computer, since there is no batch system.
     """
 
     alone_s: Sequence[float]
@@ -56,6 +59,7 @@ class Trial:
     start_s: float
     cores: int
     processes: int
+    is_local: bool = False
 
     @property
     def computes(self) -> bool:
@@ -105,9 +109,10 @@ class Advice:
     ladder : sequence of Forecast
         By number of jobs.
     best : Forecast
-        The one to ask for.
-    enough : int
-        Number of jobs beyond which nothing is saved.
+        The one to ask for: the least product of time and core-hours, where more jobs begin to cost
+        more than they save (Eager, Zahorjan, Lazowska, 1989).
+    quickest : Forecast
+        The fewest jobs that need little more than the least time.
     """
 
     trial: Trial
@@ -116,7 +121,7 @@ class Advice:
     memory_gib: float
     ladder: Sequence[Forecast]
     best: Forecast
-    enough: int
+    quickest: Forecast
 
 
 def advise(trial: Trial, inputs: int, max_jobs: int = 1000) -> Advice:
@@ -132,20 +137,19 @@ def advise(trial: Trial, inputs: int, max_jobs: int = 1000) -> Advice:
     """
     # Calls that hold Python's lock need a process each. Calls that do not can share one.
     processes = trial.processes if trial.threads_help else trial.cores
-    times = trial.busy_s or trial.alone_s
-    most = max(1, min(max_jobs, math.ceil(inputs / trial.cores)))
+    # What was measured in the lab's shape holds if that is the shape to ask for.
+    times = trial.busy_s if processes == trial.processes else trial.alone_s
+    most = 1 if trial.is_local else max(1, min(max_jobs, math.ceil(inputs / trial.cores)))
     ladder = [_forecast(trial, times, inputs, jobs) for jobs in _ladder(most)]
     least = min(forecast.total_s for forecast in ladder)
-    best = next(f for f in ladder if f.total_s <= CLOSE_ENOUGH * least)
-    enough = next(f for f in ladder if f.total_s <= NOTHING_SAVED * least)
     return Advice(
         trial,
         inputs,
         processes,
         memory_gib(trial.peak_mib, processes),
         ladder,
-        best,
-        enough.jobs,
+        best=min(ladder, key=lambda forecast: forecast.total_s * forecast.core_hours),
+        quickest=next(f for f in ladder if f.total_s <= CLOSE_ENOUGH * least),
     )
 
 
@@ -166,7 +170,7 @@ def _ladder(most: int) -> list[int]:
 
 def _forecast(trial: Trial, times: Sequence[float], inputs: int, jobs: int) -> Forecast:
     work = makespan_s(times, inputs, jobs * trial.cores)
-    core_hours = jobs * trial.cores * work / 3600
+    core_hours = jobs * trial.cores * (JOB_START_S + work) / 3600
     return Forecast(jobs, work, trial.start_s + work, core_hours)
 
 

@@ -26,7 +26,7 @@ def duration(seconds: float) -> str:
 
 
 def _two_digits(value: float) -> str:
-    return f"{value:.2g}" if value < 100 else f"{value:.0f}"
+    return f"{value:.2g}" if value < 9.5 else f"{value:.0f}"
 
 
 def measured(trial: Trial) -> list[str]:
@@ -34,10 +34,10 @@ def measured(trial: Trial) -> list[str]:
     alone, busy = trial.alone_s, trial.busy_s
     what = "computes" if trial.computes else "waits"
     share = 100 * sum(trial.cpu_s) / max(sum(alone), 1e-9)
+    mean, shortest, longest = statistics.fmean(alone), min(alone), max(alone)
     lines = [
-        f"{format_count(len(alone), 'call')} one by one: {duration(statistics.fmean(alone))} in the "
-        f"mean ({duration(min(alone))} to {duration(max(alone))}), {share:.0f} % of it CPU time: it "
-        f"{what}.",
+        f"{format_count(len(alone), 'call')} one by one: {duration(mean)} in the mean "
+        f"({duration(shortest)} to {duration(longest)}), {share:.0f} % of it CPU time: it {what}.",
         f"{format_count(len(busy), 'call')} on all {trial.cores} cores of a job: "
         f"{duration(statistics.fmean(busy))} in the mean.",
     ]
@@ -51,22 +51,32 @@ def measured(trial: Trial) -> list[str]:
 
 def advised(advice: Advice) -> list[str]:
     """Return what to ask for, in lines."""
-    trial, best = advice.trial, advice.best
+    trial, best, quickest = advice.trial, advice.best, advice.quickest
+    inputs = format_count(advice.inputs, "input")
     threads = trial.cores // advice.processes
     each = "1 process" if advice.processes == 1 else f"{advice.processes} processes"
     each += f" of {threads} threads" if threads > 1 else ""
+    if trial.is_local:
+        return [
+            f"{inputs} take about {duration(best.work_s)} on this computer, with {each}. It has no "
+            "batch system: on the cluster, this command says how many jobs to ask for."
+        ]
     lines = [
         f"Ask for {format_count(best.jobs, 'job')} of {each}, memory: {advice.memory_gib:g} GiB. "
-        f"{format_count(advice.inputs, 'input')} then take about {duration(best.work_s)} of work "
-        f"after a start of about {duration(trial.start_s)}, {best.core_hours:.2g} core-hours.",
+        f"{inputs} then take about {duration(best.work_s)} of work after a start of about "
+        f"{duration(trial.start_s)}, and {best.core_hours:.2g} core-hours.",
     ]
     if advice.processes != trial.processes:
         lines.append(
             f"In config/jobqueue.yaml that is `processes: {advice.processes}`, which is "
             f"{trial.processes} now."
         )
-    if advice.enough < advice.ladder[-1].jobs:
-        lines.append(f"Beyond {format_count(advice.enough, 'job')} nothing is saved.")
+    if quickest.jobs > best.jobs:
+        lines.append(
+            f"With {quickest.jobs} jobs it takes {duration(quickest.total_s)} instead of "
+            f"{duration(best.total_s)}, and {quickest.core_hours:.2g} core-hours. Beyond that, "
+            "nothing is saved."
+        )
     return lines
 
 
@@ -80,8 +90,9 @@ def assumptions(advice: Advice) -> str:
 
 
 def shown(advice: Advice) -> list[Forecast]:
-    """Return some of the ladder: powers of two, and the one to ask for."""
-    ladder = [f for f in advice.ladder if f.jobs & (f.jobs - 1) == 0 or f is advice.best]
+    """Return some of the ladder: powers of two, and what the advice names."""
+    named = (advice.best, advice.quickest)
+    ladder = [f for f in advice.ladder if f.jobs & (f.jobs - 1) == 0 or f in named]
     return ladder if len(ladder) <= ROWS else [*ladder[: ROWS - 1], ladder[-1]]
 
 
@@ -96,7 +107,7 @@ def figure(advice: Advice, title: str) -> Figure:
     with matplotlib.rc_context(fname=STYLE):
         drawing = Figure(figsize=(6.4, 3.8), dpi=150, layout="constrained")
         time_axes = drawing.subplots()
-        form = {"lw": 1.6, "marker": "o", "ms": 4}
+        form: dict = {"lw": 1.6, "marker": "o", "ms": 4}
         time_axes.plot(jobs, [f.total_s for f in advice.ladder], color=BLUE, label="time", **form)
         time_axes.set(xlabel="jobs", ylabel="time with the start, s", title=title, ylim=(0, None))
         cost_axes = time_axes.twinx()

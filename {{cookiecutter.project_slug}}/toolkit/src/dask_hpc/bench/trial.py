@@ -1,6 +1,6 @@
 """Measure what a few calls of a function need: alone, in threads, and with a whole job busy.
 
-The functions `_call`, `_one_by_one`, and `_in_threads` run on workers.
+The functions `_call`, `_one_by_one`, and `_thread_gain` run on workers.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import distributed
@@ -65,7 +66,8 @@ def measure(
     begin = time.monotonic()
     progress.status("starting one job …")
     with _get_cluster.get_cluster() as cluster:
-        if not isinstance(cluster, distributed.LocalCluster):
+        is_local = isinstance(cluster, distributed.LocalCluster)
+        if not is_local:
             cluster.scale(jobs=1)
         cluster.wait_for_workers(1, timeout=timeout)
         start_s = time.monotonic() - begin
@@ -81,12 +83,11 @@ def measure(
             sample = draw.sample(inputs, min(len(inputs), MOST_ALONE))
             calls = _checked(sample, run(_one_by_one, sample, BUDGET_S))
             alone = [seconds for seconds, _, _ in calls]
-            threads, gain = _threads(cores, len(inputs)), 1.0
+            threads, gain = min(THREADS, cores), 1.0
             if threads > 1:
                 progress.status("calls in threads …")
                 few = [sample[n % len(calls)] for n in range(threads)]
-                took = _checked(few[:1], [run(_in_threads, few)])[0][0]
-                gain = sum(alone[n % len(calls)] for n in range(threads)) / took
+                gain = run(_thread_gain, few)
             progress.status("calls on all cores of the job …")
             fit = cores * BUDGET_S / max(statistics.fmean(alone), 1e-3)
             number = min(len(inputs), max(cores, round(min(MOST_BUSY, fit))))
@@ -104,11 +105,8 @@ def measure(
         start_s=start_s,
         cores=cores,
         processes=len(workers),
+        is_local=is_local,
     )
-
-
-def _threads(cores: int, inputs: int) -> int:
-    return min(THREADS, cores, inputs)
 
 
 def _checked(inputs: Sequence[Any], calls: list[tuple]) -> list[tuple]:
@@ -120,13 +118,25 @@ def _checked(inputs: Sequence[Any], calls: list[tuple]) -> list[tuple]:
 
 
 def _call(function: Callable, item: Any) -> tuple[float, float, str]:
-    """Return the duration and the CPU time of a call, in seconds, and its error."""
-    cpu, clock, error = time.process_time(), time.perf_counter(), ""
+    """Return the duration and the CPU time of a call, in seconds, and its error.
+
+    Time in which the call could not compute since other programs did counts as CPU time.
+    """
+    used, clock, error = _used_s(), time.perf_counter(), ""
     try:
         function(item)
     except Exception as caught:
         error = " ".join(f"{type(caught).__name__}: {caught}".split())
-    return time.perf_counter() - clock, time.process_time() - cpu, error
+    return time.perf_counter() - clock, _used_s() - used, error
+
+
+def _used_s() -> float:
+    """Return this thread's CPU time, and the time that it has waited for a core, in seconds."""
+    try:
+        running, waiting, _ = Path("/proc/thread-self/schedstat").read_text().split()
+    except OSError:
+        return time.thread_time()
+    return (int(running) + int(waiting)) / 1e9
 
 
 def _one_by_one(function: Callable, inputs: Sequence[Any], budget_s: float) -> list[tuple]:
@@ -140,13 +150,24 @@ def _one_by_one(function: Callable, inputs: Sequence[Any], budget_s: float) -> l
     return calls
 
 
-def _in_threads(function: Callable, inputs: Sequence[Any]) -> tuple[float, float, str]:
-    """Call a function for all inputs at once, in threads; return what `_call` does."""
+def _thread_gain(function: Callable, inputs: Sequence[Any]) -> float:
+    """Return how much sooner calls are complete in threads of this process than one by one.
+
+    Both are measured in turns, since other programs may take a part of the time.
+    """
+    one_by_one = in_threads = 0.0
     with ThreadPoolExecutor(len(inputs)) as pool:
-        cpu, clock = time.process_time(), time.perf_counter()
-        calls = list(pool.map(lambda item: _call(function, item), inputs))
-        seconds = time.perf_counter() - clock
-    return seconds, time.process_time() - cpu, next((c[2] for c in calls if c[2]), "")
+        for _ in range(2):
+            clock = time.perf_counter()
+            for item in inputs:
+                function(item)
+            one_by_one += time.perf_counter() - clock
+            clock = time.perf_counter()
+            list(pool.map(function, inputs))
+            in_threads += time.perf_counter() - clock
+            if one_by_one > BUDGET_S:
+                break
+    return one_by_one / in_threads
 
 
 def _peak_mib() -> float:
@@ -154,6 +175,6 @@ def _peak_mib() -> float:
     try:
         import resource
     except ImportError:  # Windows
-        return psutil.Process().memory_info().peak_wset / 2**20
+        return float(psutil.Process().memory_info()._asdict()["peak_wset"]) / 2**20
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -2,7 +2,9 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -51,22 +53,18 @@ def advise(function, inputs, timeout, out):
     with progress.start(sys.stdout, 60) as line:
         found = trial.measure(call, chosen, timeout, line)
     advised = advice.advise(found, len(chosen))
-    for text in (
-        *advice_words.measured(found),
-        "",
-        *advice_words.advised(advised),
-        "",
-        *table(advised, advice_words.shown(advised)),
-        "",
-        advice_words.assumptions(advised),
-    ):
+    lines = [*advice_words.measured(found), "", *advice_words.advised(advised)]
+    if not found.is_local:
+        rows = table(advised, advice_words.shown(advised))
+        lines += ["", *rows, "", advice_words.assumptions(advised)]
+    for text in lines:
         click.echo(text)
-    name = f"{function}, {len(chosen)} inputs"
-    paths = advice_words.save(advised, name, out / "advice")
-    click.echo(f"Figure: {paths[0]}")
+    if not found.is_local:
+        name = f"{function}, {len(chosen)} inputs"
+        click.echo(f"Figure: {advice_words.save(advised, name, out / 'advice')[0]}")
 
 
-def read_inputs(text: str):
+def read_inputs(text: str) -> Sequence[Any]:
     """Return the inputs that an option names.
 
     Raises
@@ -74,6 +72,7 @@ def read_inputs(text: str):
     click.UsageError
         There is none.
     """
+    found: Sequence[Any]
     if text.isdecimal():
         found = range(int(text))
     elif text.endswith((".txt", ".json")) and not set("*?[") & set(text):
