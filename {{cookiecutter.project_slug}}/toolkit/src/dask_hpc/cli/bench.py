@@ -3,11 +3,11 @@
 import math
 import shlex
 import sys
+import textwrap
 from functools import partial
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 from dask.system import CPU_COUNT
 
 from .._output import progress
@@ -50,12 +50,28 @@ def bench():
     """Measure how a loop speeds up with more workers."""
 
 
-@bench.command("list", help="List the workloads.")
-def list_workloads():
-    """List the workloads."""
-    width = max(map(len, WORKLOADS))
-    for workload in WORKLOADS.values():
-        click.echo(f"{workload.name:{width}}  {workload.summary}")
+@bench.command("list")
+@click.argument(
+    "workload", type=click.Choice(list(WORKLOADS)), required=False, metavar="[WORKLOAD]"
+)
+def list_workloads(workload):
+    """Explain WORKLOAD, or all workloads: what each one measures, its bound, and its sizes."""
+    from ..bench import plan
+
+    chosen = [WORKLOADS[workload]] if workload else WORKLOADS.values()
+    click.echo("K tasks of s seconds run on N slots. A slot is a worker's thread.")
+    for each in chosen:
+        click.echo(f"\n{each.name}")
+        lines = {"": each.summary, "stresses: ": each.stresses, "bound: ": each.bound}
+        if each.points is not None:
+            made = plan.make(each.name)
+            lines["sizes: "] = (
+                f"{made.describe()}; about {format_exact_duration(made.forecast_s())}"
+            )
+        for word, text in lines.items():
+            click.echo(
+                textwrap.fill(f"{word}{text}", 96, initial_indent="  ", subsequent_indent="    ")
+            )
 
 
 @bench.command()
@@ -66,8 +82,8 @@ def list_workloads():
     help="local: this computer; cluster: the lab's batch system. "
     "Default: cluster if the configuration names a batch system.",
 )
-@click.option("--tasks", type=COUNT, default=500, show_default=True, help="Tasks per repeat.")
-@click.option("--seconds", type=SECONDS, default=1, show_default=True, help="Length of each task.")
+@click.option("--tasks", type=COUNT, help="Tasks per repeat (weak-scaling: for each slot).")
+@click.option("--seconds", type=SECONDS, help="Length of each task.")
 @click.option("--slots", type=CountList(), help="Total threads of each point, such as 20,50,100.")
 @click.option("--repeats", type=CountList(), help="Number of repeats, or one per point: 1,2,3.")
 @click.option("--job-cores", type=COUNT, default=30, show_default=True, help="Max. cores per job.")
@@ -93,37 +109,42 @@ def list_workloads():
     help="Whether to print where the record is.",
 )
 def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, out, show_next):
-    """Measure WORKLOAD (`dask hpc bench list` shows them) and write a record to --out."""
+    """Measure WORKLOAD (`dask hpc bench list` explains them) and write a record to --out.
+
+    The numbers that you omit are those of the workload.
+    """
     from ..bench import record, show
 
     _signals.treat_as_interrupts()
-    if WORKLOADS[workload].local_only:
-        _refuse_options_of_plans(workload, backend)
+    if WORKLOADS[workload].points is None:
+        _refuse_options_of_plans(
+            workload, backend, {"tasks": tasks, "seconds": seconds, "slots": slots}
+        )
         path = _run_gil(repeats, out)
     else:
-        path = _run_plan(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, out)
+        numbers = {"tasks": tasks, "seconds": seconds, "slots": slots, "repeats": repeats}
+        path = _run_plan(workload, numbers, backend, job_cores, timeout, out)
     show.show(record.read(path))
     if show_next:
         command = shlex.join(["dask", "hpc", "bench", "report", str(path.parent)])
         click.echo(f"\nRecord: {path}\nTo draw figures and write a report: {command}")
 
 
-def _refuse_options_of_plans(workload: str, backend: str | None) -> None:
+def _refuse_options_of_plans(workload: str, backend: str | None, numbers: dict) -> None:
     if backend == "cluster":
         raise click.UsageError(f"{workload} measures the cores of this computer: omit --backend")
-    context = click.get_current_context()
-    for name in ("tasks", "seconds", "slots"):
-        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+    for name, value in numbers.items():
+        if value is not None:
             raise click.UsageError(f"{workload} sets its own {name}: omit --{name}")
 
 
-def _run_plan(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, out) -> Path:
+def _run_plan(workload, numbers, backend, job_cores, timeout, out) -> Path:
     from ..bench import plan as bench_plan
     from ..bench.backends import BACKENDS, default_backend
     from ..bench.runner import measure
 
     try:
-        plan = bench_plan.make(workload, tasks, seconds, slots, repeats)
+        plan = bench_plan.make(workload, **numbers)
     except bench_plan.PlanError as error:
         raise click.UsageError(str(error)) from None
     kind = BACKENDS[backend or default_backend()]
@@ -131,14 +152,11 @@ def _run_plan(workload, backend, tasks, seconds, slots, repeats, job_cores, time
     make = partial(kind, job_cores=job_cores, timeout=timeout)
     probe = make()
     if hasattr(probe, "check"):
-        probe.check(max(plan.points))
+        probe.check(max(point.slots for point in plan.points))
     where = "this computer" if kind.name == "local" else "the cluster"
     queue = "" if kind.name == "local" else ", plus time in the queue"
-    points = ", ".join(f"{slots} slots ({repeats}x)" for slots, repeats in plan.points.items())
-    click.echo(
-        f"{workload}: {tasks} tasks of {seconds:g} s on {where}: {points}; "
-        f"about {format_exact_duration(plan.forecast_s())}{queue}."
-    )
+    duration = format_exact_duration(plan.forecast_s())
+    click.echo(f"{workload}: {plan.describe(where)}; about {duration}{queue}.")
     with progress.start(sys.stdout, plan.forecast_s()) as line:
         return measure(plan, make, out, line)
 
