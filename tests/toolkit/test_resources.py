@@ -261,7 +261,8 @@ def test_a_process_knows_its_own_peak_and_whether_it_has_children():
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import _process_use as it, os\n"
         "before = it.metric(); block = bytearray(100 << 20); del block\n"
-        "def tell(): now = it.metric(); print(now['peak'] - before['peak'] >> 20, now['programs'])\n"
+        "def tell():\n"
+        "    now = it.metric(); print(now['peak'] - before['peak'] >> 20, now['programs'])\n"
         "if not (child := os.fork()): tell(); sys.exit()\n"
         "tell(); os.waitpid(child, 0); tell()\n"
     )

@@ -234,6 +234,7 @@ class AllocationCluster(PrivateCluster, dask_jobqueue.SLURMCluster):
         if time.monotonic() - step.started_at > RESTART_RESET_S:
             self._restarts[node] = 0
         step.status = Status.failed
+        self._resources.worker_died()
         again = self._restarts[node] < MAX_STEP_RESTARTS and not node_is_lost(said)
         if again:
             pause = RESTART_PAUSE_S * 2 ** self._restarts[node]

@@ -3,11 +3,12 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from .base import BatchSystem
-from .parsing import parse_duration, sum_of_cpus
+from .parsing import parse_duration, parse_size, sum_of_cpus
 from .slurm_environment import JOB_VARIABLES, READING_VARIABLES
-from .state import JobState, JobStatus, merged
+from .state import JobState, JobStatus, JobUse, merged
 
 # An array's tasks, 123_4 or 123_[5-9%2], and the parts of a heterogeneous job, 123+1.
 _PART = re.compile(r"(\d+)(?:_(?:\d+|\[.*\])|\+\d+)")
@@ -38,6 +39,12 @@ def _rows(stdout: str, most: int) -> list[list[str]]:
     """Return the fields of each job, at least six, skipping a site's banner."""
     rows = [line.strip().split("|", most - 1) for line in stdout.splitlines()]
     return [row for row in rows if len(row) >= 6 and row[0]]  # the last, a name, may contain "|"
+
+
+def _peak(steps: Mapping[str, float]) -> float | None:
+    """Return the peak of a job, given those of its steps: the script, and one on each node."""
+    others = [peak for step, peak in steps.items() if step not in ("batch", "extern")]
+    return steps.get("batch", 0.0) + max(others, default=0.0) or None
 
 
 _REASON_OF_END = {JobState.TIMEOUT: "TimeLimit", JobState.OUT_OF_MEMORY: "OutOfMemory"}
@@ -75,6 +82,12 @@ class SlurmSystem(BatchSystem):
         form = "JobID,State,ExitCode,NodeList,Elapsed,JobName"
         options = ["--allocations", "--noheader", "--parsable2", f"--format={form}"]
         return [["sacct", *options, f"--jobs={','.join(job_ids)}"]]
+
+    def usage_command(self, job_ids: Sequence[str]) -> list[str]:
+        # With the steps, which have the memory.
+        form = "JobID,State,Elapsed,AllocCPUS,NNodes,AllocTRES,TotalCPU,MaxRSS"
+        options = ["--noheader", "--parsable2", f"--format={form}"]
+        return ["sacct", *options, f"--jobs={','.join(job_ids)}"]
 
     def list_extra(self, extra: Sequence[str]) -> list[str]:
         names = _clusters(extra)
@@ -132,6 +145,30 @@ class SlurmSystem(BatchSystem):
             ran = parse_duration(elapsed)
             jobs[job] = JobStatus(_whole(job), state, reason, node, ran, name=name)
         return merged(jobs.values())
+
+    def parse_usage(self, stdout: str) -> list[JobUse]:
+        jobs: dict[str, JobUse] = {}
+        steps: dict[str, dict[str, float]] = {}  # peaks of a job's steps on one node
+        for line in stdout.splitlines():
+            if len(fields := line.split("|")) != 8:
+                continue
+            whole, word, elapsed, cpus, nodes, tres, cpu, rss = fields
+            job, _, step = whole.partition(".")
+            if step:
+                steps.setdefault(job, {})[step] = parse_size(rss) or 0.0
+                continue
+            asked = re.search(r"(?:^|,)mem=([^,]+)", tres)
+            memory = parse_size(asked[1]) if asked else None
+            jobs[job] = JobUse(
+                job,
+                self.states.get(word.split(" ")[0], JobState.UNKNOWN),
+                parse_duration(elapsed),
+                int(cpus) if cpus.isdigit() else None,
+                memory / int(nodes) if memory and nodes.isdigit() and int(nodes) else None,
+                # With fractions of a second, if short. 0: not measured.
+                parse_duration(cpu.partition(".")[0]) or None,
+            )
+        return [replace(use, peak=_peak(steps.get(job, {}))) for job, use in jobs.items()]
 
     def parse_capacity(self, stdout: str) -> int:
         """Return the total number of CPUs of the requested partition, or of the default one.

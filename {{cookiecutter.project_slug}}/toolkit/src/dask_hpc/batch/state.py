@@ -70,6 +70,35 @@ class JobStatus:
     name: str = field(default="", compare=False)
 
 
+@dataclass(frozen=True)
+class JobUse:
+    """What one job has requested and used, according to the accounting.
+
+    Attributes
+    ----------
+    job : str
+    state : JobState
+    elapsed : float or None
+        Seconds that it ran; None if unknown, as in the next ones.
+    cores : int or None
+        All that it held.
+    memory : float or None
+        What it requested on each node, in bytes.
+    cpu : float or None
+        Seconds that all its processes spent on CPUs.
+    peak : float or None
+        The most memory that the accounting saw in use on one node, in bytes.
+    """
+
+    job: str
+    state: JobState
+    elapsed: float | None = None
+    cores: int | None = None
+    memory: float | None = None
+    cpu: float | None = None
+    peak: float | None = None
+
+
 _PRECEDENCE = (*_ALIVE, JobState.CANCELLED)
 
 
