@@ -45,7 +45,8 @@ def start(arguments: Sequence[str]) -> None:
     arguments : sequence of str
         Those of ``dask worker``.
     """
-    worker.DEFAULT_METRICS[_process_use.NAME] = _process_use.metric
+    if isinstance(metrics := getattr(worker, "DEFAULT_METRICS", None), dict):
+        metrics[_process_use.NAME] = _process_use.metric
     method = dask.config.get("distributed.worker.multiprocessing-method")
     if method != "forkserver" or "--no-nanny" in arguments or not OPEN_FILES.is_dir():
         return
