@@ -35,7 +35,7 @@ def test_a_bare_slurmcluster_runs_tasks_in_jobs_of_the_labs_configuration(lab):
     )
     done = lab.shell(f"python -c {shlex.quote(program)}")
     *lines, job = done.stdout.splitlines()
-    assert lines == ["short lab 8 4G 30:00", "64 False"]
+    assert lines == ["short lab 8 8G 30:00", "64 False"]
     assert lab.testbed.jobs() == []
     # 300 MiB and Dask's own memory, in each of four workers, with room to spare.
     used = re.search(
@@ -43,7 +43,7 @@ def test_a_bare_slurmcluster_runs_tasks_in_jobs_of_the_labs_configuration(lab):
     )
     assert used[1].startswith("memory: 3 GiB")
     shown = lab.shell("dask hpc jobs --usage").stdout
-    assert re.search(rf"^  {job} +cancelled .* of 4\.0 GiB$", shown, re.MULTILINE)
+    assert re.search(rf"^  {job} +cancelled .* of 8\.0 GiB$", shown, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

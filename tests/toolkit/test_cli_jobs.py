@@ -93,16 +93,16 @@ def test_jobs_are_shown_by_cluster_with_all_there_is_to_say(run, cluster, slurm,
 
 
 SACCT_USAGE = """\
-7|RUNNING|00:05:00|8|1|billing=8,cpu=8,mem=16G,node=1|00:00:00|
-7.batch|RUNNING|00:05:00|8|1|cpu=8,mem=16G,node=1|00:00:00|
-8|CANCELLED by 1000|01:00:00|8|1|billing=8,cpu=8,mem=16G,node=1|06:20:00|
-8.batch|CANCELLED|01:00:00|8|1|cpu=8,mem=16G,node=1|06:20:00|2202009K
-8.extern|COMPLETED|01:00:00|8|1|billing=8,cpu=8,mem=16G,node=1|00:00.001|100K
-9|COMPLETED|01:00:00|16|2|cpu=16,mem=32G,node=2|02:40:00.000|
-9.batch|COMPLETED|01:00:00|8|1|cpu=8,mem=16G,node=1|00:40:00|1G
-9.0|COMPLETED|01:00:00|8|1|cpu=8,mem=16G,node=1|01:00:00|2G
-9.1|COMPLETED|01:00:00|8|1|cpu=8,mem=16G,node=1|01:00:00|3.5G
-10|PENDING|00:00:00|0|1||00:00:00|
+7|RUNNING|00:05:00|8|1|billing=8,cpu=8,mem=16G,node=1|||
+7.batch|RUNNING|00:05:00|8|1|cpu=8,mem=16G,node=1|1||
+8|CANCELLED by 1000|01:00:00|8|1|billing=8,cpu=8,mem=16G,node=1|||
+8.batch|CANCELLED|01:00:00|8|1|cpu=8,mem=16G,node=1|1|06:20:00|2202009K
+8.extern|COMPLETED|01:00:00|8|1|billing=8,cpu=8,mem=16G,node=1|1|00:00:07|100K
+9|COMPLETED|01:00:00|16|2|cpu=16,mem=32G,node=2|||
+9.batch|COMPLETED|01:00:00|8|1|cpu=8,mem=16G,node=1|1|00:40:00|1G
+9.0|COMPLETED|01:00:00|8|1|cpu=8,mem=16G,node=1|1|01:00:00|2G
+9.1|COMPLETED|01:00:00|8|1|cpu=8,mem=16G,node=1|1|01:00:00|3.5G
+10|PENDING|00:00:00|0|1||||
 nonsense
 """
 
@@ -150,10 +150,13 @@ def test_usage_is_shown_of_running_jobs_and_of_those_with_recent_logs(
 def test_where_there_are_no_figures_of_usage_one_line_says_so(run, cluster, sacct, slurm):
     assert run("jobs", "--usage").output == "You have no recent jobs.\n"
     path = cluster("8")
-    sacct("8|COMPLETED|01:00:00|8|1|cpu=8,mem=16G|00:00:00|\n8.batch|COMPLETED|||||00:00:00|\n")
+    sacct("8|COMPLETED|01:00:00|8|1|cpu=8,mem=16G|||\n8.batch|COMPLETED|01:00:00||||1||\n")
     *_, row, last = run("jobs", "--usage").output.splitlines()
     assert row.split() == ["8", "done", "1:00:00", "-", "of", "8", "-", "of", "16.0", "GiB"]
     assert last.startswith("Slurm measures neither memory nor CPU time here. ")
+    sacct("\n")
+    unknown = run("jobs", "--usage").output
+    assert unknown.startswith("Slurm's accounting does not know these jobs: 8. A cluster reports")
     sacct()
     failed = run("jobs", "--usage")
     assert failed.exit_code == 1

@@ -41,10 +41,18 @@ def _rows(stdout: str, most: int) -> list[list[str]]:
     return [row for row in rows if len(row) >= 6 and row[0]]  # the last, a name, may contain "|"
 
 
-def _peak(steps: Mapping[str, float]) -> float | None:
-    """Return the peak of a job, given those of its steps: the script, and one on each node."""
-    others = [peak for step, peak in steps.items() if step not in ("batch", "extern")]
-    return steps.get("batch", 0.0) + max(others, default=0.0) or None
+def _with_step(use: JobUse, step: str, cpu: float, peak: float) -> JobUse:
+    """Return what a job has used, given that without one of its steps; 0: not measured.
+
+    The first step is the script. Each of the others is on a node of its own, the first of which has
+    the script, too.
+    """
+    return replace(
+        use,
+        cpu=(use.cpu or 0.0) + cpu or None,
+        script_peak=peak if step == "batch" else use.script_peak,
+        step_peak=use.step_peak if step == "batch" else max(use.step_peak, peak),
+    )
 
 
 _REASON_OF_END = {JobState.TIMEOUT: "TimeLimit", JobState.OUT_OF_MEMORY: "OutOfMemory"}
@@ -84,8 +92,9 @@ class SlurmSystem(BatchSystem):
         return [["sacct", *options, f"--jobs={','.join(job_ids)}"]]
 
     def usage_command(self, job_ids: Sequence[str]) -> list[str]:
-        # With the steps, which have the memory.
-        form = "JobID,State,Elapsed,AllocCPUS,NNodes,AllocTRES,TotalCPU,MaxRSS"
+        # With the steps, which have the memory. Not TotalCPU: that omits processes which have ended
+        # without being waited for, such as workers that are cancelled with their job.
+        form = "JobID,State,Elapsed,AllocCPUS,NNodes,AllocTRES,NTasks,AveCPU,MaxRSS"
         options = ["--noheader", "--parsable2", f"--format={form}"]
         return ["sacct", *options, f"--jobs={','.join(job_ids)}"]
 
@@ -148,27 +157,25 @@ class SlurmSystem(BatchSystem):
 
     def parse_usage(self, stdout: str) -> list[JobUse]:
         jobs: dict[str, JobUse] = {}
-        steps: dict[str, dict[str, float]] = {}  # peaks of a job's steps on one node
         for line in stdout.splitlines():
-            if len(fields := line.split("|")) != 8:
+            if len(fields := line.split("|")) != 9:
                 continue
-            whole, word, elapsed, cpus, nodes, tres, cpu, rss = fields
+            whole, word, elapsed, cpus, nodes, tres, tasks, cpu, rss = fields
             job, _, step = whole.partition(".")
-            if step:
-                steps.setdefault(job, {})[step] = parse_size(rss) or 0.0
-                continue
-            asked = re.search(r"(?:^|,)mem=([^,]+)", tres)
-            memory = parse_size(asked[1]) if asked else None
-            jobs[job] = JobUse(
-                job,
-                self.states.get(word.split(" ")[0], JobState.UNKNOWN),
-                parse_duration(elapsed),
-                int(cpus) if cpus.isdigit() else None,
-                memory / int(nodes) if memory and nodes.isdigit() and int(nodes) else None,
-                # With fractions of a second, if short. 0: not measured.
-                parse_duration(cpu.partition(".")[0]) or None,
-            )
-        return [replace(use, peak=_peak(steps.get(job, {}))) for job, use in jobs.items()]
+            if not step:
+                asked = re.search(r"(?:^|,)mem=([^,]+)", tres)
+                memory = parse_size(asked[1]) if asked else None
+                jobs[job] = JobUse(
+                    job,
+                    self.states.get(word.split(" ")[0], JobState.UNKNOWN),
+                    parse_duration(elapsed),
+                    int(cpus) if cpus.isdigit() else None,
+                    memory / int(nodes) if memory and nodes.isdigit() and int(nodes) else None,
+                )
+            elif step != "extern" and job in jobs and tasks.isdigit():
+                seconds = int(tasks) * (parse_duration(cpu.partition(".")[0]) or 0.0)
+                jobs[job] = _with_step(jobs[job], step, seconds, parse_size(rss) or 0.0)
+        return list(jobs.values())
 
     def parse_capacity(self, stdout: str) -> int:
         """Return the total number of CPUs of the requested partition, or of the default one.

@@ -86,8 +86,9 @@ class JobUse:
         What it requested on each node, in bytes.
     cpu : float or None
         Seconds that all its processes spent on CPUs.
-    peak : float or None
-        The most memory that the accounting saw in use on one node, in bytes.
+    script_peak, step_peak : float
+        The most memory that the accounting saw in use, in bytes: by the script's processes, and
+        by those that it started on a node by the batch system's own means; 0 if unknown.
     """
 
     job: str
@@ -96,7 +97,13 @@ class JobUse:
     cores: int | None = None
     memory: float | None = None
     cpu: float | None = None
-    peak: float | None = None
+    script_peak: float = 0.0
+    step_peak: float = 0.0
+
+    @property
+    def peak(self) -> float | None:
+        """The most memory in use on one node, in bytes; None if unknown."""
+        return self.script_peak + self.step_peak or None
 
 
 _PRECEDENCE = (*_ALIVE, JobState.CANCELLED)

@@ -55,6 +55,10 @@ def _show(batch: BatchSystem, jobs: Sequence[str], own: Sequence[str]) -> None:
         raise DaskHPCError(
             f"Cannot query {batch.label} for what your jobs used: {error}. {INSTEAD}"
         ) from None
+    if not found:
+        known = f"{batch.label}'s accounting does not know these jobs"
+        click.echo(f"{known}: {', '.join(jobs)}. {INSTEAD}")
+        return
     head = ("job", "state", "elapsed", "cores busy", "memory used", "enough next time")
     for line in aligned([head, *map(_row, found)]):
         click.echo(line)
