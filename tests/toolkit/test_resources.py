@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from dask_hpc import _process_use, resources
+from dask_hpc.cluster.worker_events import LostTasksPlugin
 from dask_hpc.resources import GIB, Request, ResourceUse, Sample
 
 MINUTE = 60
@@ -169,7 +170,8 @@ def test_without_certainty_nothing_is_advised(samples):
     if samples == "died":
         used.worker_died()
     bound = "up to" if finished == 7 else "at least"
-    assert used.line() == FACTS.format(f"{bound} 2.1 GiB", "7.6 cores busy")
+    more = " Workers that died may have needed more." if samples == "died" else ""
+    assert used.line() == FACTS.format(f"{bound} 2.1 GiB", "7.6 cores busy") + more
 
 
 def test_what_programs_use_that_tasks_start_is_not_known():
@@ -253,6 +255,22 @@ def test_looks_are_as_often_as_heartbeats_and_never_raise():
     assert used.line() == ""
 
 
+@pytest.mark.parametrize(
+    ("removal", "lost"),
+    [
+        ({"expected": False, "processing-tasks": {"x": 1}}, True),
+        ({"expected": False, "processing-tasks": {}}, False),
+        ({"expected": True, "processing-tasks": {"x": 1}}, False),
+    ],
+)
+def test_a_worker_that_leaves_unasked_with_tasks_may_have_needed_more(removal, lost):
+    used = ResourceUse(job())
+    plugin = LostTasksPlugin(used.worker_died)
+    events = [(1.0, {"action": "add-worker"}), (2.0, {"action": "remove-worker"} | removal)]
+    plugin.remove_worker(SimpleNamespace(get_events=lambda worker: events), "tcp://1:1")
+    assert used._died is lost
+
+
 # --- from the process -----------------------------------------------------------------------------
 
 
@@ -263,17 +281,17 @@ def test_a_process_knows_its_own_peak_and_whether_it_has_children():
         "before = it.metric(); block = bytearray(100 << 20); del block\n"
         "def tell():\n"
         "    now = it.metric(); print(now['peak'] - before['peak'] >> 20, now['programs'])\n"
-        "if not (child := os.fork()): tell(); sys.exit()\n"
-        "tell(); os.waitpid(child, 0); tell()\n"
+        "read, write = os.pipe()\n"
+        "if not (child := os.fork()): os.read(read, 1); tell(); sys.exit()\n"
+        "tell(); os.write(write, b'.'); os.waitpid(child, 0); tell()\n"
     )
     folder = str(Path(_process_use.__file__).parent)
     words = [sys.executable, "-SEuc", code, folder]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
-    told = sorted(line.split() for line in done.stdout.splitlines())
-    [child], own = [row for row in told if int(row[0]) < 5], told[1:]
-    assert child[1] == "False"
-    assert [row[1] for row in own] == ["False", "True"]  # after its child has ended, and before
-    assert all(95 < int(row[0]) < 110 for row in own)
+    before, child, after = (line.split() for line in done.stdout.splitlines())
+    assert (before[1], child[1], after[1]) == ("True", "False", "False")
+    assert int(child[0]) < 5
+    assert all(95 < int(it[0]) < 110 for it in (before, after))
 
 
 def test_without_proc_the_peak_is_unknown(monkeypatch):

@@ -163,8 +163,9 @@ class UsageMeter:
 
     def conclude(self) -> None:
         """Look at the workers once more; call this before they leave."""
-        self.resources.look_at(self.pool.scheduler, now=True)
-        self._resources_line = self._resources_line or self.resources.line()
+        if self.usage.jobs and not self._resources_line:
+            self.resources.look_at(self.pool.scheduler, now=True)
+            self._resources_line = self.resources.line()
 
     async def while_awaited(self, wait: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         """Call `wait`; until it returns, the cluster does not count as idle."""

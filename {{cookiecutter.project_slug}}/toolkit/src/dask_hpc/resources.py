@@ -173,7 +173,8 @@ class ResourceUse:
         self._core_seconds = self._slot_seconds = 0.0  # while tasks ran
         self._worker, self._job = Load(), Load()  # of any at any time
         self._finished = 0
-        self._is_exact = True  # each worker reported its own peak until it left
+        self._is_exact = True  # each worker reported its own peak
+        self._died = False  # a worker left without reporting its last
         self._programs = False
 
     def look_at(self, scheduler: Scheduler | None, *, now: bool = False) -> None:
@@ -214,7 +215,7 @@ class ResourceUse:
 
     def worker_died(self) -> None:
         """Record that a worker died, perhaps because it needed more memory than it reported."""
-        self._is_exact = False
+        self._died = True
 
     def line(self, program: float = 0) -> str:
         """Return what was used and what to request next time; empty if there is nothing to say.
@@ -235,7 +236,7 @@ class ResourceUse:
     def _line(self, program: float) -> str:
         request = self.request
         is_full = self._fullest >= NEARLY_FULL_FRACTION
-        bound = "up to" if self._is_exact else "at least"
+        bound = "at least" if self._died or not self._is_exact else "up to"
         workers = max(request.processes, self._job.workers)
         used = format_gib(workers * self.peak + program)
         used += " (nearly all they may use)" if is_full else ""
@@ -245,6 +246,8 @@ class ResourceUse:
             f"{request.subject} {request.memory} and {cores}; its workers used {bound} {used} "
             f"and kept {busy:.1f} cores busy while tasks ran."
         )
+        if self._died:
+            facts += " Workers that died may have needed more."
         if self._programs:
             return f"{facts} Programs that tasks start are not counted."
         fewer = None if program else self._fewer_workers()
@@ -281,7 +284,7 @@ class ResourceUse:
         enough = round_up(memory_for((workers + bool(program)) * max(worker, program)))
         if self._fullest >= NEARLY_FULL_FRACTION:
             return enough if enough * GIB > asked else 0
-        is_known = self._is_exact and self._finished >= self._job.tasks
+        is_known = self._is_exact and not self._died and self._finished >= self._job.tasks
         return enough if is_known and is_worthwhile(enough, asked) else 0
 
 
