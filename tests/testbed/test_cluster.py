@@ -44,6 +44,7 @@ def test_a_bare_slurmcluster_runs_tasks_in_jobs_of_the_labs_configuration(lab):
     assert used[1].startswith("memory: 3 GiB")
     shown = lab.shell("dask hpc jobs --usage").stdout
     assert re.search(rf"^  {job} +cancelled .* of 8\.0 GiB$", shown, re.MULTILINE)
+    assert "\nSlurm measures neither memory nor CPU time here." in shown
 
 
 @pytest.mark.parametrize(
