@@ -241,6 +241,13 @@ def test_list_explains_every_workload():
         (("uneven", "--repeats", "1,2"), "--repeats: this workload takes a single number"),
         (("granularity", "--tasks", 5), "granularity sets its own tasks: omit --tasks"),
         (("tasks-per-second", "--seconds", 1), "tasks-per-second sets its own seconds"),
+        (("cold-start", "--slots", 8), "cold-start sets its own slots: omit --slots"),
+        (
+            ("cold-start", "--shapes", "4"),
+            "--shapes': '4' is not a list of jobs and processes: 4x1",
+        ),
+        (("cold-start", "--shapes", "0x1"), "0 is not in the range x>=1"),
+        (("sleep", "--shapes", "4x1"), "sleep sets its own shapes: omit --shapes"),
     ],
 )
 def test_numbers_that_a_workload_does_not_take_are_one_line(arguments, words):

@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from dask_hpc.bench import aggregate, cold_start, provenance, record, runner
 from dask_hpc.bench import plan as bench_plan
-from dask_hpc.bench import provenance, record, runner
 from dask_hpc.bench.plan import Plan
 from dask_hpc.bench.points import HARNESS, Point
 from dask_hpc.bench.validation import MeasurementError, check
@@ -246,3 +246,66 @@ def test_points_are_measured_on_workers_of_their_own(tmp_path):
         (4, 2),
     ]
     assert [start["first_of_command"] for start in found.starts] == [True, False, False]
+
+
+def test_starts_are_compared_with_other_ways_on_a_cluster():
+    shapes = [(4, 1), (4, 8)]
+    found = [(s.jobs, s.processes, s.how) for s in cold_start.starts(shapes, "cluster")]
+    assert found == [
+        (4, 1, "default"),
+        (4, 1, "no nanny"),
+        (4, 8, "default"),
+        (4, 8, "spawn"),
+    ]
+    assert {start.how for start in cold_start.starts(shapes, "local")} == {"default"}
+
+
+def test_starts_alternate_and_their_rows_have_phases_and_memory(tmp_path, monkeypatch):
+    class Workers:
+        """Its workers are there at once."""
+
+        def __init__(self, how, timeout):
+            pass
+
+        def start_workers(self, shape):
+            assert shape.workers == shape.jobs * shape.processes
+            return {"cluster": 0.5, "queue": 1.0, "first_worker": 0.25, "all_workers": 2.0}
+
+        def pss_mib(self):
+            return [20.0, 22.0, 90.0]
+
+        def close(self):
+            pass
+
+    monkeypatch.setitem(cold_start.BACKENDS, "local", Workers)
+    chosen = [cold_start.Start(1, 1), cold_start.Start(4, 8)]
+    found = record.read(cold_start.measure(tmp_path, chosen, "local", repeats=2))
+    assert found.complete
+    shapes = [(row["jobs"], row["processes"], row["repeat"]) for row in found.measured]
+    assert shapes == [(1, 1, 1), (4, 8, 1), (4, 8, 2), (1, 1, 2)]
+    for row in found.measured:
+        assert row["pss_mib"] == 22.0
+        assert row["first_worker_s"] == 1.75
+        assert row["phases"]["all_workers"] == 2.0
+    [small, large] = aggregate.start_points(found.measured)
+    assert (small["jobs"], large["jobs"], large["n"]) == (1, 4, 2)
+    assert large["pss"].median == 22.0
+
+
+def test_a_start_that_fails_is_a_row(tmp_path, monkeypatch):
+    class Refused:
+        def __init__(self, how, timeout):
+            pass
+
+        def start_workers(self, shape):
+            raise WorkerStartTimeoutError("0 of 1 workers connected within 1 s", 0, 1, 1)
+
+        def close(self):
+            pass
+
+    monkeypatch.setitem(cold_start.BACKENDS, "cluster", Refused)
+    with pytest.raises(WorkerStartTimeoutError):
+        cold_start.measure(tmp_path, [cold_start.Start(1, 1)], "cluster")
+    [path] = tmp_path.glob("*.jsonl")
+    [row] = record.read(path).rows
+    assert (row["status"], row["jobs"], row["how"]) == ("failed", 1, "default")

@@ -127,8 +127,8 @@ class SlurmSystem(BatchSystem):
     def capacity_command(self, queue: str | None) -> list[str]:
         # %C: CPUs allocated/idle/other/total. The default partition's name ends with *.
         command = ["sinfo", "--noheader", "--format=%P|%C"]
-        # --all: the partition may be hidden.
-        return [*command, "--all", f"--partition={queue}"] if queue else command
+        # It lists a hidden partition if it is named; --all as well is refused.
+        return [*command, f"--partition={queue}"] if queue else command
 
     def parse_list(self, stdout: str) -> list[JobStatus]:
         jobs = []

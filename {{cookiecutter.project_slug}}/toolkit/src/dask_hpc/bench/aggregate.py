@@ -1,5 +1,6 @@
 """Aggregate a record into rows of a table, for the terminal and the report."""
 
+import statistics
 from collections.abc import Iterable
 
 from . import metrics
@@ -78,6 +79,40 @@ def gil_points(rows: Iterable[dict]) -> list[dict]:
         }
         for mode, group in by_mode.items()
     ]
+
+
+def start_points(rows: Iterable[dict]) -> list[dict]:
+    """Group rows of the workload ``cold-start``.
+
+    Returns
+    -------
+    list of dict
+        `jobs processes how n`, the medians of the `phases` in seconds, and, as `Summary` objects,
+        `first_worker`, `all_workers` and `pss` (in MiB; None if it is not known).
+    """
+    groups: dict[tuple, list[dict]] = {}
+    for row in rows:
+        groups.setdefault((row["jobs"], row["processes"], row["how"]), []).append(row)
+    found = []
+    for (jobs, processes, how), group in sorted(groups.items()):
+        names = [name for name in PHASES if name in group[0]["phases"]]
+        sizes = [row["pss_mib"] for row in group if "pss_mib" in row]
+        found.append(
+            {
+                "jobs": jobs,
+                "processes": processes,
+                "how": how,
+                "n": len(group),
+                "phases": {
+                    name: statistics.median(row["phases"].get(name, 0.0) for row in group)
+                    for name in names
+                },
+                "first_worker": metrics.summary(row["first_worker_s"] for row in group),
+                "all_workers": metrics.summary(row["makespan_s"] for row in group),
+                "pss": metrics.summary(sizes) if sizes else None,
+            }
+        )
+    return found
 
 
 def cold_starts(records: Iterable[Record]) -> list[dict]:

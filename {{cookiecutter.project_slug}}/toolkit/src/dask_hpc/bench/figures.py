@@ -111,6 +111,29 @@ def curves_panel(axes, points: Sequence[dict], key: str, labels: Mapping[str, st
     axes.legend(loc="lower right")
 
 
+def phases_panel(axes, points: Sequence[dict], names: Mapping[str, str]) -> None:
+    """Draw the phases of starts as stacked bars, in seconds; `names` are in their order."""
+    hatches = ("", "///", "...", "xx", "\\\\\\\\")
+    left = [0.0] * len(points)
+    shown = [name for name in names if any(name in point["phases"] for point in points)]
+    for number, name in enumerate(shown):
+        widths = [point["phases"].get(name, 0.0) for point in points]
+        color = (BLUE, ORANGE, PALE, GRAY, "#56B4E9")[number % 5]
+        form = {"color": color, "hatch": hatches[number % 5], "edgecolor": "white", "lw": 0.5}
+        axes.barh(range(len(points)), widths, left=left, height=0.6, label=names[name], **form)
+        left = [a + b for a, b in zip(left, widths, strict=True)]
+    for y, total in enumerate(left):
+        _write(axes, f"{total:.1f} s", (total, y), (4, 0), va="center")
+    labels = [
+        f"{p['jobs']} x {p['processes']}" + ("" if p["how"] == "default" else f", {p['how']}")
+        for p in points
+    ]
+    axes.set_yticks(range(len(points)), labels)
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 1.15 * max(left)), xlabel="seconds (medians)")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
+
+
 def _tick(value: float, key: str) -> str:
     if key == "slots":
         return f"{value}"

@@ -147,13 +147,19 @@ class JobLayout:
     Attributes
     ----------
     jobs : int
-        Jobs, each with one worker process.
     threads : int
         Threads of each worker.
+    processes : int
+        Workers of each job.
     """
 
     jobs: int
     threads: int
+    processes: int = 1
+
+    @property
+    def workers(self) -> int:
+        return self.jobs * self.processes
 
 
 def layout(slots: int, job_cores: int) -> JobLayout:

@@ -35,7 +35,9 @@ def write(folder: Path) -> list[Path]:
     records = read_folder(folder)
     shown = select(records)
     gil = next((r for r in reversed(records) if _whole_gil(r)), None)
-    others = [record for record in records if record.workload in sections.KINDS and record.measured]
+    others = [
+        record for record in records if record.workload in sections.WORKLOADS and record.measured
+    ]
     if not (shown or others or gil):
         errors = [row.get("error") for record in records for row in record.rows]
         why = next((f": {error}" for error in reversed(errors) if error), "")

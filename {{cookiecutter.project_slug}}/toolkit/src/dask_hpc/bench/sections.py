@@ -7,8 +7,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from . import figures, show
-from .aggregate import summarize
-from .record import Record
+from .aggregate import start_points, summarize
+from .record import PHASES, Record
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,35 @@ def make(records: Iterable[Record], folder: Path) -> list[Section]:
     folder : Path
         Where figures are saved.
     """
-    return [_section(record, folder, *KINDS[record.workload]) for record in records]
+    return [
+        _cold_start(record, folder)
+        if record.workload == "cold-start"
+        else _section(record, folder, *KINDS[record.workload])
+        for record in records
+    ]
+
+
+def _cold_start(record: Record, folder: Path) -> Section:
+    points = start_points(record.measured)
+
+    def panel(axes, points: Sequence[dict]) -> None:
+        figures.phases_panel(axes, points, PHASES)
+
+    figure = figures.panel_figure(panel, points, (6.4, 1.8 + 0.35 * len(points)))
+    last = points[-1] if points[-1]["how"] == "default" else points[-2]
+    words = (
+        f"{last['jobs']} jobs of {last['processes']} processes, as the lab starts them, are all "
+        f"connected after {last['all_workers'].median:.1f} s (median of {last['n']}), from the "
+        "line that creates the cluster."
+    )
+    return Section(
+        "How soon workers are there",
+        words,
+        figures.inline_svg(figure, "cold-start", "Phases of the start of workers"),
+        list(show.STARTS),
+        [[column.cell(point) for column in show.STARTS] for point in points],
+        figures.save(figure, folder / "cold-start"),
+    )
 
 
 def _section(
@@ -115,3 +143,4 @@ KINDS: dict[str, tuple[str, Callable[[Sequence[dict]], str], str]] = {
     "uneven": ("Tasks of unequal length", _uneven, ""),
     "tasks-per-second": ("Tasks that do nothing", _tasks_per_second, ""),
 }
+WORKLOADS = (*KINDS, "cold-start")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from .aggregate import cold_starts, gil_points, granularity, summarize
+from .aggregate import cold_starts, gil_points, granularity, start_points, summarize
 from .metrics import Summary
 from .points import HARNESS, WORKER_SATURATION, Point
 from .record import Record
@@ -84,6 +84,9 @@ def describe_row(row: dict) -> str:
     """Return a short description of a repeat."""
     if row["workload"] == "gil":
         return f"{row['makespan_s']:.2f} s, {row['speedup']:.2f} times the serial loop"
+    if row["workload"] == "cold-start":
+        memory = f", {row['pss_mib']:.0f} MiB a worker" if "pss_mib" in row else ""
+        return f"all workers after {row['makespan_s']:.2f} s{memory}"
     if not row["ideal_s"]:
         return f"{row['makespan_s']:.2f} s, {row['tasks_per_s']:,.0f} tasks/s"
     return (
@@ -97,13 +100,14 @@ def show(record: Record) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    gil = record.workload == "gil"
-    points = [] if gil else summarize(record.measured)
-    table = _gil_table(record) if gil else _points_table(points)
+    own_tables = {"gil": _gil_table, "cold-start": _start_table}
+    make_table = own_tables.get(record.workload)
+    points = [] if make_table else summarize(record.measured)
+    table = make_table(record) if make_table else _points_table(points)
     needed = console.measure(table, options=console.options.update(max_width=1000)).maximum
     if not console.is_terminal:
         console.width = max(console.width, needed)  # nothing is cut in a file or a pipe
-    elif needed > console.width and not gil:
+    elif needed > console.width and not make_table:
         table = _points_table(points, narrow=True)
     console.print()
     console.print(table)
@@ -153,6 +157,27 @@ def _gil_table(record: Record) -> Table:
     for p in gil_points(record.measured):
         numbers = f"{p['makespan'].median:.2f}", f"{p['speedup'].median:.2f}", f"{p['bound']:g}"
         table.add_row(p["mode"], str(p["n"]), *numbers)
+    return table
+
+
+# Of the workload cold-start.
+STARTS = (
+    Column("", lambda point: "" if point["how"] == "default" else point["how"]),
+    Column("jobs", lambda point: str(point["jobs"])),
+    Column("processes", lambda point: str(point["processes"])),
+    Column("n", lambda point: str(point["n"])),
+    Column("first worker s", lambda point: f"{point['first_worker'].median:.2f}"),
+    Column("all workers s", lambda point: f"{point['all_workers'].median:.2f}"),
+    Column("range s", lambda point: _range(point["all_workers"]), is_wide=True),
+    Column("MiB a worker", lambda point: f"{point['pss'].median:.1f}" if point["pss"] else ""),
+)
+
+
+def _start_table(record: Record) -> Table:
+    table = _table(*(column.heading for column in STARTS))
+    table.columns[0].justify = "left"
+    for point in start_points(record.measured):
+        table.add_row(*(column.cell(point) for column in STARTS))
     return table
 
 

@@ -190,6 +190,14 @@ _ALL = (
         options=("tasks", "slots", "repeats"),
     ),
     Workload(
+        "cold-start",
+        "1, 4, and 4 x 8 processes in jobs: how soon workers are there, and their memory",
+        "the batch system, Python's start and imports on each node, and the connections",
+        "none; a process that loads Dask needs 0.3 to 1 s of a core",
+        None,
+        options=("shapes", "repeats"),
+    ),
+    Workload(
         "gil",
         "a pure-Python computation on this computer's cores: threads against processes",
         "Python's global interpreter lock",

@@ -45,6 +45,23 @@ class CountList(click.ParamType):
         return tuple(COUNT.convert(number, param, ctx) for number in numbers)
 
 
+class ShapeList(click.ParamType):
+    """Numbers of jobs and of their processes, such as 4x1,4x8."""
+
+    name = "shapes"
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        shapes = []
+        for part in value.split(","):
+            jobs, _, processes = part.strip().partition("x")
+            if not (jobs.isdecimal() and processes.isdecimal()):
+                self.fail(f"{value!r} is not a list of jobs and processes: 4x1,4x8.", param, ctx)
+            shapes.append((COUNT.convert(jobs, param, ctx), COUNT.convert(processes, param, ctx)))
+        return tuple(shapes)
+
+
 @click.group()
 def bench():
     """Measure how a loop speeds up with more workers."""
@@ -86,6 +103,11 @@ def list_workloads(workload):
 @click.option("--seconds", type=SECONDS, help="Length of each task.")
 @click.option("--slots", type=CountList(), help="Total threads of each point, such as 20,50,100.")
 @click.option("--repeats", type=CountList(), help="Number of repeats, or one per point: 1,2,3.")
+@click.option(
+    "--shapes",
+    type=ShapeList(),
+    help="Jobs and processes of each start (cold-start).  [default: 1x1,4x1,4x8]",
+)
 @click.option("--job-cores", type=COUNT, default=30, show_default=True, help="Max. cores per job.")
 @click.option(
     "--timeout",
@@ -108,7 +130,19 @@ def list_workloads(workload):
     hidden=True,  # the demo prints its own next steps
     help="Whether to print where the record is.",
 )
-def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, out, show_next):
+def run(
+    workload,
+    backend,
+    tasks,
+    seconds,
+    slots,
+    repeats,
+    shapes,
+    job_cores,
+    timeout,
+    out,
+    show_next,
+):
     """Measure WORKLOAD (`dask hpc bench list` explains them) and write a record to --out.
 
     The numbers that you omit are those of the workload.
@@ -116,13 +150,13 @@ def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, o
     from ..bench import record, show
 
     _signals.treat_as_interrupts()
-    if WORKLOADS[workload].points is None:
-        _refuse_options_of_plans(
-            workload, backend, {"tasks": tasks, "seconds": seconds, "slots": slots}
-        )
-        path = _run_gil(repeats, out)
+    numbers = {"tasks": tasks, "seconds": seconds, "slots": slots, "repeats": repeats}
+    _refuse_other_options(workload, {**numbers, "shapes": shapes})
+    if workload == "gil":
+        path = _run_gil(backend, repeats, out)
+    elif workload == "cold-start":
+        path = _run_cold_start(backend, shapes, repeats, timeout, out)
     else:
-        numbers = {"tasks": tasks, "seconds": seconds, "slots": slots, "repeats": repeats}
         path = _run_plan(workload, numbers, backend, job_cores, timeout, out)
     show.show(record.read(path))
     if show_next:
@@ -130,11 +164,9 @@ def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, o
         click.echo(f"\nRecord: {path}\nTo draw figures and write a report: {command}")
 
 
-def _refuse_options_of_plans(workload: str, backend: str | None, numbers: dict) -> None:
-    if backend == "cluster":
-        raise click.UsageError(f"{workload} measures the cores of this computer: omit --backend")
-    for name, value in numbers.items():
-        if value is not None:
+def _refuse_other_options(workload: str, given: dict) -> None:
+    for name, value in given.items():
+        if value is not None and name not in WORKLOADS[workload].options:
             raise click.UsageError(f"{workload} sets its own {name}: omit --{name}")
 
 
@@ -161,12 +193,37 @@ def _run_plan(workload, numbers, backend, job_cores, timeout, out) -> Path:
         return measure(plan, make, out, line)
 
 
-def _run_gil(repeats, out) -> Path:
+def _run_cold_start(backend, shapes, repeats, timeout, out) -> Path:
+    from ..bench import cold_start
+    from ..bench.backends import default_backend
+
+    backend = backend or default_backend()
+    count = _single("cold-start", repeats, cold_start.REPEATS)
+    chosen = cold_start.starts(shapes or ((1, 1), (4, 1), (4, 8)), backend)
+    if backend == "cluster":
+        cold_start.ClusterStart().check(max(start.jobs * start.processes for start in chosen))
+    forecast = cold_start.forecast_s(chosen, count)
+    click.echo(
+        f"cold-start: jobs x processes {'; '.join(map(str, chosen))}; {count} times each; "
+        f"about {format_exact_duration(forecast)}, plus time in the queue."
+    )
+    with progress.start(sys.stdout, forecast) as line:
+        return cold_start.measure(out, chosen, backend, count, timeout, line)
+
+
+def _single(workload: str, repeats, default: int) -> int:
+    count, *others = repeats or [default]
+    if others:
+        raise click.UsageError(f"--repeats: {workload} takes a single number")
+    return count
+
+
+def _run_gil(backend, repeats, out) -> Path:
     from ..bench import gil
 
-    count, *others = repeats or [gil.REPEATS]
-    if others:
-        raise click.UsageError("--repeats: gil takes a single number")
+    if backend == "cluster":
+        raise click.UsageError("gil measures the cores of this computer: omit --backend")
+    count = _single("gil", repeats, gil.REPEATS)
     cores = min(gil.MAX_CORES, CPU_COUNT)
     forecast = gil.forecast_s(cores, count)
     click.echo(

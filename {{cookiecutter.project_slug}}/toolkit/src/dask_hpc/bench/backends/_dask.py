@@ -150,15 +150,21 @@ class DaskBackend:
         self._settings = contextlib.ExitStack()
 
     def make_cluster(self, shape: JobLayout):
-        """Create a cluster, without workers yet, whose workers have `shape.threads` threads."""
+        """Create a cluster, without workers yet, for jobs of this shape."""
         raise NotImplementedError
 
-    def scale(self, jobs: int) -> None:
-        """Scale to this many jobs, of one worker process each."""
-        self.cluster.scale(jobs=jobs)
+    def scale(self, shape: JobLayout) -> None:
+        """Scale to these jobs."""
+        self.cluster.scale(jobs=shape.jobs)
 
     def start(self, slots: int, saturation: float = WORKER_SATURATION) -> dict[str, float]:
-        self.layout = layout(slots, self.job_cores)
+        return self.start_workers(layout(slots, self.job_cores), saturation)
+
+    def start_workers(
+        self, shape: JobLayout, saturation: float = WORKER_SATURATION
+    ) -> dict[str, float]:
+        """Start workers in jobs of this shape; return what `start` returns."""
+        self.layout = shape
         begin = time.time()
         import dask
         import distributed  # noqa: F401 - sets its defaults first, which the ExitStack restores
@@ -168,11 +174,11 @@ class DaskBackend:
         self.cluster = self.make_cluster(self.layout)
         arrivals = _watch_arrivals(self.cluster)
         ready = time.time()
-        self.scale(self.layout.jobs)
+        self.scale(shape)
         self.cluster.sync(self._connect)  # while jobs are submitted and workers start
-        self.cluster.wait_for_workers(self.layout.jobs, timeout=self.timeout)
+        self.cluster.wait_for_workers(shape.workers, timeout=self.timeout)
         born = self.cluster.sync(self.client.run, process_start).values()
-        times = sorted(arrivals.values())[: self.layout.jobs]
+        times = sorted(arrivals.values())[: shape.workers]
         return phase_durations(
             begin,
             [
@@ -226,7 +232,7 @@ class DaskBackend:
             there = len(self.cluster.scheduler.workers)
             raise BackendError(
                 f"the tasks did not finish within {timeout:.0f} s; "
-                f"{there} of {self.layout.jobs} workers are still connected"
+                f"{there} of {self.layout.workers} workers are still connected"
             ) from None
 
     def _sweep(self, function: Callable, items: Iterable) -> Iterable:
@@ -250,7 +256,7 @@ class DaskBackend:
     def describe(self) -> dict:
         return {
             "jobs": self.layout.jobs,
-            "processes": 1,
+            "processes": self.layout.processes,
             "threads": self.layout.threads,
             "worker_saturation": self.cluster.scheduler.WORKER_SATURATION,
         }
