@@ -12,7 +12,7 @@ from dask_hpc.bench import advice, advice_words, trial
 from dask_hpc.cli.main import main
 
 
-def measured(seconds=1.0, *, cpu=0.0, gain=4.0, start=20.0, cores=8, processes=8, peak=100.0):
+def measured(seconds=1.0, *, cpu=0.0, gain=4.0, start=20.0, cores=8, processes=8, call=20.0):
     """Return what calls of this length would need, in a job of the lab's shape."""
     return advice.Trial(
         alone_s=[seconds] * 5,
@@ -20,7 +20,8 @@ def measured(seconds=1.0, *, cpu=0.0, gain=4.0, start=20.0, cores=8, processes=8
         busy_s=[seconds] * 5,
         thread_gain=gain,
         threads=4,
-        peak_mib=peak,
+        base_mib=80.0,
+        call_mib=call,
         start_s=start,
         cores=cores,
         processes=processes,
@@ -81,8 +82,11 @@ def test_what_was_measured_under_the_lock_is_not_what_processes_would_take():
 
 
 def test_memory_has_a_margin_and_is_for_all_workers_of_a_job():
-    assert advice.memory_gib(100.0, 8) == 1.5  # 1.17 GiB
-    assert advice.memory_gib(2048.0, 2) == 6.0
+    # Dask begins to move data to disk at 54 % of a worker's share.
+    assert advice.memory_gib(measured(call=20.0), 8) == 2  # 8 x 100 MiB / 0.54
+    assert advice.memory_gib(measured(call=944.0, processes=2), 8) == 16  # 8 x 1 GiB / 0.54
+    # Four calls at once in each of two workers.
+    assert advice.memory_gib(measured(call=944.0, processes=2), 2) == 14  # 2 x 3.77 GiB / 0.54
 
 
 # --- what is measured -------------------------------------------------------------------------
@@ -90,6 +94,10 @@ def test_memory_has_a_margin_and_is_for_all_workers_of_a_job():
 
 def test_threads_gain_where_a_call_waits():
     assert trial._thread_gain(lambda _: time.sleep(0.1), range(4)) > 2.5
+
+
+def test_calls_of_different_lengths_gain_as_much():
+    assert trial._thread_gain(time.sleep, [0.02, 0.02, 0.02, 0.2]) > 3
 
 
 def test_threads_gain_nothing_under_pythons_lock():
@@ -126,7 +134,7 @@ def test_the_advice_in_words():
     text = "\n".join([*advice_words.measured(found.trial), *advice_words.advised(found)])
     assert "5 calls one by one: 1.1 s in the mean (1.1 s to 1.1 s), 0 % of it CPU time" in text
     assert "threads help" in text
-    assert f"Ask for {found.best.jobs} jobs of 8 processes, memory: 1.5 GiB." in text
+    assert f"Ask for {found.best.jobs} jobs of 8 processes, memory: 2 GiB." in text
     assert "of work after a start of about 20 s" in text
     assert "Beyond that, nothing is saved." in text
     assert "processes: " not in text  # as the lab has it

@@ -10,6 +10,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..resources import memory_for, round_up
+
 # Threads are taken to help if this share of what they could gain is there.
 THREADS_HELP = 0.6
 # Of what a call takes, more than this is CPU time: it computes.
@@ -18,9 +20,6 @@ COMPUTES = 0.5
 CLOSE_ENOUGH = 1.1
 # A job holds its cores for about this long before its first call.
 JOB_START_S = 3.0
-# Memory is asked for the largest call seen, and this much more, in steps of half a GiB.
-MEMORY_MARGIN = 1.5
-MEMORY_STEP_GIB = 0.5
 # The client and the scheduler need about this long for a call.
 OVERHEAD_S = 0.001
 RESAMPLES = 20
@@ -37,11 +36,11 @@ class Trial:
     busy_s : sequence of float
         Duration of calls while all workers of a job were busy.
     thread_gain : float
-        How much sooner `threads` calls were complete in threads of one process than one by one.
+        How many of `threads` calls were as quick in threads of one process as one was alone.
     threads : int
         Number of threads tried; 1 if there were none.
-    peak_mib : float
-        Most memory of a worker.
+    base_mib, call_mib : float
+        Memory of a worker before the calls, and what a call takes at most.
     start_s : float
         From the creation of the cluster to the first worker.
     cores, processes : int
@@ -55,7 +54,8 @@ class Trial:
     busy_s: Sequence[float]
     thread_gain: float
     threads: int
-    peak_mib: float
+    base_mib: float
+    call_mib: float
     start_s: float
     cores: int
     processes: int
@@ -104,7 +104,7 @@ class Advice:
         Number of calls.
     processes : int
         Workers of a job; the cores of a job are threads of these.
-    memory_gib : float
+    memory_gib : int
         Of a job.
     ladder : sequence of Forecast
         By number of jobs.
@@ -118,7 +118,7 @@ class Advice:
     trial: Trial
     inputs: int
     processes: int
-    memory_gib: float
+    memory_gib: int
     ladder: Sequence[Forecast]
     best: Forecast
     quickest: Forecast
@@ -146,17 +146,17 @@ def advise(trial: Trial, inputs: int, max_jobs: int = 1000) -> Advice:
         trial,
         inputs,
         processes,
-        memory_gib(trial.peak_mib, processes),
+        memory_gib(trial, processes),
         ladder,
         best=min(ladder, key=lambda forecast: forecast.total_s * forecast.core_hours),
         quickest=next(f for f in ladder if f.total_s <= CLOSE_ENOUGH * least),
     )
 
 
-def memory_gib(peak_mib: float, processes: int) -> float:
+def memory_gib(trial: Trial, processes: int) -> int:
     """Return the memory that a job of so many workers needs, in GiB, with a margin."""
-    needed = MEMORY_MARGIN * processes * peak_mib / 1024
-    return MEMORY_STEP_GIB * math.ceil(needed / MEMORY_STEP_GIB)
+    worker = trial.base_mib + trial.cores / processes * trial.call_mib
+    return round_up(memory_for(processes * worker * 2**20))
 
 
 def _ladder(most: int) -> list[int]:

@@ -42,10 +42,15 @@ def measured(trial: Trial) -> list[str]:
         f"{duration(statistics.fmean(busy))} in the mean.",
     ]
     if trial.threads > 1:
-        gain = f"{trial.threads} calls in threads of one process: {trial.thread_gain:.1f} times"
-        help_or_not = "threads help" if trial.threads_help else "it needs a process for each call"
-        lines.append(f"{gain} as quick: {help_or_not}.")
-    lines.append(f"At most {trial.peak_mib:.0f} MiB in a worker.")
+        gain, found = trial.thread_gain, "threads help"
+        if not trial.threads_help:
+            found = "each call needs a process"
+        lines.append(
+            f"{trial.threads} calls in threads of one process do as much as {gain:.1f} processes "
+            f"would: {found}."
+        )
+    call, base = trial.call_mib, trial.base_mib
+    lines.append(f"A call takes at most {call:.0f} MiB, a worker {base:.0f} MiB.")
     return lines
 
 
@@ -62,7 +67,7 @@ def advised(advice: Advice) -> list[str]:
             "batch system: on the cluster, this command says how many jobs to ask for."
         ]
     lines = [
-        f"Ask for {format_count(best.jobs, 'job')} of {each}, memory: {advice.memory_gib:g} GiB. "
+        f"Ask for {format_count(best.jobs, 'job')} of {each}, memory: {advice.memory_gib} GiB. "
         f"{inputs} then take about {duration(best.work_s)} of work after a start of about "
         f"{duration(trial.start_s)}, and {best.core_hours:.2g} core-hours.",
     ]

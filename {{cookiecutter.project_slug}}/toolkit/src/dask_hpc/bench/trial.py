@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import random
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import psutil
 
 from .. import _get_cluster
 from .._output.progress import Progress
+from .._process_use import peak_memory
 from ..errors import DaskHPCError
 from .advice import Trial
 
@@ -77,31 +78,33 @@ def measure(
             cores, one = sum(workers.values()), next(iter(workers))
 
             def run(task, *arguments):
-                return client.submit(task, function, *arguments, workers=[one], pure=False).result()
+                return client.submit(task, *arguments, workers=[one], pure=False).result()
 
+            base = run(_memory_mib)
             progress.status("calls one by one …")
             sample = draw.sample(inputs, min(len(inputs), MOST_ALONE))
-            calls = _checked(sample, run(_one_by_one, sample, BUDGET_S))
+            calls = _checked(sample, run(_one_by_one, function, sample, BUDGET_S))
             alone = [seconds for seconds, _, _ in calls]
+            peak = run(_peak_mib)  # before several calls run at once
             threads, gain = min(THREADS, cores), 1.0
             if threads > 1:
                 progress.status("calls in threads …")
                 few = [sample[n % len(calls)] for n in range(threads)]
-                gain = run(_thread_gain, few)
+                gain = run(_thread_gain, function, few)
             progress.status("calls on all cores of the job …")
             fit = cores * BUDGET_S / max(statistics.fmean(alone), 1e-3)
             number = min(len(inputs), max(cores, round(min(MOST_BUSY, fit))))
             sample = draw.sample(inputs, number)
             futures = client.map(_call, [function] * number, sample, pure=False)
             busy = _checked(sample, client.gather(futures))
-            peak = max(client.run(_peak_mib).values())
     return Trial(
         alone_s=alone,
         cpu_s=[cpu for _, cpu, _ in calls],
         busy_s=[seconds for seconds, _, _ in busy],
         thread_gain=gain,
         threads=threads,
-        peak_mib=peak,
+        base_mib=base,
+        call_mib=max(0.0, peak - base),
         start_s=start_s,
         cores=cores,
         processes=len(workers),
@@ -151,30 +154,27 @@ def _one_by_one(function: Callable, inputs: Sequence[Any], budget_s: float) -> l
 
 
 def _thread_gain(function: Callable, inputs: Sequence[Any]) -> float:
-    """Return how much sooner calls are complete in threads of this process than one by one.
+    """Return how many calls are as quick in threads of this process, at the same time, as one.
 
-    Both are measured in turns, since other programs may take a part of the time.
+    Each call is compared with itself, since their lengths may differ, and both are measured in
+    turns, since other programs may take a part of the time.
     """
-    one_by_one = in_threads = 0.0
+    alone = together = 0.0
     with ThreadPoolExecutor(len(inputs)) as pool:
         for _ in range(2):
-            clock = time.perf_counter()
-            for item in inputs:
-                function(item)
-            one_by_one += time.perf_counter() - clock
-            clock = time.perf_counter()
-            list(pool.map(function, inputs))
-            in_threads += time.perf_counter() - clock
-            if one_by_one > BUDGET_S:
+            alone += sum(_call(function, item)[0] for item in inputs)
+            together += sum(call[0] for call in pool.map(partial(_call, function), inputs))
+            if alone > BUDGET_S:
                 break
-    return one_by_one / in_threads
+    return len(inputs) * alone / together
+
+
+def _memory_mib() -> float:
+    """Return the memory that this process has now, in MiB."""
+    return float(psutil.Process().memory_info().rss) / 2**20
 
 
 def _peak_mib() -> float:
     """Return the most memory that this process has had, in MiB."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return float(psutil.Process().memory_info()._asdict()["peak_wset"]) / 2**20
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    peak = peak_memory()
+    return _memory_mib() if peak is None else peak / 2**20
