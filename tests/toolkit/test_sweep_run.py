@@ -507,7 +507,16 @@ def test_an_interrupt_is_one_line_and_the_next_run_goes_on(client):
 
 
 @pytest.fixture
-def interrupt_in_collector():
+def ctrl_c():
+    """Ctrl-C raises KeyboardInterrupt, also where these tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def interrupt_in_collector(ctrl_c):
     """Ctrl-C comes while Python calls back in the next garbage collection of the main thread."""
     interrupted = []
 
@@ -525,10 +534,10 @@ def interrupt_in_collector():
 
 
 def numbers_and(interrupt):
-    """Yield numbers without an end; Ctrl-C comes after some."""
+    """Yield numbers; Ctrl-C comes after some."""
     yield from range(1000)
     interrupt()
-    while True:
+    for _ in range(100):
         yield from range(1000)
         time.sleep(0.1)
 
@@ -540,11 +549,10 @@ def test_an_interrupt_in_a_callback_of_the_collector_ends_the_sweep(client, inte
 
     with pytest.raises(KeyboardInterrupt, match=r"^Sweep interrupted\. \d+ inputs are saved"):
         sweep(square, numbers_and(interrupt))
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_interrupt_in_a_callback_of_a_weak_reference_ends_the_sweep(client):
+def test_an_interrupt_in_a_callback_of_a_weak_reference_ends_the_sweep(client, ctrl_c):
     def interrupt():
         gone = threading.Event()
         reference = weakref.ref(gone, lambda _: signal.raise_signal(signal.SIGINT))
@@ -555,7 +563,7 @@ def test_an_interrupt_in_a_callback_of_a_weak_reference_ends_the_sweep(client):
         sweep(square, numbers_and(interrupt))
 
 
-def test_an_interrupt_that_the_loop_of_the_caller_handles_does_not_end_the_sweep(client):
+def test_an_interrupt_that_the_loop_of_the_caller_handles_goes_on(client, ctrl_c):
     for number, _ in sweep.as_completed(square, range(100)):
         if number == 50:
             with pytest.raises(KeyboardInterrupt):
