@@ -14,6 +14,9 @@ from dask_hpc.cluster.job_script import WAITING
 from dask_hpc.config import files, resolve
 from dask_hpc.config.lint import lint
 
+# What is warned of is not tested here, but what is refused.
+pytestmark = pytest.mark.filterwarnings("ignore::dask_hpc.ConfigWarning")
+
 FILE = Path("config/jobqueue.yaml")
 BATCH = [batch for batch in batch_systems.BATCH_SYSTEMS.values() if batch.cluster_class]
 TABLE = yaml.safe_load(Path(__file__).with_name("answers.yaml").read_text())

@@ -10,7 +10,6 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,13 +156,20 @@ def _thread_gain(function: Callable, inputs: Sequence[Any]) -> float:
     """Return how many calls are as quick in threads of this process, at the same time, as one.
 
     Each call is compared with itself, since their lengths may differ, and both are measured in
-    turns, since other programs may take a part of the time.
+    turns, since other programs may take a part of the time. In threads, the time of a call counts
+    from the beginning of all, since it may have to wait before it begins.
     """
     alone = together = 0.0
     with ThreadPoolExecutor(len(inputs)) as pool:
         for _ in range(2):
             alone += sum(_call(function, item)[0] for item in inputs)
-            together += sum(call[0] for call in pool.map(partial(_call, function), inputs))
+            begin = time.perf_counter()
+
+            def end_s(item: Any, begin: float = begin) -> float:
+                _call(function, item)
+                return time.perf_counter() - begin
+
+            together += sum(pool.map(end_s, inputs))
             if alone > BUDGET_S:
                 break
     return len(inputs) * alone / together
