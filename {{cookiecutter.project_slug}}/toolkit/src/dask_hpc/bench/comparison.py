@@ -76,14 +76,8 @@ def as_data(found: Iterable[Comparison], a: Sequence[Record], b: Sequence[Record
 def differences(a: Iterable[Record], b: Iterable[Record]) -> str:
     """Return in one line how machines, versions, and settings differ; empty if they do not."""
     ours, theirs = _describe(a), _describe(b)
-    names = [
-        name
-        for name in {**ours, **theirs}
-        if ours.get(name) != theirs.get(name)
-        # Starts of as many slots may be in one of the runs only.
-        and (not name.endswith(" slots") or name in ours.keys() & theirs.keys())
-    ]
-    parts = [f"{name} {_values(ours, name)} in A, {_values(theirs, name)} in B" for name in names]
+    names = [name for name, values in ours.items() if theirs.get(name, values) != values]
+    parts = [f"{name} {_either(ours[name])} in A, {_either(theirs[name])} in B" for name in names]
     line = f"Not the same: {'; '.join(parts)}." if parts else ""
     if {"host", "cores", "usable cores", "architecture"} & set(names):
         line += " Across machines, a comparison means little."
@@ -93,8 +87,8 @@ def differences(a: Iterable[Record], b: Iterable[Record]) -> str:
     return line.strip()
 
 
-def _values(side: dict[str, set[str]], name: str) -> str:
-    return " or ".join(sorted(side.get(name, {"unknown"})))
+def _either(values: Iterable[str]) -> str:
+    return " or ".join(sorted(values))
 
 
 def _describe(records: Iterable[Record]) -> dict[str, set[str]]:

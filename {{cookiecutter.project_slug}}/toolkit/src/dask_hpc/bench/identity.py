@@ -14,10 +14,8 @@ from typing import Any
 from .record import Record
 
 # Results, and what a row says of its place in the run.
-RESULTS = frozenset(
-    ("kind", "status", "error", "n_errors", "repeat", "order", "started", "finished")
-    + ("efficiency", "speedup", "speedup_bound", "slots_used", "hosts", "rounds")
-)
+RESULTS = {"efficiency", "speedup", "speedup_bound", "slots_used", "hosts", "rounds", "status"}
+RESULTS |= {"kind", "error", "n_errors", "run", "repeat", "order", "started", "finished"}
 UNITS = ("_s", "_ms", "_us", "_mib", "_gib", "_bytes", "_per_task", "_percent", "_at")
 # How slots are made of jobs. Points that differ only in this are compared, and the difference is
 # mentioned: it is what a lab may have changed.

@@ -169,5 +169,5 @@ def report(folder):
         click.echo(path)
 
 
-for command in (bench_records.compare,):
+for command in (bench_records.compare, bench_records.export):
     bench.add_command(command)

@@ -30,3 +30,29 @@ def compare(a, b, fail, as_json):
         comparison.show(found, ours, theirs)
     if fail and any(each.verdict is compare.Verdict.SLOWER for each in found):
         sys.exit(1)
+
+
+@click.command()
+@click.argument("source", type=PATH, metavar="RECORD")
+@click.option(
+    "--out",
+    type=PATH,
+    default="bench-export.jsonl",
+    show_default=True,
+    help="The file to write, which must not exist.",
+)
+def export(source, out):
+    """Write a copy of RECORD, a file or a folder, without names, for others to see.
+
+    It has neither users, computers, accounts, queues, job scripts, paths, nor messages, but
+    measured times, numbers, and versions. Look at it before you send it.
+    """
+    from ..bench import export, record
+
+    records = record.read_folder(source) if source.is_dir() else [record.read(source)]
+    lines, left_out = export.export(records, out)
+    click.echo("Kept:")
+    for line in export.describe(lines):
+        click.echo(f"  {line}")
+    click.echo(f"Left out: {', '.join(left_out) or 'nothing'}")
+    click.echo(f"Written: {out} ({len(lines)} lines). Look at it before you send it.")
