@@ -18,7 +18,7 @@ SCHEDULER_PARAMETERS = {"batch_sched_delay", "default_queue_depth", "partition_j
 SCHEDULER_PARAMETERS |= {"sched_interval", "sched_min_interval", "max_rpc_cnt", "bf_interval"}
 SCHEDULER_PARAMETERS |= {"bf_max_job_test", "bf_max_job_user", "bf_window", "bf_resolution"}
 MAX_VALUES = 4  # of one key, in the description of the contents
-_LEFT_OUT = object()
+_EXCLUDED = object()
 
 
 class ExportError(RecordError):
@@ -38,7 +38,7 @@ def export(records: Sequence[Record], path: Path) -> tuple[list[dict], list[str]
     -------
     lines : list of dict
         What was written.
-    left_out : list of str
+    excluded : list of str
         The keys that were left out, such as ``header.command``.
 
     Raises
@@ -46,7 +46,7 @@ def export(records: Sequence[Record], path: Path) -> tuple[list[dict], list[str]
     ExportError
         Nothing can be kept of a line that must not be missing, or the file cannot be written.
     """
-    lines, left_out = anonymize(records)
+    lines, excluded = anonymize(records)
     text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -55,7 +55,7 @@ def export(records: Sequence[Record], path: Path) -> tuple[list[dict], list[str]
         raise ExportError(f"{path} exists: give another file with --out") from None
     except OSError as error:
         raise ExportError(f"cannot write {path}: {error.strerror}") from None
-    return lines, left_out
+    return lines, excluded
 
 
 def anonymize(records: Iterable[Record]) -> tuple[list[dict], list[str]]:
@@ -69,20 +69,20 @@ def anonymize(records: Iterable[Record]) -> tuple[list[dict], list[str]]:
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))["definitions"]
     hosts: dict[str, str] = {}
     lines: list[dict] = []
-    left_out: dict[str, None] = {}
+    excluded: dict[str, None] = {}
     for run, record in enumerate(records, 1):
         for line in _lines(record):
             kind = line["kind"]
             line = {**_prepared(line, hosts), "run": run}
             kept, removed = _kept(line, schema[kind])
-            missing = set(schema[kind]["required"]) - set(kept if kept is not _LEFT_OUT else ())
+            missing = set(schema[kind]["required"]) - set(kept if kept is not _EXCLUDED else ())
             if missing:
                 raise ExportError(
                     f"{record.path}: {kind} has no valid {' and no valid '.join(sorted(missing))}"
                 )
             lines.append(kept)
-            left_out |= dict.fromkeys(f"{kind}.{key}" for key in removed)
-    return lines, list(left_out)
+            excluded |= dict.fromkeys(f"{kind}.{key}" for key in removed)
+    return lines, list(excluded)
 
 
 def describe(lines: Iterable[dict]) -> list[str]:
@@ -161,21 +161,21 @@ def _kept(value: Any, schema: dict) -> tuple[Any, list[str]]:
     """Return what fits a schema, and the names of the keys that do not."""
     if schema["type"] == "object":
         if not isinstance(value, dict):
-            return _LEFT_OUT, []
-        found, left_out = {}, []
+            return _EXCLUDED, []
+        found, excluded = {}, []
         for key, each in value.items():
-            kept, below = _kept(each, rule) if (rule := _rule(key, schema)) else (_LEFT_OUT, [])
-            left_out += [f"{key}.{name}" for name in below]
-            if kept is _LEFT_OUT:
-                left_out.append(key)
+            kept, below = _kept(each, rule) if (rule := _rule(key, schema)) else (_EXCLUDED, [])
+            excluded += [f"{key}.{name}" for name in below]
+            if kept is _EXCLUDED:
+                excluded.append(key)
             else:
                 found[key] = kept
-        return found, left_out
+        return found, excluded
     if schema["type"] == "array":
         fits = isinstance(value, list) and all(_fits(each, schema["items"]) for each in value)
     else:
         fits = _fits(value, schema)
-    return (value if fits else _LEFT_OUT), []
+    return (value if fits else _EXCLUDED), []
 
 
 def _rule(key: str, schema: dict) -> dict | None:

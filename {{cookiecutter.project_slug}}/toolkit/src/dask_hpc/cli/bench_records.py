@@ -50,9 +50,9 @@ def export(source, out):
     from ..bench import export, record
 
     records = record.read_folder(source) if source.is_dir() else [record.read(source)]
-    lines, left_out = export.export(records, out)
+    lines, excluded = export.export(records, out)
     click.echo("Kept:")
     for line in export.describe(lines):
         click.echo(f"  {line}")
-    click.echo(f"Left out: {', '.join(left_out) or 'nothing'}")
+    click.echo(f"Left out: {', '.join(excluded) or 'nothing'}")
     click.echo(f"Written: {out} ({len(lines)} lines). Look at it before you send it.")
