@@ -38,7 +38,8 @@ def lab(tmp_path, monkeypatch):
         yield
 
 
-def test_job_script(benchmark, lab):
+@pytest.mark.usefixtures("lab")
+def test_job_script(benchmark):
     async def measure():
         cluster = SLURMCluster(asynchronous=True)  # not awaited, so that it does not start
         return benchmark(cluster.job_script)
@@ -46,7 +47,8 @@ def test_job_script(benchmark, lab):
     assert "#SBATCH -A physics" in asyncio.run(measure())
 
 
-def test_configuration(benchmark, lab):
+@pytest.mark.usefixtures("lab")
+def test_configuration(benchmark):
     settings = benchmark(resolve, SLURM, {"cores": 8})
     assert settings.cores == 8
 

@@ -19,10 +19,8 @@ from ..errors import DaskHPCError
 from . import identity, metrics
 from .record import PHASES, Record, read, read_folder
 
-# Levels of the interval, for all makespans together and for all times of starts. The first is
-# enough if the interval is narrower than any difference that matters. If the repeats spread more
-# than that, nearly all differences are noise, and the second one is used.
-LEVEL, STRICT_LEVEL = 0.95, 0.995
+# Confidence level of the intervals: of those of all makespans together, and of all times of starts.
+LEVEL = 0.99
 # Left out at both ends, so that one disturbed repeat of eight or more does not hide a difference.
 TRIMMED = 1 / 8
 # The smallest difference of makespans that matters, as a fraction; and for each wave, that is for
@@ -157,11 +155,8 @@ def judge(times: Times, comparisons: int = 1) -> Comparison:
     """Return what two sets of times show, if it is one of so many comparisons."""
     if not _are_enough(times):
         return Comparison(times, Verdict.UNKNOWN)
-    for level in (LEVEL, STRICT_LEVEL):
-        level = 1 - (1 - level) / comparisons
-        difference, low, high = _interval(times, level)
-        if high - low <= 2 * times.threshold:
-            break
+    level = 1 - (1 - LEVEL) / comparisons
+    difference, low, high = _interval(times, level)
     verdict = Verdict.SAME
     if low > 0 and difference >= times.threshold:
         verdict = Verdict.SLOWER
