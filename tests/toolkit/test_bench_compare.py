@@ -191,9 +191,10 @@ def test_an_unknown_number_that_differs_between_repeats_is_a_result(tmp_path):
     assert len(only(verdicts(tmp_path / "a.jsonl", tmp_path / "b.jsonl")).times.a) == 6
 
 
-def test_a_record_without_a_newer_key_fits(tmp_path):
-    a, b = write(tmp_path / "a.jsonl", A), write(tmp_path / "b.jsonl", A, way="harness")
-    assert len(verdicts(a, b)) == 1
+def test_a_record_without_a_newer_key_fits_each_of_its_values(tmp_path):
+    a = write(tmp_path / "a.jsonl", A)
+    b = write_points(tmp_path / "b.jsonl", [({"way": "gather"}, A), ({"way": "sweep"}, A)])
+    assert [name.rsplit(", ", 1)[1] for name in verdicts(a, b)] == ["way gather", "way sweep"]
 
 
 def test_points_with_other_jobs_are_compared_if_no_others_fit(tmp_path):

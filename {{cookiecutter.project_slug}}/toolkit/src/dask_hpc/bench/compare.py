@@ -8,11 +8,11 @@ docs/explanation/benchmarks.md says how often this errs, and how that was measur
 import statistics
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .._output.formatting import format_count
 from ..errors import DaskHPCError
@@ -140,15 +140,26 @@ def compare(a: Sequence[Record], b: Sequence[Record]) -> list[Comparison]:
         )
     varying = _varying([point for pair in pairs for point in pair])
     found = judge_all([_makespans(mine, other, varying) for mine, other in pairs])
-    starts = judge_all(_starts(a, b))
-    # The first one is the whole start, which is shown in any case; its phases if they have changed.
-    return found + starts[:1] + [phase for phase in starts[1:] if phase.is_difference]
+    return found + _judge_starts(*_starts(a, b))
 
 
 def judge_all(times: Sequence[Times]) -> list[Comparison]:
     """Return what several sets of times show, corrected for their number."""
     decided = sum(_are_enough(each) for each in times)
     return [judge(each, decided) for each in times]
+
+
+def _judge_starts(whole: Times | None = None, *phases: Times) -> list[Comparison]:
+    """Return what whole starts show, and the phases that have changed.
+
+    The phases together have as much of the probability to err as the whole.
+    """
+    if whole is None:
+        return []
+    if len(phases) == 1:
+        return [judge(whole)]
+    judged = [judge(phase, 2 * len(phases)) for phase in phases]
+    return [judge(whole, 2), *(phase for phase in judged if phase.is_difference)]
 
 
 def judge(times: Times, comparisons: int = 1) -> Comparison:
@@ -204,7 +215,8 @@ def _makespans(a: identity.Point, b: identity.Point, varying: Sequence[str]) -> 
     waves = metrics.waves(tasks, slots) if tasks and slots else 1
     threshold = max(MIN_DIFFERENCE, min(MAX_THRESHOLD, MIN_WAVE_S * waves / mean))
     theirs = [makespan * a.rounds / b.rounds for makespan in b.makespans]
-    return Times(_name(a, varying), a.makespans, theirs, threshold)
+    name = _name({**b.settings, **a.settings}, varying)
+    return Times(name, a.makespans, theirs, threshold)
 
 
 def _starts(a: Iterable[Record], b: Iterable[Record]) -> list[Times]:
@@ -274,9 +286,8 @@ def _varying(points: Sequence[identity.Point]) -> list[str]:
     return sorted(k for k in keys - named if len({p.settings.get(k) for p in points}) > 1)
 
 
-def _name(point: identity.Point, varying: Sequence[str] = ()) -> str:
+def _name(settings: Mapping[str, Any], varying: Sequence[str] = ()) -> str:
     """Return a point in words, such as "sleep: 500 tasks of 1 s on 120 slots"."""
-    settings = point.settings
     words = f"{settings['workload']}:"
     if "tasks" in settings:
         words += f" {settings['tasks']:,} tasks"
@@ -288,5 +299,5 @@ def _name(point: identity.Point, varying: Sequence[str] = ()) -> str:
 
 
 def _several(points: Sequence[identity.Point]) -> str:
-    names = [_name(point, _varying(points)) for point in points]
+    names = [_name(point.settings, _varying(points)) for point in points]
     return "; ".join(names[:2]) + (f"; and {len(names) - 2} more" if len(names) > 2 else "")
