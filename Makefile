@@ -101,7 +101,8 @@ bench-micro: .venv/test-ready ## micro-benchmarks, and those before; FAIL=min:50
 	@mkdir -p $(RECORDS)
 	@if [ -f $(RECORDS)/micro.json ]; then mv $(RECORDS)/micro.json $(RECORDS)/micro-before.json; fi
 	@$(PY) -m pytest benchmarks/micro --override-ini='python_files=bench_*.py' $(MICRO_BEFORE) \
-	  --benchmark-storage=file://$(RECORDS) --benchmark-json=$(RECORDS)/micro.json $(BENCH_ARGS)
+	  --benchmark-max-time=3 --benchmark-storage=file://$(RECORDS) \
+	  --benchmark-json=$(RECORDS)/micro.json $(BENCH_ARGS)
 
 bench-asv: .venv/test-ready ## asv: render time, import time, the headline's overhead
 	@$(PY) benchmarks/run_asv.py

@@ -15,7 +15,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--fail", is_flag=True, help="Exit with 1 if B is slower beyond noise, for CI.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compare(a, b, fail, as_json):
-    """Compare the times of B with those of A: two records, or folders of records.
+    """Compare two runs: records, or folders of records.
 
     For each point that both have, show by how much B is slower or faster, and whether that is more
     than noise.
@@ -42,9 +42,9 @@ def compare(a, b, fail, as_json):
     help="The file to write, which must not exist.",
 )
 def export(source, out):
-    """Write a copy of RECORD, a file or a folder, without names, for others to see.
+    """Copy a record without names, for publication.
 
-    It has neither users, computers, accounts, queues, job scripts, paths, nor messages, but
+    RECORD is a file, or a folder whose records become one. The copy has neither users, computers, accounts, queues, job scripts, paths, nor messages, but
     measured times, numbers, and versions. Look at it before you send it.
     """
     from ..bench import export, record
