@@ -61,7 +61,7 @@ def simulate() -> None:
                 a, b = mean * (1 + rng.normal(0, spread, (2, PAIRS, n)))
                 equal, slower = (
                     sum(
-                        judge(Times(name, *pair, threshold)).is_difference
+                        judge(Times(name, *pair, threshold, as_speeds=more < 1)).is_difference
                         for pair in zip(a, c, strict=True)
                     )
                     for c in (b, b + more)

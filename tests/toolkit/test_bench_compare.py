@@ -97,6 +97,22 @@ def test_one_disturbed_repeat_of_eight_hides_nothing():
     assert judge(Times("x", (*calm[:-1], 7.0), slower, 0.01)).verdict is Verdict.SLOWER
 
 
+def test_disturbed_repeats_do_not_hide_a_difference():
+    """Times of real runs on a busy machine."""
+    a = (1.111, 1.114, 1.115, 1.138, 1.220, 1.333)
+    b = (1.329, 1.390, 1.440, 1.459, 1.748, 2.761)
+    assert judge(Times("x", a, b, 0.09)).verdict is Verdict.SAME
+    found = judge(Times("x", a, b, 0.09, as_speeds=True))
+    assert found.verdict is Verdict.SLOWER
+    assert found.low < found.difference < found.high
+
+
+def test_an_interval_is_finite():
+    found = judge(Times("x", (1.0, 1.1), (1.0, 9.0), 0.01, as_speeds=True))
+    assert found.verdict is Verdict.SAME
+    assert found.high == pytest.approx(compare.MAX_SLOWDOWN - 1)
+
+
 def test_levels_are_corrected_for_the_number_of_points():
     assert judge(Times("x", A, A, 0.01), 5).level == pytest.approx(0.998)
 

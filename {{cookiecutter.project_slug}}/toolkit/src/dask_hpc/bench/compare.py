@@ -28,6 +28,7 @@ TRIMMED = 1 / 8
 MIN_DIFFERENCE, MIN_WAVE_S, MAX_THRESHOLD = 0.01, 0.010, 0.20
 # The same for starts, whose times spread far more.
 MIN_START_DIFFERENCE, MIN_START_S = 0.10, 0.5
+MAX_SLOWDOWN = 10.0  # as far as intervals reach
 MIN_REPEATS, ADVISED_REPEATS = 2, 5
 START_PHASES = tuple(PHASES)[: list(PHASES).index("all_workers") + 1]
 
@@ -49,7 +50,8 @@ class Times(NamedTuple):
     """The times of one point or start in both runs, in seconds.
 
     With `matched`, the n-th times of both belong together, as those of starts of equally many
-    workers; otherwise, all are of the same kind.
+    workers; otherwise, all are of the same kind. With `as_speeds`, their inverses are compared:
+    noise adds time, and this way a repeat that took very long does not hide a difference.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Times(NamedTuple):
     threshold: float  # as a fraction of A's time
     noun: str = "repeat"
     matched: bool = False
+    as_speeds: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,8 @@ def _interval(times: Times, level: float) -> tuple[float, float, float]:
     from scipy import stats
 
     a, b = np.array(times.a), np.array(times.b)
+    if times.as_speeds:
+        a, b = 1 / a, 1 / b
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # times that are all the same are as good as any
         if times.matched:
@@ -192,7 +197,12 @@ def _interval(times: Times, level: float) -> tuple[float, float, float]:
             change = stats.trim_mean(b, TRIMMED) - base
             test = stats.ttest_ind(b, a, trim=TRIMMED)
         interval = test.confidence_interval(level)
-    return float(change / base), float(interval.low / base), float(interval.high / base)
+    found = [float(value / base) for value in (change, interval.low, interval.high)]
+    if times.as_speeds:
+        # Back to times: half the speed is twice the time. An interval may reach a speed of zero.
+        change, high, low = (1 / max(1 + value, 1 / MAX_SLOWDOWN) - 1 for value in found)
+        return change, low, high
+    return found[0], found[1], found[2]
 
 
 def _are_enough(times: Times) -> bool:
@@ -216,7 +226,7 @@ def _makespans(a: identity.Point, b: identity.Point, varying: Sequence[str]) -> 
     threshold = max(MIN_DIFFERENCE, min(MAX_THRESHOLD, MIN_WAVE_S * waves / mean))
     theirs = [makespan * a.rounds / b.rounds for makespan in b.makespans]
     name = _name({**b.settings, **a.settings}, varying)
-    return Times(name, a.makespans, theirs, threshold)
+    return Times(name, a.makespans, theirs, threshold, as_speeds=True)
 
 
 def _starts(a: Iterable[Record], b: Iterable[Record]) -> list[Times]:
