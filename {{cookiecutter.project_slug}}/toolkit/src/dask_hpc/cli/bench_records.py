@@ -44,8 +44,9 @@ def compare(a, b, fail, as_json):
 def export(source, out):
     """Copy a record without names, for publication.
 
-    RECORD is a file, or a folder whose records become one. The copy has neither users, computers, accounts, queues, job scripts, paths, nor messages, but
-    measured times, numbers, and versions. Look at it before you send it.
+    RECORD is a file, or a folder whose records become one. The copy has neither users, computers,
+    accounts, queues, job scripts, paths, nor messages, but measured times, numbers, and versions.
+    Look at it before you send it.
     """
     from ..bench import export, record
 
