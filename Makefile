@@ -21,7 +21,7 @@ PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-comparison \
 	lint format docs dist clean \
-	bench-micro bench-asv bench-soak bench-leftovers bench-faults bench-connections bench-vs-jobqueue bench-start bench-sweep \
+	bench bench-speedup bench-micro bench-asv bench-soak bench-leftovers bench-faults bench-connections bench-vs-jobqueue bench-start bench-sweep \
 	testbed-up testbed-scale testbed-shell testbed-status testbed-logs \
 	testbed-fault testbed-repair testbed-down
 
@@ -72,6 +72,12 @@ dist: .venv/dist-ready ## both packages, into build/dist; with TAG=v1.2.3 as for
 test-comparison: .venv/test-ready ## what happens to a cluster, ours and plain dask-jobqueue's; then the docs' table
 	@$(PY) -m pytest tests/comparison $(PYTEST_ARGS)
 	@$(PY) -m tests.comparison.render
+
+bench: .venv/demo-ready ## the benchmark suite (some 10 minutes); BENCH_ARGS="--full" or workloads by name
+	@$(PY) benchmarks/suite.py $(BENCH_ARGS)
+
+bench-speedup: .venv/test-ready ## record what CI accepts: 20 runs on 20, 60, and 120 slots (20 minutes)
+	@$(PY) benchmarks/speedup.py $(BENCH_ARGS)
 
 bench-soak: .venv/test-ready ## 100 rounds of create, scale, compute, close: nothing fails, nothing grows
 	@$(PY) benchmarks/soak.py $(BENCH_ARGS)

@@ -21,7 +21,7 @@ from distributed import as_completed
 
 from dask_hpc.bench.backends import _dask
 from dask_hpc.bench.backends.local import LocalBackend
-from dask_hpc.bench.workloads import sleep_task
+from dask_hpc.bench.tasks import sleep_task
 
 TASKS = 500
 

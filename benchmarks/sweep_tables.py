@@ -14,34 +14,6 @@ def efficiency(row: dict, slots: int = SLOTS) -> float:
     return math.ceil(row["tasks"] / slots) * row["length"] / row["seconds"]
 
 
-def metg(points: Iterable[tuple[float, float]], threshold: float = EFFICIENCY) -> float | None:
-    """Return METG, the minimum effective task granularity (Task Bench, Slaughter et al., SC20).
-
-    It is the shortest length of tasks whose efficiency reaches the threshold, as that of all longer
-    ones does; between two measured lengths, efficiency is linear in the logarithm of the length.
-
-    Parameters
-    ----------
-    points : iterable of pairs
-        Lengths of tasks, and their efficiency.
-
-    Returns
-    -------
-    float or None
-        The shortest measured length if all reach the threshold; None if the longest does not.
-    """
-    found = None
-    for length, value in sorted(points, reverse=True):
-        if value >= threshold:
-            found = length, value
-            continue
-        if found is None:
-            return None
-        share = (found[1] - threshold) / (found[1] - value)
-        return found[0] * (length / found[0]) ** share
-    return found and found[0]
-
-
 def computed_twice(calls: Iterable[Sequence[int]], saved: Sequence[Iterable[int]]) -> int:
     """Return how many calls were for inputs that were saved before their run began.
 
@@ -107,6 +79,8 @@ def tiny(record: dict) -> tuple[list[str], list[list[object]]]:
 
 def granularity(record: dict) -> tuple[list[str], list[list[object]]]:
     """Return the head and the rows of the table of `granularity`."""
+    from dask_hpc.bench import metrics
+
     lengths = sorted({row["length"] for row in record["rows"]}, reverse=True)
     lines = []
     for name, way in (("`sweep`", "sweep"), ("`gather(map())`", "gather")):
@@ -114,7 +88,7 @@ def granularity(record: dict) -> tuple[list[str], list[list[object]]]:
         for length in lengths:
             rows = [r for r in record["rows"] if (r["way"], r["length"]) == (way, length)]
             points[length] = median(map(efficiency, rows))
-        found = metg(points.items())
+        found = metrics.metg(points.items(), EFFICIENCY)
         shown = "none" if found is None else f"{1000 * found:.1f} ms"
         if found == lengths[-1]:
             shown = f"at most {shown}"

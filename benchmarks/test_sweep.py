@@ -6,23 +6,7 @@ from pathlib import Path
 import pytest
 
 TABLES = runpy.run_path(str(Path(__file__).with_name("sweep_tables.py")))
-metg, computed_twice = TABLES["metg"], TABLES["computed_twice"]
-
-
-def test_metg_is_where_efficiency_crosses_a_half():
-    # Halfway between 0.4 and 0.6, so halfway between the logarithms of the lengths.
-    assert metg([(1, 0.9), (0.1, 0.6), (0.001, 0.4)]) == pytest.approx(0.01)
-    assert metg([(0.001, 0.4), (0.1, 0.5), (1, 0.9)]) == pytest.approx(0.1)
-
-
-def test_metg_counts_no_length_below_one_that_is_too_inefficient():
-    assert metg([(1, 0.9), (0.1, 0.5), (0.01, 0.1), (0.001, 0.8)]) == pytest.approx(0.1)
-
-
-def test_metg_without_a_crossing_is_the_shortest_length_or_none():
-    assert metg([(1, 0.9), (0.1, 0.8)]) == 0.1
-    assert metg([(1, 0.3), (0.1, 0.2)]) is None
-    assert metg([]) is None
+computed_twice = TABLES["computed_twice"]
 
 
 def test_efficiency_counts_waves():

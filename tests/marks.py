@@ -6,9 +6,13 @@ import pytest
 def full(*values):
     """Return parameters that `make test` leaves out, since another value shows the same.
 
-    As in ``@pytest.mark.parametrize("way", ["scale", *full("adapt")])``.
+    As in ``@pytest.mark.parametrize("way", ["scale", *full("adapt")])``. A tuple has a value for
+    each of several parameters.
     """
-    return [pytest.param(value, marks=pytest.mark.full) for value in values]
+    return [
+        pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.full)
+        for value in values
+    ]
 
 
 def quick(values, *chosen):

@@ -11,6 +11,7 @@ import yaml
 
 from hpc_testbed import Testbed, docker_problem
 
+from ..marks import full
 from .fake_runner import Runner
 
 TESTBED = Path(__file__).parents[2] / "hpc-slurm-testbed"
@@ -123,14 +124,13 @@ def test_without_docker_a_testbed_that_is_required_is_a_failure(at_hand):
     [
         ("--testbed-suite sid", "invalid choice: 'sid'"),
         ("-o testbed_suite=sid", "the testbed did not start: suite 'sid': choose one of trixie"),
-        ("-o testbed_nodes=many", "the testbed did not start: testbed_nodes = many: not a number"),
         ("--testbed-nodes 0", "the testbed did not start: nodes must be 1 to 64, not 0"),
-        ("--testbed-nodes 65", "the testbed did not start: nodes must be 1 to 64, not 65"),
-        (
-            "--testbed-name 'My Bed'",
-            "the testbed did not start: name 'My Bed': use lower-case letters",
+        *full(
+            ("-o testbed_nodes=many", "did not start: testbed_nodes = many: not a number"),
+            ("--testbed-nodes 65", "the testbed did not start: nodes must be 1 to 64, not 65"),
+            ("--testbed-name 'My Bed'", "did not start: name 'My Bed': use lower-case letters"),
+            ("--testbed-dockerfile nothing", "dockerfile nothing: no such file"),
         ),
-        ("--testbed-dockerfile nothing", "dockerfile nothing: no such file"),
     ],
 )
 def test_a_wrong_setting_is_said_in_one_line(at_hand, options, words):

@@ -1,6 +1,7 @@
 """The toolkit's clusters on real Slurm, from the lab's project, as alice."""
 
 import re
+import shlex
 
 import pytest
 
@@ -10,23 +11,40 @@ from .programs import script
 
 
 def test_a_bare_slurmcluster_runs_tasks_in_jobs_of_the_labs_configuration(lab):
-    printed = lab.python(
-        script(
-            """
-            with SLURMCluster() as cluster, Client(cluster) as client:
-                cluster.scale(jobs=2)
-                cluster.wait_for_workers(8, timeout=180)
-                job = cluster.job_ids[0]
-                print(subprocess.getoutput(f"squeue -h -j {job} -o '%P %a %C %l'"))
-                hosts = client.gather(
-                    client.map(lambda i: (time.sleep(0.2), socket.gethostname())[1], range(64))
-                )
-                print(len(hosts), socket.gethostname() in hosts)
-            """
-        )
+    program = script(
+        """
+        from dask_hpc import resources
+        resources.MIN_TASK_S = 0.5  # instead of half a minute
+
+        def task(i):
+            # One of them has its memory for less time than passes between two heartbeats.
+            block = bytearray((i == 0) * 300 << 20)
+            del block
+            time.sleep(0.3)
+            return socket.gethostname()
+
+        with SLURMCluster() as cluster, Client(cluster) as client:
+            cluster.scale(jobs=2)
+            cluster.wait_for_workers(8, timeout=180)
+            job = cluster.job_ids[0]
+            print(subprocess.getoutput(f"squeue -h -j {job} -o '%P %a %C %m %l'"))
+            hosts = client.gather(client.map(task, range(64)))
+            print(len(hosts), socket.gethostname() in hosts)
+            print(job)
+        """
     )
-    assert printed.splitlines() == ["short lab 8 30:00", "64 False"]
+    done = lab.shell(f"python -c {shlex.quote(program)}")
+    *lines, job = done.stdout.splitlines()
+    assert lines == ["short lab 8 8G 30:00", "64 False"]
     assert lab.testbed.jobs() == []
+    # 300 MiB and Dask's own memory, in each of four workers, with room to spare.
+    used = re.search(
+        r"its workers used up to 1\.[45] GiB .* Next time, ask for (.*)\.", done.stderr
+    )
+    assert used[1].startswith("memory: 3 GiB")
+    shown = lab.shell("dask hpc jobs --usage").stdout
+    assert re.search(rf"^  {job} +cancelled .* of 8\.0 GiB$", shown, re.MULTILINE)
+    assert "\nSlurm measures neither memory nor CPU time here." in shown
 
 
 @pytest.mark.parametrize(

@@ -263,6 +263,7 @@ def fake_control(clock: FakeClock, cluster: FakeCluster | None = None) -> JobCon
         walltime=600,
         death_timeout=60,
         origins=lambda _text: "",
+        get=lambda _key: None,
     )
     return JobControl(
         cluster or FakeCluster(),

@@ -14,10 +14,12 @@ from dask_hpc.accounting import IdleTimer, UsageMeter, UsageTotals
 from dask_hpc.batch import JobState
 from dask_hpc.config import options as config_options
 from dask_hpc.config.lint import lint
+from dask_hpc.resources import ResourceUse
 
 from .conftest import NO_DASHBOARD, until
 
 HOUR = 3600
+NO_USE = SimpleNamespace(look_at=lambda scheduler: None)
 
 
 class Clock:
@@ -139,7 +141,7 @@ def test_a_meter_closes_an_idle_cluster_that_has_a_limit(clock, heard, limit, cl
     ended = []
     cluster = SimpleNamespace(name="SLURMCluster", scheduler=scheduler(), is_running=True)
     watcher = SimpleNamespace(subscribe=lambda callback: None)
-    meter = UsageMeter(cluster, watcher, UsageTotals(8), limit, lambda: ended.append(1))
+    meter = UsageMeter(cluster, watcher, UsageTotals(8), limit, lambda: ended.append(1), NO_USE)
     meter._idleness = IdleTimer(clock)
     for _ in range(30):
         meter.tick()
@@ -150,7 +152,7 @@ def test_a_meter_closes_an_idle_cluster_that_has_a_limit(clock, heard, limit, cl
 def test_who_waits_for_workers_is_not_idle(clock, heard):
     cluster = SimpleNamespace(name="SLURMCluster", scheduler=scheduler(), is_running=True)
     watcher = SimpleNamespace(subscribe=lambda callback: None)
-    meter = UsageMeter(cluster, watcher, UsageTotals(8), 1.0, pytest.fail)
+    meter = UsageMeter(cluster, watcher, UsageTotals(8), 1.0, pytest.fail, NO_USE)
     meter._idleness = IdleTimer(clock)
 
     async def wait():
@@ -162,13 +164,16 @@ def test_who_waits_for_workers_is_not_idle(clock, heard):
     assert meter.awaited == 0
 
 
-def test_what_was_used_is_said_at_close(lab, held, heard):
+def test_what_was_used_is_said_at_close(lab, held, heard, monkeypatch):
     for job in held.job_ids:
         lab.state(job, "RUNNING", "None", "node1")
     until(lambda: all(job.state is JobState.RUNNING for job in held.watcher.jobs.values()))
+    monkeypatch.setattr(ResourceUse, "line", lambda _: "It was much.")
     held.close()
-    [line] = heard
-    assert line.startswith("SLURMCluster closed: 2 jobs, ")
+    held.close()
+    cost, used = heard
+    assert cost.startswith("SLURMCluster closed: 2 jobs, ")
+    assert used == "It was much."
 
 
 @pytest.mark.parametrize(

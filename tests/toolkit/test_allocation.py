@@ -121,7 +121,7 @@ def names(cluster):
     return sorted(worker.name for worker in cluster.scheduler.workers.values())
 
 
-def test_the_jobs_nodes_are_the_cluster_and_nothing_is_submitted_or_left(job):
+def test_the_jobs_nodes_are_the_cluster_and_nothing_is_submitted_or_left(job, said):
     with dask_hpc.get_cluster() as cluster, Client(cluster) as client:
         cluster.scale(jobs=2)
         cluster.wait_for_workers(4, timeout=60)
@@ -129,7 +129,12 @@ def test_the_jobs_nodes_are_the_cluster_and_nothing_is_submitted_or_left(job):
         assert names(cluster) == ["node1-0", "node1-1", "node2-0", "node2-1"]
         assert len(cluster.plan) == 4
         steps = job.steps("node1") + job.steps("node2")
+        # As if there had been tasks for a minute.
+        cluster._resources.task_seconds = cluster._resources._slot_seconds = 60.0
     assert len(steps) == 2
+    # The program's own memory counts, too; it is that of all tests so far.
+    line = r"On each node, this job has 1 GiB and 2 cores; its workers used up to \d\.\d GiB .*"
+    assert re.fullmatch(line, said()[-1])
     until(lambda: job.left() == [])
     assert job.slurm.calls("sbatch") == []
 
@@ -178,6 +183,7 @@ def test_workers_that_end_are_started_again_and_their_tasks_done(cluster, job, s
         assert sum(client.gather(futures)) == 190
         cluster.wait_for_workers(2, timeout=60)
     assert len(job.steps("node2")) == 2
+    assert cluster._resources._died  # whoever died may have needed more memory
     [line] = said()
     assert re.fullmatch(r"The workers on node2 ended \(.*\): restarting them\.", line)
 

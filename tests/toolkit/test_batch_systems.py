@@ -21,6 +21,7 @@ def states(cluster, job):
     return [event.state for event in cluster.watcher.events if event.job == job]
 
 
+@pytest.mark.parametrize("site", quick(FAKE_COMMANDS, "slurm", "sge", "htcondor"), indirect=True)
 def test_a_cluster_computes_and_leaves_no_job_behind(site, tmp_path):
     submit, _, cancel = site.commands.commands
     arguments = {"processes": 1, "nanny": False}  # they start sooner

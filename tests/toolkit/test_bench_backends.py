@@ -10,11 +10,12 @@ import pytest
 from dask_hpc.batch import BATCH_SYSTEMS
 from dask_hpc.bench import validation
 from dask_hpc.bench.backends import BACKENDS, default_backend
-from dask_hpc.bench.backends._dask import WORKER_SATURATION, BackendError
+from dask_hpc.bench.backends._dask import BackendError
 from dask_hpc.bench.backends.cluster import ClusterBackend
 from dask_hpc.bench.backends.local import LocalBackend
+from dask_hpc.bench.points import GATHER, HARNESS, SWEEP, WORKER_SATURATION
 from dask_hpc.bench.process_time import process_start
-from dask_hpc.bench.workloads import sleep_task
+from dask_hpc.bench.tasks import sleep_task
 from dask_hpc.dask_errors import WorkerStartTimeoutError
 from dask_hpc.errors import SubmitError
 
@@ -31,16 +32,18 @@ def local():
         backend.close()
 
 
-def test_equal_calls_are_executed_each_time(local):
+@pytest.mark.parametrize("way", [HARNESS, GATHER])
+def test_equal_calls_are_executed_each_time(local, way):
     backend, _ = local
-    results = backend.map(partial(sleep_task, seconds=0.02), [7] * 8)
+    results = backend.map(partial(sleep_task, seconds=0.02), [7] * 8, way=way)
     executions = {(*result[1:4], result[4]) for result in results}
     assert len(results) == len(executions) == 8
 
 
-def test_all_slots_are_used_in_the_shape_asked_for(local):
+@pytest.mark.parametrize("way", [HARNESS, GATHER, SWEEP])
+def test_all_slots_are_used_in_the_shape_asked_for(local, way):
     backend, _ = local
-    results = backend.map(partial(sleep_task, seconds=0.1), range(16))
+    results = list(backend.map(partial(sleep_task, seconds=0.1), range(16), way=way))
     assert sorted(result[0] for result in results) == list(range(16))
     summary = validation.examine(results)
     assert summary.slots_used == 4

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from dask_hpc.bench import record
+from dask_hpc.bench.workloads import WORKLOADS
 from dask_hpc.cli.main import main
 
 MAIN = "import sys; sys.argv[0] = 'dask'; from dask_hpc.cli.main import main; main()"
@@ -169,7 +170,7 @@ def test_an_unknown_workload_names_the_known_ones():
     result = invoke("run", "headlin")
     assert result.exit_code == 2
     [line] = result.output.strip().splitlines()
-    assert "'sleep', 'strong-scaling', 'gil'" in line
+    assert "'sleep', 'strong-scaling', 'weak-scaling', " in line
 
 
 @pytest.mark.parametrize(
@@ -221,14 +222,39 @@ def test_workers_that_do_not_come_are_one_line_and_their_jobs_are_cancelled(lab,
     assert record.read(path).rows[-1]["status"] == "failed"
 
 
-def test_list_names_every_workload():
-    result = invoke("list")
-    assert result.exit_code == 0
-    assert [line.split()[0] for line in result.output.splitlines()] == [
-        "sleep",
-        "strong-scaling",
-        "gil",
-    ]
+def test_list_explains_every_workload():
+    output = invoke("list").output
+    names = [line for line in output.splitlines() if line and line[0].islower()]
+    assert names == list(WORKLOADS)
+    assert output.count("\n  stresses: ") == output.count("\n  bound: ") == len(names)
+    assert max(map(len, output.splitlines())) <= 96
+    one = invoke("list", "granularity").output
+    assert "METG(50 %)" in one
+    assert "sizes: 1,200 to 120,000 tasks of 0.001 to 1 s: 120 slots (45x); about" in one
+    assert "sleep" not in one
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("granularity", "--slots", "4,8"), "--slots: this workload takes a single number"),
+        (("uneven", "--repeats", "1,2"), "--repeats: this workload takes a single number"),
+        (("granularity", "--tasks", 5), "granularity sets its own tasks: omit --tasks"),
+        (("tasks-per-second", "--seconds", 1), "tasks-per-second sets its own seconds"),
+        (("cold-start", "--slots", 8), "cold-start sets its own slots: omit --slots"),
+        (
+            ("cold-start", "--shapes", "4"),
+            "--shapes': '4' is not a list of jobs and processes: 4x1",
+        ),
+        (("cold-start", "--shapes", "0x1"), "0 is not in the range x>=1"),
+        (("sleep", "--shapes", "4x1"), "sleep sets its own shapes: omit --shapes"),
+    ],
+)
+def test_numbers_that_a_workload_does_not_take_are_one_line(arguments, words):
+    result = invoke("run", *arguments, "--backend", "local")
+    assert result.exit_code == 2
+    [line] = result.output.strip().splitlines()
+    assert words in line
 
 
 def test_before_results_are_in_nothing_heavy_is_imported():

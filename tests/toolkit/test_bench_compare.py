@@ -165,6 +165,23 @@ def test_starts_of_several_kinds_are_matched(tmp_path):
     assert start.difference == pytest.approx(1 / 3.06, abs=0.05)
 
 
+def test_rows_of_cold_starts_are_starts(tmp_path):
+    for name, more in (("a", 0.0), ("b", 1.0)):
+        with record.Writer(tmp_path / f"{name}.jsonl") as writer:
+            version = {"schema": record.SCHEMA, "version": record.VERSION}
+            writer.write("header", **version, workload="cold-start")
+            for number, slots in enumerate((1, 4, 32) * 3):
+                jobs = {"slots": slots, "jobs": min(slots, 4), "how": "default", "repeat": number}
+                phases = {"cluster": 0.3, "queue": 1 + number / 50 + more, "all_workers": 0.5}
+                makespan = {"makespan_s": sum(phases.values()), "phases": phases}
+                writer.write("row", backend="cluster", **jobs, **makespan, status="ok")
+    found = verdicts(tmp_path / "a.jsonl", tmp_path / "b.jsonl")
+    assert len(found.pop("cold-start: on 32 slots").times.a) == 3
+    start = found["start of 1 to 32 slots: until all workers are connected"]
+    assert start.difference == pytest.approx(1 / 1.88, abs=0.01)
+    assert found["of that: wait until the first worker starts"].verdict is Verdict.SLOWER
+
+
 def test_the_least_difference_is_10_ms_for_each_wave(tmp_path):
     """Ten waves of 0.1 s: the same Dask is often 0.05 s slower."""
     short = {"tasks": 40, "slots": 4, "seconds": 0.1}

@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from dask_hpc.batch import BATCH_SYSTEMS
-from dask_hpc.bench import compare, export, record
+from dask_hpc.bench import compare, export, points, record
 from dask_hpc.bench.backends import BACKENDS
+from dask_hpc.bench.backends.cold_start import DEFAULT, NO_NANNY, SPAWN
 from dask_hpc.bench.gil import MODES
 from dask_hpc.bench.workloads import WORKLOADS
 from dask_hpc.cli.main import main
@@ -201,6 +202,11 @@ def test_the_schema_knows_the_names_of_this_version():
     assert set(row["workload"]["enum"]) >= set(WORKLOADS)
     assert set(row["backend"]["enum"]) == set(BACKENDS)
     assert set(row["mode"]["enum"]) == set(MODES)
+    assert set(row["how"]["enum"]) == {DEFAULT, SPAWN, NO_NANNY}
+    columns = points.Point(4, 40, 0.1, 3).columns()
+    assert set(columns) <= set(row)
+    assert set(row["way"]["enum"]) == {points.HARNESS, points.GATHER, points.SWEEP}
+    assert set(row["lengths"]["enum"]) == {points.EQUAL, points.UNEVEN}
     assert set(start["phases"]["properties"]) == set(record.PHASES)
     known = set(start["batch_system"]["enum"])
     assert {name for name, it in BATCH_SYSTEMS.items() if it.cluster_class is not None} == known

@@ -3,8 +3,8 @@
 import pytest
 
 from dask_hpc.bench import gil, record
+from dask_hpc.bench.tasks import burn, burn_task
 from dask_hpc.bench.validation import MeasurementError
-from dask_hpc.bench.workloads import burn, burn_task
 
 
 def test_the_body_computes_pi():

@@ -6,7 +6,8 @@ from html.parser import HTMLParser
 import pytest
 from click.testing import CliRunner
 
-from dask_hpc.bench import aggregate, metrics, record, report, show
+from dask_hpc.bench import aggregate, cold_start, metrics, record, report, show
+from dask_hpc.bench.points import GATHER, SWEEP, UNEVEN, Point
 from dask_hpc.cli.main import main
 
 pytestmark = pytest.mark.xdist_group("figures")
@@ -167,6 +168,45 @@ def test_the_page_shows_threads_against_processes(page):
     _, parsed = page
     assert "0.96 times the serial loop's speed with 2 threads" in parsed.text
     assert "1.92 times with 2 processes" in parsed.text
+
+
+def test_the_page_compares_ways_lengths_and_numbers_of_slots(tmp_path):
+    points = {
+        "weak-scaling": [
+            Point(n, 5 * n, 1.0, 1, way) for n in (30, 480) for way in (GATHER, SWEEP)
+        ],
+        "granularity": [Point(8, 80, s, 1, SWEEP) for s in (1.0, 0.1, 0.001)],
+        "uneven": [Point(8, 40, 1.0, 1, GATHER, UNEVEN, s) for s in (1.0, 2.0)],
+        "tasks-per-second": [Point(8, 1000, 0.0, 1, GATHER)],
+    }
+    start_row = {"n_errors": 0, "status": "ok", "first_worker_s": 1.0, "makespan_s": 4.5}
+    start_row |= {"phases": {"cluster": 0.5, "queue": 0.5, "all_workers": 3.5}, "pss_mib": 20.0}
+    with record.Writer(tmp_path / "cold-start.jsonl") as writer:
+        header = {"schema": record.SCHEMA, "version": 2, "workload": "cold-start"}
+        writer.write("header", **header, started="0")
+        for how in ("default", "spawn"):
+            row = cold_start.Start(4, 8, how).columns() | start_row
+            writer.write("row", workload="cold-start", **row)
+    for number, (workload, chosen) in enumerate(points.items()):
+        with record.Writer(tmp_path / f"{workload}.jsonl") as writer:
+            writer.write(
+                "header", schema=record.SCHEMA, version=2, workload=workload, started=str(number)
+            )
+            for n, point in enumerate(chosen):
+                makespan = 1.25 * point.ideal_s + (0.001 + n / 1000) * point.tasks
+                row = point.columns() | metrics.of_makespan(point.total_s, point.ideal_s, makespan)
+                writer.write("row", **row, first_result_s=0.1, status="ok")
+    paths = report.write(tmp_path)
+    names = {path.name for path in paths}
+    expected = {"weak-scaling.png", "granularity.svg", "cold-start.png", "report.html"}
+    assert expected <= names
+    text = Text((tmp_path / "report.html").read_text()).text
+    assert "On 480 slots, of the ideal: gather(map()) 37 %, sweep 32 %" in text
+    assert "sweep: METG (50 %) 23.7 ms, (90 %) not reached" in text
+    assert "The quickest here is gather(map()) with worker-saturation 1: " in text
+    assert "Tasks that do nothing, per second: gather(map()) 1,000 (medians of 1)." in text
+    assert "saturation" in text  # a column, since it varies
+    assert "4 jobs of 8 processes, as the lab starts them, are all connected after 4.5 s" in text
 
 
 @pytest.mark.parametrize(("load", "said"), [(0.1, False), (2.7, True)])

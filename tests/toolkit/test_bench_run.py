@@ -4,9 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from dask_hpc.bench import aggregate, cold_start, provenance, record, runner
 from dask_hpc.bench import plan as bench_plan
-from dask_hpc.bench import provenance, record, runner
 from dask_hpc.bench.plan import Plan
+from dask_hpc.bench.points import HARNESS, Point
 from dask_hpc.bench.validation import MeasurementError, check
 from dask_hpc.bench.workloads import WORKLOADS
 from dask_hpc.dask_errors import WorkerStartTimeoutError
@@ -24,12 +25,12 @@ class Pool:
         self.closed = False
         self.calls = 0
 
-    def start(self, slots):
+    def start(self, slots, saturation=2.0):
         self.slots = slots
         self.pool = ThreadPoolExecutor(slots)
         return {"cluster": 0.0}
 
-    def map(self, function, items, timeout=None):
+    def map(self, function, items, timeout=None, way=HARNESS):
         self.calls += 1
         return list(self.pool.map(function, items))
 
@@ -43,7 +44,7 @@ class Pool:
 
 
 def small(slots=4, repeats=2, tasks=12):
-    return Plan(WORKLOADS["sleep"], tasks, SECONDS, {slots: repeats})
+    return Plan(WORKLOADS["sleep"], [Point(slots, tasks, SECONDS, repeats)])
 
 
 def measure(tmp_path, backend, plan=None):
@@ -91,7 +92,7 @@ def test_the_cold_start_is_told_in_phases_that_add_up(tmp_path):
 def test_the_header_says_what_was_run_on_what(tmp_path):
     header = measure(tmp_path, Pool()).header
     assert (header["schema"], header["version"]) == ("dask-hpc-bench", 2)
-    assert header["plan"]["tasks"] == 12
+    assert header["plan"][0]["tasks"] == 12
     assert {"dask", "distributed", "dask-hpc", "python"} <= set(header["versions"])
     assert header["machine"]["usable_cores"] >= 1
 
@@ -114,7 +115,7 @@ def test_the_environment_is_in_the_record(tmp_path, monkeypatch):
 
 def test_a_backend_that_merges_equal_calls_is_found_out(tmp_path):
     class Merging(Pool):
-        def map(self, function, items, timeout=None):
+        def map(self, function, items, timeout=None, way=HARNESS):
             items = list(items)
             self.calls += 1
             if self.calls == 1:  # the warm-up
@@ -128,7 +129,7 @@ def test_a_backend_that_remembers_results_is_found_out(tmp_path):
     class Remembering(Pool):
         seen = None
 
-        def map(self, function, items, timeout=None):
+        def map(self, function, items, timeout=None, way=HARNESS):
             items = list(items)
             if len(items) != 12:
                 return super().map(function, items)
@@ -141,7 +142,7 @@ def test_a_backend_that_remembers_results_is_found_out(tmp_path):
 
 def test_a_backend_that_copies_one_execution_under_other_names_is_found_out(tmp_path):
     class Copying(Pool):
-        def map(self, function, items, timeout=None):
+        def map(self, function, items, timeout=None, way=HARNESS):
             results = super().map(function, items)
             return [(result[0], *results[0][1:]) for result in results]
 
@@ -150,7 +151,7 @@ def test_a_backend_that_copies_one_execution_under_other_names_is_found_out(tmp_
 
 def test_a_task_left_out_is_found_out(tmp_path):
     class Forgetful(Pool):
-        def map(self, function, items, timeout=None):
+        def map(self, function, items, timeout=None, way=HARNESS):
             return super().map(function, items)[:-1]
 
     refused(tmp_path, Forgetful(), "12 different tasks were submitted, but the 11 results")
@@ -158,7 +159,7 @@ def test_a_task_left_out_is_found_out(tmp_path):
 
 def test_fewer_slots_than_claimed_are_found_out(tmp_path):
     class Half(Pool):
-        def start(self, slots):
+        def start(self, slots, saturation=2.0):
             super().start(slots // 2)
             self.slots = slots
             return {}
@@ -168,7 +169,7 @@ def test_fewer_slots_than_claimed_are_found_out(tmp_path):
 
 def test_more_slots_than_claimed_are_found_out(tmp_path):
     class Twice(Pool):
-        def start(self, slots):
+        def start(self, slots, saturation=2.0):
             super().start(2 * slots)
             self.slots = slots
             return {}
@@ -197,7 +198,7 @@ def test_tasks_shorter_than_they_can_be_are_refused():
 
 def test_a_failed_start_is_a_row_too_and_ends_the_run(tmp_path):
     class Queueing(Pool):
-        def start(self, slots):
+        def start(self, slots, saturation=2.0):
             raise WorkerStartTimeoutError(
                 "0 of 4 workers connected within 1 s: job 7 pending", 0, 4, 1
             )
@@ -214,7 +215,7 @@ def test_a_failed_start_is_a_row_too_and_ends_the_run(tmp_path):
 
 def test_what_was_measured_before_a_failure_is_kept(tmp_path):
     class Dying(Pool):
-        def map(self, function, items, timeout=None):
+        def map(self, function, items, timeout=None, way=HARNESS):
             if self.calls == 2:  # after the warm-up and a repeat
                 raise OSError("the network is gone")
             return super().map(function, items)
@@ -245,3 +246,66 @@ def test_points_are_measured_on_workers_of_their_own(tmp_path):
         (4, 2),
     ]
     assert [start["first_of_command"] for start in found.starts] == [True, False, False]
+
+
+def test_starts_are_compared_with_other_ways_on_a_cluster():
+    shapes = [(4, 1), (4, 8)]
+    found = [(s.jobs, s.processes, s.how) for s in cold_start.starts(shapes, "cluster")]
+    assert found == [
+        (4, 1, "default"),
+        (4, 1, "no nanny"),
+        (4, 8, "default"),
+        (4, 8, "spawn"),
+    ]
+    assert {start.how for start in cold_start.starts(shapes, "local")} == {"default"}
+
+
+def test_starts_alternate_and_their_rows_have_phases_and_memory(tmp_path, monkeypatch):
+    class Workers:
+        """Its workers are there at once."""
+
+        def __init__(self, how, timeout):
+            pass
+
+        def start_workers(self, shape):
+            assert shape.workers == shape.jobs * shape.processes
+            return {"cluster": 0.5, "queue": 1.0, "first_worker": 0.25, "all_workers": 2.0}
+
+        def pss_mib(self):
+            return [20.0, 22.0, 90.0]
+
+        def close(self):
+            pass
+
+    monkeypatch.setitem(cold_start.BACKENDS, "local", Workers)
+    chosen = [cold_start.Start(1, 1), cold_start.Start(4, 8)]
+    found = record.read(cold_start.measure(tmp_path, chosen, "local", repeats=2))
+    assert found.complete
+    shapes = [(row["jobs"], row["processes"], row["repeat"]) for row in found.measured]
+    assert shapes == [(1, 1, 1), (4, 8, 1), (4, 8, 2), (1, 1, 2)]
+    for row in found.measured:
+        assert row["pss_mib"] == 22.0
+        assert row["first_worker_s"] == 1.75
+        assert row["phases"]["all_workers"] == 2.0
+    [small, large] = aggregate.start_points(found.measured)
+    assert (small["jobs"], large["jobs"], large["n"]) == (1, 4, 2)
+    assert large["pss"].median == 22.0
+
+
+def test_a_start_that_fails_is_a_row(tmp_path, monkeypatch):
+    class Refused:
+        def __init__(self, how, timeout):
+            pass
+
+        def start_workers(self, shape):
+            raise WorkerStartTimeoutError("0 of 1 workers connected within 1 s", 0, 1, 1)
+
+        def close(self):
+            pass
+
+    monkeypatch.setitem(cold_start.BACKENDS, "cluster", Refused)
+    with pytest.raises(WorkerStartTimeoutError):
+        cold_start.measure(tmp_path, [cold_start.Start(1, 1)], "cluster")
+    [path] = tmp_path.glob("*.jsonl")
+    [row] = record.read(path).rows
+    assert (row["status"], row["jobs"], row["how"]) == ("failed", 1, "default")

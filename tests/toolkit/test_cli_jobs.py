@@ -92,6 +92,81 @@ def test_jobs_are_shown_by_cluster_with_all_there_is_to_say(run, cluster, slurm,
     assert len(slurm.calls("squeue")) == 1  # for all clusters
 
 
+SACCT_USAGE = """\
+7|RUNNING|00:05:00|8|1|billing=8,cpu=8,mem=16G,node=1|||
+7.batch|RUNNING|00:05:00|8|1|cpu=8,mem=16G,node=1|1||
+8|CANCELLED by 1000|01:00:00|8|1|billing=8,cpu=8,mem=16G,node=1|||
+8.batch|CANCELLED|01:00:00|8|1|cpu=8,mem=16G,node=1|1|06:20:00|2202009K
+8.extern|COMPLETED|01:00:00|8|1|billing=8,cpu=8,mem=16G,node=1|1|00:00:07|100K
+9|COMPLETED|01:00:00|16|2|cpu=16,mem=32G,node=2|||
+9.batch|COMPLETED|01:00:00|8|1|cpu=8,mem=16G,node=1|1|00:40:00|1G
+9.0|COMPLETED|01:00:00|8|1|cpu=8,mem=16G,node=1|1|01:00:00|2G
+9.1|COMPLETED|01:00:00|8|1|cpu=8,mem=16G,node=1|1|01:00:00|3.5G
+10|PENDING|00:00:00|0|1||||
+nonsense
+"""
+
+
+@pytest.fixture
+def sacct(slurm):
+    """Return a function that sets what sacct prints; without text, it fails."""
+
+    def answer(text=""):
+        path = slurm.folder / "bin" / "sacct"
+        (slurm.folder / "usage").write_text(text)
+        end = f"cat {slurm.folder}/usage" if text else "echo Slurm accounting is off >&2; exit 1"
+        path.write_text(f'#!/bin/sh\necho "$@" > {slurm.folder}/asked\n{end}\n')
+        path.chmod(0o755)
+        return lambda: (slurm.folder / "asked").read_text()
+
+    with dask.config.set({"dask-hpc.batch-system": "slurm"}):
+        yield answer
+
+
+def test_usage_is_shown_of_running_jobs_and_of_those_with_recent_logs(
+    run, cluster, sacct, state, tmp_path
+):
+    asked = sacct(SACCT_USAGE)
+    cluster("7")
+    logs = tmp_path / "logs [1]"  # with characters that glob knows
+    logs.mkdir()
+    (state / "past-logs").write_text(f"{tmp_path}/logs [[]1]/dask-worker-{{job}}.err\n")
+    for job in (8, 9, 10, 11):
+        (logs / f"dask-worker-{job}.err").touch()
+    os.utime(logs / "dask-worker-11.err", (1, 1))  # long ago
+    os.utime(logs / "dask-worker-10.err", (time.time() - 60,) * 2)
+    os.utime(logs / "dask-worker-9.err", (time.time() - 30,) * 2)
+    assert run("jobs", "--usage").output.splitlines() == [
+        "  job  state      elapsed  cores busy  memory used          enough next time",
+        "  7    running    0:05:00  - of 8      - of 16.0 GiB",
+        "  8    cancelled  1:00:00  6.3 of 8    2.1 GiB of 16.0 GiB  4 GiB",
+        # The program and a node's workers; cores that were mostly idle show no need.
+        "  9    done       1:00:00  2.7 of 16   4.5 GiB of 16.0 GiB",
+        "  10   pending    0:00:00  - of -      - of -",
+    ]
+    assert asked().endswith("--jobs=7,8,9,10\n")
+
+
+def test_where_there_are_no_figures_of_usage_one_line_says_so(run, cluster, sacct, slurm):
+    assert run("jobs", "--usage").output == "You have no recent jobs.\n"
+    path = cluster("8")
+    sacct("8|COMPLETED|01:00:00|8|1|cpu=8,mem=16G|||\n8.batch|COMPLETED|01:00:00||||1||\n")
+    *_, row, last = run("jobs", "--usage").output.splitlines()
+    assert row.split() == ["8", "done", "1:00:00", "-", "of", "8", "-", "of", "16.0", "GiB"]
+    assert last.startswith("Slurm measures neither memory nor CPU time here. ")
+    sacct("\n")
+    unknown = run("jobs", "--usage").output
+    assert unknown.startswith("Slurm's accounting does not know these jobs: 8. A cluster reports")
+    sacct()
+    failed = run("jobs", "--usage")
+    assert failed.exit_code == 1
+    assert failed.output.startswith("Error: Cannot query Slurm for what your jobs used: sacct: ")
+    assert failed.output.count("\n") == 1
+    path.unlink()
+    cluster("8", batch="pbs", cluster="PBSCluster")
+    assert run("jobs", "--usage").output.startswith("There are no such figures for PBS. A cluster")
+
+
 def test_how_a_job_ended_that_is_not_listed_is_asked_of_the_accounting(run, cluster, slurm):
     cluster("7", "8")
     slurm.row("7", "RUNNING|None|node1|1:02:03|57:57")

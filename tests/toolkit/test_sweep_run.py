@@ -506,35 +506,64 @@ def test_an_interrupt_is_one_line_and_the_next_run_goes_on(client):
     assert calls == [5]
 
 
-def interrupt_in_collector(phase, info):
-    signal.raise_signal(signal.SIGINT)
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C raises KeyboardInterrupt, also where these tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def interrupt_in_collector(ctrl_c):
+    """Ctrl-C comes while Python calls back in the next garbage collection of the main thread."""
+    interrupted = []
+
+    def callback(phase, info):
+        if threading.current_thread() is threading.main_thread() and not interrupted:
+            interrupted.append(phase)
+            signal.raise_signal(signal.SIGINT)
+
+    def prepare():
+        gc.callbacks.append(callback)
+
+    yield prepare
+    gc.callbacks.remove(callback)
+    assert interrupted
+
+
+def numbers_and(interrupt):
+    """Yield numbers; Ctrl-C comes after some."""
+    yield from range(1000)
+    interrupt()
+    for _ in range(100):
+        yield from range(1000)
+        time.sleep(0.1)
+
+
+def test_an_interrupt_in_a_callback_of_the_collector_ends_the_sweep(client, interrupt_in_collector):
+    def interrupt():
+        interrupt_in_collector()
+        gc.collect()
+
+    with pytest.raises(KeyboardInterrupt, match=r"^Sweep interrupted\. \d+ inputs are saved"):
+        sweep(square, numbers_and(interrupt))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("place", ["collector", "weak reference"])
-def test_an_interrupt_that_python_would_ignore_ends_the_sweep(client, place):
-    weak = []
-
-    def inputs():
-        yield from range(1000)
-        if place == "collector":
-            gc.callbacks.append(interrupt_in_collector)
-            gc.collect()
-            gc.callbacks.remove(interrupt_in_collector)
-        else:
-            gone = threading.Event()
-            weak.append(weakref.ref(gone, lambda _: signal.raise_signal(signal.SIGINT)))
-            del gone
-        while True:
-            yield from range(1000)
-            time.sleep(0.1)
+def test_an_interrupt_in_a_callback_of_a_weak_reference_ends_the_sweep(client, ctrl_c):
+    def interrupt():
+        gone = threading.Event()
+        reference = weakref.ref(gone, lambda _: signal.raise_signal(signal.SIGINT))
+        del gone
+        assert reference() is None
 
     with pytest.raises(KeyboardInterrupt, match=r"^Sweep interrupted\. \d+ inputs are saved"):
-        sweep(square, inputs())
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        sweep(square, numbers_and(interrupt))
 
 
-def test_an_interrupt_that_the_loop_of_the_caller_handles_does_not_end_the_sweep(client):
+def test_an_interrupt_that_the_loop_of_the_caller_handles_goes_on(client, ctrl_c):
     for number, _ in sweep.as_completed(square, range(100)):
         if number == 50:
             with pytest.raises(KeyboardInterrupt):

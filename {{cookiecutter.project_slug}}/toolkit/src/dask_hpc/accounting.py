@@ -1,4 +1,4 @@
-"""Measure a cluster's core-hours, and detect that it is idle.
+"""Measure what a cluster's jobs cost and use, and detect that it is idle.
 
 Core-hours are the jobs' running time, by the batch system's clock, multiplied by their cores.
 """
@@ -17,6 +17,7 @@ from ._output import formatting, messages
 from .batch import BatchSystem, JobState
 from .batch.watcher import JobEvent, JobWatcher
 from .resilience.interface import JobPool
+from .resources import ResourceUse
 
 
 def cores_held(batch: BatchSystem, script: str) -> int | None:
@@ -115,7 +116,7 @@ class IdleTimer:
 
 @dataclass(eq=False)
 class UsageMeter:
-    """Measure a cluster's core-hours, and close the cluster when it has been idle for too long.
+    """Measure a cluster's core-hours and resources; close it when it has been idle for too long.
 
     Parameters
     ----------
@@ -126,6 +127,8 @@ class UsageMeter:
         Idle seconds after which to close the cluster; None for never.
     end : callable
         Starts closing the cluster.
+    resources : ResourceUse
+        What the workers use.
 
     Attributes
     ----------
@@ -140,19 +143,29 @@ class UsageMeter:
     usage: UsageTotals
     limit: float | None
     end: Callable[[], None]
+    resources: ResourceUse
     awaited = 0
     closed_because = ""
     _reported = False
+    _resources_line = ""
 
     def __post_init__(self) -> None:
         self._idleness = IdleTimer()
         self.watcher.subscribe(self._on_event)
 
     def report_usage(self) -> None:
-        """Report the core-hours, once, if there were any jobs."""
+        """Report the core-hours and what was used, once, if there were any jobs."""
         if self.usage.jobs and not self._reported:
             self._reported = True
             messages.info(f"{self.pool.name} closed: {self.usage}.")
+            if self._resources_line:
+                messages.info(self._resources_line)
+
+    def conclude(self) -> None:
+        """Look at the workers once more; call this before they leave."""
+        if self.usage.jobs and not self._resources_line:
+            self.resources.look_at(self.pool.scheduler, now=True)
+            self._resources_line = self.resources.line()
 
     async def while_awaited(self, wait: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         """Call `wait`; until it returns, the cluster does not count as idle."""
@@ -169,9 +182,12 @@ class UsageMeter:
             self.usage.began(event.job, elapsed)
         elif event.state.ended:
             self.usage.ended(event.job, elapsed)
+            if event.state is JobState.OUT_OF_MEMORY:
+                self.resources.worker_died()
 
     def tick(self) -> None:
-        """Close the cluster if it has been idle for too long. Call this periodically."""
+        """Look at the workers, and close a cluster that is idle. Call this every second."""
+        self.resources.look_at(self.pool.scheduler)
         if self.limit is None or self.closed_because or not self.pool.is_running:
             return
         awaited = bool(self.awaited)

@@ -25,13 +25,16 @@ from .._asyncio import BackgroundTasks
 from .._compat.jobqueue_import import dask_jobqueue
 from .._output import messages
 from .._output.formatting import format_count
+from .._process_use import peak_memory
 from ..batch import commands
 from ..cluster import scaling
 from ..cluster.job_settings import resolve_job_settings
 from ..cluster.private_cluster import PrivateCluster
 from ..cluster.wait import WorkerWait, check_n_workers
+from ..cluster.worker_events import LostTasksPlugin
 from ..dask_errors import JobsEndedError, WorkerStartTimeoutError
 from ..resilience.draining import remove_worker
+from ..resources import ResourceUse, requested
 from .arguments import check_allocation_size, on_node
 from .environment import nodes, profile
 from .node_watch import watch_first_node
@@ -40,6 +43,7 @@ from .step import MAX_STEP_RESTARTS, SrunStep, last_srun_message, node_is_lost
 # After workers have run for this long, their restart count is reset.
 RESTART_RESET_S = 600.0
 SQUEUE_POLL_S = 60.0  # minimum interval between two calls of squeue
+LOOK_S = 1.0  # interval of looks at what the workers use
 RESTART_PAUSE_S = 1.0  # before the first restart; doubled each time
 # Warn this fraction of the walltime before its end, within these bounds in seconds.
 NOTICE_FRACTION, MIN_NOTICE_S, MAX_NOTICE_S = 0.1, 20.0, 600.0
@@ -76,6 +80,7 @@ class AllocationCluster(PrivateCluster, dask_jobqueue.SLURMCluster):
         check_allocation_size(settings)
         settings = self._with_key_folder(settings)
         self._section = settings.arguments["config_name"]
+        self._resources = ResourceUse(requested(settings, "On each node, this job has"), node_of)
         logs, job = settings.get("log-directory"), os.environ["SLURM_JOB_ID"]
         self._job_errors = logs and f"{logs}/{settings.get('name')}-{job}.err"
         step = type("Step", (job_cls or SrunStep,), {"_settings": settings.section})
@@ -161,7 +166,7 @@ class AllocationCluster(PrivateCluster, dask_jobqueue.SLURMCluster):
 
     def workers_of(self, node: str) -> list[WorkerState]:
         workers = list(self.scheduler.workers.values())
-        return [worker for worker in workers if str(worker.name).rpartition("-")[0] == node]
+        return [worker for worker in workers if node_of(worker) == node]
 
     def _spec(self, node: str) -> dict[str, Any]:
         options = {**self._job_kwargs, "node": node}
@@ -182,6 +187,8 @@ class AllocationCluster(PrivateCluster, dask_jobqueue.SLURMCluster):
     async def _start(self) -> None:
         await super()._start()
         self._report_dashboard()
+        self.scheduler.add_plugin(LostTasksPlugin(self._resources.worker_died))
+        self._background.spawn(self._look_at_workers())
         self._background.spawn(self._warn_before_walltime())
         self._background.spawn(watch_first_node(list(self._nodes), self._job_errors))
 
@@ -198,9 +205,20 @@ class AllocationCluster(PrivateCluster, dask_jobqueue.SLURMCluster):
         )
 
     async def _end(self, close: Callable[[], Awaitable[None]]) -> None:
+        used = ""
+        if self.status is Status.running:
+            self._resources.look_at(self.scheduler, now=True)
+            used = self._resources.line(peak_memory() or 0)
         self._background.cancel()
         await close()
+        if used:
+            messages.info(used)
         await self._background.wait()  # the event loop may be closed next
+
+    async def _look_at_workers(self) -> None:
+        while True:
+            self._resources.look_at(self.scheduler)
+            await asyncio.sleep(LOOK_S)
 
     async def on_step_ended(self, step: SrunStep, code: int, said: str) -> None:
         """Restart the workers of a node that ended unexpectedly, or go on without them."""
@@ -216,6 +234,7 @@ class AllocationCluster(PrivateCluster, dask_jobqueue.SLURMCluster):
         if time.monotonic() - step.started_at > RESTART_RESET_S:
             self._restarts[node] = 0
         step.status = Status.failed
+        self._resources.worker_died()
         again = self._restarts[node] < MAX_STEP_RESTARTS and not node_is_lost(said)
         if again:
             pause = RESTART_PAUSE_S * 2 ** self._restarts[node]
@@ -267,3 +286,8 @@ class AllocationCluster(PrivateCluster, dask_jobqueue.SLURMCluster):
         if line not in self._reported:
             self._reported.add(line)
             messages.info(line)
+
+
+def node_of(worker: WorkerState) -> str:
+    """Return the node that a worker's name begins with."""
+    return str(worker.name).rpartition("-")[0]

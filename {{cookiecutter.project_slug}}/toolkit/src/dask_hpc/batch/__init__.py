@@ -7,13 +7,13 @@ from .oar import OAR
 from .pbs import PBS
 from .sge import SGE
 from .slurm import SLURM
-from .state import JobState, JobStatus
+from .state import JobState, JobStatus, JobUse
 
 # The last one is none: workers run on the computer where Python runs.
 _KNOWN = (SLURM, PBS, SGE, OAR, LSF, HTCONDOR, BatchSystem("none"))
 BATCH_SYSTEMS = {batch_system.name: batch_system for batch_system in _KNOWN}
 
-__all__ = ["BATCH_SYSTEMS", "BatchSystem", "JobState", "JobStatus", "get"]
+__all__ = ["BATCH_SYSTEMS", "BatchSystem", "JobState", "JobStatus", "JobUse", "get"]
 
 
 def get(name: str) -> BatchSystem:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .description import Description
 from .parsing import MAX_WALLTIME_S, clock_seconds
-from .state import JobStatus
+from .state import JobStatus, JobUse
 
 
 def _without(environ: Mapping[str, str], patterns: Sequence[str]) -> dict[str, str]:
@@ -84,6 +84,17 @@ class BatchSystem(Description):
 
     def parse_accounting(self, stdout: str) -> list[JobStatus]:
         """Return the jobs that one of these commands lists."""
+        return []
+
+    def usage_command(self, job_ids: Sequence[str]) -> list[str]:
+        """Return the argument list of the command that shows what these jobs have used.
+
+        Empty if there is none.
+        """
+        return []
+
+    def parse_usage(self, stdout: str) -> list[JobUse]:
+        """Return what the jobs have used that this command lists."""
         return []
 
     def list_extra(self, extra: Sequence[str]) -> list[str]:

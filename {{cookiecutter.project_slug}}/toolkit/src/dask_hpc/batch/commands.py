@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from . import BatchSystem, JobStatus, custom_commands
+from . import BatchSystem, JobStatus, JobUse, custom_commands
 
 LIST_TIMEOUT_S = 30.0
 
@@ -193,6 +193,30 @@ async def query_accounting(
     if failure is not None and not found:
         raise failure
     return found
+
+
+async def query_usage(
+    batch_system: BatchSystem, job_ids: Sequence[str], own: Sequence[str] = ()
+) -> list[JobUse]:
+    """Return what jobs have used; empty if the batch system has no such figures.
+
+    Parameters
+    ----------
+    batch_system : BatchSystem
+    job_ids : sequence of str
+    own : sequence of str
+        As for `list_jobs`.
+
+    Raises
+    ------
+    CommandError
+        There is no accounting here, or it does not answer.
+    """
+    command = batch_system.usage_command(job_ids)
+    if not command:
+        return []
+    out = await _ask(batch_system, custom_commands.list_command(batch_system, command, own))
+    return [use for use in batch_system.parse_usage(out) if use.job in job_ids]
 
 
 async def _ask(batch_system: BatchSystem, command: Sequence[str]) -> str:

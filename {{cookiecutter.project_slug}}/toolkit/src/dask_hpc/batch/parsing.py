@@ -23,6 +23,15 @@ def parse_duration(text: str) -> float | None:
     return None if match is None else float(clock_seconds(match))
 
 
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGTP]?)", re.ASCII)
+
+
+def parse_size(text: str) -> float | None:
+    """Return the bytes of a size such as ``2.1G`` or ``512000K``; None if invalid."""
+    match = _SIZE.fullmatch(text.strip())
+    return None if match is None else float(match[1]) * 1024 ** " KMGTP".index(match[2] or " ")
+
+
 def sum_of_cpus(counts: Sequence[str], missing: str) -> int:
     """Return the sum of the CPUs in a list of a queue's parts.
 

@@ -3,11 +3,12 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from .base import BatchSystem
-from .parsing import parse_duration, sum_of_cpus
+from .parsing import parse_duration, parse_size, sum_of_cpus
 from .slurm_environment import JOB_VARIABLES, READING_VARIABLES
-from .state import JobState, JobStatus, merged
+from .state import JobState, JobStatus, JobUse, merged
 
 # An array's tasks, 123_4 or 123_[5-9%2], and the parts of a heterogeneous job, 123+1.
 _PART = re.compile(r"(\d+)(?:_(?:\d+|\[.*\])|\+\d+)")
@@ -38,6 +39,20 @@ def _rows(stdout: str, most: int) -> list[list[str]]:
     """Return the fields of each job, at least six, skipping a site's banner."""
     rows = [line.strip().split("|", most - 1) for line in stdout.splitlines()]
     return [row for row in rows if len(row) >= 6 and row[0]]  # the last, a name, may contain "|"
+
+
+def _with_step(use: JobUse, step: str, cpu: float, peak: float) -> JobUse:
+    """Return what a job has used, given that without one of its steps; 0: not measured.
+
+    The first step is the script. Each of the others is on a node of its own, the first of which has
+    the script, too.
+    """
+    return replace(
+        use,
+        cpu=(use.cpu or 0.0) + cpu or None,
+        script_peak=peak if step == "batch" else use.script_peak,
+        step_peak=use.step_peak if step == "batch" else max(use.step_peak, peak),
+    )
 
 
 _REASON_OF_END = {JobState.TIMEOUT: "TimeLimit", JobState.OUT_OF_MEMORY: "OutOfMemory"}
@@ -76,6 +91,13 @@ class SlurmSystem(BatchSystem):
         options = ["--allocations", "--noheader", "--parsable2", f"--format={form}"]
         return [["sacct", *options, f"--jobs={','.join(job_ids)}"]]
 
+    def usage_command(self, job_ids: Sequence[str]) -> list[str]:
+        # With the steps, which have the memory. Not TotalCPU: that omits processes which have ended
+        # without being waited for, such as workers that are cancelled with their job.
+        form = "JobID,State,Elapsed,AllocCPUS,NNodes,AllocTRES,NTasks,AveCPU,MaxRSS"
+        options = ["--noheader", "--parsable2", f"--format={form}"]
+        return ["sacct", *options, f"--jobs={','.join(job_ids)}"]
+
     def list_extra(self, extra: Sequence[str]) -> list[str]:
         names = _clusters(extra)
         return [f"--clusters={names}"] if names else []
@@ -105,8 +127,8 @@ class SlurmSystem(BatchSystem):
     def capacity_command(self, queue: str | None) -> list[str]:
         # %C: CPUs allocated/idle/other/total. The default partition's name ends with *.
         command = ["sinfo", "--noheader", "--format=%P|%C"]
-        # --all: the partition may be hidden.
-        return [*command, "--all", f"--partition={queue}"] if queue else command
+        # It lists a hidden partition if it is named; --all as well is refused.
+        return [*command, f"--partition={queue}"] if queue else command
 
     def parse_list(self, stdout: str) -> list[JobStatus]:
         jobs = []
@@ -132,6 +154,28 @@ class SlurmSystem(BatchSystem):
             ran = parse_duration(elapsed)
             jobs[job] = JobStatus(_whole(job), state, reason, node, ran, name=name)
         return merged(jobs.values())
+
+    def parse_usage(self, stdout: str) -> list[JobUse]:
+        jobs: dict[str, JobUse] = {}
+        for line in stdout.splitlines():
+            if len(fields := line.split("|")) != 9:
+                continue
+            whole, word, elapsed, cpus, nodes, tres, tasks, cpu, rss = fields
+            job, _, step = whole.partition(".")
+            if not step:
+                asked = re.search(r"(?:^|,)mem=([^,]+)", tres)
+                memory = parse_size(asked[1]) if asked else None
+                jobs[job] = JobUse(
+                    job,
+                    self.states.get(word.split(" ")[0], JobState.UNKNOWN),
+                    parse_duration(elapsed),
+                    int(cpus) if cpus.isdigit() else None,
+                    memory / int(nodes) if memory and nodes.isdigit() and int(nodes) else None,
+                )
+            elif step != "extern" and job in jobs and tasks.isdigit():
+                seconds = int(tasks) * (parse_duration(cpu.partition(".")[0]) or 0.0)
+                jobs[job] = _with_step(jobs[job], step, seconds, parse_size(rss) or 0.0)
+        return list(jobs.values())
 
     def parse_capacity(self, stdout: str) -> int:
         """Return the total number of CPUs of the requested partition, or of the default one.

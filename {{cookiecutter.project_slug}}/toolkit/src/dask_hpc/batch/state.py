@@ -70,6 +70,42 @@ class JobStatus:
     name: str = field(default="", compare=False)
 
 
+@dataclass(frozen=True)
+class JobUse:
+    """What one job has requested and used, according to the accounting.
+
+    Attributes
+    ----------
+    job : str
+    state : JobState
+    elapsed : float or None
+        Seconds that it ran; None if unknown, as in the next ones.
+    cores : int or None
+        All that it held.
+    memory : float or None
+        What it requested on each node, in bytes.
+    cpu : float or None
+        Seconds that all its processes spent on CPUs.
+    script_peak, step_peak : float
+        The most memory that the accounting saw in use, in bytes: by the script's processes, and
+        by those that it started on a node by the batch system's own means; 0 if unknown.
+    """
+
+    job: str
+    state: JobState
+    elapsed: float | None = None
+    cores: int | None = None
+    memory: float | None = None
+    cpu: float | None = None
+    script_peak: float = 0.0
+    step_peak: float = 0.0
+
+    @property
+    def peak(self) -> float | None:
+        """The most memory in use on one node, in bytes; None if unknown."""
+        return self.script_peak + self.step_peak or None
+
+
 _PRECEDENCE = (*_ALIVE, JobState.CANCELLED)
 
 

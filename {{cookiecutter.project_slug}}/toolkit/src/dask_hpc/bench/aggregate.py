@@ -1,33 +1,61 @@
 """Aggregate a record into rows of a table, for the terminal and the report."""
 
+import statistics
 from collections.abc import Iterable
 
 from . import metrics
+from .points import EQUAL, GATHER, HARNESS, SWEEP, WORKER_SATURATION
 from .record import PHASES, Record
+
+# What a row says of its point. Records of earlier versions of the harness lack some of it.
+POINT = {"slots": 0, "tasks": 0, "seconds": 0.0, "way": HARNESS, "lengths": EQUAL}
+POINT |= {"saturation": WORKER_SATURATION}
 
 
 def summarize(rows: Iterable[dict]) -> list[dict]:
-    """Group one workload's measured rows by number of slots, for a table or a figure.
+    """Group one workload's measured rows by point, for a table or a figure.
 
     Returns
     -------
     list of dict
-        One dict per point, by ascending `slots`, with the keys `slots tasks seconds ideal_s bound
-        n` and, as `Summary` objects, `makespan efficiency overhead speedup`.
+        One dict per point, by way, lengths, ascending `slots`, and descending `seconds`, with the
+        keys of `POINT`, `ideal_s bound n`, and, as `Summary` objects, `makespan efficiency overhead
+        speedup tasks_per_s first_result`.
     """
-    by_slots: dict[int, list[dict]] = {}
+    by_point: dict[tuple, list[dict]] = {}
     for row in rows:
-        by_slots.setdefault(row["slots"], []).append(row)
+        identity = tuple(row.get(key, default) for key, default in POINT.items())
+        by_point.setdefault(identity, []).append(row)
     result = []
-    for slots, group in sorted(by_slots.items()):
-        first = group[0]
-        point = {key: first[key] for key in ("slots", "tasks", "seconds", "ideal_s")}
-        point |= {"n": len(group), "bound": metrics.speedup_bound(first["tasks"], slots)}
+    for identity, group in by_point.items():
+        point = dict(zip(POINT, identity, strict=True))
+        point |= {"n": len(group), "ideal_s": group[0]["ideal_s"]}
+        bound = metrics.speedup_bound(point["tasks"], point["slots"])
+        point["bound"] = group[0].get("speedup_bound", bound)
         for name in ("makespan_s", "efficiency", "overhead_s", "speedup"):
-            summary = metrics.summary(row[name] for row in group)
-            point[name.removesuffix("_s")] = summary
+            point[name.removesuffix("_s")] = metrics.summary(row[name] for row in group)
+        rates = [row["tasks"] / row["makespan_s"] for row in group]
+        point["tasks_per_s"] = metrics.summary(rates)
+        firsts = [row["first_result_s"] for row in group if "first_result_s" in row]
+        point["first_result"] = metrics.summary(firsts) if firsts else None
         result.append(point)
-    return result
+    order = {way: number for number, way in enumerate((HARNESS, GATHER, SWEEP))}
+    return sorted(
+        result,
+        key=lambda p: (p["lengths"], order[p["way"]], p["saturation"], p["slots"], -p["seconds"]),
+    )
+
+
+def granularity(points: Iterable[dict]) -> dict[str, dict[float, float | None]]:
+    """Return METG, in seconds, at 50 and 90 % efficiency, for each way."""
+    by_way: dict[str, list[tuple[float, float]]] = {}
+    for point in points:
+        pair = point["seconds"], point["efficiency"].median
+        by_way.setdefault(point["way"], []).append(pair)
+    return {
+        way: {share: metrics.metg(pairs, share) for share in (0.5, 0.9)}
+        for way, pairs in by_way.items()
+    }
 
 
 def gil_points(rows: Iterable[dict]) -> list[dict]:
@@ -51,6 +79,40 @@ def gil_points(rows: Iterable[dict]) -> list[dict]:
         }
         for mode, group in by_mode.items()
     ]
+
+
+def start_points(rows: Iterable[dict]) -> list[dict]:
+    """Group rows of the workload ``cold-start``.
+
+    Returns
+    -------
+    list of dict
+        `jobs processes how n`, the medians of the `phases` in seconds, and, as `Summary` objects,
+        `first_worker`, `all_workers` and `pss` (in MiB; None if it is not known).
+    """
+    groups: dict[tuple, list[dict]] = {}
+    for row in rows:
+        groups.setdefault((row["jobs"], row["processes"], row["how"]), []).append(row)
+    found = []
+    for (jobs, processes, how), group in sorted(groups.items()):
+        names = [name for name in PHASES if name in group[0]["phases"]]
+        sizes = [row["pss_mib"] for row in group if "pss_mib" in row]
+        found.append(
+            {
+                "jobs": jobs,
+                "processes": processes,
+                "how": how,
+                "n": len(group),
+                "phases": {
+                    name: statistics.median(row["phases"].get(name, 0.0) for row in group)
+                    for name in names
+                },
+                "first_worker": metrics.summary(row["first_worker_s"] for row in group),
+                "all_workers": metrics.summary(row["makespan_s"] for row in group),
+                "pss": metrics.summary(sizes) if sizes else None,
+            }
+        )
+    return found
 
 
 def cold_starts(records: Iterable[Record]) -> list[dict]:

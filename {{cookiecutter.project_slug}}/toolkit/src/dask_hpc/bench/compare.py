@@ -222,7 +222,11 @@ def _counts(times: Times, each: bool = False) -> str:
 def _makespans(a: identity.Point, b: identity.Point, varying: Sequence[str]) -> Times:
     mean = statistics.fmean(a.makespans)
     tasks, slots = a.settings.get("tasks"), a.settings.get("slots")
-    waves = metrics.waves(tasks, slots) if tasks and slots else 1
+    if not tasks:  # of the workload cold-start
+        threshold = max(MIN_START_DIFFERENCE, MIN_START_S / mean)
+        name = _name({**b.settings, **a.settings}, varying)
+        return Times(name, a.makespans, b.makespans, threshold)
+    waves = metrics.waves(tasks, slots) if slots else 1
     threshold = max(MIN_DIFFERENCE, min(MAX_THRESHOLD, MIN_WAVE_S * waves / mean))
     theirs = [makespan * a.rounds / b.rounds for makespan in b.makespans]
     name = _name({**b.settings, **a.settings}, varying)
@@ -279,13 +283,19 @@ def _whole_start(phases: dict) -> float:
 
 
 def _starts_by_kind(records: Iterable[Record]) -> dict[tuple, list[dict]]:
-    """Return the phases of starts, by backend, slots, and whether Dask had to be loaded."""
+    """Return the phases of starts, by backend, slots, and what else makes them differ.
+
+    The first start of a command includes loading Dask.
+    """
     found: dict[tuple, list[dict]] = defaultdict(list)
     for record in records:
         for start in record.starts:
             if "all_workers" in start.get("phases", {}):
                 kind = start.get("backend"), start["slots"], bool(start.get("first_of_command"))
                 found[kind].append(start["phases"])
+        for row in record.measured:
+            if "all_workers" in row.get("phases", {}):  # of the workload cold-start
+                found[row.get("backend"), row["slots"], row.get("how")].append(row["phases"])
     return found
 
 

@@ -6,7 +6,7 @@ by color alone: repeats are dots, medians are bars, bounds are lines.
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -77,6 +77,67 @@ def _apart(numbers, most) -> bool:
     """Return whether labels at these numbers would not overlap."""
     numbers = [0, *numbers]
     return all(b - a > 0.08 * most for a, b in pairwise(numbers))
+
+
+def curves_panel(axes, points: Sequence[dict], key: str, labels: Mapping[str, str]) -> None:
+    """Draw the efficiency of each way against `key` of the points, on a logarithmic axis.
+
+    Parameters
+    ----------
+    points : sequence of dict
+        As `aggregate.summarize` returns them.
+    key : {"slots", "seconds"}
+    labels : mapping
+        What to call each way.
+    """
+    axes.axhline(1, color=GRAY, lw=1, label="ideal")
+    ways = [way for way in labels if any(point["way"] == way for point in points)]
+    forms = zip((BLUE, ORANGE, INK), ("o", "s", "^"), ("-", "--", ":"), strict=True)
+    for way, (color, marker, line) in zip(ways, forms, strict=False):
+        chosen = sorted((p for p in points if p["way"] == way), key=lambda point: point[key])
+        x = [point[key] for point in chosen]
+        shares = [point["efficiency"] for point in chosen]
+        form = {"color": color, "marker": marker, "ls": line, "lw": 1.4, "ms": 5}
+        axes.plot(x, [share.median for share in shares], label=labels[way], **form)
+        lows, highs = [share.low for share in shares], [share.high for share in shares]
+        axes.vlines(x, lows, highs, color=color, lw=1, alpha=0.6)
+    axes.set_xscale("log")
+    ticks = sorted({point[key] for point in points})
+    rotation = 45 if len(ticks) > 6 else 0
+    axes.set_xticks(ticks, [_tick(tick, key) for tick in ticks], rotation=rotation)
+    axes.minorticks_off()
+    axes.set(ylim=(0, 1.05), ylabel="ideal time / measured time")
+    axes.set_xlabel("length of a task" if key == "seconds" else "slots (tasks at one time)")
+    axes.legend(loc="lower right")
+
+
+def phases_panel(axes, points: Sequence[dict], names: Mapping[str, str]) -> None:
+    """Draw the phases of starts as stacked bars, in seconds; `names` are in their order."""
+    hatches = ("", "///", "...", "xx", "\\\\\\\\")
+    left = [0.0] * len(points)
+    shown = [name for name in names if any(name in point["phases"] for point in points)]
+    for number, name in enumerate(shown):
+        widths = [point["phases"].get(name, 0.0) for point in points]
+        color = (BLUE, ORANGE, PALE, GRAY, "#56B4E9")[number % 5]
+        form = {"color": color, "hatch": hatches[number % 5], "edgecolor": "white", "lw": 0.5}
+        axes.barh(range(len(points)), widths, left=left, height=0.6, label=names[name], **form)
+        left = [a + b for a, b in zip(left, widths, strict=True)]
+    for y, total in enumerate(left):
+        _write(axes, f"{total:.1f} s", (total, y), (4, 0), va="center")
+    labels = [
+        f"{p['jobs']} x {p['processes']}" + ("" if p["how"] == "default" else f", {p['how']}")
+        for p in points
+    ]
+    axes.set_yticks(range(len(points)), labels)
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 1.15 * max(left)), xlabel="seconds (medians)")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
+
+
+def _tick(value: float, key: str) -> str:
+    if key == "slots":
+        return f"{value}"
+    return f"{value:g} s" if value >= 0.1 else f"{1000 * value:g} ms"
 
 
 def gil_panel(axes, points: Sequence[dict]) -> None:

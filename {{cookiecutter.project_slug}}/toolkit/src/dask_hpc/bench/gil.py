@@ -17,10 +17,12 @@ from dask.system import CPU_COUNT
 from .._output.progress import Progress
 from . import metrics, provenance
 from .plan import Plan
+from .points import Point
 from .runner import recording, rounded
 from .show import describe_row
+from .tasks import burn, burn_task
 from .validation import MeasurementError, examine
-from .workloads import WORKLOADS, burn, burn_task
+from .workloads import WORKLOADS
 
 MODES = ("serial", "threads", "processes")
 SERIAL_S = 1.2  # length of the serial loop to calibrate for
@@ -77,7 +79,7 @@ def measure(
     tasks = TASKS_PER_CORE * cores
     seconds = SERIAL_S / tasks
     workload = WORKLOADS["gil"]
-    plan = Plan(workload, tasks, seconds, {cores: repeats})
+    plan = Plan(workload, [Point(cores, tasks, seconds, repeats)])
     common = {"workload": workload.name, "backend": "local", "slots": cores, "tasks": tasks}
     with recording(plan, out, common) as writer:
         _measure(writer, common, cores, repeats, seconds, progress)
@@ -118,7 +120,8 @@ def _row(mode, results, tasks, rounds, makespan, serial, cores) -> dict:
     if any(result[6] != expected for result in results):
         raise MeasurementError(f"{mode}: a task's result differs from that of the serial loop")
     slots = 1 if mode == "serial" else cores
-    row = metrics.of_makespan(tasks, serial / tasks, slots, makespan)
+    ideal = metrics.ideal_s(tasks, serial / tasks, slots)
+    row = metrics.of_makespan(serial, ideal, makespan)
     row |= {"rounds": rounds, "seconds": serial / tasks, "n_errors": 0, "status": "ok"}
     return rounded(row | {"slots_used": examine(results).slots_used})
 

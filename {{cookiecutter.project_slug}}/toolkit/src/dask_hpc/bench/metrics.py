@@ -25,22 +25,54 @@ def speedup_bound(tasks: int, slots: int) -> float:
     return tasks / waves(tasks, slots)
 
 
-def of_makespan(tasks: int, seconds: float, slots: int, makespan_s: float) -> dict[str, Any]:
+def uneven_ideal_s(lengths: Sequence[float], slots: int) -> float:
+    """Return a lower bound of the makespan of unequal tasks, in seconds: max(longest, Σ/N)."""
+    return max(*lengths, sum(lengths) / slots)
+
+
+def of_makespan(total_s: float, ideal_s: float, makespan_s: float) -> dict[str, Any]:
     """Return what a row of the record says of one makespan.
 
-    The speedup is over the serial loop, which takes K·s by construction. The efficiency is the
-    share of the ideal that was reached, where 1 is perfect; unlike speedup/N, it does not blame the
-    scheduler for slots that the last wave leaves idle.
+    The speedup is over the serial loop, which takes `total_s`, the sum of the tasks' lengths, by
+    construction. The efficiency is the share of the ideal that was reached, where 1 is perfect;
+    unlike speedup/N, it does not blame the scheduler for slots that the last wave leaves idle.
     """
-    ideal = ideal_s(tasks, seconds, slots)
     return {
         "makespan_s": makespan_s,
-        "ideal_s": ideal,
-        "overhead_s": makespan_s - ideal,
-        "efficiency": ideal / makespan_s,
-        "speedup": tasks * seconds / makespan_s,
-        "speedup_bound": speedup_bound(tasks, slots),
+        "ideal_s": ideal_s,
+        "overhead_s": makespan_s - ideal_s,
+        "efficiency": ideal_s / makespan_s,
+        "speedup": total_s / makespan_s,
+        "speedup_bound": total_s / ideal_s if ideal_s else 0.0,
     }
+
+
+def metg(points: Iterable[tuple[float, float]], threshold: float = 0.5) -> float | None:
+    """Return METG, the minimum effective task granularity (Task Bench, Slaughter et al., SC20).
+
+    It is the shortest length of tasks whose efficiency reaches the threshold, as that of all longer
+    ones does; between two measured lengths, efficiency is linear in the logarithm of the length.
+
+    Parameters
+    ----------
+    points : iterable of pairs
+        Lengths of tasks, and their efficiency.
+
+    Returns
+    -------
+    float or None
+        The shortest measured length if all reach the threshold; None if the longest does not.
+    """
+    found = None
+    for length, value in sorted(points, reverse=True):
+        if value >= threshold:
+            found = length, value
+            continue
+        if found is None:
+            return None
+        share = (found[1] - threshold) / (found[1] - value)
+        return found[0] * (length / found[0]) ** share
+    return found and found[0]
 
 
 @dataclass(frozen=True)

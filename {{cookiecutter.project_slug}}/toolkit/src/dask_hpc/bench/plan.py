@@ -1,28 +1,40 @@
 """Plan a measurement: its points, their order, and its approximate duration."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
-from ..errors import DaskHPCError
-from . import metrics
-from .workloads import WORKLOADS, Workload
+from .points import GATHER, Point
+from .workloads import WORKLOADS, Numbers, PlanError, Workload
 
 # Time to start, warm up, and end workers; only for the forecast.
 START_ALLOWANCE_S = 4.0
-# Overhead as a fraction of the ideal; only for the forecast.
+# Overhead as a fraction of the ideal, and for each task; only for the forecast.
 OVERHEAD_ALLOWANCE = 0.05
-
-
-class PlanError(DaskHPCError):
-    """The numbers of a plan do not fit together."""
+TASK_ALLOWANCE_S = {GATHER: 0.001}
+SHORT_TASK_ALLOWANCE_S = 0.0001
 
 
 @dataclass(frozen=True)
 class Session:
-    """One start of workers with `slots` slots, on which `repeats` repeats are measured."""
+    """One start of workers, on which points with the same slots and settings are measured.
 
-    slots: int
-    repeats: int
+    Attributes
+    ----------
+    turns : tuple of Point
+        A point for each measurement, in order.
+    """
+
+    turns: tuple[Point, ...]
+
+    @property
+    def slots(self) -> int:
+        return self.turns[0].slots
+
+    @property
+    def saturation(self) -> float:
+        return self.turns[0].saturation
 
 
 @dataclass(frozen=True)
@@ -32,18 +44,11 @@ class Plan:
     Attributes
     ----------
     workload : Workload
-    tasks : int
-        K, the number of tasks per repeat.
-    seconds : float
-        s, the length of a task.
-    points : dict of int to int
-        The number of repeats at each number of slots, ascending.
+    points : list of Point
     """
 
     workload: Workload
-    tasks: int
-    seconds: float
-    points: dict[int, int]
+    points: list[Point]
 
     def sessions(self) -> list[Session]:
         """Return the sessions in order: from most slots down and up again, half the repeats each.
@@ -52,49 +57,68 @@ class Plan:
         slower at the end than at the start, this shows as a spread of each point's repeats instead
         of a slope of the curve. The first start, which is timed as the cold start, is the largest.
         The turning point, with the fewest slots, has one session.
+
+        Points that share workers are measured in turns within a session.
         """
-        turn, *others = self.points.items()
-        up = [Session(slots, repeats // 2) for slots, repeats in others]
-        down = [Session(slots, repeats - repeats // 2) for slots, repeats in reversed(others)]
-        order = [*down, Session(*turn), *up]
-        return [session for session in order if session.repeats]
+        groups: dict[tuple[int, float], list[Point]] = {}
+        for point in sorted(self.points, key=lambda point: point.slots):
+            groups.setdefault((point.slots, point.saturation), []).append(point)
+        turn, *others = groups.values()
+        up = [_in_turns(group, lambda repeats: repeats // 2) for group in others]
+        down = [_in_turns(group, lambda repeats: repeats - repeats // 2) for group in others[::-1]]
+        order = [*down, _in_turns(turn, int), *up]
+        return [Session(turns) for turns in order if turns]
 
     def measuring_s(self) -> float:
         """Return the sum of the ideal makespans, in seconds."""
-        return sum(
-            repeats * metrics.ideal_s(self.tasks, self.seconds, slots)
-            for slots, repeats in self.points.items()
-        )
+        return sum(point.repeats * point.ideal_s for point in self.points)
 
     def forecast_s(self) -> float:
         """Return the approximate duration of the run, in seconds, not including time in a queue."""
         starting_s = START_ALLOWANCE_S * len(self.sessions())
-        return self.measuring_s() * (1 + OVERHEAD_ALLOWANCE) + starting_s
+        tasks_s = sum(
+            point.repeats * point.tasks * TASK_ALLOWANCE_S.get(point.way, SHORT_TASK_ALLOWANCE_S)
+            for point in self.points
+            if point.seconds < 1
+        )
+        return self.measuring_s() * (1 + OVERHEAD_ALLOWANCE) + tasks_s + starting_s
+
+    def describe(self, where: str = "") -> str:
+        """Return the points in words, with where they are measured."""
+        lengths = sorted({point.seconds for point in self.points})
+        tasks = sorted({point.tasks for point in self.points})
+        counts = Counter[int]()
+        for point in self.points:
+            counts[point.slots] += point.repeats
+        slots = ", ".join(f"{slots} slots ({n}x)" for slots, n in counts.items())
+        on = f" on {where}" if where else ""
+        return f"{_range(tasks, '{:,}')} tasks of {_range(lengths, '{:g}')} s{on}: {slots}"
 
 
-def make(
-    name: str,
-    tasks: int = 500,
-    seconds: float = 1.0,
-    slots: Sequence[int] | None = None,
-    repeats: Sequence[int] | None = None,
-) -> Plan:
+def _range(values: list, form: str) -> str:
+    ends = dict.fromkeys([values[0], values[-1]])
+    return " to ".join(form.format(value) for value in ends)
+
+
+def _in_turns(points: Iterable[Point], count) -> tuple[Point, ...]:
+    """Return each point as often as it is to be repeated, the points alternating."""
+    left = {point: count(point.repeats) for point in points}
+    rounds = []
+    while any(left.values()):
+        rounds.append([point for point, repeats in left.items() if repeats])
+        left = {point: max(0, repeats - 1) for point, repeats in left.items()}
+    return tuple(chain.from_iterable(rounds))
+
+
+def make(name: str, **numbers) -> Plan:
     """Make a plan, after checking that the numbers, all of them positive, fit together.
 
     Parameters
     ----------
     name : str
-        A workload in `WORKLOADS` that runs on slots.
-    tasks : int
-        Number of tasks per repeat; at least the largest number of slots, so that each slot gets
-        one.
-    seconds : float
-        Length of a task, above 0.
-    slots : sequence of int, optional
-        Points; by default, those of the workload.
-    repeats : sequence of int, optional
-        One number for all points, or one per point. By default, the workload's own for its own
-        points, otherwise 3.
+        A workload in `WORKLOADS` that has points.
+    **numbers
+        What the user has chosen (`workloads.Numbers`).
 
     Raises
     ------
@@ -102,25 +126,18 @@ def make(
         The numbers do not fit together.
     """
     workload = WORKLOADS[name]
-    chosen = slots or tuple(workload.points)
-    if not repeats:
-        repeats = [workload.points.get(n, 3) for n in chosen]
-    elif len(repeats) == 1:
-        repeats = [*repeats] * len(chosen)
-    if len(repeats) != len(chosen):
-        raise PlanError(
-            f"--repeats has {len(repeats)} numbers for {len(chosen)} points: "
-            "use one for all points, or one per number in --slots"
-        )
-    if len(set(chosen)) < len(chosen):
-        raise PlanError("--slots has a duplicate: use --repeats to measure a point more often")
-    if tasks < max(chosen):
-        raise PlanError(
-            f"{tasks} tasks cannot use {max(chosen)} slots: "
-            f"use --tasks {max(chosen)} or more, or fewer --slots"
-        )
-    points = dict(sorted(zip(chosen, repeats, strict=True)))
-    return Plan(workload, tasks, float(seconds), points)
+    assert workload.points is not None
+    for option, value in numbers.items():
+        if value and option not in workload.options:
+            raise PlanError(f"{name} sets its own {option}: omit --{option}")
+    points = workload.points(Numbers(**numbers))
+    for point in points:
+        if point.tasks < point.slots:
+            raise PlanError(
+                f"{point.tasks} tasks cannot use {point.slots} slots: "
+                f"use --tasks {point.slots} or more, or fewer --slots"
+            )
+    return Plan(workload, points)
 
 
 @dataclass(frozen=True)
@@ -130,13 +147,19 @@ class JobLayout:
     Attributes
     ----------
     jobs : int
-        Jobs, each with one worker process.
     threads : int
         Threads of each worker.
+    processes : int
+        Workers of each job.
     """
 
     jobs: int
     threads: int
+    processes: int = 1
+
+    @property
+    def workers(self) -> int:
+        return self.jobs * self.processes
 
 
 def layout(slots: int, job_cores: int) -> JobLayout:

@@ -11,8 +11,14 @@ Kinds of lines, told by their key ``kind``:
     (phase ``import``) to its last result (``cold_total_s``).
 ``row``
     One repeat, measured or failed (``status``). Keys of a measured one: ``workload backend slots
-    jobs processes threads tasks seconds repeat order started makespan_s ideal_s efficiency
-    overhead_s speedup slots_used hosts dispatch_s gather_s n_errors status``.
+    jobs processes threads tasks seconds way lengths saturation repeat order started makespan_s
+    ideal_s efficiency overhead_s speedup speedup_bound tasks_per_s first_result_s dispatch_s
+    gather_s cpu_s rss_mib slots_used hosts n_errors status``. ``way`` is how tasks are handed out
+    (``gather``, ``sweep``, or the harness's own), ``saturation`` Dask's ``worker-saturation``;
+    ``cpu_s`` and ``rss_mib`` are CPU time and memory of the process of the client and the
+    scheduler. Rows of ``gil`` have ``mode`` (``serial``, ``threads``, ``processes``), and rows of
+    ``cold-start`` have ``how`` (``default``, ``spawn``, ``no nanny``), ``phases``,
+    ``first_worker_s``, and ``pss_mib``, the memory of a worker.
 ``environment``
     Written after the measurement, also if it failed: ``digest``, the SHA-256 of the sorted lines
     ``name==version`` of all installed Python packages but the lab's own and the toolkit;

@@ -8,9 +8,12 @@ import jinja2
 
 from .._output.formatting import format_exact_duration
 from ..errors import DaskHPCError
-from . import aggregate, figures, metrics, show
+from . import aggregate, figures, metrics, sections, show
 from .gil import MODES
 from .record import Record, read_folder
+
+# Workloads that a figure shows together.
+SLEEPING = ("sleep", "strong-scaling")
 
 
 class ReportError(DaskHPCError):
@@ -20,8 +23,9 @@ class ReportError(DaskHPCError):
 def write(folder: Path) -> list[Path]:
     """Write the figures (PNG, SVG) and ``report.html`` into `folder`; return their paths.
 
-    It shows the newest measurements of each kind: all records of sleeping tasks with the same
-    number, length, and backend; and the newest record of the workload ``gil``.
+    It shows the newest measurements of each kind: all records of ``sleep`` and ``strong-scaling``
+    with the same number and length of tasks, and the same backend; and the newest record of each
+    other workload.
 
     Raises
     ------
@@ -31,16 +35,21 @@ def write(folder: Path) -> list[Path]:
     records = read_folder(folder)
     shown = select(records)
     gil = next((r for r in reversed(records) if _whole_gil(r)), None)
-    if not shown and gil is None:
+    others = [
+        record for record in records if record.workload in sections.WORKLOADS and record.measured
+    ]
+    if not (shown or others or gil):
         errors = [row.get("error") for record in records for row in record.rows]
         why = next((f": {error}" for error in reversed(errors) if error), "")
         raise ReportError(f"{folder} contains only failed runs{why}")
-    used = [*shown, *([gil] if gil else [])]
+    newest = {record.workload: record for record in others}
+    used = [*shown, *newest.values(), *([gil] if gil else [])]
     page: dict = {
         "headline": "A pure-Python loop on several cores",
         "columns": show.COLUMNS,
         "sleep": None,
         "gil": None,
+        "sections": [],
         "runs": used,
         "not_shown": len(records) - len(used),
         "today": datetime.date.today().isoformat(),
@@ -53,6 +62,10 @@ def write(folder: Path) -> list[Path]:
             page["sleep"] = _sleep(points, shown)
             drawing = figures.overview_figure(points, title(points), caption(points, shown))
             paths += figures.save(drawing, folder / "speedup")
+        page["sections"] = sections.make(newest.values(), folder)
+        if not shown and newest:
+            page["headline"] = f"Dask's overhead. {where(list(newest.values()))}"
+        paths += [path for section in page["sections"] for path in section.paths]
         if gil is not None:
             points = aggregate.gil_points(gil.measured)
             drawing = figures.panel_figure(figures.gil_panel, points, (5.2, 2.6))
@@ -77,7 +90,7 @@ def select(records: Sequence[Record]) -> list[Record]:
         row = record.measured[0]
         return row["backend"], row["tasks"], row["seconds"]
 
-    sleeping = [r for r in records if r.workload != "gil" and r.measured]
+    sleeping = [r for r in records if r.workload in SLEEPING and r.measured]
     return [r for r in sleeping if kind(r) == kind(sleeping[-1])]
 
 

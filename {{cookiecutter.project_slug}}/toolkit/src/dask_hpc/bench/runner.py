@@ -7,18 +7,23 @@ import contextlib
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+
+import psutil
 
 from .._output.progress import Progress
 from . import metrics, provenance, record
 from .backends._dask import Backend, phase_durations
 from .plan import Plan, Session
+from .points import Point
 from .process_time import process_start
-from .show import describe_row
+from .show import describe_point, describe_row
+from .tasks import sleep_task
 from .validation import MeasurementError, check
-from .workloads import sleep_task
 
 # Length of a warm-up task: long enough that each thread gets exactly one.
 WARMUP_S = 0.05
@@ -53,48 +58,95 @@ def measure(
         The record cannot be written, workers do not start, or the measurement is not valid.
     """
     progress = progress or Progress()
-    order = 0
-    common: dict = {}  # of the rows of a session
-    with recording(plan, out, common) as writer:
-        done = dict.fromkeys(plan.points, 0)  # repeats measured so far, at each point
+    run = _Run(plan, progress)
+    with recording(plan, out, run.common) as writer:
         for index, session in enumerate(plan.sessions()):
-            backend = make_backend()
-            common.clear()
-            common |= {
-                "workload": plan.workload.name,
-                "backend": backend.name,
-                "slots": session.slots,
-                "tasks": plan.tasks,
-                "seconds": plan.seconds,
-                "ideal_s": metrics.ideal_s(plan.tasks, plan.seconds, session.slots),
-            }
-            progress.status(f"{session.slots} slots: starting workers …")
-            try:
-                begin = process_start() if index == 0 else time.time()
-                phases, ready = _start(backend, session, begin, first=index == 0)
-                for number in range(session.repeats):
-                    repeat, of = done[session.slots] + 1, plan.points[session.slots]
-                    what = f"{session.slots} slots: repeat {repeat} of {of}"
-                    progress.status(what, log=False)
-                    order += 1
-                    common |= {"repeat": repeat, "order": order, "started": provenance.now()}
-                    items = range(order * plan.tasks, (order + 1) * plan.tasks)
-                    row, moments = _repeat(backend, plan, session.slots, items)
-                    if number == 0:
-                        # Only now, after the phases were timed, since this can take a moment.
-                        about = backend.describe()
-                        common |= {key: about[key] for key in ("jobs", "processes", "threads")}
-                        phases |= phase_durations(ready, moments)
-                        about |= {"backend": backend.name, "first_of_command": index == 0}
-                        about |= {"phases": phases, "cold_total_s": sum(phases.values())}
-                        writer.write("start", slots=session.slots, order=order, **about)
-                    row = common | row
-                    writer.write("row", **row, n_errors=0, status="ok")
-                    done[session.slots] = repeat
-                    progress.note(f"{what}: {describe_row(row)}")
-            finally:
-                backend.close()
+            run.measure_session(session, make_backend(), writer, first=index == 0)
     return writer.path
+
+
+class _Run:
+    """A run of a plan, and how far it is."""
+
+    def __init__(self, plan: Plan, progress: Progress):
+        self.common: dict = {}  # of the rows of a session
+        self._plan = plan
+        self._progress = progress
+        self._done: Counter[Point] = Counter()  # repeats measured so far
+        self._order = 0
+        self._first_item = 0  # of the next repeat, since each has items of its own
+
+    def measure_session(
+        self, session: Session, backend: Backend, writer: record.Writer, first: bool
+    ) -> None:
+        """Start workers, measure, and end the workers."""
+        common, slots = self.common, session.slots
+        common.clear()
+        common |= {"workload": self._plan.workload.name, "backend": backend.name}
+        common |= session.turns[0].columns()
+        self._progress.status(f"{slots} slots: starting workers …")
+        try:
+            begin = process_start() if first else time.time()
+            phases, ready = _start(backend, session, begin, first)
+            for number, point in enumerate(session.turns):
+                self._order += 1
+                self._done[point] += 1
+                what = f"{describe_point(point)}: repeat {self._done[point]} of {point.repeats}"
+                self._progress.status(what, log=False)
+                common |= point.columns() | {"repeat": self._done[point], "order": self._order}
+                common |= {"started": provenance.now()}
+                row, moments = self._repeat(backend, point)
+                if number == 0:
+                    # Only now, after the phases were timed, since this can take a moment.
+                    about = backend.describe()
+                    common |= {key: about[key] for key in ("jobs", "processes", "threads")}
+                    phases |= phase_durations(ready, moments)
+                    about |= {"backend": backend.name, "first_of_command": first}
+                    about |= {"phases": phases, "cold_total_s": sum(phases.values())}
+                    writer.write("start", slots=slots, order=self._order, **about)
+                row = common | row
+                writer.write("row", **row, n_errors=0, status="ok")
+                self._progress.note(f"{what}: {describe_row(row)}")
+        finally:
+            backend.close()
+
+    def _repeat(self, backend: Backend, point: Point) -> tuple[dict, list]:
+        """Time and check one repeat; return its row, and the last marks of the cold start."""
+        ideal = point.ideal_s
+        items = range(self._first_item, self._first_item + point.tasks)
+        self._first_item += point.tasks
+        task = point.task(items[0])
+        timeout = MAP_TIMEOUT_IDEALS * ideal + MAP_TIMEOUT_S
+        began, cpu = time.time(), time.process_time()
+        clock = time.perf_counter()
+        results = backend.map(task, items, timeout=timeout, way=point.way)
+        makespan = time.perf_counter() - clock
+        ended = time.time()
+        summary = check(
+            list(results),
+            items,
+            point.slots,
+            point.shortest_s(),
+            makespan,
+            ideal,
+            all_slots=point.uses_all_slots(),
+        )
+        # By the workers' clocks: if clocks differ, these two are off by the difference.
+        last_end = min(max(summary.last_end, began), ended)
+        row = {
+            **metrics.of_makespan(point.total_s, ideal, makespan),
+            "overhead_ms_per_task": 1000 * (makespan - ideal) / point.tasks,
+            "tasks_per_s": point.tasks / makespan,
+            "first_result_s": max(0.0, summary.first_end - began),
+            "dispatch_s": max(0.0, last_end - began - ideal),
+            "gather_s": ended - last_end,
+            # Of this process, in which the client and Dask's scheduler are.
+            "cpu_s": time.process_time() - cpu,
+            "rss_mib": psutil.Process().memory_info().rss / 2**20,
+            "slots_used": summary.slots_used,
+            "hosts": summary.hosts,
+        }
+        return rounded(row), [("first_result", summary.first_end), ("last_result", ended)]
 
 
 @contextlib.contextmanager
@@ -130,12 +182,7 @@ def _header(plan: Plan) -> dict:
         "workload": plan.workload.name,
         "started": provenance.now(),
         "command": shlex.join([_program(), *sys.argv[1:]]),
-        "plan": {
-            "tasks": plan.tasks,
-            "seconds": plan.seconds,
-            "slots": list(plan.points),
-            "repeats": list(plan.points.values()),
-        },
+        "plan": [asdict(point) for point in plan.points],
         "versions": provenance.versions(),
         "machine": provenance.machine(),
     }
@@ -152,36 +199,14 @@ def _start(
 ) -> tuple[dict[str, float], float]:
     """Start workers and warm them up; return the phases so far, and the time after them."""
     phases = phase_durations(begin, [("import", time.time())]) if first else {}
-    phases |= backend.start(session.slots)
+    phases |= backend.start(session.slots, session.saturation)
     ready = time.time()
     # Import this package on the workers and give each thread its first task; discard the results.
     warmup = partial(sleep_task, seconds=WARMUP_S)
-    backend.map(warmup, range(session.slots), timeout=MAP_TIMEOUT_S)
+    for way in dict.fromkeys(point.way for point in session.turns):
+        backend.map(warmup, range(session.slots), timeout=MAP_TIMEOUT_S, way=way)
     warm = time.time()
     return phases | {"warmup": warm - ready}, warm
-
-
-def _repeat(backend: Backend, plan: Plan, slots: int, items: range) -> tuple[dict, list]:
-    """Time and check one map; return its row, and the last two marks of the cold start."""
-    ideal = metrics.ideal_s(plan.tasks, plan.seconds, slots)
-    task = partial(plan.workload.task, seconds=plan.seconds)
-    began = time.time()
-    clock = time.perf_counter()
-    results = backend.map(task, items, timeout=MAP_TIMEOUT_IDEALS * ideal + MAP_TIMEOUT_S)
-    makespan = time.perf_counter() - clock
-    ended = time.time()
-    summary = check(results, items, slots, plan.seconds, makespan, ideal)
-    # By the workers' clocks: if clocks differ, these two are off by the difference.
-    last_end = min(max(summary.last_end, began), ended)
-    row = {
-        **metrics.of_makespan(plan.tasks, plan.seconds, slots, makespan),
-        "overhead_ms_per_task": 1000 * (makespan - ideal) / plan.tasks,
-        "dispatch_s": max(0.0, last_end - began - ideal),
-        "gather_s": ended - last_end,
-        "slots_used": summary.slots_used,
-        "hosts": summary.hosts,
-    }
-    return rounded(row), [("first_result", summary.first_end), ("last_result", ended)]
 
 
 def _write_failure(writer: record.Writer, common: dict, error: BaseException) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from .aggregate import cold_starts, gil_points, summarize
+from .aggregate import cold_starts, gil_points, granularity, start_points, summarize
 from .metrics import Summary
+from .points import HARNESS, WORKER_SATURATION, Point
 from .record import Record
 
 if TYPE_CHECKING:
@@ -25,6 +26,20 @@ def _range(times: Summary) -> str:
     return f"{times.low:.2f} to {times.high:.2f}" if times.n > 1 else ""
 
 
+def _length(point: dict) -> str:
+    seconds = point["seconds"]
+    return f"{seconds:g}\u00a0s" if seconds >= 0.1 else f"{1000 * seconds:g}\u00a0ms"
+
+
+# How users write each way.
+WAYS = {"harness": "harness", "gather": "gather(map())", "sweep": "sweep"}
+# Columns that are shown if points differ in them.
+VARYING = {
+    "way": Column("", lambda point: WAYS[point["way"]]),
+    "saturation": Column("saturation", lambda point: f"{point['saturation']:g}"),
+    "tasks": Column("tasks", lambda point: f"{point['tasks']:,}", is_wide=True),
+    "seconds": Column("length", _length),
+}
 COLUMNS = (
     Column("slots", lambda point: str(point["slots"])),
     Column("n", lambda point: str(point["n"])),
@@ -36,14 +51,46 @@ COLUMNS = (
     Column("speedup", lambda point: f"{point['speedup'].median:.1f}"),
     Column("bound", lambda point: f"{point['bound']:.4g}"),
 )
+# For tasks that do nothing.
+RATES = (
+    *COLUMNS[:2],
+    Column("median s", lambda point: f"{point['makespan'].median:.2f}"),
+    Column("tasks/s", lambda point: f"{point['tasks_per_s'].median:,.0f}"),
+    Column("ms a task", lambda point: f"{1000 / point['tasks_per_s'].median:.3f}", is_wide=True),
+    Column("first result s", lambda point: f"{point['first_result'].median:.2f}", is_wide=True),
+)
+
+
+def columns(points: Sequence[dict]) -> list[Column]:
+    """Return the columns of a table of points: those in which they differ, and what was found."""
+    varying = [
+        column for key, column in VARYING.items() if len({point[key] for point in points}) > 1
+    ]
+    return [*varying, *(COLUMNS if points[0]["seconds"] else RATES)]
+
+
+def describe_point(point: Point) -> str:
+    """Return a short description of a point."""
+    words = [f"{point.slots} slots"]
+    if point.seconds != 1 or point.way != HARNESS:
+        tasks = f"{point.tasks:,} tasks of {_length({'seconds': point.seconds})}"
+        words += [tasks, WAYS[point.way]]
+    if point.saturation != WORKER_SATURATION:
+        words.append(f"worker-saturation {point.saturation:g}")
+    return ", ".join(words)
 
 
 def describe_row(row: dict) -> str:
     """Return a short description of a repeat."""
     if row["workload"] == "gil":
         return f"{row['makespan_s']:.2f} s, {row['speedup']:.2f} times the serial loop"
+    if row["workload"] == "cold-start":
+        memory = f", {row['pss_mib']:.0f} MiB a worker" if "pss_mib" in row else ""
+        return f"all workers after {row['makespan_s']:.2f} s{memory}"
+    if not row["ideal_s"]:
+        return f"{row['makespan_s']:.2f} s, {row['tasks_per_s']:,.0f} tasks/s"
     return (
-        f"{row['makespan_s']:.3f} s (ideal {row['ideal_s']:g} s), "
+        f"{row['makespan_s']:.3f} s (ideal {row['ideal_s']:.4g} s), "
         f"{100 * row['efficiency']:.1f} % of the ideal"
     )
 
@@ -53,15 +100,19 @@ def show(record: Record) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    gil = record.workload == "gil"
-    table = _gil_table(record) if gil else _points_table(record)
+    own_tables = {"gil": _gil_table, "cold-start": _start_table}
+    make_table = own_tables.get(record.workload)
+    points = [] if make_table else summarize(record.measured)
+    table = make_table(record) if make_table else _points_table(points)
     needed = console.measure(table, options=console.options.update(max_width=1000)).maximum
     if not console.is_terminal:
         console.width = max(console.width, needed)  # nothing is cut in a file or a pipe
-    elif needed > console.width and not gil:
-        table = _points_table(record, narrow=True)
+    elif needed > console.width and not make_table:
+        table = _points_table(points, narrow=True)
     console.print()
     console.print(table)
+    for line in remarks(record.workload, points):
+        console.print(f"\n{line}", soft_wrap=True)
     for start in cold_starts([record]):
         console.print(
             f"\nCold start, from the command to its last result on {start['slots']} slots: "
@@ -70,11 +121,33 @@ def show(record: Record) -> None:
         )
 
 
-def _points_table(record: Record, narrow: bool = False) -> Table:
-    columns = [column for column in COLUMNS if not (narrow and column.is_wide)]
-    table = _table(*(column.heading for column in columns))
-    for point in summarize(record.measured):
-        table.add_row(*(column.cell(point) for column in columns))
+def remarks(workload: str, points: Sequence[dict]) -> list[str]:
+    """Return what a workload's table shows, in words."""
+    if workload != "granularity":
+        return []
+    lines = []
+    for way, found in granularity(points).items():
+        shortest = min(point["seconds"] for point in points if point["way"] == way)
+        words = [_metg(seconds, share, shortest) for share, seconds in found.items()]
+        lines.append(f"{WAYS[way]}: METG {', '.join(words)}")
+    return lines
+
+
+def _metg(seconds: float | None, share: float, shortest: float) -> str:
+    """Return the minimum effective task granularity in words."""
+    if seconds is None:
+        return f"({100 * share:.0f} %) not reached"
+    least = "at most " if seconds == shortest else ""
+    return f"({100 * share:.0f} %) {least}{1000 * seconds:.3g} ms"
+
+
+def _points_table(points: Sequence[dict], narrow: bool = False) -> Table:
+    chosen = [column for column in columns(points) if not (narrow and column.is_wide)]
+    table = _table(*(column.heading for column in chosen))
+    if not chosen[0].heading:
+        table.columns[0].justify = "left"
+    for point in points:
+        table.add_row(*(column.cell(point) for column in chosen))
     return table
 
 
@@ -84,6 +157,27 @@ def _gil_table(record: Record) -> Table:
     for p in gil_points(record.measured):
         numbers = f"{p['makespan'].median:.2f}", f"{p['speedup'].median:.2f}", f"{p['bound']:g}"
         table.add_row(p["mode"], str(p["n"]), *numbers)
+    return table
+
+
+# Of the workload cold-start.
+STARTS = (
+    Column("", lambda point: "" if point["how"] == "default" else point["how"]),
+    Column("jobs", lambda point: str(point["jobs"])),
+    Column("processes", lambda point: str(point["processes"])),
+    Column("n", lambda point: str(point["n"])),
+    Column("first worker s", lambda point: f"{point['first_worker'].median:.2f}"),
+    Column("all workers s", lambda point: f"{point['all_workers'].median:.2f}"),
+    Column("range s", lambda point: _range(point["all_workers"]), is_wide=True),
+    Column("MiB a worker", lambda point: f"{point['pss'].median:.1f}" if point["pss"] else ""),
+)
+
+
+def _start_table(record: Record) -> Table:
+    table = _table(*(column.heading for column in STARTS))
+    table.columns[0].justify = "left"
+    for point in start_points(record.measured):
+        table.add_row(*(column.cell(point) for column in STARTS))
     return table
 
 

@@ -1,81 +1,209 @@
-"""The tasks of the workloads. They run on workers, so this module imports very little.
+"""The workloads: what each one measures, its bound, and its points."""
 
-Each task returns its trace, a plain tuple `(item, host, pid, thread, start, end, value)`: the item,
-where the task ran (host name, process id, thread id), when (seconds since 1970, by the worker's
-clock), and its result. The harness checks the traces (`dask_hpc.bench.validation`).
-"""
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-import os
-import socket
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from ..errors import DaskHPCError
+from .points import GATHER, SWEEP, UNEVEN, Point
 
 
-def sleep_task(item, seconds: float):
-    """Sleep, instead of keeping a core busy."""
-    start = time.time()
-    time.sleep(seconds)
-    return item, socket.gethostname(), os.getpid(), threading.get_ident(), start, time.time(), None
+class PlanError(DaskHPCError):
+    """The numbers of a plan do not fit together."""
 
 
-def burn_task(item, rounds: int):
-    """Compute in pure Python, holding the global interpreter lock (GIL) all the time."""
-    start = time.time()
-    value = burn(rounds)
-    return item, socket.gethostname(), os.getpid(), threading.get_ident(), start, time.time(), value
+@dataclass(frozen=True)
+class Numbers:
+    """What the user has chosen instead of a workload's own numbers; None for the rest.
 
+    Attributes
+    ----------
+    tasks, seconds
+        Number and length of the tasks.
+    slots : sequence of int
+        One number for each point.
+    repeats : sequence of int
+        One number for all points, or one per number of slots.
+    """
 
-def burn(rounds: int) -> float:
-    """Estimate π from `rounds` terms of Leibniz's series, in pure Python."""
-    total, sign = 0.0, 4.0
-    for k in range(1, 2 * rounds, 2):
-        total += sign / k
-        sign = -sign
-    return total
+    tasks: int | None = None
+    seconds: float | None = None
+    slots: Sequence[int] | None = None
+    repeats: Sequence[int] | None = None
+
+    def repeats_at(self, defaults: dict[int, int], otherwise: int = 3) -> dict[int, int]:
+        """Return the number of repeats at each number of slots, ascending."""
+        slots = self.slots or tuple(defaults)
+        repeats = self.repeats or [defaults.get(n, otherwise) for n in slots]
+        if len(repeats) == 1:
+            repeats = [*repeats] * len(slots)
+        if len(repeats) != len(slots):
+            raise PlanError(
+                f"--repeats has {len(repeats)} numbers for {len(slots)} points: "
+                "use one for all points, or one per number in --slots"
+            )
+        if len(set(slots)) < len(slots):
+            raise PlanError("--slots has a duplicate: use --repeats to measure a point more often")
+        return dict(sorted(zip(slots, repeats, strict=True)))
+
+    def single(self, slots: int, repeats: int) -> tuple[int, int]:
+        """Return the number of slots and of repeats of a workload on one cluster."""
+        for name, given in (("slots", self.slots), ("repeats", self.repeats)):
+            if given and len(given) > 1:
+                raise PlanError(f"--{name}: this workload takes a single number")
+        return (self.slots or [slots])[0], (self.repeats or [repeats])[0]
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A named benchmark, with its default points.
+    """A named benchmark.
 
     Attributes
     ----------
     name, summary : str
         For the command line.
-    task : callable
-        The function that workers run.
-    points : dict of int to int
-        The number of repeats at each number of slots. Fewer slots take longer, so have fewer
-        repeats.
-    local_only : bool
-        Whether it measures the cores of one computer, without a cluster.
+    stresses : str
+        What takes the time that it measures.
+    bound : str
+        The shortest possible time, as a formula, and where that comes from. K is the number of
+        tasks, s their length, N the number of slots.
+    points : callable
+        Returns the points for what the user has chosen. None: it measures in a way of its own.
+    options : tuple of str
+        Numbers that the user may choose.
     """
 
     name: str
     summary: str
-    task: Callable
-    points: dict[int, int] = field(default_factory=dict)
-    local_only: bool = False
+    stresses: str
+    bound: str
+    points: Callable[[Numbers], list[Point]] | None
+    options: tuple[str, ...] = ("tasks", "seconds", "slots", "repeats")
 
 
-_SLEEP = Workload(
-    "sleep",
-    "500 sleeping tasks of 1 s on 120 slots, six times: the cost of distributing tasks",
-    sleep_task,
-    points={120: 6},
+def _on_slots(defaults: dict[int, int]) -> Callable[[Numbers], list[Point]]:
+    """Return a function for equal tasks, 500 of one second, at these numbers of slots."""
+
+    def points(chosen: Numbers) -> list[Point]:
+        tasks, seconds = chosen.tasks or 500, chosen.seconds or 1.0
+        return [Point(n, tasks, seconds, r) for n, r in chosen.repeats_at(defaults).items()]
+
+    return points
+
+
+TASKS_PER_SLOT = 5
+
+
+def _weak_scaling(chosen: Numbers) -> list[Point]:
+    seconds, each = chosen.seconds or 1.0, chosen.tasks or TASKS_PER_SLOT
+    numbers = chosen.repeats_at({30: 3, 60: 3, 120: 3, 240: 3, 480: 3})
+    return [
+        Point(slots, each * slots, seconds, repeats, way)
+        for slots, repeats in numbers.items()
+        for way in (GATHER, SWEEP)
+    ]
+
+
+# Lengths of tasks, in seconds, for each way; plain Dask needs a millisecond of its own for a task.
+GRANULARITY = {
+    GATHER: (1.0, 0.3, 0.1, 0.05, 0.02, 0.01),
+    SWEEP: (1.0, 0.3, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001),
+}
+
+
+def _granularity(chosen: Numbers) -> list[Point]:
+    slots, repeats = chosen.single(slots=120, repeats=3)
+    points = []
+    for way, lengths in GRANULARITY.items():
+        for seconds in lengths:
+            # A sweep needs a moment to adapt, so it gets tasks for two seconds.
+            each = max(10, min(round(2 / seconds), 1000)) if way == SWEEP else 10
+            points.append(Point(slots, each * slots, seconds, repeats, way))
+    return points
+
+
+def _uneven(chosen: Numbers) -> list[Point]:
+    slots, repeats = chosen.single(slots=120, repeats=3)
+    tasks, seconds = chosen.tasks or 600, chosen.seconds or 1.0
+    points = [
+        Point(slots, tasks, seconds, repeats, GATHER, UNEVEN, saturation)
+        for saturation in (1.0, 1.1, 2.0)
+    ]
+    return [*points, Point(slots, tasks, seconds, repeats, SWEEP, UNEVEN)]
+
+
+def _tasks_per_second(chosen: Numbers) -> list[Point]:
+    slots, repeats = chosen.single(slots=120, repeats=3)
+    tasks = chosen.tasks or 10_000
+    return [
+        Point(slots, tasks, 0.0, repeats, GATHER),
+        Point(slots, 10 * tasks, 0.0, repeats, SWEEP),
+    ]
+
+
+_EQUAL_BOUND = "⌈K/N⌉·s, since K equal tasks on N slots run in ⌈K/N⌉ waves"
+
+_ALL = (
+    Workload(
+        "sleep",
+        "500 sleeping tasks of 1 s on 120 slots, six times: the cost of distributing tasks",
+        "handing out tasks and collecting results; a sleeping task needs no core",
+        f"{_EQUAL_BOUND}: 5 s",
+        _on_slots({120: 6}),
+    ),
+    Workload(
+        "strong-scaling",
+        "500 sleeping tasks of 1 s on 20, 50, 100, and 120 slots: how speedup grows with slots",
+        "the same as sleep, with fewer and fewer tasks for each slot",
+        f"{_EQUAL_BOUND}; a speedup of at most K/⌈K/N⌉",
+        _on_slots({20: 1, 50: 2, 100: 3, 120: 6}),
+    ),
+    Workload(
+        "weak-scaling",
+        "5 tasks of 1 s for each slot, on 30 to 480 slots: where more slots stop to help",
+        "the scheduler and the client, which handle all tasks in one process",
+        f"{_EQUAL_BOUND}: 5 s for each number of slots",
+        _weak_scaling,
+    ),
+    Workload(
+        "granularity",
+        "tasks of 1 s down to 1 ms on 120 slots: how short a task may be",
+        "the time that Dask needs for a task, beside the task's own",
+        f"{_EQUAL_BOUND}. METG(50 %) is the shortest length at which half of the time is the "
+        "tasks' own (Task Bench, arXiv:1908.05790)",
+        _granularity,
+        options=("slots", "repeats"),
+    ),
+    Workload(
+        "uneven",
+        "600 tasks of unequal length and one straggler on 120 slots: what waits for whom",
+        "which worker gets which task, and tasks that wait on a busy worker (worker-saturation)",
+        "max(longest task, Σ/N): no slot can do more than its share, and the longest task cannot "
+        "be divided (Graham, 1969)",
+        _uneven,
+    ),
+    Workload(
+        "tasks-per-second",
+        "10,000 tasks that do nothing, and 100,000 in a sweep: how many Dask handles",
+        "the scheduler and the client alone",
+        "none; Dask's scheduler needs about 0.2 ms for a task, so its limit is 5,000 a second",
+        _tasks_per_second,
+        options=("tasks", "slots", "repeats"),
+    ),
+    Workload(
+        "cold-start",
+        "1, 4, and 4 x 8 processes in jobs: how soon workers are there, and their memory",
+        "the batch system, Python's start and imports on each node, and the connections",
+        "none; a process that loads Dask needs 0.3 to 1 s of a core",
+        None,
+        options=("shapes", "repeats"),
+    ),
+    Workload(
+        "gil",
+        "a pure-Python computation on this computer's cores: threads against processes",
+        "Python's global interpreter lock",
+        "the serial loop's time divided by the number of cores",
+        None,
+        options=("repeats",),
+    ),
 )
-_STRONG_SCALING = Workload(
-    "strong-scaling",
-    "the same on 20, 50, 100, and 120 slots: how speedup grows with slots",
-    sleep_task,
-    points={20: 1, 50: 2, 100: 3, 120: 6},
-)
-_GIL = Workload(
-    "gil",
-    "a pure-Python computation on this computer's cores: threads against processes",
-    burn_task,
-    local_only=True,
-)
-WORKLOADS = {workload.name: workload for workload in (_SLEEP, _STRONG_SCALING, _GIL)}
+WORKLOADS = {workload.name: workload for workload in _ALL}

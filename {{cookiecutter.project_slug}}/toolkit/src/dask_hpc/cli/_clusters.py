@@ -98,16 +98,22 @@ def print_table(entry: RegisteredCluster, rows: Sequence[JobStatus]) -> None:
     cells += [(row.job, str(row.state), row.node or "-", _elapsed(row)) for row in rows]
     if width is not None and sum(_widths(cells)) + 2 * len(cells[0]) > width:
         cells = [(job, state, node.partition(".")[0], run) for job, state, node, run in cells]
-    widths = _widths(cells)
-    for row, line in zip([None, *rows], cells, strict=True):
-        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        click.echo(f"  {'  '.join(padded)}".rstrip())
+    for row, line in zip([None, *rows], aligned(cells), strict=True):
+        click.echo(line)
         if row is None:
             continue
         if why := batch.explain(row.reason):
             click.echo(_wrapped(why, width))
         if log := _log(entry, row.job):
             click.echo(f"    {log}")
+
+
+def aligned(cells: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table."""
+    widths = _widths(cells)
+    for line in cells:
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        yield f"  {'  '.join(padded)}".rstrip()
 
 
 def _widths(cells: Sequence[Sequence[str]]) -> list[int]:

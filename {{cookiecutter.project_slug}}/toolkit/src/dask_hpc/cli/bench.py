@@ -3,17 +3,18 @@
 import math
 import shlex
 import sys
+import textwrap
 from functools import partial
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 from dask.system import CPU_COUNT
 
 from .._output import progress
 from .._output.formatting import format_exact_duration
 from ..bench.workloads import WORKLOADS
 from . import _signals, bench_records
+from .bench_advise import advise
 
 COUNT = click.IntRange(min=1)
 
@@ -45,17 +46,53 @@ class CountList(click.ParamType):
         return tuple(COUNT.convert(number, param, ctx) for number in numbers)
 
 
+class ShapeList(click.ParamType):
+    """Numbers of jobs and of their processes, such as 4x1,4x8."""
+
+    name = "shapes"
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        shapes = []
+        for part in value.split(","):
+            jobs, _, processes = part.strip().partition("x")
+            if not (jobs.isdecimal() and processes.isdecimal()):
+                self.fail(f"{value!r} is not a list of jobs and processes: 4x1,4x8.", param, ctx)
+            shapes.append((COUNT.convert(jobs, param, ctx), COUNT.convert(processes, param, ctx)))
+        return tuple(shapes)
+
+
 @click.group()
 def bench():
     """Measure how a loop speeds up with more workers."""
 
 
-@bench.command("list", help="List the workloads.")
-def list_workloads():
-    """List the workloads."""
-    width = max(map(len, WORKLOADS))
-    for workload in WORKLOADS.values():
-        click.echo(f"{workload.name:{width}}  {workload.summary}")
+bench.add_command(advise)
+
+
+@bench.command("list")
+@click.argument(
+    "workload", type=click.Choice(list(WORKLOADS)), required=False, metavar="[WORKLOAD]"
+)
+def list_workloads(workload):
+    """Explain WORKLOAD, or all workloads: what each one measures, its bound, and its sizes."""
+    from ..bench import plan
+
+    chosen = [WORKLOADS[workload]] if workload else WORKLOADS.values()
+    click.echo("K tasks of s seconds run on N slots. A slot is a worker's thread.")
+    for each in chosen:
+        click.echo(f"\n{each.name}")
+        lines = {"": each.summary, "stresses: ": each.stresses, "bound: ": each.bound}
+        if each.points is not None:
+            made = plan.make(each.name)
+            lines["sizes: "] = (
+                f"{made.describe()}; about {format_exact_duration(made.forecast_s())}"
+            )
+        for word, text in lines.items():
+            click.echo(
+                textwrap.fill(f"{word}{text}", 96, initial_indent="  ", subsequent_indent="    ")
+            )
 
 
 @bench.command()
@@ -66,10 +103,15 @@ def list_workloads():
     help="local: this computer; cluster: the lab's batch system. "
     "Default: cluster if the configuration names a batch system.",
 )
-@click.option("--tasks", type=COUNT, default=500, show_default=True, help="Tasks per repeat.")
-@click.option("--seconds", type=SECONDS, default=1, show_default=True, help="Length of each task.")
+@click.option("--tasks", type=COUNT, help="Tasks per repeat (weak-scaling: for each slot).")
+@click.option("--seconds", type=SECONDS, help="Length of each task.")
 @click.option("--slots", type=CountList(), help="Total threads of each point, such as 20,50,100.")
 @click.option("--repeats", type=CountList(), help="Number of repeats, or one per point: 1,2,3.")
+@click.option(
+    "--shapes",
+    type=ShapeList(),
+    help="Jobs and processes of each start (cold-start).  [default: 1x1,4x1,4x8]",
+)
 @click.option("--job-cores", type=COUNT, default=30, show_default=True, help="Max. cores per job.")
 @click.option(
     "--timeout",
@@ -92,38 +134,53 @@ def list_workloads():
     hidden=True,  # the demo prints its own next steps
     help="Whether to print where the record is.",
 )
-def run(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, out, show_next):
-    """Measure WORKLOAD (`dask hpc bench list` shows them) and write a record to --out."""
+def run(
+    workload,
+    backend,
+    tasks,
+    seconds,
+    slots,
+    repeats,
+    shapes,
+    job_cores,
+    timeout,
+    out,
+    show_next,
+):
+    """Measure WORKLOAD (`dask hpc bench list` explains them) and write a record to --out.
+
+    The numbers that you omit are those of the workload.
+    """
     from ..bench import record, show
 
     _signals.treat_as_interrupts()
-    if WORKLOADS[workload].local_only:
-        _refuse_options_of_plans(workload, backend)
-        path = _run_gil(repeats, out)
+    numbers = {"tasks": tasks, "seconds": seconds, "slots": slots, "repeats": repeats}
+    _refuse_other_options(workload, {**numbers, "shapes": shapes})
+    if workload == "gil":
+        path = _run_gil(backend, repeats, out)
+    elif workload == "cold-start":
+        path = _run_cold_start(backend, shapes, repeats, timeout, out)
     else:
-        path = _run_plan(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, out)
+        path = _run_plan(workload, numbers, backend, job_cores, timeout, out)
     show.show(record.read(path))
     if show_next:
         command = shlex.join(["dask", "hpc", "bench", "report", str(path.parent)])
         click.echo(f"\nRecord: {path}\nTo draw figures and write a report: {command}")
 
 
-def _refuse_options_of_plans(workload: str, backend: str | None) -> None:
-    if backend == "cluster":
-        raise click.UsageError(f"{workload} measures the cores of this computer: omit --backend")
-    context = click.get_current_context()
-    for name in ("tasks", "seconds", "slots"):
-        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+def _refuse_other_options(workload: str, given: dict) -> None:
+    for name, value in given.items():
+        if value is not None and name not in WORKLOADS[workload].options:
             raise click.UsageError(f"{workload} sets its own {name}: omit --{name}")
 
 
-def _run_plan(workload, backend, tasks, seconds, slots, repeats, job_cores, timeout, out) -> Path:
+def _run_plan(workload, numbers, backend, job_cores, timeout, out) -> Path:
     from ..bench import plan as bench_plan
     from ..bench.backends import BACKENDS, default_backend
     from ..bench.runner import measure
 
     try:
-        plan = bench_plan.make(workload, tasks, seconds, slots, repeats)
+        plan = bench_plan.make(workload, **numbers)
     except bench_plan.PlanError as error:
         raise click.UsageError(str(error)) from None
     kind = BACKENDS[backend or default_backend()]
@@ -131,24 +188,46 @@ def _run_plan(workload, backend, tasks, seconds, slots, repeats, job_cores, time
     make = partial(kind, job_cores=job_cores, timeout=timeout)
     probe = make()
     if hasattr(probe, "check"):
-        probe.check(max(plan.points))
+        probe.check(max(point.slots for point in plan.points))
     where = "this computer" if kind.name == "local" else "the cluster"
     queue = "" if kind.name == "local" else ", plus time in the queue"
-    points = ", ".join(f"{slots} slots ({repeats}x)" for slots, repeats in plan.points.items())
-    click.echo(
-        f"{workload}: {tasks} tasks of {seconds:g} s on {where}: {points}; "
-        f"about {format_exact_duration(plan.forecast_s())}{queue}."
-    )
+    duration = format_exact_duration(plan.forecast_s())
+    click.echo(f"{workload}: {plan.describe(where)}; about {duration}{queue}.")
     with progress.start(sys.stdout, plan.forecast_s()) as line:
         return measure(plan, make, out, line)
 
 
-def _run_gil(repeats, out) -> Path:
+def _run_cold_start(backend, shapes, repeats, timeout, out) -> Path:
+    from ..bench import cold_start
+    from ..bench.backends import default_backend
+
+    backend = backend or default_backend()
+    count = _single("cold-start", repeats, cold_start.REPEATS)
+    chosen = cold_start.starts(shapes or ((1, 1), (4, 1), (4, 8)), backend)
+    if backend == "cluster":
+        cold_start.ClusterStart().check(max(start.jobs * start.processes for start in chosen))
+    forecast = cold_start.forecast_s(chosen, count)
+    click.echo(
+        f"cold-start: jobs x processes {'; '.join(map(str, chosen))}; {count} times each; "
+        f"about {format_exact_duration(forecast)}, plus time in the queue."
+    )
+    with progress.start(sys.stdout, forecast) as line:
+        return cold_start.measure(out, chosen, backend, count, timeout, line)
+
+
+def _single(workload: str, repeats, default: int) -> int:
+    count, *others = repeats or [default]
+    if others:
+        raise click.UsageError(f"--repeats: {workload} takes a single number")
+    return count
+
+
+def _run_gil(backend, repeats, out) -> Path:
     from ..bench import gil
 
-    count, *others = repeats or [gil.REPEATS]
-    if others:
-        raise click.UsageError("--repeats: gil takes a single number")
+    if backend == "cluster":
+        raise click.UsageError("gil measures the cores of this computer: omit --backend")
+    count = _single("gil", repeats, gil.REPEATS)
     cores = min(gil.MAX_CORES, CPU_COUNT)
     forecast = gil.forecast_s(cores, count)
     click.echo(

@@ -7,12 +7,23 @@ from ._clusters import ask, head_line, is_past, print_table, warn
 
 
 @click.command()
-def jobs():
+@click.option(
+    "--usage",
+    is_flag=True,
+    help="Instead, show what these jobs and those of the last day have requested and used, "
+    "according to the batch system.",
+)
+def jobs(usage):
     """List the jobs of your clusters on all login nodes.
 
     A cluster without a heartbeat for a minute is considered dead and its jobs orphaned. Jobs that
     this toolkit did not submit are not listed.
     """
+    if usage:
+        from ._usage import show
+
+        show()
+        return
     entries = registry.entries(warn)
     statuses = ask(entries)
     shown = False

@@ -24,6 +24,7 @@ from ..resilience.tracking import JobTracker
 from ..resilience.waiting_tasks import WaitingTasks
 from ..resilience.walltime import WalltimeManager
 from ..resilience.worker_loss import MONITOR_TICK_S, LostWorkerMonitor
+from ..resources import ResourceUse, requested
 from ..watchdog.client import WatchdogClient
 from . import registration
 from .environment_check import EnvironmentCheck
@@ -81,7 +82,11 @@ class JobControl:
         )
         self.tracker = tracker = JobTracker(pool, clock, tasks)
         usage = UsageTotals(settings.cores)
-        self.meter = UsageMeter(pool, self.watcher, usage, idle_timeout, end_itself)
+        self.resources = resources = ResourceUse(
+            requested(settings), lambda worker: tracker.by_address(worker.address) or worker.address
+        )
+        self.meter = UsageMeter(pool, self.watcher, usage, idle_timeout, end_itself, resources)
+        tracker.on_worker_died.append(lambda *_: resources.worker_died())
         self.watchdog = WatchdogClient(
             lambda: registration.describe(
                 batch, any_job(), pool.name, cluster.name, self.output.patterns
@@ -116,7 +121,7 @@ class JobControl:
         job : dask_jobqueue.core.Job
         """
         if held := cores_held(self.batch, job.job_script()):
-            self.meter.usage.cores = held
+            self.meter.usage.cores = self.resources.held_cores = held
         # HTCondor's jobs may be queued on another computer, which its commands need to know.
         command = registration.cancel_command(self.batch, job)
         self.canceller.own = self.watcher.own = command
@@ -147,6 +152,7 @@ class JobControl:
         for callback in self._ticks:
             callback.stop()
         self.tasks.close()
+        self.meter.conclude()
 
     def note_submitted(self, name: str, job_id: str) -> None:
         """Record that the batch system has accepted a job."""

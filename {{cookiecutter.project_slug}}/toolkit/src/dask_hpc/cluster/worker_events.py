@@ -1,10 +1,10 @@
-"""Tell the tracker when workers come and go."""
+"""Notice when workers come and go."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from distributed import SchedulerPlugin
+from distributed import Scheduler, SchedulerPlugin
 from distributed.core import Status
 
 from .._compat import upstream
@@ -41,14 +41,35 @@ class WorkerEventsPlugin(SchedulerPlugin):
             self.tracker.task_ended(kwargs.get("worker"))
 
     def remove_worker(self, scheduler, worker, **_):
-        events = [event for _, event in scheduler.get_events(worker)]
-        removals = [e for e in events if e.get("action") == "remove-worker"]
-        died = upstream.is_known("removals") and bool(removals) and not removals[-1]["expected"]
-        told = {e.get("status") for e in events if e.get("action") == "worker-status-change"}
+        told = {
+            event.get("status")
+            for _, event in scheduler.get_events(worker)
+            if event.get("action") == "worker-status-change"
+        }
         # A worker that is retired reports closing_gracefully first.
         closing = next((s.name for s in CLOSING if s.name in told), "")
-        tasks = list(removals[-1].get("processing-tasks", ())) if died else []
-        self.tracker.worker_removed(worker, tasks, closing)
+        self.tracker.worker_removed(worker, lost_tasks(scheduler, worker), closing)
 
     async def before_close(self):
         self.scheduler_closes()
+
+
+@dataclass(eq=False)
+class LostTasksPlugin(SchedulerPlugin):
+    """Call a function when a worker leaves unasked while it has tasks."""
+
+    on_lost: Callable[[], None]
+    name: ClassVar = "dask-hpc"
+
+    def remove_worker(self, scheduler, worker, **_):
+        if lost_tasks(scheduler, worker):
+            self.on_lost()
+
+
+def lost_tasks(scheduler: Scheduler, worker: str) -> list[str]:
+    """Return the keys of the tasks of a worker that has just left, if it left unasked."""
+    events = [event for _, event in scheduler.get_events(worker)]
+    removals = [event for event in events if event.get("action") == "remove-worker"]
+    if not removals or not upstream.is_known("removals") or removals[-1]["expected"]:
+        return []
+    return list(removals[-1].get("processing-tasks", ()))

@@ -2,6 +2,7 @@
 
 The job script calls `start` before it runs ``dask worker``. By itself, Python starts a forkserver
 as a new process, which loads Dask a second time. That is half of the time in which a job starts.
+The copies also report their peak memory, since this process has told Dask to (`_process_use`).
 """
 
 import contextlib
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import dask
+from distributed import worker
 from distributed.utils import get_mp_context
 
+from .. import _process_use
 from ..security import openssl
 
 # Lists this process's open files; where there is none, Python starts the forkserver.
@@ -35,13 +38,15 @@ MODULES = [
 
 
 def start(arguments: Sequence[str]) -> None:
-    """Load what workers need and start the forkserver, if the workers come from one.
+    """Have workers report their use; start the forkserver, if they come from one.
 
     Parameters
     ----------
     arguments : sequence of str
         Those of ``dask worker``.
     """
+    if isinstance(metrics := getattr(worker, "DEFAULT_METRICS", None), dict):
+        metrics[_process_use.NAME] = _process_use.metric
     method = dask.config.get("distributed.worker.multiprocessing-method")
     if method != "forkserver" or "--no-nanny" in arguments or not OPEN_FILES.is_dir():
         return
@@ -82,7 +87,7 @@ def _fork(code: str, files: Sequence[int]) -> int:
                 with contextlib.suppress(OSError):  # of the list itself
                     os.close(number)
         server: Any = forkserver._forkserver  # noqa: SLF001
-        server._lock = threading.Lock()  # this thread holds it
+        server._lock = threading.Lock()  # noqa: SLF001  (this thread holds it)
         exec(code, {})  # Python's own code, which names these files
         status = 0
     except SystemExit:

@@ -15,19 +15,17 @@ profiler or work stealing, made no difference beyond noise.
 
 import asyncio
 import contextlib
+import tempfile
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import DaskHPCError
 from ..plan import JobLayout, layout
+from ..points import GATHER, HARNESS, SWEEP, WORKER_SATURATION
 from ..process_time import process_start
 
-# Tasks that a worker holds per thread: 2.0 is one running and one queued. A whole number makes all
-# workers run out of tasks at the same time. With Dask's default of 1.1, a worker with 25 threads
-# gets 28 tasks: toward the end, some wait for busy threads while others are idle, and 500 tasks on
-# 100 slots take a sixth wave. For tasks of unequal length, 1.0 is better.
-WORKER_SATURATION = 2.0
 # Interval at which to check which tasks have finished.
 RESULT_POLL_S = 0.02
 # Worker processes on this computer are as large as the cluster's jobs.
@@ -43,8 +41,10 @@ class Backend(Protocol):
 
     name: str
 
-    def start(self, slots: int) -> dict[str, float]:
+    def start(self, slots: int, saturation: float) -> dict[str, float]:
         """Start workers with `slots` slots in total; return when all of them have connected.
+
+        `saturation` is Dask's ``worker-saturation``.
 
         Returns
         -------
@@ -52,11 +52,17 @@ class Backend(Protocol):
             The cold-start phases that it can distinguish (`record.PHASES`), in seconds.
         """
 
-    def map(self, function: Callable, items: Iterable, timeout: float | None = None) -> list:
+    def map(
+        self,
+        function: Callable,
+        items: Iterable,
+        timeout: float | None = None,
+        way: str = HARNESS,
+    ) -> Iterable:
         """Run `function(item)` for each item and return the results, in any order.
 
         Execute each item, even equal ones, and do not reuse results of an earlier call. `timeout`
-        is in seconds.
+        is in seconds. `way` says how, as in `points`.
         """
 
     def close(self) -> None:
@@ -140,32 +146,39 @@ class DaskBackend:
         self.timeout = timeout
         self.cluster: Any = None
         self.client: Any = None
+        self._sweep_client: Any = None
         self._settings = contextlib.ExitStack()
 
     def make_cluster(self, shape: JobLayout):
-        """Create a cluster, without workers yet, whose workers have `shape.threads` threads."""
+        """Create a cluster, without workers yet, for jobs of this shape."""
         raise NotImplementedError
 
-    def scale(self, jobs: int) -> None:
-        """Scale to this many jobs, of one worker process each."""
-        self.cluster.scale(jobs=jobs)
+    def scale(self, shape: JobLayout) -> None:
+        """Scale to these jobs."""
+        self.cluster.scale(jobs=shape.jobs)
 
-    def start(self, slots: int) -> dict[str, float]:
-        self.layout = layout(slots, self.job_cores)
+    def start(self, slots: int, saturation: float = WORKER_SATURATION) -> dict[str, float]:
+        return self.start_workers(layout(slots, self.job_cores), saturation)
+
+    def start_workers(
+        self, shape: JobLayout, saturation: float = WORKER_SATURATION
+    ) -> dict[str, float]:
+        """Start workers in jobs of this shape; return what `start` returns."""
+        self.layout = shape
         begin = time.time()
         import dask
         import distributed  # noqa: F401 - sets its defaults first, which the ExitStack restores
 
-        settings = {"distributed.scheduler.worker-saturation": WORKER_SATURATION}
+        settings = {"distributed.scheduler.worker-saturation": saturation}
         self._settings.enter_context(dask.config.set(settings))
         self.cluster = self.make_cluster(self.layout)
         arrivals = _watch_arrivals(self.cluster)
         ready = time.time()
-        self.scale(self.layout.jobs)
+        self.scale(shape)
         self.cluster.sync(self._connect)  # while jobs are submitted and workers start
-        self.cluster.wait_for_workers(self.layout.jobs, timeout=self.timeout)
+        self.cluster.wait_for_workers(shape.workers, timeout=self.timeout)
         born = self.cluster.sync(self.client.run, process_start).values()
-        times = sorted(arrivals.values())[: self.layout.jobs]
+        times = sorted(arrivals.values())[: shape.workers]
         return phase_durations(
             begin,
             [
@@ -196,12 +209,22 @@ class DaskBackend:
         """Return when the last job was submitted, in seconds since 1970; None without jobs."""
         return None
 
-    def map(self, function: Callable, items: Iterable, timeout: float | None = None) -> list:
+    def map(
+        self,
+        function: Callable,
+        items: Iterable,
+        timeout: float | None = None,
+        way: str = HARNESS,
+    ) -> Iterable:
+        if way == SWEEP:
+            return self._sweep(function, items)
+
         async def run():
             # pure=False: run equal calls separately. The futures are released on return.
-            return await gather_between_waves(
-                self.client, self.client.map(function, list(items), pure=False)
-            )
+            futures = self.client.map(function, list(items), pure=False)
+            if way == GATHER:
+                return await self.client.gather(futures)
+            return await gather_between_waves(self.client, futures)
 
         try:
             return self.cluster.sync(run, callback_timeout=timeout)
@@ -209,28 +232,46 @@ class DaskBackend:
             there = len(self.cluster.scheduler.workers)
             raise BackendError(
                 f"the tasks did not finish within {timeout:.0f} s; "
-                f"{there} of {self.layout.jobs} workers are still connected"
+                f"{there} of {self.layout.workers} workers are still connected"
             ) from None
+
+    def _sweep(self, function: Callable, items: Iterable) -> Iterable:
+        """Return the results of a sweep, which are in a folder of `_settings` until `close`."""
+        from distributed import Client
+
+        from ... import sweep
+
+        if self._sweep_client is None:
+            self._sweep_client = self._settings.enter_context(
+                Client(
+                    self.cluster.scheduler_address,
+                    security=self.cluster.security,
+                    set_as_default=False,
+                )
+            )
+        folder = self._settings.enter_context(tempfile.TemporaryDirectory())
+        out = Path(folder, "results")
+        return sweep(function, items, out, client=self._sweep_client, progress=False)
 
     def describe(self) -> dict:
         return {
             "jobs": self.layout.jobs,
-            "processes": 1,
+            "processes": self.layout.processes,
             "threads": self.layout.threads,
-            "worker_saturation": WORKER_SATURATION,
+            "worker_saturation": self.cluster.scheduler.WORKER_SATURATION,
         }
 
     def close(self) -> None:
         client, self.client = self.client, None
         cluster, self.cluster = self.cluster, None
-        # The cluster holds jobs, so close it even if closing the client fails.
+        # The cluster holds jobs, so close it even if closing the clients fails.
         try:
+            self._settings.close()
             if client is not None:
                 cluster.sync(client.close)
         finally:
             if cluster is not None:
                 cluster.close()
-            self._settings.close()
 
 
 def _watch_arrivals(cluster) -> dict[str, float]:

@@ -25,13 +25,13 @@ class LocalBackend(DaskBackend):
             # The tasks need almost no memory, but a small machine's default limit could stop them.
             memory_limit=None,
             # Workers that end during tasks would log a message for each of them.
-            silence_logs=logging.ERROR,
+            silence_logs=logging.CRITICAL,
         )
         _spare_children_ctrl_c(cluster)
         return cluster
 
-    def scale(self, jobs: int) -> None:
-        self.cluster.scale(jobs)  # counts workers here: this computer is always one job
+    def scale(self, shape: JobLayout) -> None:
+        self.cluster.scale(shape.workers)  # this computer is always one job
 
 
 def _spare_children_ctrl_c(cluster) -> None:
