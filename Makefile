@@ -9,7 +9,8 @@ export PIP_USER := 0
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 TESTBED := TESTBED_MAKE=1 $(PY) -m hpc_testbed --target lab
 # The record of the headline on the testbed is kept.
-PYTEST = mkdir -p build/benchmarks && $(PY) -m pytest --benchmark-json=build/benchmarks/headline.json
+RECORDS := build/benchmarks
+PYTEST = mkdir -p $(RECORDS) && $(PY) -m pytest --benchmark-json=$(RECORDS)/headline.json
 # They often wait, for processes that start; more at once would make times mean nothing. Tests that
 # share what takes long to set up (marked xdist_group) run in one process, so that it is set up once.
 PARALLEL := --numprocesses 3 --dist loadgroup
@@ -20,7 +21,7 @@ PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-comparison \
 	lint format docs dist clean \
-	bench bench-speedup bench-asv bench-soak bench-leftovers bench-faults bench-connections bench-vs-jobqueue bench-start bench-sweep \
+	bench bench-speedup bench-micro bench-asv bench-soak bench-leftovers bench-faults bench-connections bench-vs-jobqueue bench-start bench-sweep \
 	testbed-up testbed-scale testbed-shell testbed-status testbed-logs \
 	testbed-fault testbed-repair testbed-down
 
@@ -98,6 +99,16 @@ bench-start: .venv/test-ready ## how soon workers and first results come; BENCH_
 
 bench-sweep: .venv/test-ready ## sweep: kills, memory, tiny inputs, METG, files, the headline; BENCH_ARGS="tiny files"
 	@$(PY) benchmarks/sweep.py $(BENCH_ARGS)
+
+# Of the earlier times, if there are any: they are kept, and the new ones are compared with them.
+MICRO_BEFORE = $(if $(wildcard $(RECORDS)/micro.json),--benchmark-compare=micro-before $(MICRO_FAIL))
+MICRO_FAIL = $(if $(FAIL),--benchmark-compare-fail=$(FAIL))
+bench-micro: .venv/test-ready ## micro-benchmarks, and those before; FAIL=min:50% fails if one is 50 % slower
+	@mkdir -p $(RECORDS)
+	@if [ -f $(RECORDS)/micro.json ]; then mv $(RECORDS)/micro.json $(RECORDS)/micro-before.json; fi
+	@$(PY) -m pytest benchmarks/micro --override-ini='python_files=bench_*.py' $(MICRO_BEFORE) \
+	  --benchmark-max-time=3 --benchmark-storage=file://$(RECORDS) \
+	  --benchmark-json=$(RECORDS)/micro.json $(BENCH_ARGS)
 
 bench-asv: .venv/test-ready ## asv: render time, import time, the headline's overhead
 	@$(PY) benchmarks/run_asv.py

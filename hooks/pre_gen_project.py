@@ -31,7 +31,8 @@ LONGEST_SLUG = 50
 # Packages in every project's environment, which a project of the same name would hide.
 TAKEN = {"bokeh", "click", "dask", "dask_hpc", "dask_jobqueue", "dask_labextension", "distributed"}
 TAKEN |= {"jinja2", "jupyterlab", "lazy_loader", "matplotlib", "numpy", "pytest", "rich", "tornado"}
-TAKEN |= {"yaml", "test", "tests", "toolkit"}  # Python's own tests, and folders of the project
+TAKEN |= {"scipy", "yaml"}
+TAKEN |= {"test", "tests", "toolkit"}  # Python's own tests, and folders of the project
 # A job runs on one node, and this is the most that Linux supports (CONFIG_NR_CPUS of the kernel).
 MAX_CORES = 8192
 MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)[ \t]*(?:([KMGTP])(iB|B)?|B)?", re.IGNORECASE)

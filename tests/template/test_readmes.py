@@ -64,6 +64,7 @@ ELSEWHERE = {
     },
     "docs/explanation/benchmarks.md": {
         "dask hpc bench list": "tests/toolkit/test_bench_cli.py: list",
+        "dask hpc bench compare": "tests/toolkit/test_bench_compare.py: invoke",
         "dask hpc bench": "benchmarks/demo.py: bench",
     },
     "docs/how-to/sweep.md": {
@@ -74,6 +75,8 @@ ELSEWHERE = {
     "docs/how-to/one-job.md": {"dask hpc run": "tests/testbed/test_one_job.py: hpc run"},
     "docs/how-to/bench.md": {
         "dask hpc bench list": "tests/toolkit/test_bench_cli.py: list",
+        "dask hpc bench compare": "tests/toolkit/test_bench_compare.py: invoke",
+        "dask hpc bench export": "tests/toolkit/test_bench_export.py: invoke",
         "dask hpc bench": "tests/template/test_readmes.py: docs/how-to/bench.md",
     },
     "docs/how-to/dashboard.md": {"ssh -N -L": SITE},

@@ -260,7 +260,7 @@ def test_numbers_that_a_workload_does_not_take_are_one_line(arguments, words):
 def test_before_results_are_in_nothing_heavy_is_imported():
     code = (
         "import sys, dask_hpc.cli.bench, dask_hpc.bench.runner, dask_hpc.bench.backends;"
-        "heavy = {'matplotlib', 'bokeh', 'rich', 'numpy', 'pandas', 'distributed'};"
+        "heavy = {'matplotlib', 'bokeh', 'rich', 'numpy', 'scipy', 'pandas', 'distributed'};"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""``dask hpc bench``: the commands `run`, `report`, and `list`."""
+"""``dask hpc bench``: `run`, `report`, and `list`. The other commands are in `bench_records`."""
 
 import math
 import shlex
@@ -13,7 +13,7 @@ from dask.system import CPU_COUNT
 from .._output import progress
 from .._output.formatting import format_exact_duration
 from ..bench.workloads import WORKLOADS
-from . import _signals
+from . import _signals, bench_records
 from .bench_advise import advise
 
 COUNT = click.IntRange(min=1)
@@ -246,3 +246,7 @@ def report(folder):
 
     for path in write(folder):
         click.echo(path)
+
+
+for command in (bench_records.compare, bench_records.export):
+    bench.add_command(command)
