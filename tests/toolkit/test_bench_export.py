@@ -185,14 +185,14 @@ def test_an_existing_file_is_not_overwritten(tmp_path):
     assert "cannot write" in invoke(tmp_path / "a.jsonl", tmp_path / "missing/out.jsonl").output
 
 
-def test_an_export_of_several_runs_is_a_record(tmp_path):
+def test_an_export_of_several_runs_is_read_as_these_runs(tmp_path):
     for number in range(2):
         write(tmp_path / "runs" / f"{number}.jsonl")
     invoke(tmp_path / "runs", tmp_path / "out.jsonl")
-    found = record.read(tmp_path / "out.jsonl")
-    assert [row["run"] for row in found.measured] == [1, 2]
+    found = record.read_all(tmp_path / "out.jsonl")
+    assert [[row["run"] for row in run.measured] for run in found] == [[1], [2]]
     invoke(tmp_path / "runs/0.jsonl", tmp_path / "one.jsonl")
-    point, start = compare.compare([found], compare.load(tmp_path / "one.jsonl"))
+    point, start = compare.compare(found, compare.load(tmp_path / "one.jsonl"))
     assert [len(side) for side in (point.times.a, point.times.b, start.times.a)] == [2, 1, 2]
 
 

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from click.testing import CliRunner
 
-from dask_hpc.bench import aggregate, cold_start, metrics, record, report, show
+from dask_hpc.bench import aggregate, cold_start, export, metrics, record, report, show
 from dask_hpc.bench.points import GATHER, SWEEP, UNEVEN, Point
 from dask_hpc.cli.main import main
 
@@ -197,6 +197,11 @@ def test_the_page_compares_ways_lengths_and_numbers_of_slots(tmp_path):
                 row = point.columns() | metrics.of_makespan(point.total_s, point.ideal_s, makespan)
                 writer.write("row", **row, first_result_s=0.1, status="ok")
     paths = report.write(tmp_path)
+    # An exported record has all runs in one file.
+    exported = tmp_path / "exported"
+    exported.mkdir()
+    export.export(record.read_folder(tmp_path), exported / "all.jsonl")
+    assert {path.name for path in report.write(exported)} == {path.name for path in paths}
     names = {path.name for path in paths}
     expected = {"weak-scaling.png", "granularity.svg", "cold-start.png", "report.html"}
     assert expected <= names

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from .._output.formatting import format_count
 from ..errors import DaskHPCError
 from . import identity, metrics
-from .record import PHASES, Record, read, read_folder
+from .record import PHASES, Record, read_all, read_folder
 
 # Confidence level of the intervals: of those of all makespans together, and of all times of starts.
 LEVEL = 0.99
@@ -117,7 +117,7 @@ def load(path: Path) -> list[Record]:
     RecordError, CompareError
         There is no record, or none with a measurement.
     """
-    records = read_folder(path) if path.is_dir() else [read(path)]
+    records = read_folder(path) if path.is_dir() else read_all(path)
     if not any(record.measured for record in records):
         raise CompareError(f"{path} has no measurement: all its runs failed")
     return records

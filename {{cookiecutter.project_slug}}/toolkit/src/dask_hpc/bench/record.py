@@ -140,7 +140,18 @@ class Record:
 
 
 def read(path: Path) -> Record:
-    """Read a record, complete or truncated.
+    """Read the record of one run, complete or truncated.
+
+    Raises
+    ------
+    RecordError
+        As for `read_all`.
+    """
+    return read_all(path)[0]
+
+
+def read_all(path: Path) -> list[Record]:
+    """Read a file: the record of a run, or an exported one, which may have several runs.
 
     Raises
     ------
@@ -166,6 +177,15 @@ def read(path: Path) -> Record:
         objects.append(value if isinstance(value, dict) else {})
     if not objects or objects[0].get("schema") != SCHEMA:
         raise RecordError(f"{path} is not a benchmark record: it has no {SCHEMA} header")
+    found: list[list[dict]] = []
+    for value in objects:
+        if value.get("schema") == SCHEMA:
+            found.append([])
+        found[-1].append(value)
+    return [_record(path, lines) for lines in found]
+
+
+def _record(path: Path, objects: list[dict]) -> Record:
     header = objects[0]
     if header.get("version") != VERSION:
         raise RecordError(
@@ -192,10 +212,11 @@ def read_folder(folder: Path) -> list[Record]:
     """
     if not folder.is_dir():
         raise RecordError(f"{folder} is not a folder: pass the --out folder of `bench run`")
-    records, failed = [], None
+    records: list[Record] = []
+    failed = None
     for path in sorted(folder.glob("*.jsonl")):
         try:
-            records.append(read(path))
+            records += read_all(path)
         except RecordError as error:
             failed = failed or error
     if not records:

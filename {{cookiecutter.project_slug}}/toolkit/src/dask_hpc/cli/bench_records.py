@@ -50,7 +50,7 @@ def export(source, out):
     """
     from ..bench import export, record
 
-    records = record.read_folder(source) if source.is_dir() else [record.read(source)]
+    records = record.read_folder(source) if source.is_dir() else record.read_all(source)
     lines, excluded = export.export(records, out)
     click.echo("Kept:")
     for line in export.describe(lines):
