@@ -31,7 +31,7 @@ class Terminated(KeyboardInterrupt):
 
 def main() -> int:
     """Run the demo; return the exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    end_like_ctrl_c()
     begin = time.monotonic()
     problem = docker_problem()
     measured = False
@@ -138,8 +138,13 @@ def shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def _terminate(_signum, _frame):
-    raise Terminated
+def end_like_ctrl_c() -> None:
+    """Have SIGTERM end this process like Ctrl-C."""
+
+    def terminate(_signum, _frame):
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
 
 
 if __name__ == "__main__":

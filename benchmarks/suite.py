@@ -11,14 +11,13 @@ with more repeats.
 import argparse
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo import BUILD, Terminated, bench, render, say, shown
+from demo import BUILD, bench, end_like_ctrl_c, render, say, shown
 
 from dask_hpc._output.formatting import format_exact_duration
 from dask_hpc.bench import record
@@ -163,7 +162,7 @@ def main() -> int:
     parser.add_argument("--fresh", action="store_true", help="measure again what is complete")
     asked = parser.parse_args()
     runs = chosen_runs(asked.workloads, asked.full)
-    signal.signal(signal.SIGTERM, _terminate)
+    end_like_ctrl_c()
     begin = time.monotonic()
     problem = docker_problem()
     suite = Suite(runs, is_local=bool(problem))
@@ -192,10 +191,6 @@ def main() -> int:
     if failed:
         print(f"Error: failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _terminate(_signum, _frame):
-    raise Terminated
 
 
 if __name__ == "__main__":

@@ -167,6 +167,7 @@ def test_durations_have_two_digits(seconds, text):
         (("math:sqrt", "--inputs", "dict.json"), "--inputs: dict.json is not a list"),
         (("math:sqrt", "--inputs", "empty.txt"), "--inputs: empty.txt has no inputs"),
         (("math:sqrt",), "Missing option '--inputs'"),
+        (("math:sqrt", "--inputs", 3, "--timeout", "nan"), "'nan' is not a number"),
         (("math:sqrt", "--inputs", 3, "--out", "empty.txt/x"), "--out: cannot write to empty.txt"),
     ],
 )

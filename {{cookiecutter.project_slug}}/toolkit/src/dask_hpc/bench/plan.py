@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 
 from .points import GATHER, Point
 from .workloads import WORKLOADS, Numbers, PlanError, Workload
@@ -102,12 +101,9 @@ def _range(values: list, form: str) -> str:
 
 def _in_turns(points: Iterable[Point], count) -> tuple[Point, ...]:
     """Return each point as often as it is to be repeated, the points alternating."""
-    left = {point: count(point.repeats) for point in points}
-    rounds = []
-    while any(left.values()):
-        rounds.append([point for point, repeats in left.items() if repeats])
-        left = {point: max(0, repeats - 1) for point, repeats in left.items()}
-    return tuple(chain.from_iterable(rounds))
+    counts = {point: count(point.repeats) for point in points}
+    rounds = range(max(counts.values()))
+    return tuple(point for n in rounds for point, repeats in counts.items() if n < repeats)
 
 
 def make(name: str, **numbers) -> Plan:
@@ -127,9 +123,7 @@ def make(name: str, **numbers) -> Plan:
     """
     workload = WORKLOADS[name]
     assert workload.points is not None
-    for option, value in numbers.items():
-        if value and option not in workload.options:
-            raise PlanError(f"{name} sets its own {option}: omit --{option}")
+    workload.check_options(numbers)
     points = workload.points(Numbers(**numbers))
     for point in points:
         if point.tasks < point.slots:

@@ -1,6 +1,6 @@
 """A point of a measurement: how many tasks, of which length, on how many slots, in which way."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 from . import metrics
@@ -14,9 +14,8 @@ SWEEP = "sweep"  # dask_hpc.sweep
 EQUAL, UNEVEN = "equal", "uneven"  # lengths of the tasks
 # Tasks that a worker holds per thread: 2.0 is one running and one queued; see `backends._dask`.
 WORKER_SATURATION = 2.0
-# A start of workers can take long, so each point's slots get tasks for at least this long before
-# the harness expects that all of them had one.
-ALL_SLOTS_S = 0.1
+# Tasks so short, or so few of them, may be done before each slot has had one.
+ALL_SLOTS_S, ALL_SLOTS_TASK_S = 0.1, 0.02
 
 
 @dataclass(frozen=True)
@@ -76,16 +75,11 @@ class Point:
 
     def uses_all_slots(self) -> bool:
         """Return whether each slot has to get a task: quick ones may leave some without."""
-        return self.tasks >= self.slots and self.ideal_s >= ALL_SLOTS_S and self.seconds >= 0.02
+        long_enough = self.ideal_s >= ALL_SLOTS_S and self.seconds >= ALL_SLOTS_TASK_S
+        return self.tasks >= self.slots and long_enough
 
     def columns(self) -> dict:
         """Return what a row says of the point, which identifies it within a record."""
-        return {
-            "slots": self.slots,
-            "tasks": self.tasks,
-            "seconds": self.seconds,
-            "way": self.way,
-            "lengths": self.lengths,
-            "saturation": self.saturation,
-            "ideal_s": self.ideal_s,
-        }
+        columns = asdict(self)
+        del columns["repeats"]
+        return columns | {"ideal_s": self.ideal_s}

@@ -1,7 +1,8 @@
 """The workloads: what each one measures, its bound, and its points."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import DaskHPCError
 from .points import GATHER, SWEEP, UNEVEN, Point
@@ -78,6 +79,18 @@ class Workload:
     bound: str
     points: Callable[[Numbers], list[Point]] | None
     options: tuple[str, ...] = ("tasks", "seconds", "slots", "repeats")
+
+    def check_options(self, given: Mapping[str, Any]) -> None:
+        """Raise an error for a number that the user has given and may not choose here.
+
+        Raises
+        ------
+        PlanError
+            There is one.
+        """
+        for name, value in given.items():
+            if value is not None and name not in self.options:
+                raise PlanError(f"{self.name} sets its own {name}: omit --{name}")
 
 
 def _on_slots(defaults: dict[int, int]) -> Callable[[Numbers], list[Point]]:

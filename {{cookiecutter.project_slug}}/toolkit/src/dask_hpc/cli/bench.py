@@ -1,6 +1,5 @@
 """``dask hpc bench``: `run`, `report`, and `list`. The other commands are in `bench_records`."""
 
-import math
 import shlex
 import sys
 import textwrap
@@ -12,23 +11,10 @@ from dask.system import CPU_COUNT
 
 from .._output import progress
 from .._output.formatting import format_exact_duration
-from ..bench.workloads import WORKLOADS
+from ..bench.workloads import WORKLOADS, PlanError
 from . import _signals, bench_records
+from ._bench_options import COUNT, SECONDS, out_option, timeout_option
 from .bench_advise import advise
-
-COUNT = click.IntRange(min=1)
-
-
-class Seconds(click.FloatRange):
-    """A positive, finite number of seconds; click accepts nan in any range."""
-
-    def convert(self, value, param, ctx):
-        if math.isnan(found := super().convert(value, param, ctx)):
-            self.fail(f"{value!r} is not a number.", param, ctx)
-        return found
-
-
-SECONDS = Seconds(0, math.inf, min_open=True, max_open=True)
 
 
 class CountList(click.ParamType):
@@ -113,20 +99,8 @@ def list_workloads(workload):
     help="Jobs and processes of each start (cold-start).  [default: 1x1,4x1,4x8]",
 )
 @click.option("--job-cores", type=COUNT, default=30, show_default=True, help="Max. cores per job.")
-@click.option(
-    "--timeout",
-    type=SECONDS,
-    default=120,
-    show_default=True,
-    help="Seconds to wait for the workers, including time in the queue.",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default="bench-results",
-    show_default=True,
-    help="Folder for the record.",
-)
+@timeout_option()
+@out_option("record")
 @click.option(
     "--next/--no-next",
     "show_next",
@@ -155,7 +129,10 @@ def run(
 
     _signals.treat_as_interrupts()
     numbers = {"tasks": tasks, "seconds": seconds, "slots": slots, "repeats": repeats}
-    _refuse_other_options(workload, {**numbers, "shapes": shapes})
+    try:
+        WORKLOADS[workload].check_options({**numbers, "shapes": shapes})
+    except PlanError as error:
+        raise click.UsageError(str(error)) from None
     if workload == "gil":
         path = _run_gil(backend, repeats, out)
     elif workload == "cold-start":
@@ -166,12 +143,6 @@ def run(
     if show_next:
         command = shlex.join(["dask", "hpc", "bench", "report", str(path.parent)])
         click.echo(f"\nRecord: {path}\nTo draw figures and write a report: {command}")
-
-
-def _refuse_other_options(workload: str, given: dict) -> None:
-    for name, value in given.items():
-        if value is not None and name not in WORKLOADS[workload].options:
-            raise click.UsageError(f"{workload} sets its own {name}: omit --{name}")
 
 
 def _run_plan(workload, numbers, backend, job_cores, timeout, out) -> Path:

@@ -10,6 +10,7 @@ import click
 
 from .._output import progress
 from . import _signals
+from ._bench_options import out_option, timeout_option
 from .sweep import find_files, load_function
 
 
@@ -21,20 +22,8 @@ from .sweep import find_files, load_function
     help="How many (its inputs are then 0, 1, ...), a pattern of files ('data/*.nc', with the "
     "quotes), or a file with an input on each line (.txt) or a list (.json).",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0, 1e6, min_open=True),
-    default=120,
-    show_default=True,
-    help="Seconds to wait for the workers, including time in the queue.",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default="bench-results",
-    show_default=True,
-    help="Folder for the figure.",
-)
+@timeout_option()
+@out_option("figure")
 def advise(function, inputs, timeout, out):
     """Try MODULE:FUNCTION with a few inputs in one job, and say how many jobs to ask for.
 

@@ -1,0 +1,42 @@
+"""Options that several commands of ``dask hpc bench`` have."""
+
+import math
+from pathlib import Path
+
+import click
+
+COUNT = click.IntRange(min=1)
+
+
+class Seconds(click.FloatRange):
+    """A positive, finite number of seconds; click accepts nan in any range."""
+
+    def convert(self, value, param, ctx):
+        if math.isnan(found := super().convert(value, param, ctx)):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return found
+
+
+SECONDS = Seconds(0, math.inf, min_open=True, max_open=True)
+
+
+def timeout_option():
+    """Return the option ``--timeout``."""
+    return click.option(
+        "--timeout",
+        type=SECONDS,
+        default=120,
+        show_default=True,
+        help="Seconds to wait for the workers, including time in the queue.",
+    )
+
+
+def out_option(what: str):
+    """Return the option ``--out``, the folder for something."""
+    return click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        default="bench-results",
+        show_default=True,
+        help=f"Folder for the {what}.",
+    )
