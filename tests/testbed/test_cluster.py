@@ -28,14 +28,14 @@ def test_a_bare_slurmcluster_runs_tasks_in_jobs_of_the_labs_configuration(lab):
             cluster.wait_for_workers(8, timeout=180)
             job = cluster.job_ids[0]
             print(subprocess.getoutput(f"squeue -h -j {job} -o '%P %a %C %m %l'"))
-            hosts = client.gather(client.map(task, range(64)))
+            hosts = client.gather(client.map(task, range(96)))
             print(len(hosts), socket.gethostname() in hosts)
             print(job)
         """
     )
     done = lab.shell(f"python -c {shlex.quote(program)}")
     *lines, job = done.stdout.splitlines()
-    assert lines == ["short lab 8 8G 30:00", "64 False"]
+    assert lines == ["short lab 8 8G 30:00", "96 False"]
     assert lab.testbed.jobs() == []
     # 300 MiB and Dask's own memory, in each of four workers, with room to spare.
     used = re.search(

@@ -185,6 +185,18 @@ def test_time_in_which_this_process_was_suspended_does_not_count():
     clock.now += 3600
     used.add([worker()], 100)
     assert used.task_seconds == resources.MAX_GAP_S
+    assert used.line() == ""  # since it was looked at only once
+
+
+def test_a_few_looks_are_no_reason_for_advice():
+    assert use([worker()], job(), minutes=1).line()
+    clock = Clock()
+    used = ResourceUse(job(), clock=clock)
+    for _ in range(resources.MIN_LOOKS):
+        assert used.line() == ""
+        clock.now += 20
+        used.add([worker()], 100)
+    assert used.line()
 
 
 def test_core_use_is_that_of_all_jobs_while_any_task_ran():
@@ -250,7 +262,7 @@ def test_looks_are_as_often_as_heartbeats_and_never_raise():
     used.look_at(SimpleNamespace(), now=True)
     workers[0].metrics = {"memory": "?"}
     used.look_at(scheduler, now=True)
-    used.task_seconds = MINUTE
+    used.task_seconds, used._looks = MINUTE, MINUTE
     used._slot_seconds = 0
     assert used.line() == ""
 

@@ -32,6 +32,9 @@ NEARLY_FULL_FRACTION = 0.8
 WORTHWHILE_MEMORY_FRACTION, WORTHWHILE_CORES_FRACTION = 0.75, 0.5
 # For how long tasks must have run before there is anything to say.
 MIN_TASK_S = 30.0
+# How often the workers must have been looked at meanwhile. A few looks may all have come when tasks
+# were just beginning or ending.
+MIN_LOOKS = 4
 # The longest time that one sample stands for: this process may have been suspended.
 MAX_GAP_S = 30.0
 # A worker's own work (heartbeats, transfers) on top of its tasks', in cores.
@@ -171,6 +174,7 @@ class ResourceUse:
         self._looked = clock()
         self._fullest = 0.0  # the peak in relation to the limit
         self._core_seconds = self._slot_seconds = 0.0  # while tasks ran
+        self._looks = 0  # likewise
         self._worker, self._job = Load(), Load()  # of any at any time
         self._finished = 0
         self._is_exact = True  # each worker reported its own peak
@@ -209,6 +213,7 @@ class ResourceUse:
         for job in jobs.values():
             self._job = self._job.or_more(job)
         if total.tasks:
+            self._looks += 1
             self.task_seconds += seconds
             self._core_seconds += total.cores * seconds
             self._slot_seconds += total.slots * seconds
@@ -228,7 +233,8 @@ class ResourceUse:
             Peak memory of the program, if it shares the memory with the workers, in bytes.
         """
         try:
-            return self._line(program) if self.task_seconds >= MIN_TASK_S else ""
+            is_enough = self.task_seconds >= MIN_TASK_S and self._looks >= MIN_LOOKS
+            return self._line(program) if is_enough else ""
         except Exception:
             logger.debug("Cannot describe what workers used", exc_info=True)
             return ""
