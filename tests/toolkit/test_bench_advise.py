@@ -121,6 +121,21 @@ def test_a_call_tells_its_duration_its_cpu_time_and_its_error():
         trial._checked([6, 7], [(1.0, 0.0, ""), (1.0, 0.0, "KeyError: 'x'")])
 
 
+@pytest.mark.parametrize(
+    ("alone", "inputs", "calls"),
+    [
+        ([1.0] * 5, 300, 60),
+        ([0.3, 0.5, 1.0, 1.2, 2.0], 300, 142),  # the more they differ
+        ([0.1, 0.1, 10.0], 1000, 47),  # as many as there is time for
+        ([600.0] * 3, 300, 8),  # each core of the job has one
+        ([1.0] * 5, 3, 3),
+        ([0.0] * 20, 300, 60),
+    ],
+)
+def test_more_calls_are_made_if_their_lengths_differ_and_time_allows(alone, inputs, calls):
+    assert trial.busy_calls(alone, 8, inputs) == calls
+
+
 def test_calls_end_when_the_time_is_up_after_a_few():
     assert len(trial._one_by_one(time.sleep, [0.01] * 20, budget_s=0)) == trial.LEAST_ALONE
     assert len(trial._one_by_one(time.sleep, [0.01] * 5, budget_s=60)) == 5

@@ -25,8 +25,9 @@ from .advice import Trial
 # About this long for the calls one by one, and again with the whole job busy.
 BUDGET_S = 20.0
 MOST_ALONE, LEAST_ALONE = 20, 3
-# Calls with the whole job busy: as many as its slots, or this many, if there is time.
-MOST_BUSY = 60
+# Calls with the whole job busy: at least as many as its slots; if there is time, this many, or as
+# many as give their mean with this standard error.
+USUAL_BUSY, STANDARD_ERROR = 60, 0.05
 THREADS = 4
 
 
@@ -91,8 +92,7 @@ def measure(
                 few = [sample[n % len(calls)] for n in range(threads)]
                 gain = run(_thread_gain, function, few)
             progress.status("calls on all cores of the job …")
-            fit = cores * BUDGET_S / max(statistics.fmean(alone), 1e-3)
-            number = min(len(inputs), max(cores, round(min(MOST_BUSY, fit))))
+            number = busy_calls(alone, cores, len(inputs))
             sample = draw.sample(inputs, number)
             futures = client.map(_call, [function] * number, sample, pure=False)
             busy = _checked(sample, client.gather(futures))
@@ -109,6 +109,22 @@ def measure(
         processes=len(workers),
         is_local=is_local,
     )
+
+
+def busy_calls(alone_s: Sequence[float], cores: int, inputs: int) -> int:
+    """Return how many calls to make with all cores of a job busy.
+
+    Parameters
+    ----------
+    alone_s : sequence of float
+        Duration of calls, one at a time, in seconds. The more these differ, the more calls it takes
+        to know their mean.
+    cores, inputs : int
+        Cores of the job; no more calls than inputs.
+    """
+    mean = max(statistics.fmean(alone_s), 1e-3)
+    wanted = max(USUAL_BUSY, (statistics.pstdev(alone_s) / mean / STANDARD_ERROR) ** 2)
+    return min(inputs, max(cores, round(min(wanted, cores * BUDGET_S / mean))))
 
 
 def _checked(inputs: Sequence[Any], calls: list[tuple]) -> list[tuple]:
