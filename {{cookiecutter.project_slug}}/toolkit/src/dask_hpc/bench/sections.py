@@ -25,6 +25,8 @@ class Section:
         A table.
     paths : list of Path
         Files of the figure.
+    finding : str
+        A sentence for the top of the page, or nothing.
     """
 
     title: str
@@ -33,10 +35,11 @@ class Section:
     columns: list[show.Column]
     rows: list[list[str]]
     paths: list[Path]
+    finding: str = ""
 
 
 def make(records: Iterable[Record], folder: Path) -> list[Section]:
-    """Return a section for each record, whose workloads are some of `KINDS`.
+    """Return a section for each record, whose workloads are some of `WORKLOADS`.
 
     Parameters
     ----------
@@ -45,8 +48,8 @@ def make(records: Iterable[Record], folder: Path) -> list[Section]:
         Where figures are saved.
     """
     return [
-        _cold_start(record, folder)
-        if record.workload == "cold-start"
+        MAKERS[record.workload](record, folder)
+        if record.workload in MAKERS
         else _section(record, folder, *KINDS[record.workload])
         for record in records
     ]
@@ -143,4 +146,8 @@ KINDS: dict[str, tuple[str, Callable[[Sequence[dict]], str], str]] = {
     "uneven": ("Tasks of unequal length", _uneven, ""),
     "tasks-per-second": ("Tasks that do nothing", _tasks_per_second, ""),
 }
-WORKLOADS = (*KINDS, "cold-start")
+# Workloads whose section is not made of points: a function of the record and the folder.
+MAKERS: dict[str, Callable[[Record, Path], Section]] = {
+    "cold-start": _cold_start,
+}
+WORKLOADS = (*KINDS, *MAKERS)
