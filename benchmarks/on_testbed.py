@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dask_hpc.bench import provenance
 from hpc_testbed import Testbed, default_name, install_project
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -53,6 +54,11 @@ def options(doc: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", type=Path, help="write the record to this file")
     return parser
+
+
+def commit() -> str:
+    """Return this checkout's commit, or nothing if git does not know it."""
+    return provenance.commit(REPOSITORY)
 
 
 def install(testbed: Testbed, repository: Path = REPOSITORY, name: str = "demo-lab") -> Project:

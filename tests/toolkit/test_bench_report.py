@@ -123,7 +123,9 @@ def page(tmp_path_factory):
     result = CliRunner().invoke(main, ["bench", "report", str(folder)])
     assert result.exit_code == 0, result.output
     printed = [line.rsplit("/", 1)[1] for line in result.output.splitlines()]
-    assert printed == ["speedup.png", "speedup.svg", "gil.png", "gil.svg", "report.html"]
+    names = ("speedup", "makespan", "efficiency", "from-nothing", "gantt", "gil")
+    files = [f"{name}.{kind}" for name in names for kind in ("png", "svg")]
+    assert printed == [*files, "report.html"]
     return folder, Text((folder / "report.html").read_text())
 
 
