@@ -151,11 +151,11 @@ def words(points: Sequence[tuple[int, float]]) -> str:
     if knee := found.knee():
         if knee.high <= MAX_EXTRAPOLATION * most:
             return (
-                f"The knee is at {_range(knee)} slots, by {where}: beyond it, more slots make the "
+                f"The knee is at {_range(knee, ' slots')}, by {where}: beyond it, more slots make the "
                 "same work slower."
             )
         return (
-            f"No knee is visible up to {most} slots: the one of {where}, {_range(knee)} slots, is "
+            f"No knee is visible up to {most} slots: the one of {where}, {_range(knee, ' slots')}, is "
             "too far beyond what was measured to be known."
         )
     none = f"No knee is visible up to {most} slots"
@@ -163,20 +163,20 @@ def words(points: Sequence[tuple[int, float]]) -> str:
         none = f"Whether there is a knee cannot be said from {count} numbers of slots"
     if (limit := found.limit()) is None:
         return f"{none}, and no serial share: what is lost does not grow with slots ({where})."
-    value, low, high = (f"{100 * share:.2g}" for share in _values(found.serial))
+    value, low, high = (f"{100 * share:.3g}" for share in _values(found.serial))
     share = f"{value} % ({low} to {high} %)"
     text = f"{none}. By {where}, {share} of the work is serial"
     if limit.high <= MAX_EXTRAPOLATION * most:
-        return f"{text}, so no number of slots is more than {_range(limit)} times faster."
+        return f"{text}, so no number of slots is more than {_range(limit, ' times')} faster."
     return (
         f"{text}. The largest speedup would be {_range(limit)}, but nothing is known about so many "
         "slots."
     )
 
 
-def _range(interval: Interval) -> str:
-    value, low, high = (f"{float(f'{x:.2g}'):,.0f}" for x in _values(interval))
-    return f"{value} ({100 * LEVEL:.0f} % interval {low} to {high})"
+def _range(interval: Interval, unit: str = "") -> str:
+    value, low, high = (f"{float(f'{x:.3g}'):,.0f}" for x in _values(interval))
+    return f"{value}{unit} ({100 * LEVEL:.0f} % interval {low} to {high})"
 
 
 def _values(interval: Interval) -> tuple[float, float, float]:
