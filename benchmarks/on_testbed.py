@@ -1,6 +1,7 @@
 """Helpers of the scripts in this folder: the lab's project, installed on a testbed as alice."""
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -56,6 +57,7 @@ def options(doc: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+@functools.cache  # of the code that a script began with
 def commit() -> str:
     """Return this checkout's commit, or nothing if git does not know it."""
     return provenance.commit(REPOSITORY)

@@ -131,6 +131,57 @@ def headline(record: dict) -> tuple[list[str], list[list[object]]]:
     return [title, "", "aim", "before the first", "after the last"], lines
 
 
+def overview(records: dict[str, dict]) -> tuple[list[str], list[list[object]]]:
+    """Return the head and the rows of the table of the guide to `sweep`, from several records."""
+    from dask_hpc.bench import metrics
+
+    head = [
+        "",
+        "ideal",
+        "`sweep`",
+        "`client.gather(client.map(…))`",
+        "the same, plain dask-jobqueue",
+    ]
+    sides = (("dask_hpc", "sweep"), ("dask_hpc", "gather"), ("dask-jobqueue", "gather"))
+    tasks, length = (records["headline"]["rows"][0][name] for name in ("tasks", "length"))
+    number = records["files"]["rows"][0]["inputs"]
+    lines: list[list[object]] = [
+        [
+            f"{tasks} calls of {length:g} s on {SLOTS} slots",
+            f"{math.ceil(tasks / SLOTS) * length:g} s",
+            *(
+                f"{median(seconds_of(records['headline']['rows'], side=side, way=way)):.2f} s"
+                for side, way in sides
+            ),
+        ],
+        [
+            f"{number} files of 1 s on {FILE_WORKERS} workers",
+            f"{math.ceil(number / FILE_WORKERS)} s",
+            *(
+                f"{median(seconds_of(records['files']['rows'], way=way)):.2f} s"
+                for way in ("sweep", "gather")
+            ),
+            "",
+        ],
+    ]
+    rates, lengths = [], []
+    for way in ("sweep", "gather"):
+        rows = [row for row in records["tiny"]["rows"] if row["way"] == way]
+        rate = median(row["tasks"] / row["seconds"] for row in rows)
+        rates.append(f"{float(f'{rate:.3g}'):,.0f}")
+        points: dict[float, list[float]] = {}
+        for row in records["granularity"]["rows"]:
+            if row["way"] == way:
+                points.setdefault(row["length"], []).append(efficiency(row))
+        found = metrics.metg(
+            ((length, median(them)) for length, them in points.items()), EFFICIENCY
+        )
+        lengths.append("none" if found is None else f"{1000 * found:.0f} ms")
+    lines.append([f"calls of 1 ms on {SLOTS} slots, in a second", "", *rates, ""])
+    lines.append([f"shortest calls that use {SLOTS} slots half of the time", "", *lengths, ""])
+    return head, lines
+
+
 TABLES = {
     "killed": killed,
     "million": million,
