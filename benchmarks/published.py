@@ -271,15 +271,18 @@ def measured_tables(page: str) -> list[str]:
     return found
 
 
-def draw(folder: Path) -> dict[str, Path]:
-    """Draw the published images into a folder; return their files by their names in docs/images."""
+def draw(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Draw published images into a folder; return the files by their names in docs/images."""
     import site_records
 
     from dask_hpc.bench import record, report
 
-    report.write(folder, record.read_folder(DEMO))
-    site_records.draw(site_records.read(SITES), folder / "sites")
-    return {name: folder / f"{source}.png" for name, (source, _) in DRAWN.items()}
+    chosen = {name: DRAWN[name] for name in names}
+    if any(records == DEMO for _, records in chosen.values()):
+        report.write(folder, record.read_folder(DEMO))
+    if any(records == SITES for _, records in chosen.values()):
+        site_records.draw(site_records.read(SITES), folder / "sites")
+    return {name: folder / f"{source}.png" for name, (source, _) in chosen.items()}
 
 
 # Images: what draws them, and from which records.
@@ -309,6 +312,7 @@ def digests() -> dict[str, dict[str, str]]:
             "records": digest(records.glob("*.jsonl")),
         }
         for name, (_, records) in DRAWN.items()
+        if (IMAGES / name).exists()
     }
 
 
@@ -337,10 +341,9 @@ def main(names: Sequence[str]) -> int:
     images = [name for name in DRAWN if not names or name in names]
     if images:
         with tempfile.TemporaryDirectory() as folder:
-            for name, source in draw(Path(folder)).items():
-                if name in images:
-                    (IMAGES / name).write_bytes(source.read_bytes())
-                    print(f"{name}: drawn")
+            for name, source in draw(Path(folder), images).items():
+                (IMAGES / name).write_bytes(source.read_bytes())
+                print(f"{name}: drawn")
         DIGESTS.write_text(json.dumps(digests(), indent=1) + "\n")
     return 0
 

@@ -80,7 +80,7 @@ def test_the_images_are_drawn_again_as_they_are(published, monkeypatch, tmp_path
     from PIL import Image
 
     monkeypatch.syspath_prepend(str(HERE))
-    for name, path in published.draw(tmp_path).items():
+    for name, path in published.draw(tmp_path, published.DRAWN).items():
         old, new = (np.asarray(Image.open(it), float) for it in (published.IMAGES / name, path))
         assert old.shape == new.shape, name
         assert np.abs(old - new).mean() < 2, name

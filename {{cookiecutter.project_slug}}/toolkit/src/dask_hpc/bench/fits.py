@@ -151,12 +151,12 @@ def words(points: Sequence[tuple[int, float]]) -> str:
     if knee := found.knee():
         if knee.high <= MAX_EXTRAPOLATION * most:
             return (
-                f"The knee is at {_range(knee, ' slots')}, by {where}: beyond it, more slots make the "
-                "same work slower."
+                f"The knee is at {_range(knee, ' slots')}, by {where}: beyond it, more slots make "
+                "the same work slower."
             )
         return (
-            f"No knee is visible up to {most} slots: the one of {where}, {_range(knee, ' slots')}, is "
-            "too far beyond what was measured to be known."
+            f"No knee is visible up to {most} slots: the one of {where}, {_range(knee, ' slots')}, "
+            "is too far beyond what was measured to be known."
         )
     none = f"No knee is visible up to {most} slots"
     if count < MIN_POINTS_KNEE:
