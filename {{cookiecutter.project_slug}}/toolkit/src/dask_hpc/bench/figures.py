@@ -258,8 +258,8 @@ def overview_figure(points: Sequence[dict], title: str, caption: str) -> Figure:
         return figure
 
 
-def panel_figure(panel, points: Sequence[dict], size: tuple[float, float]) -> Figure:
-    """Draw a single panel, `size` in inches, for a page that has its own title and caption."""
+def panel_figure(panel, points: Sequence[dict] | dict, size: tuple[float, float]) -> Figure:
+    """Draw what `panel` draws of points, or of a trace, `size` in inches, without a caption."""
     with matplotlib.rc_context(fname=STYLE):
         figure = Figure(figsize=size, dpi=150, layout="constrained")
         panel(figure.subplots(), points)

@@ -88,7 +88,7 @@ def write(folder: Path, records: Sequence[Record] | None = None) -> list[Path]:
         if shown:
             page["sleep"] = _sleep(shown, folder, paths)
             page["headline"] = page["sleep"]["title"]
-        page["gantt"] = _gantt(used, folder, paths)
+        page["gantt"] = _gantt(gantt.newest(shown) or gantt.newest(used), folder, paths)
         page["sections"] = sections.make(newest.values(), folder)
         if not shown and newest:
             page["headline"] = f"Dask's overhead. {where(list(newest.values()))}"
@@ -208,9 +208,8 @@ def _saved(figure: Figure, stem: Path, label: str, paths: list[Path]) -> str:
     return drawing
 
 
-def _gantt(records: Sequence[Record], folder: Path, paths: list[Path]) -> dict | None:
-    """Draw the newest trace, if there is one."""
-    trace = gantt.newest(records)
+def _gantt(trace: dict | None, folder: Path, paths: list[Path]) -> dict | None:
+    """Draw a trace, if there is one."""
     if trace is None:
         return None
     figure = figures.panel_figure(gantt.panel, trace, (9.6, gantt.height(trace)))
