@@ -20,7 +20,7 @@ PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-comparison \
-	lint format docs dist clean \
+	lint format docs figures dist clean \
 	bench bench-speedup bench-micro bench-asv bench-soak bench-leftovers bench-faults bench-connections bench-vs-jobqueue bench-start bench-sweep \
 	testbed-up testbed-scale testbed-shell testbed-status testbed-logs \
 	testbed-fault testbed-repair testbed-down
@@ -68,6 +68,9 @@ docs: .venv/docs-ready ## the documentation, into build/docs; a warning is an er
 
 dist: .venv/dist-ready ## both packages, into build/dist; with TAG=v1.2.3 as for that release
 	@$(PY) tests/dist.py $(TAG)
+
+figures: .venv/test-ready ## the published tables and figures again, from their records in docs/data
+	@$(PY) benchmarks/published.py $(FIGURES)
 
 test-comparison: .venv/test-ready ## what happens to a cluster, ours and plain dask-jobqueue's; then the docs' table
 	@$(PY) -m pytest tests/comparison $(PYTEST_ARGS)

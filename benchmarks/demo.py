@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import yaml
+from on_testbed import commit
 
 from hpc_testbed import Testbed, TestbedError, default_name, docker_problem, install_project
 
@@ -90,6 +91,7 @@ def measure_on_testbed(project: Path) -> None:
         try:
             for run in RUNS:
                 command = f".venv/bin/dask hpc bench run {run} --out results --no-next"
+                command = f"BENCH_COMMIT={commit()} {command}"
                 testbed.run(f"cd {home} && {command}", show=True)
         finally:
             with contextlib.suppress(TestbedError):  # interrupted before there were any results

@@ -1,6 +1,7 @@
 """Helpers of the scripts in this folder: the lab's project, installed on a testbed as alice."""
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dask_hpc.bench import provenance
 from hpc_testbed import Testbed, default_name, install_project
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -53,6 +55,12 @@ def options(doc: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", type=Path, help="write the record to this file")
     return parser
+
+
+@functools.cache  # of the code that a script began with
+def commit() -> str:
+    """Return this checkout's commit, or nothing if git does not know it."""
+    return provenance.commit(REPOSITORY)
 
 
 def install(testbed: Testbed, repository: Path = REPOSITORY, name: str = "demo-lab") -> Project:

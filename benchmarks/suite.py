@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo import BUILD, bench, end_like_ctrl_c, render, say, shown
+from on_testbed import commit
 
 from dask_hpc._output.formatting import format_exact_duration
 from dask_hpc.bench import record
@@ -111,7 +112,11 @@ def on_testbed(suite: Suite, runs: list[Run]) -> list[str]:
         for run in in_turn(runs):
             command = f"dask hpc bench {' '.join(suite.words(run))} --out results --no-next"
             try:
-                testbed.run(f"cd {home} && .venv/bin/{command}", show=True, timeout=3600)
+                testbed.run(
+                    f"cd {home} && BENCH_COMMIT={commit()} .venv/bin/{command}",
+                    show=True,
+                    timeout=3600,
+                )
             except TestbedError:  # the command has printed why
                 failed.append(run.workload)
             finally:

@@ -17,12 +17,11 @@ tables; --table only prints those of the records.
 
 import json
 import random
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from on_testbed import REPOSITORY, Project, options, project, records
+from on_testbed import REPOSITORY, Project, commit, options, project, records
 from sweep_tables import FILE_WORKERS, SLOTS, computed_twice, render, wrong
 
 from hpc_testbed import TestbedError
@@ -152,12 +151,6 @@ MEASUREMENTS = {  # with the usual number of rounds
     "files": (files, 3),
     "headline": (headline, 10),
 }
-
-
-def commit() -> str:
-    """Return this checkout's commit."""
-    command = ["git", "-C", REPOSITORY, "describe", "--always", "--dirty", "--abbrev=10"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def measure(lab: Project, name: str, rounds: int | None, share: float, out: Path) -> dict:

@@ -131,6 +131,64 @@ def headline(record: dict) -> tuple[list[str], list[list[object]]]:
     return [title, "", "aim", "before the first", "after the last"], lines
 
 
+def overview(records: dict[str, dict]) -> tuple[list[str], list[list[object]]]:
+    """Return the head and the rows of the table of the guide to `sweep`, from several records."""
+    ways = ("sweep", "gather")
+    headline, files = records["headline"]["rows"], records["files"]["rows"]
+    tasks, length = headline[0]["tasks"], headline[0]["length"]
+    number = files[0]["inputs"]
+    sides = (("dask_hpc", "sweep"), ("dask_hpc", "gather"), ("dask-jobqueue", "gather"))
+    ours = [f"{median(seconds_of(headline, side=it, way=way)):.2f} s" for it, way in sides]
+    read = [f"{median(seconds_of(files, way=way)):.2f} s" for way in ways]
+    rates = [median(rates_of(records["tiny"]["rows"], way)) for way in ways]
+    found = [metg_of(records["granularity"]["rows"], way) for way in ways]
+    lines: list[list[object]] = [
+        [
+            f"{tasks} calls of {length:g} s on {SLOTS} slots",
+            f"{math.ceil(tasks / SLOTS) * length:g} s",
+            *ours,
+        ],
+        [
+            f"{number} files of 1 s on {FILE_WORKERS} workers",
+            f"{math.ceil(number / FILE_WORKERS)} s",
+            *read,
+            "",
+        ],
+        [
+            f"calls of 1 ms on {SLOTS} slots, in a second",
+            "",
+            *(f"{float(f'{rate:.3g}'):,.0f}" for rate in rates),
+            "",
+        ],
+        [
+            f"shortest calls that use {SLOTS} slots half of the time",
+            "",
+            *("none" if it is None else f"{1000 * it:.0f} ms" for it in found),
+            "",
+        ],
+    ]
+    plain = "`client.gather(client.map(…))`"
+    return ["", "ideal", "`sweep`", plain, "the same, plain dask-jobqueue"], lines
+
+
+def rates_of(rows: list[dict], way: str) -> list[float]:
+    """Return tasks per second of the rows of a way."""
+    return [row["tasks"] / row["seconds"] for row in rows if row["way"] == way]
+
+
+def metg_of(rows: list[dict], way: str) -> float | None:
+    """Return METG(50 %) of a way, in seconds."""
+    from dask_hpc.bench import metrics
+
+    mine = [row for row in rows if row["way"] == way]
+    lengths = {row["length"] for row in mine}
+    medians = [
+        (length, median(efficiency(row) for row in mine if row["length"] == length))
+        for length in lengths
+    ]
+    return metrics.metg(medians, EFFICIENCY)
+
+
 TABLES = {
     "killed": killed,
     "million": million,

@@ -73,6 +73,15 @@ ROW = {
     "note": EVERYTHING,
     "alice": 1,
 }
+TRACE = {
+    "slots": 2,
+    "slot_hosts": ["node-of-site-17", "login.site.example"],
+    "slot_workers": [0, 1],
+    "task_slots": [0, 1],
+    "starts_ms": [0.5, 1.0],
+    "ends_ms": [1000.5, 1001.0],
+    "note": EVERYTHING,
+}
 FAILED = {**ROW, "status": "failed", "error": f"job 4711042 of alice failed: {EVERYTHING}"}
 ENVIRONMENT = {
     "digest": "sha256:" + "0a" * 32,
@@ -91,6 +100,7 @@ def write(path, **changes):
         writer.write("start", **START)
         writer.write("row", **ROW)
         writer.write("row", **FAILED)
+        writer.write("trace", **TRACE)
         writer.write("environment", **ENVIRONMENT)
         writer.write("end", finished="2026-11-24T07:16", by="alice")
     return path
@@ -113,7 +123,7 @@ def test_no_secret_of_any_place_is_in_the_export(tmp_path):
 
 def test_what_is_measured_is_kept(tmp_path):
     invoke(write(tmp_path / "a.jsonl"), tmp_path / "out.jsonl")
-    header, start, row, failed, environment, end = read(tmp_path / "out.jsonl")
+    header, start, row, failed, trace, environment, end = read(tmp_path / "out.jsonl")
     assert header["started"] == "2026-11-24"
     assert header["versions"] == {"dask": "2026.8.0", "python": "3.12.1"}
     assert header["machine"] == {
@@ -130,6 +140,9 @@ def test_what_is_measured_is_kept(tmp_path):
     kept = {key: value for key, value in ROW.items() if key not in names_somebody}
     assert row == {"kind": "row", "run": 1, **kept}
     assert failed["status"] == "failed"
+    assert trace["slot_hosts"] == ["host2", "host1"]
+    assert trace["ends_ms"] == TRACE["ends_ms"]
+    assert "note" not in trace
     assert environment["digest"] == ENVIRONMENT["digest"]
     assert environment["system_packages"] == {"slurmctld": "24.11.5-4+deb13u1"}
     assert end == {"kind": "end", "run": 1}
@@ -173,7 +186,7 @@ def test_the_command_says_what_is_kept_what_is_not_and_where_it_is(tmp_path):
     left_out = next(line for line in printed.splitlines() if line.startswith("Left out: "))
     for key in ("header.command", "header.machine.user", "start.job_script", "row.error"):
         assert key in left_out
-    assert printed.endswith(f"Written: {out} (6 lines). Look at it before you send it.\n")
+    assert printed.endswith(f"Written: {out} (7 lines). Look at it before you send it.\n")
 
 
 def test_an_existing_file_is_not_overwritten(tmp_path):

@@ -60,11 +60,25 @@ def scaling_record(
                     speedup=TASKS * seconds / makespan,
                     status="ok",
                 )
+        starts = [1000 * (n // 120) for n in range(TASKS)]
+        writer.write(
+            "trace",
+            slots=120,
+            tasks=TASKS,
+            ideal_s=ideal,
+            makespan_s=makespan,
+            slot_hosts=["node1"] * 60 + ["node2"] * 60,
+            slot_workers=[0] * 60 + [1] * 60,
+            task_slots=[n % 120 for n in range(TASKS)],
+            starts_ms=starts,
+            ends_ms=[start + 1000 for start in starts],
+        )
         writer.write(
             "environment",
             digest="sha256:0123",
             packages=141,
             system_packages={"slurmctld": "24.11.5-4"},
+            commit="0a1b2c3d4e",
         )
         writer.write("end")
 
@@ -123,7 +137,9 @@ def page(tmp_path_factory):
     result = CliRunner().invoke(main, ["bench", "report", str(folder)])
     assert result.exit_code == 0, result.output
     printed = [line.rsplit("/", 1)[1] for line in result.output.splitlines()]
-    assert printed == ["speedup.png", "speedup.svg", "gil.png", "gil.svg", "report.html"]
+    names = ("speedup", "makespan", "efficiency", "from-nothing", "gantt", "gil")
+    files = [f"{name}.{kind}" for name in names for kind in ("png", "svg")]
+    assert printed == [*files, "report.html"]
     return folder, Text((folder / "report.html").read_text())
 
 
@@ -136,7 +152,7 @@ def test_the_figures_are_images(page):
 
 def test_the_page_needs_nothing_else(page):
     folder, parsed = page
-    assert sum(tag == "svg" for tag, _ in parsed.tags) == 3
+    assert sum(tag == "svg" for tag, _ in parsed.tags) == 6
     linked = [
         value
         for tag, attributes in parsed.tags
@@ -162,6 +178,22 @@ def test_the_page_says_how_long_it_took_from_nothing(page):
     _, parsed = page
     assert "From nothing to the last result: 7.3 s" in parsed.text
     assert "load Python and Dask" in parsed.text
+
+
+def test_the_page_says_on_top_what_the_records_show(page):
+    _, parsed = page
+    lead = parsed.text.partition("times faster than the serial loop")[0]
+    assert "take 5.18 s (median of 6; 5.15 to 5.20 s): 96.6 % of the ideal" in lead
+    assert "From 20 to 120 slots, at least 96.6 % of the ideal is reached (at 120)." in lead
+    assert "No law of scaling is fitted to 3 numbers of slots" in lead
+    assert "a cold start on 120 slots takes 7.3 s, of which the tasks take 6.0 s" in lead
+    assert "0.96 times as fast with 2 threads, and 1.92 times as fast with 2 processes" in lead
+
+
+def test_the_page_shows_which_task_ran_where(page):
+    _, parsed = page
+    assert "Which task ran where, and when" in parsed.text
+    assert "on 120 slots. The first task begins after 0 ms" in parsed.text
 
 
 def test_the_page_shows_threads_against_processes(page):
@@ -225,6 +257,7 @@ def test_the_page_says_when_the_computer_was_busy(tmp_path, load, said):
 def test_what_was_run_is_on_the_page_and_is_text_not_markup(page):
     _, parsed = page
     assert "dask 2026.8.0" in parsed.text
+    assert "commit0a1b2c3d4e" in parsed.text.replace(" ", "")
     assert "141 Python packages, sha256:0123; slurmctld 24.11.5-4" in parsed.text
     assert "#SBATCH -A lab <script>" in parsed.text
     assert not any(tag == "script" for tag, _ in parsed.tags)
@@ -263,6 +296,30 @@ def test_a_broken_off_record_is_reported_with_what_it_has(tmp_path):
     parsed = Text((tmp_path / "report.html").read_text())
     assert "1 at 20, 2 at 100 slots" in parsed.text
     assert "broken off" in parsed.text
+
+
+def test_records_of_several_folders_are_one_report_elsewhere(tmp_path):
+    for number, folder in enumerate(("a", "b")):
+        (tmp_path / folder).mkdir()
+        scaling_record(tmp_path / folder, start=number)
+    twice = [str(tmp_path / "a"), str(tmp_path / "a" / "strong-scaling-1.jsonl")]
+    other = str(tmp_path / "b")
+    result = CliRunner().invoke(main, ["bench", "report", *twice, other])
+    assert result.exit_code == 2
+    assert "say where to write, by --out" in result.output
+    assert len(report.load(map(type(tmp_path), [*twice, other]))) == 2
+
+
+def test_a_failed_repeat_is_on_the_page(tmp_path):
+    scaling_record(tmp_path)
+    with record.Writer(tmp_path / "uneven-1.jsonl") as writer:
+        header = {"schema": record.SCHEMA, "version": record.VERSION, "workload": "uneven"}
+        writer.write("header", **header, started="2026-12")
+        writer.write("row", slots=120, status="failed", error="job 7 <is> pending")
+    report.write(tmp_path)
+    text = Text((tmp_path / "report.html").read_text()).text
+    assert "1 repeat failed: see Not measured." in text
+    assert "uneven, 120 slots: failed. job 7 <is> pending" in text
 
 
 def test_a_run_that_only_failed_is_one_line_with_its_reason(tmp_path):

@@ -81,6 +81,17 @@ def test_a_row_holds_what_was_measured(tmp_path):
         assert row["n_errors"] == 0
 
 
+def test_the_trace_of_one_repeat_is_kept(tmp_path):
+    found = measure(tmp_path, Pool())
+    [trace] = found.traces
+    assert (trace["repeat"], trace["slots"], trace["tasks"]) == (1, 4, 12)
+    assert trace["makespan_s"] == found.measured[0]["makespan_s"]
+    assert len(trace["task_slots"]) == 12
+    assert set(trace["task_slots"]) == set(range(4))
+    assert min(trace["starts_ms"]) >= 0
+    assert max(trace["ends_ms"]) <= 1000 * trace["makespan_s"] + 1
+
+
 def test_the_cold_start_is_told_in_phases_that_add_up(tmp_path):
     [start] = measure(tmp_path, Pool()).starts
     assert list(start["phases"]) == ["import", "cluster", "warmup", "first_result", "last_result"]
@@ -101,6 +112,10 @@ def test_the_environment_is_in_the_record(tmp_path, monkeypatch):
     found = measure(tmp_path, Pool()).environment
     assert found["digest"] == packages.digest()
     assert found["packages"] == len(packages.installed())
+    monkeypatch.setenv("BENCH_COMMIT", "0a1b2c")
+    assert provenance.commit() == "0a1b2c"
+    monkeypatch.delenv("BENCH_COMMIT")
+    assert provenance.commit(tmp_path) == ""  # no repository
 
     # As on the testbed; dpkg-query fails since one of the names has no package.
     fake = tmp_path / "dpkg-query"

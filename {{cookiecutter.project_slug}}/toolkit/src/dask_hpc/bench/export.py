@@ -18,6 +18,7 @@ SCHEDULER_PARAMETERS = {"batch_sched_delay", "default_queue_depth", "partition_j
 SCHEDULER_PARAMETERS |= {"sched_interval", "sched_min_interval", "max_rpc_cnt", "bf_interval"}
 SCHEDULER_PARAMETERS |= {"bf_max_job_test", "bf_max_job_user", "bf_window", "bf_resolution"}
 MAX_VALUES = 4  # of one key, in the description of the contents
+MAX_NAMES = 12  # of one list
 _EXCLUDED = object()
 
 
@@ -109,7 +110,13 @@ def _flat(value: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
         if isinstance(each, dict):
             yield from _flat(each, f"{prefix}{key}.")
         elif key != "kind":
-            yield prefix + key, ", ".join(each) if isinstance(each, list) else each
+            yield prefix + key, _describe_list(each) if isinstance(each, list) else each
+
+
+def _describe_list(values: list) -> str:
+    if len(values) > MAX_NAMES:
+        return f"{len(values)} values"
+    return ", ".join(map(str, values))
 
 
 def _lines(record: Record) -> Iterator[dict]:
@@ -117,6 +124,7 @@ def _lines(record: Record) -> Iterator[dict]:
     yield from record.starts
     for row in record.rows:
         yield {"workload": record.workload, **row}
+    yield from record.traces
     if record.environment:
         yield record.environment
     if record.complete:
@@ -139,8 +147,9 @@ def _prepared(line: dict, hosts: dict[str, str]) -> dict:
         # A kernel's full version may contain the name of a site.
         system = re.match(r"\w+( \d+(\.\d+)?)?", str(machine.get("system", "")))
         line["machine"] = machine | ({"system": system[0]} if system else {})
-    if isinstance(nodes := line.get("nodes"), list):
-        line["nodes"] = [numbered(node) for node in nodes]
+    for key in ("nodes", "slot_hosts"):
+        if isinstance(names := line.get(key), list):
+            line[key] = [numbered(name) for name in names]
     for key in ("versions", "settings"):
         if isinstance(versions := line.get(key), dict):
             # Without the part after "+", which whoever built the package chose.

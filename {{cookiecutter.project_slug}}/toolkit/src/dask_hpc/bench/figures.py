@@ -12,13 +12,50 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from . import metrics
+from .fits import Fit
 
 BLUE, ORANGE, INK, GRAY, PALE = "#0072B2", "#D55E00", "#222222", "#6b6b6b", "#b8b8b8"
+SKY = "#56B4E9"
 
 STYLE = Path(__file__).with_suffix(".mplstyle")
+
+
+def makespan_panel(axes, points: Sequence[dict]) -> None:
+    """Draw the makespan against slots on logarithmic axes, with the least possible as staircase."""
+    tasks, seconds = points[0]["tasks"], points[0]["seconds"]
+    slots = [point["slots"] for point in points]
+    ends = max(1, round(min(slots) / 1.4)), round(max(slots) * 1.4)
+    every = range(ends[0], ends[1] + 1)
+    least = [metrics.ideal_s(tasks, seconds, n) for n in every]
+    axes.step(every, least, where="post", color=ORANGE, lw=1.4, label="least possible: ⌈K/N⌉·s")
+    places = [point["slots"] for point in points for _ in point["makespan"].values]
+    values = [value for point in points for value in point["makespan"].values]
+    axes.plot(places, values, "o", color=BLUE, alpha=0.55, mew=0, ms=6, label="a repeat", zorder=3)
+    medians = [point["makespan"].median for point in points]
+    axes.plot(slots, medians, "_", color=INK, ms=13, mew=1.8, label="median", zorder=4)
+    for point, median in zip(points, medians, strict=True):
+        _write(axes, f"{median:.4g} s", (point["slots"], median), (3, 4), rotation=40)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    _plain_ticks(axes.xaxis, slots, ends[1] / ends[0])
+    low, high = min(least), max(*least, *values)
+    _plain_ticks(axes.yaxis, [point["ideal_s"] for point in points], high / low)
+    axes.set(xlim=ends, ylim=(0.85 * low, 1.35 * high), title="Time until all results are back")
+    axes.set(xlabel="slots (tasks at one time)", ylabel="seconds")
+    axes.legend(loc="lower left")
+
+
+def _plain_ticks(axis, values: Sequence[float], span: float) -> None:
+    """Label values on a logarithmic axis, leaving out those that would overlap."""
+    chosen: list[float] = []
+    for value in sorted(set(values)):
+        if not chosen or value / chosen[-1] > span**0.07:
+            chosen.append(value)
+    axis.set_ticks(chosen, [f"{value:.4g}" for value in chosen])
+    axis.set_minor_locator(NullLocator())
 
 
 def speedup_panel(axes, points: Sequence[dict]) -> None:
@@ -40,10 +77,17 @@ def speedup_panel(axes, points: Sequence[dict]) -> None:
     axes.legend(loc="upper left")
 
 
-def efficiency_panel(axes, points: Sequence[dict]) -> None:
-    """Draw the efficiency, the fraction of the ideal that was reached, on a linear axis from 0."""
+def efficiency_panel(axes, points: Sequence[dict], law: Fit | None = None) -> None:
+    """Draw the efficiency, the fraction of the ideal that was reached, on a linear axis from 0.
+
+    A fitted `law` is drawn as far as it was measured.
+    """
     most = round(1.08 * points[-1]["slots"]) + 1
     axes.axhline(1, color=ORANGE, lw=1.4, label="ideal")
+    if law is not None:
+        slots = range(points[0]["slots"], law.most + 1)
+        form = {"color": INK, "ls": ":", "lw": 1.4, "label": f"fit: {law.name}"}
+        axes.plot(slots, [law.efficiency(n) for n in slots], **form)
     _dots_and_medians(axes, points, "efficiency", most)
     for point in points:
         share = point["efficiency"]
@@ -91,6 +135,9 @@ def curves_panel(axes, points: Sequence[dict], key: str, labels: Mapping[str, st
         What to call each way.
     """
     axes.axhline(1, color=GRAY, lw=1, label="ideal")
+    if key == "seconds":
+        for share in (0.5, 0.9):
+            axes.axhline(share, color=PALE, lw=1, ls=(0, (1, 3)))
     ways = [way for way in labels if any(point["way"] == way for point in points)]
     forms = zip((BLUE, ORANGE, INK), ("o", "s", "^"), ("-", "--", ":"), strict=True)
     for way, (color, marker, line) in zip(ways, forms, strict=False):
@@ -101,6 +148,8 @@ def curves_panel(axes, points: Sequence[dict], key: str, labels: Mapping[str, st
         axes.plot(x, [share.median for share in shares], label=labels[way], **form)
         lows, highs = [share.low for share in shares], [share.high for share in shares]
         axes.vlines(x, lows, highs, color=color, lw=1, alpha=0.6)
+        if key == "seconds":
+            _metg_marks(axes, list(zip(x, [share.median for share in shares], strict=True)), color)
     axes.set_xscale("log")
     ticks = sorted({point[key] for point in points})
     rotation = 45 if len(ticks) > 6 else 0
@@ -111,33 +160,67 @@ def curves_panel(axes, points: Sequence[dict], key: str, labels: Mapping[str, st
     axes.legend(loc="lower right")
 
 
-def phases_panel(axes, points: Sequence[dict], names: Mapping[str, str]) -> None:
+def _metg_marks(axes, pairs: Sequence[tuple[float, float]], color: str) -> None:
+    """Mark where a curve crosses half and nine tenths of the ideal, unless it never does."""
+    for share in (0.5, 0.9):
+        found = metrics.metg(pairs, share)
+        if found is not None and found > min(length for length, _ in pairs):
+            axes.plot([found], [share], "D", mfc="white", mec=color, ms=6, zorder=4)
+            _write(axes, f"{1000 * found:.3g} ms", (found, share), (7, -12), color=color)
+
+
+def phases_panel(
+    axes, points: Sequence[dict], names: Mapping[str, str], labels: Sequence[str]
+) -> None:
     """Draw the phases of starts as stacked bars, in seconds; `names` are in their order."""
     hatches = ("", "///", "...", "xx", "\\\\\\\\")
     left = [0.0] * len(points)
-    shown = [name for name in names if any(name in point["phases"] for point in points)]
-    for number, name in enumerate(shown):
+    for number, name in enumerate(names):
+        if not any(name in point["phases"] for point in points):
+            continue
         widths = [point["phases"].get(name, 0.0) for point in points]
-        color = (BLUE, ORANGE, PALE, GRAY, "#56B4E9")[number % 5]
-        form = {"color": color, "hatch": hatches[number % 5], "edgecolor": "white", "lw": 0.5}
+        color = (BLUE, ORANGE, PALE, GRAY, SKY)[number % 5]
+        # After five, each color has another hatch than before.
+        hatch = hatches[(number + number // 5) % 5]
+        form = {"color": color, "hatch": hatch, "edgecolor": "white", "lw": 0.5}
         axes.barh(range(len(points)), widths, left=left, height=0.6, label=names[name], **form)
         left = [a + b for a, b in zip(left, widths, strict=True)]
     for y, total in enumerate(left):
         _write(axes, f"{total:.1f} s", (total, y), (4, 0), va="center")
-    labels = [
-        f"{p['jobs']} x {p['processes']}" + ("" if p["how"] == "default" else f", {p['how']}")
-        for p in points
-    ]
     axes.set_yticks(range(len(points)), labels)
     axes.invert_yaxis()
-    axes.set(xlim=(0, 1.15 * max(left)), xlabel="seconds (medians)")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
+    axes.set(xlim=(0, 1.15 * max(left)), xlabel="seconds")
+    axes.figure.legend(loc="outside lower center", ncols=2)
 
 
 def _tick(value: float, key: str) -> str:
     if key == "slots":
         return f"{value}"
     return f"{value:g} s" if value >= 0.1 else f"{1000 * value:g} ms"
+
+
+def ways_panel(
+    axes, points: Sequence[dict], quantity: str, labels: Sequence[str], words: str
+) -> None:
+    """Draw a quantity of each point: bars are medians, dots repeats; `words` are the axis's.
+
+    If the points have an ideal time, and it is the quantity that is drawn, a line shows it.
+    """
+    for y, point in enumerate(points):
+        found = point[quantity]
+        axes.barh(y, found.median, height=0.5, color=BLUE, alpha=0.55, lw=0)
+        axes.plot(found.values, [y] * found.n, "o", color=INK, ms=4, mew=0, zorder=3)
+        _write(axes, f"{found.median:,.4g}", (found.high, y), (8, 0), va="center")
+    most = max(point[quantity].high for point in points)
+    if quantity == "makespan" and points[0]["ideal_s"]:
+        ideal = points[0]["ideal_s"]
+        axes.axvline(ideal, color=ORANGE, lw=1.4)
+        form = {"xycoords": ("data", "axes fraction"), "va": "bottom", "color": ORANGE}
+        _write(axes, f"least possible: {ideal:.4g} s", (ideal, 1), (0, 2), ha="center", **form)
+    axes.set_yticks(range(len(points)), labels)
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    axes.set(xlim=(0, 1.2 * most), xlabel=f"{words} (bars: medians; dots: repeats)")
 
 
 def gil_panel(axes, points: Sequence[dict]) -> None:
@@ -175,8 +258,8 @@ def overview_figure(points: Sequence[dict], title: str, caption: str) -> Figure:
         return figure
 
 
-def panel_figure(panel, points: Sequence[dict], size: tuple[float, float]) -> Figure:
-    """Draw a single panel, `size` in inches, for a page that has its own title and caption."""
+def panel_figure(panel, points: Sequence[dict] | dict, size: tuple[float, float]) -> Figure:
+    """Draw what `panel` draws of points, or of a trace, `size` in inches, without a caption."""
     with matplotlib.rc_context(fname=STYLE):
         figure = Figure(figsize=size, dpi=150, layout="constrained")
         panel(figure.subplots(), points)
@@ -193,9 +276,18 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     return paths
 
 
+def for_page(figure: Figure, stem: Path, label: str) -> tuple[str, list[Path]]:
+    """Write `stem`.png and `stem`.svg; return the figure for HTML, as `inline_svg`, and paths."""
+    png, svg = save(figure, stem)
+    return _inline(svg.read_text(encoding="utf-8"), label), [png, svg]
+
+
 def inline_svg(figure: Figure, name: str, label: str) -> str:
     """Return the figure as an ``<svg>`` element for HTML, with `label` for screen readers."""
-    text = _render(figure, "svg", name).decode()
+    return _inline(_render(figure, "svg", name).decode(), label)
+
+
+def _inline(text: str, label: str) -> str:
     text = text[text.index("<svg") :]
     return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
 

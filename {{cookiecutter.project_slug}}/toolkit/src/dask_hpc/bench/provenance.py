@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 from dask.system import CPU_COUNT
 
@@ -18,7 +19,7 @@ from ..environment import packages
 PACKAGES = ("dask", "distributed", "dask-jobqueue", "tornado", "click")
 # Of Debian's packages: Slurm, and Python. The testbed has nothing else that matters to a result.
 SYSTEM_PACKAGES = ("slurm*", "munge", "python3", "python3.*")
-DPKG_TIMEOUT_S = 10.0
+DPKG_TIMEOUT_S = COMMIT_TIMEOUT_S = 10.0
 
 
 def now() -> str:
@@ -52,16 +53,36 @@ def machine() -> dict:
 
 @functools.cache  # one process has one environment
 def environment() -> dict:
-    """Return a digest of the installed Python packages, their number, and Debian's packages.
+    """Return a digest of the installed Python packages, their number, Debian's, and the commit.
 
     This takes a quarter of a second. Call it when nothing is measured.
     """
     installed = packages.installed()
-    return {
+    found = {
         "digest": packages.digest(installed),
         "packages": len(installed),
         "system_packages": system_packages(),
     }
+    return found | ({"commit": name} if (name := commit()) else {})
+
+
+def commit(folder: Path | None = None) -> str:
+    """Return the commit of a folder's project, by git or `BENCH_COMMIT`, or nothing."""
+    if given := os.environ.get("BENCH_COMMIT"):
+        return given
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=10"]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=COMMIT_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def system_packages() -> dict[str, str]:

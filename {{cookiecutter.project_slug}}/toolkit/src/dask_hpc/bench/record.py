@@ -19,11 +19,15 @@ Kinds of lines, told by their key ``kind``:
     scheduler. Rows of ``gil`` have ``mode`` (``serial``, ``threads``, ``processes``), and rows of
     ``cold-start`` have ``how`` (``default``, ``spawn``, ``no nanny``), ``phases``,
     ``first_worker_s``, and ``pss_mib``, the memory of a worker.
+``trace``
+    Of one repeat of a record: which task ran on which slot, and when. Beside the keys of the row
+    that say which repeat, ``slot_hosts slot_workers task_slots starts_ms ends_ms``
+    (`dask_hpc.bench.trace`).
 ``environment``
     Written after the measurement, also if it failed: ``digest``, the SHA-256 of the sorted lines
     ``name==version`` of all installed Python packages but the lab's own and the toolkit;
-    ``packages``, their number; and ``system_packages``, versions of Debian's packages of Slurm and
-    Python, as on the testbed.
+    ``packages``, their number; ``system_packages``, versions of Debian's packages of Slurm and
+    Python, as on the testbed; and ``commit``, of the project by git, or ``BENCH_COMMIT``.
 ``end``
     The run came to its own end.
 
@@ -116,7 +120,7 @@ class Record:
     ----------
     path : Path
     header : dict
-    starts, rows : list of dict
+    starts, rows, traces : list of dict
     environment : dict
     complete : bool
         Whether the run was completed.
@@ -126,6 +130,7 @@ class Record:
     header: dict
     starts: list[dict] = field(default_factory=list)
     rows: list[dict] = field(default_factory=list)
+    traces: list[dict] = field(default_factory=list)
     environment: dict = field(default_factory=dict)
     complete: bool = False
 
@@ -197,6 +202,7 @@ def _record(path: Path, objects: list[dict]) -> Record:
         header,
         rows=[value for value in objects if value.get("kind") == "row"],
         starts=[value for value in objects if value.get("kind") == "start"],
+        traces=[value for value in objects if value.get("kind") == "trace"],
         environment=next((it for it in objects if it.get("kind") == "environment"), {}),
         complete=any(value.get("kind") == "end" for value in objects),
     )

@@ -1,38 +1,64 @@
-"""Write a report and figures of a folder of records, without a cluster."""
+"""Write a report and figures of records, without a cluster."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import jinja2
+from matplotlib.figure import Figure
 
 from .._output.formatting import format_exact_duration
 from ..errors import DaskHPCError
-from . import aggregate, figures, metrics, sections, show
+from . import aggregate, figures, findings, fits, gantt, metrics, sections, show
 from .gil import MODES
-from .record import Record, read_folder
+from .record import PHASES, Record, read_all, read_folder
 
 # Workloads that a figure shows together.
 SLEEPING = ("sleep", "strong-scaling")
+SMALL = (5.2, 4.3)  # inches, of a figure beside another
 
 
 class ReportError(DaskHPCError):
     """There is nothing to report, or the report cannot be written."""
 
 
-def write(folder: Path) -> list[Path]:
+def load(paths: Iterable[Path]) -> list[Record]:
+    """Return the records of files and folders, oldest first, each file once.
+
+    Raises
+    ------
+    RecordError
+        A file is not a record, or a folder has none.
+    """
+    files: dict[Path, list[Record]] = {}
+    for path in paths:
+        records = read_folder(path) if path.is_dir() else read_all(path)
+        for file in {record.path for record in records}:
+            files[file.resolve()] = [record for record in records if record.path == file]
+    found = [record for records in files.values() for record in records]
+    return sorted(found, key=lambda record: str(record.header.get("started", "")))
+
+
+def write(folder: Path, records: Sequence[Record] | None = None) -> list[Path]:
     """Write the figures (PNG, SVG) and ``report.html`` into `folder`; return their paths.
 
     It shows the newest measurements of each kind: all records of ``sleep`` and ``strong-scaling``
     with the same number and length of tasks, and the same backend; and the newest record of each
     other workload.
 
+    Parameters
+    ----------
+    folder : Path
+    records : sequence of Record, optional
+        By default, those in `folder`.
+
     Raises
     ------
     RecordError, ReportError
         There are no records, or none with a measurement, or the folder is not writable.
     """
-    records = read_folder(folder)
+    records = read_folder(folder) if records is None else records
     shown = select(records)
     gil = next((r for r in reversed(records) if _whole_gil(r)), None)
     others = [
@@ -48,34 +74,28 @@ def write(folder: Path) -> list[Path]:
         "headline": "A pure-Python loop on several cores",
         "columns": show.COLUMNS,
         "sleep": None,
+        "gantt": None,
         "gil": None,
         "sections": [],
         "runs": used,
+        "failures": _failures(records, used),
         "not_shown": len(records) - len(used),
         "today": datetime.date.today().isoformat(),
     }
-    paths = []
+    paths: list[Path] = []
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         if shown:
-            points = aggregate.summarize(row for record in shown for row in record.measured)
-            page["headline"] = title(points)
-            page["sleep"] = _sleep(points, shown)
-            drawing = figures.overview_figure(points, title(points), caption(points, shown))
-            paths += figures.save(drawing, folder / "speedup")
+            page["sleep"] = _sleep(shown, folder, paths)
+            page["headline"] = page["sleep"]["title"]
+        page["gantt"] = _gantt(gantt.newest(shown) or gantt.newest(used), folder, paths)
         page["sections"] = sections.make(newest.values(), folder)
         if not shown and newest:
             page["headline"] = f"Dask's overhead. {where(list(newest.values()))}"
         paths += [path for section in page["sections"] for path in section.paths]
         if gil is not None:
-            points = aggregate.gil_points(gil.measured)
-            drawing = figures.panel_figure(figures.gil_panel, points, (5.2, 2.6))
-            label = "Speedup of a pure-Python loop by threads, processes"
-            page["gil"] = {
-                "points": {point["mode"]: point for point in points},
-                "drawing": figures.inline_svg(drawing, "gil", label),
-                "load": gil.header.get("machine", {}).get("load_1min") or 0,
-            }
-            paths += figures.save(drawing, folder / "gil")
+            page["gil"] = _gil(gil, folder, paths)
+        page["findings"] = findings.of_page(page)
         path = folder / "report.html"
         path.write_text(_render(page), encoding="utf-8")
     except OSError as error:
@@ -131,29 +151,95 @@ def _shape(start: dict, word: str) -> str:
     return f"up to {jobs} {plural} of {threads} threads"
 
 
-def _sleep(points, shown) -> dict:
-    """Return the page's data about sleeping tasks."""
+def _sleep(shown: Sequence[Record], folder: Path, paths: list[Path]) -> dict:
+    """Return the page's data about sleeping tasks; save its figures, and add their paths."""
+    points = aggregate.summarize(row for record in shown for row in record.measured)
+    drawing = figures.overview_figure(points, title(points), caption(points, shown))
+    paths += figures.save(drawing, folder / "speedup")
     last = points[-1]
-    starts = aggregate.cold_starts(shown)
+    efficiencies = [(point["slots"], point["efficiency"].median) for point in points]
+    law = fits.fit(efficiencies)
+    share_panel = partial(figures.efficiency_panel, law=law)
     panels = [
+        (figures.makespan_panel, "makespan", "Time against the number of slots"),
         (figures.speedup_panel, "speedup", "Speedup against the number of slots"),
-        (figures.efficiency_panel, "share", "Share of the ideal time against the number of slots"),
+        (share_panel, "efficiency", "Share of the ideal time against the number of slots"),
     ]
+    drawings = []
+    for panel, name, label in panels:
+        figure = figures.panel_figure(panel, points, SMALL)
+        if name == "speedup":  # whose file is the overview
+            drawings.append(figures.inline_svg(figure, name, label))
+        else:
+            drawings.append(_saved(figure, folder / name, label, paths))
+    starts = aggregate.cold_starts(shown)
     return {
+        "title": title(points),
         "serial": format_exact_duration(last["tasks"] * last["seconds"]),
         "where": where(shown),
-        "drawings": [
-            figures.inline_svg(figures.panel_figure(panel, points, (5.2, 4.3)), name, label)
-            for panel, name, label in panels
-        ],
+        "drawings": drawings,
         "caption": caption(points, shown),
+        "points": points,
         "rows": [[column.cell(point) for column in show.COLUMNS] for point in points],
         "last": last,
         "waves": metrics.waves(last["tasks"], last["slots"]),
+        "fit": fits.words(efficiencies),
+        "has_law": law is not None,
         "cold": starts,
         "phases": aggregate.phase_rows(starts[-1]) if starts else [],
-        "failures": [row for record in shown for row in record.rows if row.get("status") != "ok"],
+        "cold_drawing": _cold(starts, folder, paths) if starts else "",
     }
+
+
+def _cold(starts: Sequence[dict], folder: Path, paths: list[Path]) -> str:
+    """Draw the phases of cold starts, from the command to its last result."""
+    points = [{"phases": start.get("phases", {})} for start in starts]
+    labels = [f"{start['slots']} slots" for start in starts]
+    panel = partial(figures.phases_panel, names=PHASES, labels=labels)
+    figure = figures.panel_figure(panel, points, (8.6, 1.9 + 0.35 * len(points)))
+    label = "Phases from the command to its last result"
+    return _saved(figure, folder / "from-nothing", label, paths)
+
+
+def _saved(figure: Figure, stem: Path, label: str, paths: list[Path]) -> str:
+    """Save a figure, add its paths, and return it for the page."""
+    drawing, files = figures.for_page(figure, stem, label)
+    paths += files
+    return drawing
+
+
+def _gantt(trace: dict | None, folder: Path, paths: list[Path]) -> dict | None:
+    """Draw a trace, if there is one."""
+    if trace is None:
+        return None
+    figure = figures.panel_figure(gantt.panel, trace, (9.6, gantt.height(trace)))
+    label = "Which task ran on which slot, and when"
+    drawing = _saved(figure, folder / "gantt", label, paths)
+    return {"drawing": drawing, "words": gantt.words(trace), "file": trace["file"]}
+
+
+def _gil(record: Record, folder: Path, paths: list[Path]) -> dict:
+    """Return the page's data about the workload ``gil``."""
+    points = aggregate.gil_points(record.measured)
+    figure = figures.panel_figure(figures.gil_panel, points, (5.2, 2.6))
+    label = "Speedup of a pure-Python loop by threads, processes"
+    return {
+        "points": {point["mode"]: point for point in points},
+        "drawing": _saved(figure, folder / "gil", label, paths),
+        "load": record.header.get("machine", {}).get("load_1min") or 0,
+    }
+
+
+def _failures(records: Iterable[Record], used: Iterable[Record]) -> list[dict]:
+    """Return the failed rows of what is shown, and of each workload's newest record."""
+    newest = {record.workload: record for record in records}
+    chosen = {id(record): record for record in (*used, *newest.values())}
+    return [
+        {"workload": record.workload, **row}
+        for record in chosen.values()
+        for row in record.rows
+        if row.get("status") != "ok"
+    ]
 
 
 def _whole_gil(record) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from .._output.progress import Progress
-from . import metrics, provenance, record
+from . import metrics, provenance, record, trace
 from .backends._dask import Backend, phase_durations
 from .plan import Plan, Session
 from .points import Point
@@ -75,6 +75,7 @@ class _Run:
         self._done: Counter[Point] = Counter()  # repeats measured so far
         self._order = 0
         self._first_item = 0  # of the next repeat, since each has items of its own
+        self._traced = trace.chosen(plan.points)
 
     def measure_session(
         self, session: Session, backend: Backend, writer: record.Writer, first: bool
@@ -95,7 +96,7 @@ class _Run:
                 self._progress.status(what, log=False)
                 common |= point.columns() | {"repeat": self._done[point], "order": self._order}
                 common |= {"started": provenance.now()}
-                row, moments = self._repeat(backend, point)
+                row, moments, traces = self._repeat(backend, point)
                 if number == 0:
                     # Only now, after the phases were timed, since this can take a moment.
                     about = backend.describe()
@@ -106,12 +107,15 @@ class _Run:
                     writer.write("start", slots=slots, order=self._order, **about)
                 row = common | row
                 writer.write("row", **row, n_errors=0, status="ok")
+                if point == self._traced:
+                    writer.write("trace", **common, makespan_s=row["makespan_s"], **traces)
+                    self._traced = None  # one of a record is enough
                 self._progress.note(f"{what}: {describe_row(row)}")
         finally:
             backend.close()
 
-    def _repeat(self, backend: Backend, point: Point) -> tuple[dict, list]:
-        """Time and check one repeat; return its row, and the last marks of the cold start."""
+    def _repeat(self, backend: Backend, point: Point) -> tuple[dict, list, dict]:
+        """Time and check one repeat; return its row, the last marks of the start, and its trace."""
         ideal = point.ideal_s
         items = range(self._first_item, self._first_item + point.tasks)
         self._first_item += point.tasks
@@ -122,8 +126,9 @@ class _Run:
         results = backend.map(task, items, timeout=timeout, way=point.way)
         makespan = time.perf_counter() - clock
         ended = time.time()
+        results = list(results)
         summary = check(
-            list(results),
+            results,
             items,
             point.slots,
             point.shortest_s(),
@@ -146,7 +151,9 @@ class _Run:
             "slots_used": summary.slots_used,
             "hosts": summary.hosts,
         }
-        return rounded(row), [("first_result", summary.first_end), ("last_result", ended)]
+        marks = [("first_result", summary.first_end), ("last_result", ended)]
+        traces = trace.columns(results, began) if point == self._traced else {}
+        return rounded(row), marks, traces
 
 
 @contextlib.contextmanager

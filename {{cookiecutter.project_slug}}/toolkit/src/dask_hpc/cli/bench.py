@@ -1,4 +1,4 @@
-"""``dask hpc bench``: `run`, `report`, and `list`. The other commands are in `bench_records`."""
+"""``dask hpc bench``: `run` and `list`. The commands that read records are in `bench_records`."""
 
 import shlex
 import sys
@@ -209,15 +209,5 @@ def _run_gil(backend, repeats, out) -> Path:
         return gil.measure(out, cores, count, line)
 
 
-@bench.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-def report(folder):
-    """Draw figures and write a report, in FOLDER, from the records there."""
-    from ..bench.report import write
-
-    for path in write(folder):
-        click.echo(path)
-
-
-for command in (bench_records.compare, bench_records.export):
+for command in (bench_records.report, bench_records.compare, bench_records.export):
     bench.add_command(command)

@@ -1,4 +1,4 @@
-"""``dask hpc bench``: the commands `compare` and `export`, which only read records."""
+"""``dask hpc bench``: the commands `report`, `compare`, and `export`, which only read records."""
 
 import json
 import sys
@@ -7,6 +7,20 @@ from pathlib import Path
 import click
 
 PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("sources", type=PATH, metavar="RECORDS...", nargs=-1, required=True)
+@click.option("--out", type=PATH, help="Folder for the report.  [default: that of the records]")
+def report(sources, out):
+    """Draw figures and write a report of RECORDS: files, or folders of them."""
+    from ..bench.report import load, write
+
+    folders = {source if source.is_dir() else source.parent for source in sources}
+    if out is None and len(folders) > 1:
+        raise click.UsageError("the records are in several folders: say where to write, by --out")
+    for path in write(out or folders.pop(), load(sources)):
+        click.echo(path)
 
 
 @click.command()
