@@ -2,8 +2,8 @@
 
     python benchmarks/advise.py [--rounds 3] [--json docs/data/advise.jsonl]
 
-Each round asks for advice for four functions on the testbed, and then runs all inputs of each: those
-that sleep, evenly and unevenly, on 1 to 4 jobs; the one that computes, with threads and with
+Each round asks for advice for four functions on the testbed, and then runs all inputs of each:
+those that sleep, evenly and unevenly, on 1 to 4 jobs; the one that computes, with threads and with
 processes, on the two cores that there are; and the one that needs memory on one job. Prints
 a Markdown table. With `--json`, each row is written as soon as it is measured, and rows that are
 already in the file are not measured again.
@@ -112,25 +112,25 @@ def table(rows: list[dict]) -> str:
             cores, processes, jobs, inputs = shape
             work = median(it["work_s"] for it in found)
             mib = median(it["worker_mib"] for it in found)
-            cells = ["", ""]
-            if name in ("even", "uneven"):
-                forecast = median(it["work_s"][str(jobs)] for it in said)
-                cells[0] = f"{forecast:.1f} s ({forecast / work - 1:+.0%})"
-            elif name == "memory":
+            forecasts, advised = ["", ""], [jobs == it["quickest"] for it in said]
+            if name == "memory":
                 forecast = median(it["worker_mib"] for it in said)
-                cells[1] = f"{forecast:.0f} MiB ({forecast / mib - 1:+.0%})"
-            advised = sum(processes == it["processes"] for it in said)
-            if name != "computing":
-                advised = sum(jobs == it["quickest"] for it in said)
+                forecasts[1] = f"{forecast:.0f} MiB ({forecast / mib - 1:+.0%})"
+                advised = []
+            elif name == "computing":
+                advised = [processes == it["processes"] for it in said]
+            else:
+                forecast = median(it["work_s"][str(jobs)] for it in said)
+                forecasts[0] = f"{forecast:.1f} s ({forecast / work - 1:+.0%})"
             lines.append(
                 [
                     f"{name}, {inputs} inputs",
                     f"{jobs} x {processes} x {cores // processes}",
                     f"{work:.1f} s",
-                    cells[0],
+                    forecasts[0],
                     f"{mib:.0f} MiB",
-                    cells[1],
-                    f"{advised} of {len(said)}",
+                    forecasts[1],
+                    f"{sum(advised)} of {len(advised)}" if advised else "",
                     str(len(found)),
                 ]
             )
