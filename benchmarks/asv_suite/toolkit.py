@@ -4,6 +4,7 @@
 class Import:
     """Import the toolkit in a fresh interpreter; cluster classes are imported on first use."""
 
+    version = "1"
     repeat = 5
     timeout = 60
 
