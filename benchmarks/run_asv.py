@@ -3,11 +3,11 @@
     python benchmarks/run_asv.py [RANGE] [--fresh] [--no-testbed] [options of `asv run`]
     python benchmarks/run_asv.py continuous BASE COMMIT [options of `asv continuous`]
 
-Each commit is built and installed in an environment of its own, from which its benchmarks run; what
-is not committed is not measured. RANGE is as for `asv run`, by default HEAD, except that `A..B` has
-both ends: HEAD~4..HEAD are five commits. A run that was stopped goes on where it was; --fresh
-measures again. With Docker, a Slurm testbed serves all commits. Without one, its benchmarks are left
-out. `continuous` measures two commits and compares them; it exits with 1 if the second is slower.
+Each commit is built and installed in an environment that asv makes; what is not committed is not
+measured. RANGE is as for `asv run`, by default HEAD, except that `A..B` has both ends: HEAD~4..HEAD
+are five commits. A run that was stopped goes on with the next commit; --fresh measures again. With
+Docker, a Slurm testbed serves all commits. Without it, the benchmarks on the testbed are left out.
+`continuous` measures two commits and compares them; it exits with 1 if the second is slower.
 
 asv exits with 0 even if it finds no benchmark, or none that it can run. To detect that, this counts
 the results that it wrote.
@@ -67,7 +67,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     """Return what was asked for; ``rest`` are options that are passed to asv."""
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").splitlines()[0],
-        usage="run_asv.py [RANGE | continuous BASE COMMIT] [--fresh] [--no-testbed] [asv's options]",
+        usage="run_asv.py [RANGE | continuous BASE COMMIT] [options, also asv's]",
     )
     parser.add_argument("--fresh", action="store_true", help="measure again what is there")
     parser.add_argument("--no-testbed", action="store_true", help="leave out what needs one")

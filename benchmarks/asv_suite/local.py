@@ -1,6 +1,7 @@
 """A LocalCluster, measured by the harness: the overhead of the headline, and the start of workers.
 
-An explicit version keeps the history when the code of a benchmark changes, but not what it measures.
+With an explicit version, asv keeps the history when the code of a benchmark changes. Raise it when
+what it measures changes.
 """
 
 from . import harness
