@@ -12,8 +12,8 @@ from pathlib import Path
 
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
-# asv calls times different if its test (Mann-Whitney) says p < 0.002. With six repeats on each side,
-# p is never below 0.0021; with eight, a few of them may be out of order.
+# asv calls times different if its test (Mann-Whitney) says p < 0.002. With six repeats on each
+# side, p is never below 0.0021; with eight, a few of them may be out of order.
 REPEATS = 8
 SLEEP, START = "sleep", "cold-start --shapes 4x1"
 if "ASV_QUICK" in os.environ:  # for tests: 12 s instead of 60
