@@ -19,7 +19,7 @@ class Sleep:
     def track_overhead(self, found):
         return harness.samples(found, "overhead_s")
 
-    track_overhead.unit = "s"
+    track_overhead.unit = "seconds"
 
 
 class Start:
@@ -34,4 +34,4 @@ class Start:
     def track_time_to_workers(self, found):
         return harness.samples(found, "makespan_s")
 
-    track_time_to_workers.unit = "s"
+    track_time_to_workers.unit = "seconds"

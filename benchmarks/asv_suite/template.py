@@ -19,7 +19,7 @@ class Render:
     repeat = 10
     rounds = 1
     warmup_time = 0
-    timeout = 60
+    timeout = 300
 
     def setup(self):
         self.folder = Path(tempfile.mkdtemp())

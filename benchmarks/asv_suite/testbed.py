@@ -41,17 +41,17 @@ class Slurm:
     def track_makespan(self, found):
         return harness.samples(found["sleep"], "makespan_s")
 
-    track_makespan.unit = "s"
+    track_makespan.unit = "seconds"
 
     def track_overhead(self, found):
         return harness.samples(found["sleep"], "overhead_s")
 
-    track_overhead.unit = "s"
+    track_overhead.unit = "seconds"
 
     def track_time_to_workers(self, found):
         return harness.samples(found["start"], "makespan_s")
 
-    track_time_to_workers.unit = "s"
+    track_time_to_workers.unit = "seconds"
 
 
 def missing() -> str:

@@ -6,7 +6,7 @@ class Import:
 
     version = "1"
     repeat = 5
-    timeout = 60
+    timeout = 300
 
     def timeraw_import(self):
         return "import dask_hpc"
