@@ -46,6 +46,8 @@ FACTOR = "1.25"
 def main() -> int:
     """Run the suite; return the exit code."""
     end_like_ctrl_c()
+    # asv ends what it runs at Ctrl-C only. A shell's background process ignores it, and so would asv.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     asked = parse(sys.argv[1:])
     try:
         commits, words = selection(asked)
