@@ -46,7 +46,7 @@ FACTOR = "1.25"
 def main() -> int:
     """Run the suite; return the exit code."""
     end_like_ctrl_c()
-    # asv ends what it runs at Ctrl-C only. A shell's background process ignores it, and so would asv.
+    # asv ends what it runs at Ctrl-C only, which a shell's background processes ignore.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     asked = parse(sys.argv[1:])
     try:
