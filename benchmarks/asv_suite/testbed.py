@@ -17,7 +17,7 @@ from cookiecutter.main import cookiecutter
 from . import commit, harness
 
 FOLDER = "asv"  # in the home of alice; run_asv.py knows it, too
-SETUP = (
+INSTALL = (  # not "setup", in any case: asv would call it
     "python3 -m venv --system-site-packages .venv && PIP_USER=0 .venv/bin/pip install --quiet "
     "--disable-pip-version-check --no-index ./*.whl && .venv/bin/python -m dask hpc setup"
 )
@@ -73,7 +73,7 @@ def install() -> None:
         shutil.copy(commit.wheel(), project)
         shell(f"rm -rf {FOLDER}")  # of a run that was killed
         checked(call("put", project, f"/home/alice/{FOLDER}"))
-    checked(shell(f"cd {FOLDER} && {SETUP}"))
+    checked(shell(f"cd {FOLDER} && {INSTALL}"))
 
 
 def measure(words: str) -> list[dict] | str:
