@@ -113,8 +113,8 @@ bench-micro: .venv/test-ready ## micro-benchmarks, and those before; FAIL=min:50
 	  --benchmark-max-time=3 --benchmark-storage=file://$(RECORDS) \
 	  --benchmark-json=$(RECORDS)/micro.json $(BENCH_ARGS)
 
-bench-asv: .venv/test-ready ## asv: render time, import time, the headline's overhead
-	@$(PY) benchmarks/run_asv.py
+bench-asv: .venv/test-ready ## asv over commits, on the testbed too; BENCH_ARGS="HEAD~4..HEAD" or "continuous main HEAD"
+	@$(PY) benchmarks/run_asv.py $(BENCH_ARGS)
 
 testbed-up: .venv/demo-ready ## start the Slurm testbed; NODES=6 for that many nodes
 	@$(TESTBED) up $(if $(NODES),--nodes $(NODES))

@@ -20,6 +20,8 @@ MAKEFILE = (REPOSITORY / "Makefile").read_text()
 VERBS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
 VARIABLES = set(re.findall(r"\$\(([A-Z_]+)\)", MAKEFILE))
 PYTHONS = {"3.11", "3.12", "3.13"}
+WITH_GH = {("release", "release"), ("asv", "keep"), ("asv-comment", "comment")}
+ASV_BRANCH = [["benchmarks/asv_branch.py", verb] for verb in ("get", "keep")]
 SYSTEMS = {"ubuntu-latest", "macos-latest", "windows-latest"}
 
 
@@ -92,14 +94,16 @@ class TestEveryWorkflow:
                 verb, *settings = words[1:]
                 assert verb in VERBS
                 assert {setting.partition("=")[0] for setting in settings} <= VARIABLES
-            elif words[0] == "python":
-                assert len(words) == 2
+            elif words[0] in ("python", "python3"):
                 assert (REPOSITORY / words[1]).is_file()
+                # benchmarks/test_asv_branch.py runs these
+                assert len(words) == 2 or words[1:] in ASV_BRANCH
             elif words[0] == "hpc-testbed":
                 assert name == "action"  # tests/downstream runs these
             else:
-                assert (path.stem, name) == ("release", "release"), step  # GitHub's own command
-                assert re.search(r"^gh ", step["run"], re.MULTILINE)
+                # GitHub's own command, or, in the one that comments, bash (tried below).
+                assert (path.stem, name) in WITH_GH, step
+                assert re.search(r"^(gh |{$)", step["run"], re.MULTILINE)
 
     def test_pythons_are_supported_ones(self, path):
         asked = {
@@ -131,6 +135,35 @@ def test_one_job_stands_for_all_of_ci():
 def test_every_python_that_is_promised_is_tried():
     jobs = workflow(REPOSITORY / ".github/workflows/ci.yml")["jobs"]
     assert {values["python"] for values in matrices(jobs["tests"])} == PYTHONS
+
+
+def test_the_table_of_asv_is_quoted_in_the_comment(tmp_path):
+    """What a pull request's workflow wrote can leave the quotation by no means."""
+    steps_ = workflow(REPOSITORY / ".github/workflows/asv-comment.yml")["jobs"]["comment"]["steps"]
+    (write,) = (step["run"] for step in steps_ if "comment.md" in step["run"][-12:])
+    (tmp_path / "comparison.txt").write_text("| a | b |\n```\n@everyone\n" + 100_000 * "x")
+    environment = {**os.environ, "SHA": "abc"}
+    subprocess.run(["bash", "-ec", write], cwd=tmp_path, env=environment, check=True)
+    text = (tmp_path / "comment.md").read_text()
+    assert text.splitlines()[:4] == [
+        "asv, before and after this pull request, measured at abc:",
+        "```text",
+        "| a | b |",
+        "",
+    ]
+    assert text.count("```") == 2
+    assert text.endswith("x\n```\n")
+    assert len(text) < 65_536
+
+
+def test_only_jobs_that_run_nothing_of_a_pull_request_may_write():
+    jobs = workflow(REPOSITORY / ".github/workflows/asv.yml")["jobs"]
+    writes = {name for name, job in jobs.items() if "write" in str(job.get("permissions"))}
+    assert writes == {"keep"}
+    assert jobs["keep"]["needs"] == ["measure"]
+    assert jobs["measure"]["if"] == "github.event_name != 'pull_request'"
+    (comment,) = workflow(REPOSITORY / ".github/workflows/asv-comment.yml")["jobs"].values()
+    assert not any("uses" in step for step in comment["steps"])
 
 
 def test_the_verbs_read_the_makefile():

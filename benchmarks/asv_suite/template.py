@@ -8,17 +8,18 @@ from pathlib import Path
 
 from cookiecutter.main import cookiecutter
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from . import commit
 
 
 class Render:
     """The template with its default answers: files written, hooks run."""
 
+    version = "1"
     number = 1  # a second rendering would find the project of the first
-    repeat = 5
+    repeat = 10
     rounds = 1
     warmup_time = 0
-    timeout = 60
+    timeout = 300
 
     def setup(self):
         self.folder = Path(tempfile.mkdtemp())
@@ -29,7 +30,7 @@ class Render:
     def render(self):
         with contextlib.redirect_stdout(io.StringIO()):
             project = cookiecutter(
-                str(REPOSITORY), no_input=True, default_config=True, output_dir=str(self.folder)
+                str(commit.tree()), no_input=True, default_config=True, output_dir=str(self.folder)
             )
         return Path(project)
 

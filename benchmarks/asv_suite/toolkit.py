@@ -4,8 +4,9 @@
 class Import:
     """Import the toolkit in a fresh interpreter; cluster classes are imported on first use."""
 
+    version = "1"
     repeat = 5
-    timeout = 60
+    timeout = 300
 
     def timeraw_import(self):
         return "import dask_hpc"

@@ -66,6 +66,7 @@ ELSEWHERE = {
         "dask hpc bench list": "tests/toolkit/test_bench_cli.py: list",
         "dask hpc bench compare": "tests/toolkit/test_bench_compare.py: invoke",
         "dask hpc bench": "benchmarks/demo.py: bench",
+        "make bench-asv": "benchmarks/test_run_asv.py: HEAD~4..HEAD",
     },
     "docs/how-to/sweep.md": {
         "dask hpc sweep status": SWEEP + '"status"',
