@@ -89,9 +89,13 @@ def efficiency_panel(axes, points: Sequence[dict], law: Fit | None = None) -> No
         form = {"color": INK, "ls": ":", "lw": 1.4, "label": f"fit: {law.name}"}
         axes.plot(slots, [law.efficiency(n) for n in slots], **form)
     _dots_and_medians(axes, points, "efficiency", most)
+    # Aslant where labels would overlap.
+    form: dict = {"ha": "center", "va": "top"}
+    if not _apart([point["slots"] for point in points], most):
+        form = {"ha": "left", "va": "top", "rotation": -50}
     for point in points:
         share = point["efficiency"]
-        _write(axes, f"{share.median:.3f}", (point["slots"], share.low), (0, -14), ha="center")
+        _write(axes, f"{share.median:.3f}", (point["slots"], share.low), (0, -5), **form)
     axes.set(xlabel="slots (tasks at one time)", ylabel="ideal time / measured time")
     axes.set(xlim=(0, most), ylim=(0, 1.05), title="Share of the ideal")
     axes.legend(loc="lower left")
