@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 import yaml
-from on_testbed import commit
 
+from dask_hpc.bench import provenance
 from hpc_testbed import Testbed, TestbedError, default_name, docker_problem, install_project
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -82,6 +82,7 @@ def measure_on_testbed(project: Path) -> None:
     """Run the project's benchmarks on the testbed; copy the records back."""
     testbed = Testbed(default_name("demo"), nodes=4, target="lab")
     testbed.down()  # clean up after a demo that was killed
+    commit = provenance.commit(REPOSITORY)
     say("Starting a Slurm cluster: controller, accounting, login node, and 4 compute nodes")
     with testbed:
         took = ", ".join(f"{stage} {took:.1f} s" for stage, took in testbed.stages.items())
@@ -91,7 +92,7 @@ def measure_on_testbed(project: Path) -> None:
         try:
             for run in RUNS:
                 command = f".venv/bin/dask hpc bench run {run} --out results --no-next"
-                command = f"BENCH_COMMIT={commit()} {command}"
+                command = f"BENCH_COMMIT={commit} {command}"
                 testbed.run(f"cd {home} && {command}", show=True)
         finally:
             with contextlib.suppress(TestbedError):  # interrupted before there were any results

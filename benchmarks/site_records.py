@@ -67,12 +67,14 @@ def _with_cold_starts(sites: Sequence[Site], rows: list[list]) -> list[list]:
 
 
 def where(site: Site) -> str:
-    """Return the batch system and its version, and the cores of the scheduler's computer."""
+    """Return the batch system, and of the scheduler's computer the cores and the load before."""
     start = site.records[-1].starts[-1] if site.records[-1].starts else {}
     system = (start.get("batch_system") or "no batch system").capitalize()
     version = start.get("settings", {}).get("SLURM_VERSION", "")
-    cores = site.records[-1].header.get("machine", {}).get("usable_cores", "?")
-    return f"{system} {version}".strip() + f"; scheduler's computer: {cores} cores"
+    machine = site.records[-1].header.get("machine", {})
+    load = machine.get("load_1min")
+    busy = "" if load is None else f", load {load:.1f} before"
+    return f"{system} {version}".strip() + f"; {machine.get('usable_cores', '?')} cores{busy}"
 
 
 def draw(sites: Sequence[Site], stem: Path) -> list[Path]:

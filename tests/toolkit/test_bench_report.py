@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from click.testing import CliRunner
 
-from dask_hpc.bench import aggregate, cold_start, export, metrics, record, report, show
+from dask_hpc.bench import aggregate, cold_start, export, figures, metrics, record, report, show
 from dask_hpc.bench.points import GATHER, SWEEP, UNEVEN, Point
 from dask_hpc.cli.main import main
 
@@ -143,6 +143,12 @@ def page(tmp_path_factory):
     return folder, Text((folder / "report.html").read_text())
 
 
+@pytest.fixture
+def quick_images(monkeypatch):
+    """Draw figures, but write none of their pixels, which takes most of a report's time."""
+    monkeypatch.setattr(figures, "_render", lambda _figure, _kind, _name: b"<svg></svg>")
+
+
 def test_the_figures_are_images(page):
     folder, _ = page
     assert (folder / "speedup.png").read_bytes().startswith(b"\x89PNG")
@@ -202,7 +208,7 @@ def test_the_page_shows_threads_against_processes(page):
     assert "1.92 times with 2 processes" in parsed.text
 
 
-def test_the_page_compares_ways_lengths_and_numbers_of_slots(tmp_path):
+def test_the_page_compares_ways_lengths_and_numbers_of_slots(tmp_path, request):
     points = {
         "weak-scaling": [
             Point(n, 5 * n, 1.0, 1, way) for n in (30, 480) for way in (GATHER, SWEEP)
@@ -230,6 +236,7 @@ def test_the_page_compares_ways_lengths_and_numbers_of_slots(tmp_path):
                 writer.write("row", **row, first_result_s=0.1, status="ok")
     paths = report.write(tmp_path)
     # An exported record has all runs in one file.
+    request.getfixturevalue("quick_images")
     exported = tmp_path / "exported"
     exported.mkdir()
     export.export(record.read_folder(tmp_path), exported / "all.jsonl")
@@ -247,7 +254,7 @@ def test_the_page_compares_ways_lengths_and_numbers_of_slots(tmp_path):
 
 
 @pytest.mark.parametrize(("load", "said"), [(0.1, False), (2.7, True)])
-def test_the_page_says_when_the_computer_was_busy(tmp_path, load, said):
+def test_the_page_says_when_the_computer_was_busy(quick_images, tmp_path, load, said):
     gil(tmp_path, load)
     report.write(tmp_path)
     parsed = Text((tmp_path / "report.html").read_text())
@@ -287,7 +294,7 @@ def test_repeats_of_several_records_of_the_same_kind_count_together(tmp_path):
     assert [(p["slots"], p["n"]) for p in points] == [(20, 2), (100, 6), (120, 12)]
 
 
-def test_a_broken_off_record_is_reported_with_what_it_has(tmp_path):
+def test_a_broken_off_record_is_reported_with_what_it_has(quick_images, tmp_path):
     scaling_record(tmp_path)
     path = tmp_path / "strong-scaling-1.jsonl"
     lines = path.read_text().splitlines()
@@ -310,7 +317,7 @@ def test_records_of_several_folders_are_one_report_elsewhere(tmp_path):
     assert len(report.load(map(type(tmp_path), [*twice, other]))) == 2
 
 
-def test_a_failed_repeat_is_on_the_page(tmp_path):
+def test_a_failed_repeat_is_on_the_page(quick_images, tmp_path):
     scaling_record(tmp_path)
     with record.Writer(tmp_path / "uneven-1.jsonl") as writer:
         header = {"schema": record.SCHEMA, "version": record.VERSION, "workload": "uneven"}
@@ -343,13 +350,11 @@ def test_a_folder_without_records_is_one_line(tmp_path, place):
 def test_the_figures_hold_every_repeat_the_medians_and_both_bounds(tmp_path):
     from matplotlib.figure import Figure
 
-    from dask_hpc.bench import figures as bench_figures
-
     scaling_record(tmp_path)
     points = aggregate.summarize(record.read_folder(tmp_path)[0].measured)
     left, right = Figure().subplots(1, 2)
-    bench_figures.speedup_panel(left, points)
-    bench_figures.efficiency_panel(right, points)
+    figures.speedup_panel(left, points)
+    figures.efficiency_panel(right, points)
     dots = {name: 0 for name in ("left", "right")}
     for name, axes in (("left", left), ("right", right)):
         dots[name] = sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() == "o")
@@ -362,7 +367,7 @@ def test_the_figures_hold_every_repeat_the_medians_and_both_bounds(tmp_path):
     assert right.get_yscale() == "linear"
 
 
-def test_a_gil_record_that_broke_off_after_the_serial_loop_is_left_aside(tmp_path):
+def test_a_gil_record_that_broke_off_after_the_serial_loop_is_left_aside(quick_images, tmp_path):
     scaling_record(tmp_path)
     gil(tmp_path)
     path = tmp_path / "gil-1.jsonl"

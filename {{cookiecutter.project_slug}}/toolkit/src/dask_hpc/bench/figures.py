@@ -86,12 +86,16 @@ def efficiency_panel(axes, points: Sequence[dict], law: Fit | None = None) -> No
     axes.axhline(1, color=ORANGE, lw=1.4, label="ideal")
     if law is not None:
         slots = range(points[0]["slots"], law.most + 1)
-        form = {"color": INK, "ls": ":", "lw": 1.4, "label": f"fit: {law.name}"}
-        axes.plot(slots, [law.efficiency(n) for n in slots], **form)
+        line = {"color": INK, "ls": ":", "lw": 1.4, "label": f"fit: {law.name}"}
+        axes.plot(slots, [law.efficiency(n) for n in slots], **line)
     _dots_and_medians(axes, points, "efficiency", most)
+    # Aslant where labels would overlap.
+    form: dict = {"ha": "center", "va": "top"}
+    if not _apart([point["slots"] for point in points], most):
+        form = {"ha": "left", "va": "top", "rotation": -50}
     for point in points:
         share = point["efficiency"]
-        _write(axes, f"{share.median:.3f}", (point["slots"], share.low), (0, -14), ha="center")
+        _write(axes, f"{share.median:.3f}", (point["slots"], share.low), (0, -5), **form)
     axes.set(xlabel="slots (tasks at one time)", ylabel="ideal time / measured time")
     axes.set(xlim=(0, most), ylim=(0, 1.05), title="Share of the ideal")
     axes.legend(loc="lower left")
@@ -210,7 +214,9 @@ def ways_panel(
         found = point[quantity]
         axes.barh(y, found.median, height=0.5, color=BLUE, alpha=0.55, lw=0)
         axes.plot(found.values, [y] * found.n, "o", color=INK, ms=4, mew=0, zorder=3)
-        _write(axes, f"{found.median:,.4g}", (found.high, y), (8, 0), va="center")
+        # On white, where the line of the least possible may be.
+        form: dict = {"va": "center", "bbox": {"fc": "white", "ec": "none", "pad": 1}}
+        _write(axes, _digits(found.median), (found.high, y), (8, 0), **form)
     most = max(point[quantity].high for point in points)
     if quantity == "makespan" and points[0]["ideal_s"]:
         ideal = points[0]["ideal_s"]
@@ -221,6 +227,11 @@ def ways_panel(
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
     axes.set(xlim=(0, 1.2 * most), xlabel=f"{words} (bars: medians; dots: repeats)")
+
+
+def _digits(value: float) -> str:
+    """Return a number with three digits that count, or all of its whole part."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def gil_panel(axes, points: Sequence[dict]) -> None:
