@@ -10,6 +10,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +51,11 @@ main()
 RUN = "bench run sleep --backend local --tasks 40 --seconds 0.1 --slots 4 --repeats 6 --no-next"
 
 
-def simulate() -> None:
-    """Print how many of the pairs are called different, by what is measured and its spread."""
+def simulated() -> Iterator[str]:
+    """Yield a table of how many pairs are called different, by what is measured and its spread."""
     rng = np.random.default_rng(0)
-    print("| what | spread % | repeats | of 100 equal pairs | of 100 slower pairs |")
-    print("|---|---|---|---|---|")
+    yield "| what | spread % | repeats | of 100 equal pairs | of 100 slower pairs |"
+    yield "|---|---|---|---|---|"
     for name, mean, spreads, more, threshold in CASES:
         for spread in spreads:
             for n in REPEATS:
@@ -67,7 +68,7 @@ def simulate() -> None:
                     for c in (b, b + more)
                 )
                 rates = f"{100 * equal / PAIRS:.1f} | {100 * slower / PAIRS:.1f}"
-                print(f"| {name} | {100 * spread:g} | {n} | {rates} |", flush=True)
+                yield f"| {name} | {100 * spread:g} | {n} | {rates} |"
 
 
 def measure(count: int, out: Path) -> None:
@@ -107,4 +108,5 @@ if __name__ == "__main__":
     if options.runs:
         measure(options.runs, options.out or Path(tempfile.mkdtemp(prefix="compare-")))
     else:
-        simulate()
+        for line in simulated():
+            print(line, flush=True)

@@ -21,7 +21,10 @@ def published():
     return published
 
 
-TABLES = list(runpy.run_path(str(HERE / "published.py"))["TABLES"])
+TABLES = [
+    pytest.param(name, marks=[pytest.mark.full] if table.is_slow else [])
+    for name, table in runpy.run_path(str(HERE / "published.py"))["TABLES"].items()
+]
 
 
 @pytest.mark.parametrize("name", TABLES)
