@@ -161,7 +161,8 @@ def git(*words: str, name: str = "") -> str:
     raise RefusedError(
         f"git knows no commit {name}; a shallow clone has few (git fetch --unshallow)"
         if name
-        else said[0].removeprefix("fatal: ")
+        else f"{said[0].removeprefix('fatal: ')}; a shallow clone has few commits "
+        "(git fetch --unshallow)"
     )
 
 
