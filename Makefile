@@ -21,7 +21,7 @@ PACKAGES := pyproject.toml $(TOOLKIT)/pyproject.toml hpc-slurm-testbed/pyproject
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-quick test-testbed test-full test-oldest test-newest test-main test-comparison \
 	lint format docs figures dist clean \
-	bench bench-speedup bench-micro bench-asv bench-soak bench-leftovers bench-faults bench-connections bench-vs-jobqueue bench-start bench-sweep \
+	bench bench-speedup bench-micro bench-asv bench-soak bench-leftovers bench-faults bench-connections bench-vs-jobqueue bench-peers bench-start bench-sweep \
 	testbed-up testbed-scale testbed-shell testbed-status testbed-logs \
 	testbed-fault testbed-repair testbed-down
 
@@ -96,6 +96,9 @@ bench-connections: .venv/test-ready ## 200 first connections of clients, all cor
 
 bench-vs-jobqueue: .venv/test-ready ## the headline with our classes and with plain ones, in turns
 	@$(PY) benchmarks/vs_jobqueue.py $(BENCH_ARGS)
+
+bench-peers: .venv/test-ready ## the same tasks with other tools, in turns (an hour); BENCH_ARGS="srun parsl --rounds 1"
+	@$(PY) benchmarks/bench_peers.py $(BENCH_ARGS)
 
 bench-start: .venv/test-ready ## how soon workers and first results come; BENCH_ARGS="--against CHECKOUT"
 	@$(PY) benchmarks/start.py $(BENCH_ARGS)

@@ -99,12 +99,13 @@ def take_turns(lab: Project, chosen: argparse.Namespace, one_round: Callable) ->
 
 
 @contextmanager
-def project(purpose: str, home: str | None = None, nodes: int = 4) -> Iterator[Project]:
+def project(
+    purpose: str, home: str | None = None, nodes: int = 4, dockerfile: Path | None = None
+) -> Iterator[Project]:
     """Yield the project on a new testbed, or on the testbed TESTBED_NAME."""
+    name = os.environ.get("TESTBED_NAME") or default_name(purpose)
     with ExitStack() as held:
-        testbed = Testbed(
-            os.environ.get("TESTBED_NAME") or default_name(purpose), nodes=nodes, target="lab"
-        )
+        testbed = Testbed(name, nodes=nodes, target="lab", dockerfile=dockerfile)
         if not testbed.is_up():
             testbed.down()  # clean up after a run that was killed
             held.enter_context(testbed)

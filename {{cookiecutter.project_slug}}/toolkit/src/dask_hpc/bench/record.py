@@ -18,7 +18,10 @@ Kinds of lines, told by their key ``kind``:
     ``cpu_s`` and ``rss_mib`` are CPU time and memory of the process of the client and the
     scheduler. Rows of ``gil`` have ``mode`` (``serial``, ``threads``, ``processes``), and rows of
     ``cold-start`` have ``how`` (``default``, ``spawn``, ``no nanny``), ``phases``,
-    ``first_worker_s``, and ``pss_mib``, the memory of a worker.
+    ``first_worker_s``, and ``pss_mib``, the memory of a worker. Rows of ``peers``, which the
+    repository's ``make bench-peers`` writes, have ``tool``, ``title``, ``versions``, ``state``
+    (``cold``, ``warm``), ``shape``, ``works_in`` (threads or processes), ``hands_out``, ``note``,
+    ``has_warm``, and ``told_s``, the time from the last task's end until all results are there.
 ``trace``
     Of one repeat of a record: which task ran on which slot, and when. Beside the keys of the row
     that say which repeat, ``slot_hosts slot_workers task_slots starts_ms ends_ms``

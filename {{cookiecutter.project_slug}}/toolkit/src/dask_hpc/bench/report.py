@@ -90,7 +90,9 @@ def write(folder: Path, records: Sequence[Record] | None = None) -> list[Path]:
             page["headline"] = page["sleep"]["title"]
         page["gantt"] = _gantt(gantt.newest(shown) or gantt.newest(used), folder, paths)
         page["sections"] = sections.make(newest.values(), folder)
-        if not shown and newest:
+        if not shown and set(newest) == {"peers"}:
+            page["headline"] = "The same tasks with Dask and with other tools"
+        elif not shown and newest:
             page["headline"] = f"Dask's overhead. {where(list(newest.values()))}"
         paths += [path for section in page["sections"] for path in section.paths]
         if gil is not None:

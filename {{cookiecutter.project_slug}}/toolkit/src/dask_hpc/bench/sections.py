@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from . import figures, fits, show
+from . import figures, fits, peers, show
 from .aggregate import granularity, start_points, summarize
 from .record import PHASES, Record
 
@@ -40,7 +40,7 @@ class Section:
 
 
 def make(records: Iterable[Record], folder: Path) -> list[Section]:
-    """Return a section for each record, whose workloads are some of `WORKLOADS`.
+    """Return the sections of records, whose workloads are some of `WORKLOADS`.
 
     Parameters
     ----------
@@ -48,12 +48,36 @@ def make(records: Iterable[Record], folder: Path) -> list[Section]:
     folder : Path
         Where figures are saved.
     """
-    return [
-        MAKERS[record.workload](record, folder)
-        if record.workload in MAKERS
-        else _section(record, folder, *KINDS[record.workload])
-        for record in records
-    ]
+    sections = []
+    for record in records:
+        if record.workload == "peers":
+            sections += _peers(peers.shapes(record.rows), folder)
+        elif record.workload in MAKERS:
+            sections.append(MAKERS[record.workload](record, folder))
+        else:
+            sections.append(_section(record, folder, *KINDS[record.workload]))
+    return sections
+
+
+def _peers(shapes: Sequence[peers.Shape], folder: Path) -> list[Section]:
+    """Return a section for each shape; the first has the versions of the tools."""
+    sections = []
+    for number, shape in enumerate(shapes):
+        name = f"peers-{shape.name}"
+        drawing, paths = "", []
+        if shape.measured:
+            size = (7.2, 1.4 + 0.42 * len(shape.measured))
+            panel = partial(peers.panel, ideal_s=shape.ideal_s)
+            figure = figures.panel_figure(panel, shape.measured, size)
+            drawing = figures.inline_svg(figure, name, "Seconds that tools need, cold and warm")
+            paths = figures.save(figure, folder / name)
+        words = peers.words(shape) + ("" if number else f" Versions: {peers.versions(shape)}.")
+        cells = [
+            [peers.plain(column.cell(point)) for column in peers.COLUMNS] for point in shape.points
+        ]
+        title = f"Beside other tools: {shape.title}"
+        sections.append(Section(title, words, drawing, list(peers.COLUMNS), cells, paths))
+    return sections
 
 
 def _cold_start(record: Record, folder: Path) -> Section:
@@ -212,4 +236,4 @@ FINDINGS: dict[str, Callable[[Sequence[dict]], str]] = {
 MAKERS: dict[str, Callable[[Record, Path], Section]] = {
     "cold-start": _cold_start,
 }
-WORKLOADS = (*KINDS, *MAKERS)
+WORKLOADS = (*KINDS, *MAKERS, "peers")
