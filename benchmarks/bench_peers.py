@@ -32,6 +32,7 @@ PEERS = Path(__file__).with_name("peers")
 RECORD = REPOSITORY / "build" / "peers" / "peers.jsonl"
 DATA = REPOSITORY / "docs" / "data" / "peers"
 PAGE = REPOSITORY / "docs" / "explanation" / "other-tools.md"
+ROUNDS = 5
 LIMIT_S = 180  # of a program
 DRAIN_S = 60  # until the jobs of the last one have ended
 
@@ -218,7 +219,7 @@ def parse() -> argparse.Namespace:
     """Return the options."""
     parser = options(__doc__)
     parser.add_argument("tools", nargs="*", metavar="TOOL", help=", ".join(TOOLS))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--shapes", default=",".join(SHAPES), help="separated by commas")
     parser.add_argument("--fresh", action="store_true", help="measure again what is there")
     parser.add_argument("--publish", action="store_true", help="write the table into docs/")
@@ -236,9 +237,9 @@ def main() -> int:
     path = asked.json or RECORD
     end_like_ctrl_c()
     try:
-        runs = rounds.order(asked.tools, asked.shapes, asked.rounds)
         if asked.publish:
-            return publish(path, runs)
+            return publish(path)
+        runs = rounds.order(asked.tools, asked.shapes, asked.rounds)
         names = {tool.name for tool in asked.tools}
         kept = Kept(path, lambda row: asked.fresh and row["tool"] in names)
         if rounds.missing(runs, kept.rows):
@@ -262,11 +263,12 @@ def main() -> int:
     return 0
 
 
-def publish(path: Path, runs: list[Run]) -> int:
-    """Copy a complete record into docs/, and write the table there."""
-    from tests.tables import replace_table
+def publish(path: Path) -> int:
+    """Copy a record of all tools into docs/, and write the table there."""
+    from published import made
 
     found = record.read(path)
+    runs = rounds.order(list(TOOLS.values()), list(SHAPES.values()), ROUNDS)
     if left := rounds.missing(runs, found.rows):
         print(
             f"Error: {len(left)} of {len(runs)} runs are missing in {shown(path)}", file=sys.stderr
@@ -274,7 +276,7 @@ def publish(path: Path, runs: list[Run]) -> int:
         return 1
     DATA.mkdir(parents=True, exist_ok=True)
     (DATA / "peers.jsonl").write_text(path.read_text())
-    PAGE.write_text(replace_table(PAGE.read_text(), "peers", tables(found)))
+    PAGE.write_text(made("peers", PAGE.read_text()))
     say(f"Written: {shown(DATA / 'peers.jsonl')}, {shown(PAGE)}")
     return 0
 

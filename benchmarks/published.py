@@ -96,6 +96,15 @@ def million(path: Path) -> str:
     )
 
 
+def peers(path: Path) -> str:
+    """Return the tables of other tools, once there is a complete record."""
+    from bench_peers import tables
+
+    from dask_hpc.bench import record
+
+    return tables(record.read(path)) if path.exists() else "Not measured yet."
+
+
 def headline(path: Path) -> str:
     """Return the table of the demo's points, under a line about how it was measured."""
     from dask_hpc.bench import aggregate, record, report, show
@@ -227,6 +236,7 @@ TABLES = {
     "from-nothing": Table("explanation/benchmarks.md", "demo", from_nothing),
     "computing": Table("explanation/benchmarks.md", "demo", computing),
     "compare-rule": Table("explanation/benchmarks.md", "", rule, is_slow=True),
+    "peers": Table("explanation/other-tools.md", "peers/peers.jsonl", peers),
     "sites": Table("explanation/sites.md", "sites", sites),
     "comparison": Table("reference/dask-jobqueue.md", "comparison.json", comparison),
     "attacks": Table("explanation/who-can-do-what.md", "intruder.json", attacks),

@@ -28,8 +28,8 @@ class Shape:
         One for each tool, the quickest first: `tool title works_in hands_out note has_warm versions
         n failed error slots slots_used`, and as `Summary` objects, or None, `cold`, `warm`, and
         `told`: the seconds from the first line of the program to the end of the last task; those of
-        tasks on workers that are up; and from the end of the last task until the program had all
-        results.
+        tasks on workers that are up; and from the end of the last of these, if there are any, until
+        the program had all results.
     """
 
     name: str
@@ -61,6 +61,7 @@ def shapes(rows: Iterable[dict]) -> list[Shape]:
 def _point(rows: Sequence[dict]) -> dict:
     measured = [row for row in rows if row["status"] == "ok"]
     last = rows[-1]
+    state = WARM if last["has_warm"] else COLD
     point = {key: last[key] for key in ("tool", "title", "works_in", "hands_out", "note")}
     failed = [row for row in rows if row["status"] != "ok"]
     return point | {
@@ -73,7 +74,7 @@ def _point(rows: Sequence[dict]) -> dict:
         "error": failed[-1]["error"] if failed else None,
         "cold": _summary(row["makespan_s"] for row in measured if row["state"] == COLD),
         "warm": _summary(row["makespan_s"] for row in measured if row["state"] == WARM),
-        "told": _summary(row["told_s"] for row in measured),
+        "told": _summary(row["told_s"] for row in measured if row["state"] == state),
     }
 
 
