@@ -17,6 +17,12 @@ head=$(scontrol show node "$head" | sed -n 's/.*NodeAddr=\\([^ ]*\\).*/\\1/p')
 srun --ntasks={nodes} ray symmetric-run --address "$head:6379" --min-nodes {nodes} \
   --num-cpus {slots} --object-store-memory 100000000 -- {python} {program} inside
 """
+# Four nodes' agents start on two cores here, which may take longer than Ray waits by default.
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_agent_register_timeout_ms": "120000",
+    "RAY_raylet_start_wait_time_s": "120",
+}
 
 
 def main():
@@ -31,7 +37,7 @@ def main():
 if __name__ == "__main__":
     if sys.argv[1:] != ["inside"]:
         scripts = Path(sys.executable).parent
-        os.environ |= {"PEERS_BEGIN": str(BEGIN), "RAY_USAGE_STATS_ENABLED": "0"}
+        os.environ |= {"PEERS_BEGIN": str(BEGIN), **SETTINGS}
         os.environ["PATH"] = f"{scripts}:{os.environ['PATH']}"  # Ray starts itself by name
         words = INSIDE.format(
             nodes=NODES,
