@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from .._output.formatting import format_exact_duration
 from ..errors import DaskHPCError
-from . import aggregate, figures, findings, fits, gantt, metrics, sections, show
+from . import aggregate, figures, findings, fits, gantt, metrics, real_work, sections, show
 from .gil import MODES
 from .record import PHASES, Record, read_all, read_folder
 
@@ -91,7 +91,9 @@ def write(folder: Path, records: Sequence[Record] | None = None) -> list[Path]:
         page["gantt"] = _gantt(gantt.newest(shown) or gantt.newest(used), folder, paths)
         page["sections"] = sections.make(newest.values(), folder)
         if not shown and newest:
-            page["headline"] = f"Dask's overhead. {where(list(newest.values()))}"
+            is_work = newest.keys() <= set(real_work.WORKLOADS)
+            about = real_work.TITLE if is_work else "Dask's overhead"
+            page["headline"] = f"{about}. {where(list(newest.values()))}"
         paths += [path for section in page["sections"] for path in section.paths]
         if gil is not None:
             page["gil"] = _gil(gil, folder, paths)
