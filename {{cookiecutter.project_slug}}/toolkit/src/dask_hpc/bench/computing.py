@@ -226,19 +226,20 @@ class _Run:
 
 
 def check_blas(mode: str, busy: float, variables: dict[str, str]) -> None:
-    """Check that a task uses one core.
+    """Check that a task uses one core, by what it does and by what limits it.
 
     Raises
     ------
     MeasurementError
-        BLAS uses several threads.
+        BLAS uses several threads, or may do so when cores are free.
     """
-    if busy > MAX_BLAS_CORES:
-        given = ", ".join(f"{name}={value}" for name, value in variables.items()) or "not set"
+    others = any(value != "1" for value in variables.values())
+    if others or busy > MAX_BLAS_CORES:
+        given = ", ".join(f"{name}={value}" for name, value in variables.items())
         raise MeasurementError(
-            f"a product of matrices keeps {busy:.1f} cores busy in one slot of the workers with "
-            f"{mode}, which would make more threads than cores: set OMP_NUM_THREADS=1 (it is: "
-            f"{given})"
+            f"BLAS uses several threads in each slot of the workers with {mode}, which would make "
+            f"more threads than cores: set OMP_NUM_THREADS=1 ({given or 'it is not set'}; a "
+            f"product of matrices kept {busy:.1f} cores busy)"
         )
 
 

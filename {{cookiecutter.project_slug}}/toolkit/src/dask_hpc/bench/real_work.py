@@ -18,6 +18,7 @@ TITLES = {
 # What identifies a point within a record, beside its mode.
 SETTINGS = {"files": ("format",), "numpy": ("work",), "data": ("size_mb",)}
 WORKS = {"numpy": "NumPy", "python": "pure Python"}
+BUSY = 0.5  # load per core from which on the numbers may mean nothing
 CHOSEN = ("size_mb", "seconds")  # numbers that are no results
 MODES = {
     "loop": "plain loop",
@@ -126,6 +127,13 @@ def describe_row(row: dict) -> str:
 def words(record: Record, found: Sequence[dict]) -> str:
     """Return a paragraph with the result."""
     text = {"files": _files, "numpy": _numpy, "data": _data}[record.workload](found)
+    machine = record.header.get("machine", {})
+    load, usable = machine.get("load_1min") or 0, machine.get("usable_cores") or 1
+    if load > BUSY * usable:
+        text += (
+            f" The computer was busy with other work (load {load:g} on {usable} cores), so these "
+            "numbers may mean nothing: measure again on an idle one."
+        )
     for row in record.rows:
         if row.get("status") != "ok":
             what = ", ".join(str(row[k]) for k in ("work", "mode", "size_mb") if k in row)
@@ -174,8 +182,8 @@ def _numpy(found: Sequence[dict]) -> str:
     return (
         f"On {found[-1]['slots']} physical cores. "
         f"{'; '.join(parts)} (medians of {found[-1]['n']}). NumPy releases Python's global lock "
-        "while it computes with arrays, so threads do well; a loop in pure Python wants processes. "
-        "BLAS had one thread for each slot, which was checked."
+        "while it computes with arrays, so threads can use several cores; a loop in pure Python "
+        "needs processes. BLAS had one thread for each slot, which was checked."
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from . import figures
 from .figures import BLUE, GRAY, INK, ORANGE
@@ -30,6 +31,7 @@ def files_panel(axes, points: Sequence[dict]) -> None:
     low = min(point["tasks_per_s"].low for point in points)
     high = max(point["tasks_per_s"].high for point in points)
     axes.set_xlim(10 ** _below(low), 3 * high)
+    axes.xaxis.set_major_formatter("{x:,g}")
     n = points[-1]["n"]
     axes.set_xlabel(f"files per second (bars: median of {n}; dots: repeats)")
 
@@ -89,6 +91,8 @@ def data_panel(axes, points: Sequence[dict]) -> None:
     axes.set(xscale="log", yscale="log", xlabel="megabytes of each array", ylabel="MB/s")
     axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
     axes.minorticks_off()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter("{x:,g}")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
 
 
