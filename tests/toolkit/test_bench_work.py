@@ -1,5 +1,6 @@
 """The workloads files, numpy, and data: what they check, refuse, compute, and leave behind."""
 
+import asyncio
 import os
 import time
 from functools import partial
@@ -306,6 +307,25 @@ def test_arrays_go_there_back_and_between_workers(tmp_path, in_threads):
         assert found.measured[0]["worker_peak_mib"] > 1
 
 
+def test_a_transfer_that_takes_too_long_is_a_row_that_names_it(tmp_path, in_threads, monkeypatch):
+    real = data._Run.move
+
+    def move(run, mode, transfer):
+        if mode == "gather":
+            monkeypatch.setattr(lab, "TIMEOUT_S", 0.1)
+            monkeypatch.setattr(data, "SLOWEST_MB_S", 1e9)
+            run._gather = lambda *_: asyncio.sleep(5)
+        return real(run, mode, transfer)
+
+    monkeypatch.setattr(data._Run, "move", move)
+    words = r"gather, 3 x 0.01 MB: repeat 1 of 3: it did not finish within 0 s; 2 of 2 workers"
+    with pytest.raises(BackendError, match=words):
+        data.measure(tmp_path, [data.Transfer(0.01, 3)], "local")
+    [path] = tmp_path.iterdir()
+    *_, row = record.read(path).rows
+    assert (row["status"], row["mode"], row["size_mb"]) == ("failed", "gather", 0.01)
+
+
 def test_data_that_do_not_arrive_as_sent_are_refused():
     data.check([1, 2], [1, 2])
     with pytest.raises(MeasurementError, match="did not arrive as they were sent"):
@@ -414,7 +434,12 @@ def work_records(folder):
         for mode in data.MODES
     ]
     failed = {"slots": 2, "mode": "gather", "size_mb": 100.0, "status": "failed"}
-    write(folder, "data", rows, {**failed, "error": "it did not finish within 60 s"})
+    write(
+        folder,
+        "data",
+        rows,
+        {**failed, "error": "gather, 1 x 100 MB: it did not finish within 60 s"},
+    )
 
 
 @pytest.mark.xdist_group("figures")
@@ -430,7 +455,13 @@ def test_the_report_says_what_files_cores_and_transfers_gave(tmp_path):
     assert "Arrays of 10 MB: scatter 1,000 MB/s, scatter direct 1,000 MB/s" in text
     assert text.count("The computer was busy with other work (load 1.5 on 2 cores)") == 1
     assert "took up to 400 MiB, and a worker up to 250 MiB" in text
-    assert "Not measured: gather, 100.0: failed, it did not finish within 60 s." in text
+    assert "data, 2 slots: failed. gather, 1 x 100 MB: it did not finish within 60 s" in text
+    for words in (
+        "A sweep reads 110 files of 0.5 MB a second, 1.8 times as many as a plain loop",
+        "NumPy on 2 cores is 1.90 times as fast as on one, with threads (median of 1).",
+        "Data move at 100 MB/s (scatter, arrays of 1 MB) to 1,000 MB/s (scatter, arrays of 10 MB)",
+    ):
+        assert words in text
 
 
 def test_tables_in_the_terminal_are_whole(tmp_path, capsys):

@@ -111,7 +111,8 @@ def measure(
                         what = f"{work}, {mode}: repeat {repeat} of {repeats}"
                         progress.status(what, log=False)
                         common |= {"work": work, "mode": mode, "started": provenance.now()}
-                        row = common | run.measure(work, mode)
+                        with lab.naming(what):
+                            row = common | run.measure(work, mode)
                         writer.write("row", **row, n_errors=0, status="ok")
                         progress.note(f"{what}: {describe_row(row)}")
         finally:

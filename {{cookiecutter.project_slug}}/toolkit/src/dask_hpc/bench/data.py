@@ -140,7 +140,8 @@ def measure(
                         progress.status(what, log=False)
                         common |= {"mode": mode, "size_mb": each.size_mb, "tasks": each.number}
                         common["started"] = provenance.now()
-                        row = common | run.measure(mode, each)
+                        with lab.naming(what):
+                            row = common | run.measure(mode, each)
                         writer.write("row", **row, n_errors=0, status="ok")
                         progress.note(f"{what}: {describe_row(row)}")
         finally:

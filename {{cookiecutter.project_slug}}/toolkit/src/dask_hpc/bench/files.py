@@ -118,7 +118,8 @@ def measure(
                         what = f"{mode}: repeat {repeat} of {repeats}"
                         progress.status(what, log=False)
                         common |= {"mode": mode, "started": provenance.now()}
-                        row = common | run.measure(mode)
+                        with lab.naming(what):
+                            row = common | run.measure(mode)
                         writer.write("row", **row, n_errors=0, status="ok")
                         progress.note(f"{what}: {describe_row(row)}")
             finally:

@@ -134,13 +134,38 @@ def words(record: Record, found: Sequence[dict]) -> str:
             f" The computer was busy with other work (load {load:g} on {usable} cores), so these "
             "numbers may mean nothing: measure again on an idle one."
         )
-    for row in record.rows:
-        if row.get("status") != "ok":
-            what = ", ".join(str(row[k]) for k in ("work", "mode", "size_mb") if k in row)
-            error = str(row.get("error", "")).rstrip(".")
-            text += f" Not measured: {what or 'the start'}: {row['status']}"
-            text += f", {error}." if error else "."
     return text
+
+
+def finding(workload: str, found: Sequence[dict]) -> str:
+    """Return a sentence for the top of the report; empty if too little was measured."""
+    modes = _by_mode(found)
+    if workload == "files" and "sweep" in modes:
+        sweep = modes["sweep"]
+        return (
+            f"A sweep reads {sweep['tasks_per_s'].median:,.0f} files of {sweep['size_mb']:g} MB a "
+            f"second, {sweep['speedup'].median:.1f} times as many as a plain loop "
+            f"(median of {sweep['n']})."
+        )
+    if workload == "numpy" and "processes" in modes:
+        best = max(
+            (point for point in found if point["work"] == "numpy"),
+            key=lambda point: point["speedup"].median,
+        )
+        return (
+            f"NumPy on {best['slots']} cores is {best['speedup'].median:.2f} times as fast as on "
+            f"one, with {MODES[best['mode']]} (median of {best['n']})."
+        )
+    if workload == "data" and found:
+        most = max(found, key=lambda point: point["mb_per_s"].median)
+        least = min(found, key=lambda point: point["mb_per_s"].median)
+        speeds = [
+            f"{point['mb_per_s'].median:,.0f} MB/s ({point['mode']}, arrays of "
+            f"{point['size_mb']:g} MB)"
+            for point in (least, most)
+        ]
+        return f"Data move at {' to '.join(speeds)}."
+    return ""
 
 
 def _by_mode(found: Iterable[dict]) -> dict[str, dict]:

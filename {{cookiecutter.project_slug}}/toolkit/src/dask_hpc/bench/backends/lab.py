@@ -3,14 +3,16 @@
 They are encrypted, have nannies, and are started by the lab's configuration.
 """
 
+import contextlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from ..plan import JobLayout
+from ..validation import MeasurementError
 from ._dask import BackendError, DaskBackend
 from .cold_start import ClusterStart, LocalStart
 
@@ -21,6 +23,15 @@ TIMEOUT_FACTOR, TIMEOUT_S = 5.0, 60.0
 def timeout_s(expected_s: float) -> float:
     """Return after how many seconds a call is given up."""
     return TIMEOUT_FACTOR * expected_s + TIMEOUT_S
+
+
+@contextlib.contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Say in an error what was measured."""
+    try:
+        yield
+    except (BackendError, MeasurementError) as error:
+        raise type(error)(f"{what}: {error}") from None
 
 
 class _Calls(DaskBackend):
