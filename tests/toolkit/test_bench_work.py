@@ -16,6 +16,7 @@ from dask_hpc.bench import (
     computing,
     cores,
     data,
+    figures,
     file_tasks,
     files,
     real_work,
@@ -442,12 +443,19 @@ def work_records(folder):
     )
 
 
+@pytest.fixture
+def no_pixels(monkeypatch):
+    """Draw figures, but write none of their pixels, which takes most of a report's time."""
+    monkeypatch.setattr(figures, "_render", lambda _figure, _kind, _name: b"<svg></svg>")
+
+
 @pytest.mark.xdist_group("figures")
-def test_the_report_says_what_files_cores_and_transfers_gave(tmp_path):
+def test_the_report_says_what_files_cores_and_transfers_gave(tmp_path, no_pixels):
     work_records(tmp_path)
     names = {path.name for path in report.write(tmp_path)}
     assert names >= {"files.svg", "numpy.png", "data.svg", "report.html"}
     text = " ".join((tmp_path / "report.html").read_text().split())
+    assert "<h1>Files, computing, and data. Dask ? LocalCluster on 2 cores</h1>" in text
     assert "60 files/s in a plain loop, 110 files/s in a sweep on 16 slots, 1.8 times" in text
     assert "the 2 cores that are really there allow 1.00 s, and the sweep took 2.00 s" in text
     assert "NumPy: 1.90 times one core with threads and 1.80 times one core with proc" in text
@@ -479,7 +487,7 @@ def test_tables_in_the_terminal_are_whole(tmp_path, capsys):
 
 
 @pytest.mark.xdist_group("figures")
-def test_a_run_that_was_ended_early_has_a_section(tmp_path):
+def test_a_run_that_was_ended_early_has_a_section(tmp_path, no_pixels):
     row = {"mode": "loop", "tasks_per_s": 60.0, "mb_per_s": 30.0, "speedup": 1.0, "slots": 2}
     write(tmp_path, "files", [row | {"tasks": 300, "format": "csv", "size_mb": 0.5, "cores": 2}])
     report.write(tmp_path)

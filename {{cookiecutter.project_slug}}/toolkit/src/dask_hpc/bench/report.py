@@ -91,9 +91,10 @@ def write(folder: Path, records: Sequence[Record] | None = None) -> list[Path]:
         page["gantt"] = _gantt(gantt.newest(shown) or gantt.newest(used), folder, paths)
         page["sections"] = sections.make(newest.values(), folder)
         if not shown and newest:
-            is_work = newest.keys() <= set(real_work.WORKLOADS)
-            about = real_work.TITLE if is_work else "Dask's overhead"
-            page["headline"] = f"{about}. {where(list(newest.values()))}"
+            about, place = "Dask's overhead", where(list(newest.values()))
+            if newest.keys() <= set(real_work.WORKLOADS):  # in jobs of several shapes
+                about, place = real_work.TITLE, place.partition(": ")[0]
+            page["headline"] = f"{about}. {place}"
         paths += [path for section in page["sections"] for path in section.paths]
         if gil is not None:
             page["gil"] = _gil(gil, folder, paths)
