@@ -64,6 +64,9 @@ FULL = (
     Run("uneven", "--repeats 6", "--repeats 6", 4.0),
     Run("tasks-per-second", minutes=2.5),
     Run("gil", minutes=0.3),
+    Run("numpy", "--repeats 6", "--repeats 6", 1.5),
+    Run("files", "--repeats 6", "--repeats 6", 1.5),
+    Run("data", "--repeats 6", "--repeats 6", 3.0),
 )
 
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from dask_hpc.batch import BATCH_SYSTEMS
-from dask_hpc.bench import compare, export, points, record
+from dask_hpc.bench import compare, computing, data, export, files, points, record
 from dask_hpc.bench.backends import BACKENDS
 from dask_hpc.bench.backends.cold_start import DEFAULT, NO_NANNY, SPAWN
 from dask_hpc.bench.gil import MODES
@@ -214,7 +214,9 @@ def test_the_schema_knows_the_names_of_this_version():
     row, start = kinds["row"]["properties"], kinds["start"]["properties"]
     assert set(row["workload"]["enum"]) >= set(WORKLOADS)
     assert set(row["backend"]["enum"]) == set(BACKENDS)
-    assert set(row["mode"]["enum"]) == set(MODES)
+    assert set(row["mode"]["enum"]) == {*MODES, *files.MODES, *computing.MODES, *data.MODES}
+    assert set(row["work"]["enum"]) == set(computing.WORKS)
+    assert set(row["format"]["enum"]) == {files.CSV, files.NETCDF}
     assert set(row["how"]["enum"]) == {DEFAULT, SPAWN, NO_NANNY}
     columns = points.Point(4, 40, 0.1, 3).columns()
     assert set(columns) <= set(row)

@@ -155,6 +155,10 @@ class JobLayout:
     def workers(self) -> int:
         return self.jobs * self.processes
 
+    def as_processes(self) -> "JobLayout":
+        """Return the same slots with a worker process for each of them."""
+        return JobLayout(self.jobs, 1, self.processes * self.threads)
+
 
 def layout(slots: int, job_cores: int) -> JobLayout:
     """Return the smallest number of equal jobs, of at most `job_cores` cores, for `slots` slots.

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from .._output.formatting import format_exact_duration
 from ..errors import DaskHPCError
-from . import aggregate, figures, findings, fits, gantt, metrics, sections, show
+from . import aggregate, figures, findings, fits, gantt, metrics, real_work, sections, show
 from .gil import MODES
 from .record import PHASES, Record, read_all, read_folder
 
@@ -93,7 +93,10 @@ def write(folder: Path, records: Sequence[Record] | None = None) -> list[Path]:
         if not shown and set(newest) == {"peers"}:
             page["headline"] = "The same tasks with Dask and with other tools"
         elif not shown and newest:
-            page["headline"] = f"Dask's overhead. {where(list(newest.values()))}"
+            about, place = "Dask's overhead", where(list(newest.values()))
+            if newest.keys() <= set(real_work.WORKLOADS):  # in jobs of several shapes
+                about, place = real_work.TITLE, place.partition(": ")[0]
+            page["headline"] = f"{about}. {place}"
         paths += [path for section in page["sections"] for path in section.paths]
         if gil is not None:
             page["gil"] = _gil(gil, folder, paths)

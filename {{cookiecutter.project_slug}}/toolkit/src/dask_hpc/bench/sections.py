@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from . import figures, fits, peers, show
+from . import figures, fits, peers, real_work, real_work_figures, show
 from .aggregate import granularity, start_points, summarize
 from .record import PHASES, Record
 
@@ -137,6 +137,17 @@ def _labels(points: Sequence[dict]) -> list[str]:
     ]
 
 
+def _real_work(record: Record, folder: Path) -> Section:
+    points = real_work.points(record)
+    figure, label = real_work_figures.draw(record.workload, points)
+    drawing, paths = figures.for_page(figure, folder / record.workload, label)
+    columns = list(real_work.COLUMNS[record.workload])
+    rows = [[column.cell(point) for column in columns] for point in points]
+    title, words = real_work.TITLES[record.workload], real_work.words(record, points)
+    finding = real_work.finding(record.workload, points)
+    return Section(title, words, drawing, columns, rows, paths, finding)
+
+
 def _share(point: dict) -> str:
     return f"{100 * point['efficiency'].median:.0f} %"
 
@@ -235,5 +246,6 @@ FINDINGS: dict[str, Callable[[Sequence[dict]], str]] = {
 # Workloads whose section is not made of points: a function of the record and the folder.
 MAKERS: dict[str, Callable[[Record, Path], Section]] = {
     "cold-start": _cold_start,
+    **dict.fromkeys(real_work.WORKLOADS, _real_work),
 }
 WORKLOADS = (*KINDS, *MAKERS, "peers")

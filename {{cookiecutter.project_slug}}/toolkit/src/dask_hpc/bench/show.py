@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from . import real_work
 from .aggregate import cold_starts, gil_points, granularity, start_points, summarize
+from .columns import Column
 from .metrics import Summary
 from .points import HARNESS, WORKER_SATURATION, Point
 from .record import Record
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-
-class Column(NamedTuple):
-    """A column of the table of points; a wide one is omitted on a narrow screen."""
-
-    heading: str
-    cell: Callable[[dict], str]
-    is_wide: bool = False
 
 
 def _range(times: Summary) -> str:
@@ -82,6 +76,8 @@ def describe_point(point: Point) -> str:
 
 def describe_row(row: dict) -> str:
     """Return a short description of a repeat."""
+    if row["workload"] in real_work.WORKLOADS:
+        return real_work.describe_row(row)
     if row["workload"] == "gil":
         return f"{row['makespan_s']:.2f} s, {row['speedup']:.2f} times the serial loop"
     if row["workload"] == "cold-start":
@@ -101,6 +97,7 @@ def show(record: Record) -> None:
 
     console = Console(highlight=False)
     own_tables = {"gil": _gil_table, "cold-start": _start_table}
+    own_tables |= dict.fromkeys(real_work.WORKLOADS, _real_work_table)
     make_table = own_tables.get(record.workload)
     points = [] if make_table else summarize(record.measured)
     table = make_table(record) if make_table else _points_table(points)
@@ -178,6 +175,15 @@ def _start_table(record: Record) -> Table:
     table.columns[0].justify = "left"
     for point in start_points(record.measured):
         table.add_row(*(column.cell(point) for column in STARTS))
+    return table
+
+
+def _real_work_table(record: Record) -> Table:
+    columns = real_work.COLUMNS[record.workload]
+    table = _table(*(column.heading for column in columns))
+    table.columns[0].justify = "left"
+    for point in real_work.points(record):
+        table.add_row(*(column.cell(point) for column in columns))
     return table
 
 

@@ -20,6 +20,13 @@ STRAGGLER = 4.0
 SEED = 20261129
 
 
+def trace(item, function):
+    """Call a function without arguments, and return the trace of the task with its result."""
+    start = time.time()
+    value = function()
+    return item, socket.gethostname(), os.getpid(), threading.get_ident(), start, time.time(), value
+
+
 def sleep_task(item, seconds: float):
     """Sleep, instead of keeping a core busy."""
     start = time.time()

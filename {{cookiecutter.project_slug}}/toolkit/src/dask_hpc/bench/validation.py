@@ -6,7 +6,7 @@ times; cached results of an earlier repeat; tasks that ran on fewer slots than t
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import DaskHPCError
 
@@ -14,13 +14,13 @@ from ..errors import DaskHPCError
 class TaskTrace(NamedTuple):
     """The trace of one task; times in seconds since 1970, by the worker's clock."""
 
-    item: int
+    item: int | str
     host: str
     pid: int
     thread: int
     start: float
     end: float
-    value: object
+    value: Any
 
     @property
     def slot(self) -> tuple[str, int, int]:
@@ -63,7 +63,7 @@ def examine(results: Sequence[tuple]) -> TraceSummary:
 
 def check(
     results: Sequence[tuple],
-    items: Iterable[int],
+    items: Iterable[int | str],
     slots: int,
     seconds: float,
     makespan_s: float,
@@ -76,7 +76,7 @@ def check(
     ----------
     results : sequence of tuple
         The results of the tasks.
-    items : iterable of int
+    items : iterable of int or str
         The items that were submitted: all different, and none from an earlier repeat.
     slots : int
         Number of slots that the repeat should have used.

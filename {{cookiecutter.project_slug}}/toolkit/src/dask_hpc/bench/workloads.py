@@ -218,5 +218,35 @@ _ALL = (
         None,
         options=("repeats",),
     ),
+    Workload(
+        "numpy",
+        "NumPy and pure Python on real cores of workers: threads against processes",
+        "the cores, and Python's global interpreter lock, which NumPy releases while it computes",
+        "the time of the same tasks on one core in the same repeat, divided by N, since no core "
+        "can do more than its share; N is at most the number of physical cores",
+        None,
+        options=("slots", "repeats"),
+    ),
+    Workload(
+        "files",
+        "300 files of 0.5 MB, CSV or NetCDF, read and reduced: a sweep against a plain loop",
+        "the file system that the nodes share, reading text, and handing out short tasks",
+        "max(D, L/N, U/C): D is the time to read only the bytes on all slots, L that of a plain "
+        "loop in one worker, of which U is CPU time, and C the number of cores, all measured in "
+        "the same repeat. The disk cannot be faster, and no slot or core can do more than its "
+        "share (Graham, 1969)",
+        None,
+        options=("tasks", "slots", "repeats", "sizes", "format"),
+    ),
+    Workload(
+        "data",
+        "arrays of 0.1 to 100 MB, up to 100 MB at a time: to workers, back, and between them",
+        "copying, encrypting, and the connections; scatter and gather also go through the "
+        "scheduler unless direct=True",
+        "the time of one plain TCP stream of as many bytes between the same two processes in the "
+        "same repeat, without Dask and encryption",
+        None,
+        options=("repeats", "sizes"),
+    ),
 )
 WORKLOADS = {workload.name: workload for workload in _ALL}

@@ -17,6 +17,23 @@ class Seconds(click.FloatRange):
         return found
 
 
+class SizeList(click.ParamType):
+    """Positive, finite numbers of megabytes, separated by commas."""
+
+    name = "megabytes"
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        try:
+            sizes = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of megabytes such as 0.1,1,10.", param, ctx)
+        if not all(0 < size < math.inf for size in sizes):
+            self.fail(f"{value!r} has a size that is not positive and finite.", param, ctx)
+        return tuple(dict.fromkeys(sizes))
+
+
 SECONDS = Seconds(0, math.inf, min_open=True, max_open=True)
 
 

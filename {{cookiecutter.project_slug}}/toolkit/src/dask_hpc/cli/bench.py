@@ -12,8 +12,8 @@ from dask.system import CPU_COUNT
 from .._output import progress
 from .._output.formatting import format_exact_duration
 from ..bench.workloads import WORKLOADS, PlanError
-from . import _signals, bench_records
-from ._bench_options import COUNT, SECONDS, out_option, timeout_option
+from . import _signals, bench_records, bench_work
+from ._bench_options import COUNT, SECONDS, SizeList, out_option, timeout_option
 from .bench_advise import advise
 
 
@@ -89,7 +89,9 @@ def list_workloads(workload):
     help="local: this computer; cluster: the lab's batch system. "
     "Default: cluster if the configuration names a batch system.",
 )
-@click.option("--tasks", type=COUNT, help="Tasks per repeat (weak-scaling: for each slot).")
+@click.option(
+    "--tasks", type=COUNT, help="Tasks per repeat (weak-scaling: for each slot; files: files)."
+)
 @click.option("--seconds", type=SECONDS, help="Length of each task.")
 @click.option("--slots", type=CountList(), help="Total threads of each point, such as 20,50,100.")
 @click.option("--repeats", type=CountList(), help="Number of repeats, or one per point: 1,2,3.")
@@ -98,6 +100,10 @@ def list_workloads(workload):
     type=ShapeList(),
     help="Jobs and processes of each start (cold-start).  [default: 1x1,4x1,4x8]",
 )
+@click.option(
+    "--sizes", type=SizeList(), help="Megabytes of a file (files), or of arrays: 1,10 (data)."
+)
+@click.option("--format", type=click.Choice(["csv", "netcdf"]), help="Format of the files.")
 @click.option("--job-cores", type=COUNT, default=30, show_default=True, help="Max. cores per job.")
 @timeout_option()
 @out_option("record")
@@ -116,6 +122,8 @@ def run(
     slots,
     repeats,
     shapes,
+    sizes,
+    format,
     job_cores,
     timeout,
     out,
@@ -130,13 +138,16 @@ def run(
     _signals.treat_as_interrupts()
     numbers = {"tasks": tasks, "seconds": seconds, "slots": slots, "repeats": repeats}
     try:
-        WORKLOADS[workload].check_options({**numbers, "shapes": shapes})
+        others = {"shapes": shapes, "sizes": sizes, "format": format}
+        WORKLOADS[workload].check_options({**numbers, **others})
     except PlanError as error:
         raise click.UsageError(str(error)) from None
     if workload == "gil":
         path = _run_gil(backend, repeats, out)
     elif workload == "cold-start":
         path = _run_cold_start(backend, shapes, repeats, timeout, out)
+    elif workload in bench_work.RUNS:
+        path = bench_work.run(workload, backend, {**numbers, **others}, job_cores, timeout, out)
     else:
         path = _run_plan(workload, numbers, backend, job_cores, timeout, out)
     show.show(record.read(path))
