@@ -23,12 +23,13 @@ Kinds of lines, told by their key ``kind``:
     (``cold``, ``warm``), ``shape``, ``works_in`` (threads or processes), ``hands_out``, ``note``,
     ``has_warm``, and ``told_s``, the time from the last task's end until all results are there.
     Rows of ``numpy`` have ``work`` (``numpy``, ``python``), ``mode`` as those of ``gil``, and
-    ``cores``, the number of physical cores. Rows of ``files`` have ``mode`` (``loop``, ``disk``, ``sweep``), ``format``, ``size_mb``
-    of a file, ``cores``, ``mb_per_s``, and, for the loop, ``task_cpu_s``, its CPU time; ``tasks``
-    are files. Rows of ``data`` have ``mode`` (such as ``scatter`` and ``scatter direct``),
-    ``size_mb`` of an array (``tasks`` is their number), ``mb_per_s``, ``stream_mb_per_s``,
-    ``encrypted``, ``hosts``, here of computers, and the largest memory meanwhile of the process of
-    client and scheduler, ``client_peak_mib``, and of a worker, ``worker_peak_mib``.
+    ``cores``, the number of physical cores. Rows of ``files`` have ``mode`` (``loop``, ``disk``,
+    ``sweep``), ``format``, ``size_mb`` of a file, ``cores``, ``mb_per_s``, and, for the loop,
+    ``task_cpu_s``, its CPU time; ``tasks`` are files. Rows of ``data`` have ``mode`` (such as
+    ``scatter`` and ``scatter direct``), ``size_mb`` of an array (``tasks`` is their number),
+    ``mb_per_s``, ``stream_mb_per_s``, ``encrypted``, ``hosts``, here of computers, and the largest
+    memory meanwhile of the process of client and scheduler, ``client_peak_mib``, and of a worker,
+    ``worker_peak_mib``.
 ``trace``
     Of one repeat of a record: which task ran on which slot, and when. Beside the keys of the row
     that say which repeat, ``slot_hosts slot_workers task_slots starts_ms ends_ms``
