@@ -16,7 +16,9 @@ Kinds of lines, told by their key ``kind``:
     gather_s cpu_s rss_mib slots_used hosts n_errors status``. ``way`` is how tasks are handed out
     (``gather``, ``sweep``, or the harness's own), ``saturation`` Dask's ``worker-saturation``;
     ``cpu_s`` and ``rss_mib`` are CPU time and memory of the process of the client and the
-    scheduler. Rows of ``gil`` have ``mode`` (``serial``, ``threads``, ``processes``), and rows of
+    scheduler. ``clock_skew_s`` and ``late_s`` are what the tasks' stamps show of clocks that differ
+    and of workers that joined late, and ``remarks`` what makes the numbers doubtful for that
+    reason. Rows of ``gil`` have ``mode`` (``serial``, ``threads``, ``processes``), and rows of
     ``cold-start`` have ``how`` (``default``, ``spawn``, ``no nanny``), ``phases``,
     ``first_worker_s``, and ``pss_mib``, the memory of a worker. Rows of ``peers``, which the
     repository's ``make bench-peers`` writes, have ``tool``, ``title``, ``versions``, ``state``

@@ -77,6 +77,7 @@ def write(folder: Path, records: Sequence[Record] | None = None) -> list[Path]:
         "gantt": None,
         "gil": None,
         "sections": [],
+        "doubts": show.doubts(used),
         "runs": used,
         "failures": _failures(records, used),
         "not_shown": len(records) - len(used),

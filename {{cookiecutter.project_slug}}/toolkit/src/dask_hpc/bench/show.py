@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from .aggregate import cold_starts, gil_points, granularity, start_points, summarize
@@ -111,7 +111,7 @@ def show(record: Record) -> None:
         table = _points_table(points, narrow=True)
     console.print()
     console.print(table)
-    for line in remarks(record.workload, points):
+    for line in [*remarks(record.workload, points), *doubts([record])]:
         console.print(f"\n{line}", soft_wrap=True)
     for start in cold_starts([record]):
         console.print(
@@ -119,6 +119,16 @@ def show(record: Record) -> None:
             f"{start['cold_total_s']:.2f} s",
             soft_wrap=True,
         )
+
+
+def doubts(records: Iterable[Record]) -> list[str]:
+    """Return what makes numbers of records doubtful, a line each; see `stamps`."""
+    return [
+        f"Note on {row['workload']}, {row['slots']} slots, repeat {row.get('repeat')}: {remark}."
+        for record in records
+        for row in record.measured
+        for remark in row.get("remarks", [])
+    ]
 
 
 def remarks(workload: str, points: Sequence[dict]) -> list[str]:
