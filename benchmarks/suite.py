@@ -64,6 +64,9 @@ FULL = (
     Run("uneven", "--repeats 6", "--repeats 6", 4.0),
     Run("tasks-per-second", minutes=2.5),
     Run("gil", minutes=0.3),
+    Run("failure", minutes=3.0),
+    Run("adapt", minutes=3.0),
+    Run("scheduler-limit", minutes=4.0),
 )
 
 
