@@ -74,7 +74,7 @@ class _LosesWorkers:
                 ) from None
 
     async def _lose(self, what: str) -> float:
-        """Lose something; return when."""
+        """Lose something; return when this began."""
         lost_at = time.time()
         if what == WORKER:
             await self._lose_worker()
@@ -82,7 +82,6 @@ class _LosesWorkers:
             await commands.cancel(self.cluster.batch, self.cluster.job_ids[:1])
         else:
             await self._lose_node()
-            lost_at = time.time()  # the command may wait for somebody
         return lost_at
 
     async def _lose_worker(self) -> None:
