@@ -246,8 +246,7 @@ _ALL = (
         "are simulated on this computer: each has an encrypted connection, registers, sends "
         "heartbeats, and receives and reports each task, but runs no function and keeps no "
         "result. It uses all cores of this computer for some minutes, and never the cluster",
-        "⌈K/N⌉·s with 5 tasks of 1 s for each worker; Dask's scheduler needs about 0.2 ms for a "
-        "task, so it keeps about 5,000 workers busy with tasks of 1 s",
+        f"{_EQUAL_BOUND}; with 5 tasks of 1 s for each worker, 5 s for each number of workers",
         None,
         options=("tasks", "seconds", "slots"),
     ),
