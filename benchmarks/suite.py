@@ -67,6 +67,9 @@ FULL = (
     Run("numpy", "--repeats 6", "--repeats 6", 1.5),
     Run("files", "--repeats 6", "--repeats 6", 1.5),
     Run("data", "--repeats 6", "--repeats 6", 3.0),
+    Run("failure", minutes=3.0),
+    Run("adapt", minutes=3.0),
+    Run("scheduler-limit", minutes=4.0),
 )
 
 

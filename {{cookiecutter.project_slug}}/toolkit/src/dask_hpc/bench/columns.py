@@ -1,7 +1,9 @@
-"""A column of a table, as the terminal and the report show it."""
+"""Columns of tables, for the terminal and the report."""
 
 from collections.abc import Callable
 from typing import NamedTuple
+
+from .metrics import Summary
 
 
 class Column(NamedTuple):
@@ -10,3 +12,8 @@ class Column(NamedTuple):
     heading: str
     cell: Callable[[dict], str]
     is_wide: bool = False
+
+
+def range_of(times: Summary) -> str:
+    """Return the range of several values as text."""
+    return f"{times.low:.2f} to {times.high:.2f}" if times.n > 1 else ""

@@ -37,7 +37,7 @@ def makespan_panel(axes, points: Sequence[dict]) -> None:
     medians = [point["makespan"].median for point in points]
     axes.plot(slots, medians, "_", color=INK, ms=13, mew=1.8, label="median", zorder=4)
     for point, median in zip(points, medians, strict=True):
-        write(axes, f"{median:.4g} s", (point["slots"], median), (3, 4), rotation=40)
+        write_near(axes, f"{median:.4g} s", (point["slots"], median), (3, 4), rotation=40)
     axes.set_xscale("log")
     axes.set_yscale("log")
     _plain_ticks(axes.xaxis, slots, ends[1] / ends[0])
@@ -71,7 +71,7 @@ def speedup_panel(axes, points: Sequence[dict]) -> None:
     for point in points:
         # Below and to the right of the point, since the lines are above and to the left.
         median = point["speedup"].median
-        write(axes, f"{median:.1f}", (point["slots"], median), (5, -13))
+        write_near(axes, f"{median:.1f}", (point["slots"], median), (5, -13))
     axes.set(xlabel="slots (tasks at one time)", ylabel="speedup over the serial loop")
     axes.set(xlim=(0, most), ylim=(0, most), title="Speedup")
     axes.legend(loc="upper left")
@@ -95,13 +95,13 @@ def efficiency_panel(axes, points: Sequence[dict], law: Fit | None = None) -> No
         form = {"ha": "left", "va": "top", "rotation": -50}
     for point in points:
         share = point["efficiency"]
-        write(axes, f"{share.median:.3f}", (point["slots"], share.low), (0, -5), **form)
+        write_near(axes, f"{share.median:.3f}", (point["slots"], share.low), (0, -5), **form)
     axes.set(xlabel="slots (tasks at one time)", ylabel="ideal time / measured time")
     axes.set(xlim=(0, most), ylim=(0, 1.05), title="Share of the ideal")
     axes.legend(loc="lower left")
 
 
-def write(axes, text: str, place: tuple, offset: tuple[float, float], **form) -> None:
+def write_near(axes, text: str, place: tuple, offset: tuple[float, float], **form) -> None:
     """Write text near a position in the figure, at an offset in typographic points."""
     axes.annotate(text, place, xytext=offset, textcoords="offset points", fontsize=9, **form)
 
@@ -170,7 +170,7 @@ def _metg_marks(axes, pairs: Sequence[tuple[float, float]], color: str) -> None:
         found = metrics.metg(pairs, share)
         if found is not None and found > min(length for length, _ in pairs):
             axes.plot([found], [share], "D", mfc="white", mec=color, ms=6, zorder=4)
-            write(axes, f"{1000 * found:.3g} ms", (found, share), (7, -12), color=color)
+            write_near(axes, f"{1000 * found:.3g} ms", (found, share), (7, -12), color=color)
 
 
 def phases_panel(
@@ -190,7 +190,7 @@ def phases_panel(
         axes.barh(range(len(points)), widths, left=left, height=0.6, label=names[name], **form)
         left = [a + b for a, b in zip(left, widths, strict=True)]
     for y, total in enumerate(left):
-        write(axes, f"{total:.1f} s", (total, y), (4, 0), va="center")
+        write_near(axes, f"{total:.1f} s", (total, y), (4, 0), va="center")
     axes.set_yticks(range(len(points)), labels)
     axes.invert_yaxis()
     axes.set(xlim=(0, 1.15 * max(left)), xlabel="seconds")
@@ -216,13 +216,13 @@ def ways_panel(
         axes.plot(found.values, [y] * found.n, "o", color=INK, ms=4, mew=0, zorder=3)
         # On white, where the line of the least possible may be.
         form: dict = {"va": "center", "bbox": {"fc": "white", "ec": "none", "pad": 1}}
-        write(axes, _digits(found.median), (found.high, y), (8, 0), **form)
+        write_near(axes, _digits(found.median), (found.high, y), (8, 0), **form)
     most = max(point[quantity].high for point in points)
     if quantity == "makespan" and points[0]["ideal_s"]:
         ideal = points[0]["ideal_s"]
         axes.axvline(ideal, color=ORANGE, lw=1.4)
         form = {"xycoords": ("data", "axes fraction"), "va": "bottom", "color": ORANGE}
-        write(axes, f"least possible: {ideal:.4g} s", (ideal, 1), (0, 2), ha="center", **form)
+        write_near(axes, f"least possible: {ideal:.4g} s", (ideal, 1), (0, 2), ha="center", **form)
     axes.set_yticks(range(len(points)), labels)
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
@@ -242,10 +242,10 @@ def gil_panel(axes, points: Sequence[dict]) -> None:
         speedup = point["speedup"]
         axes.barh(y, speedup.median, height=0.5, color=BLUE, alpha=0.55, lw=0)
         axes.plot(speedup.values, [y] * speedup.n, "o", color=INK, ms=4, mew=0, zorder=3)
-        write(axes, f"{speedup.median:.2f}", (speedup.high, y), (8, 0), va="center")
+        write_near(axes, f"{speedup.median:.2f}", (speedup.high, y), (8, 0), va="center")
     axes.axvline(cores, color=ORANGE, lw=1.4)
     form = {"xycoords": ("data", "axes fraction"), "va": "top", "color": ORANGE}
-    write(axes, f"{cores} cores", (cores, 1), (4, -2), **form)
+    write_near(axes, f"{cores} cores", (cores, 1), (4, -2), **form)
     axes.set_yticks(range(len(points)), [names.get(p["mode"], p["mode"]) for p in points])
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)

@@ -15,7 +15,8 @@ from .record import Record
 
 # Results, and what a row says of its place in the run.
 RESULTS = {"efficiency", "speedup", "speedup_bound", "slots_used", "hosts", "rounds", "status"}
-RESULTS |= {"phases"}
+RESULTS |= {"phases", "remarks", "tasks_twice", "workers_lost", "most_workers", "busy_at"}
+RESULTS |= {"held_at"}
 RESULTS |= {"kind", "error", "n_errors", "run", "repeat", "order", "started", "finished"}
 UNITS = ("_s", "_ms", "_us", "_mib", "_gib", "_bytes", "_per_task", "_percent", "_at")
 # How slots are made of jobs. Points that differ only in this are compared, and the difference is

@@ -61,7 +61,7 @@ def _bars(axes, points: Sequence[dict], name: str, labels: Sequence[str], form: 
         axes.barh(y, values.median, height=0.55, color=BLUE, alpha=0.55, lw=0)
         axes.plot(values.values, [y] * values.n, "o", color=INK, ms=4, mew=0, zorder=3)
         words = {"va": "center", "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1}}
-        figures.write(axes, f"{values.median:{form}}", (values.high, y), (8, 0), **words)
+        figures.write_near(axes, f"{values.median:{form}}", (values.high, y), (8, 0), **words)
     axes.set_yticks(range(len(points)), labels)
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)

@@ -16,9 +16,20 @@ Kinds of lines, told by their key ``kind``:
     gather_s cpu_s rss_mib slots_used hosts n_errors status``. ``way`` is how tasks are handed out
     (``gather``, ``sweep``, or the harness's own), ``saturation`` Dask's ``worker-saturation``;
     ``cpu_s`` and ``rss_mib`` are CPU time and memory of the process of the client and the
-    scheduler. Rows of ``gil`` have ``mode`` (``serial``, ``threads``, ``processes``), and rows of
+    scheduler. ``clock_skew_s`` and ``late_s`` are what the tasks' stamps show of clocks that differ
+    and of workers that joined late, and ``remarks`` what makes the numbers doubtful for that
+    reason. Rows of ``gil`` have ``mode`` (``serial``, ``threads``, ``processes``), and rows of
     ``cold-start`` have ``how`` (``default``, ``spawn``, ``no nanny``), ``phases``,
-    ``first_worker_s``, and ``pss_mib``, the memory of a worker. Rows of ``peers``, which the
+    ``first_worker_s``, and ``pss_mib``, the memory of a worker. Rows of ``failure`` have ``loss``
+    (``nothing``, ``worker``, ``job``, ``node``), ``lost_s`` (over ``undisturbed_s``, the makespan
+    of the undisturbed repeat on the same workers), ``tasks_twice``, ``workers_lost``, and, counted
+    from the loss or from the start of the command that causes it, ``noticed_s`` and ``back_s``
+    (null if the workers did not come back). Rows of ``adapt`` have ``first_worker_s``,
+    ``most_workers``, ``empty_s`` (from the last result until no cores were held), ``held_core_s``,
+    ``busy_core_s``, ``wasted_core_s``, and the steps of workers and running tasks over time,
+    ``held_at`` and ``busy_at``. Rows of ``scheduler-limit`` have ``simulated`` (true: no real
+    workers), ``connected_s``, and ``simulated_cpu_percent``, the use of a core by the busiest
+    process with simulated workers. Rows of ``peers``, which the
     repository's ``make bench-peers`` writes, have ``tool``, ``title``, ``versions``, ``state``
     (``cold``, ``warm``), ``shape``, ``works_in`` (threads or processes), ``hands_out``, ``note``,
     ``has_warm``, and ``told_s``, the time from the last task's end until all results are there.

@@ -77,6 +77,7 @@ def write(folder: Path, records: Sequence[Record] | None = None) -> list[Path]:
         "gantt": None,
         "gil": None,
         "sections": [],
+        "warnings": show.warnings(used),
         "runs": used,
         "failures": _failures(records, used),
         "not_shown": len(records) - len(used),
@@ -143,6 +144,8 @@ def where(records: Sequence[Record]) -> str:
     start = max(starts, key=lambda start: start.get("slots", 0), default={})
     versions = records[-1].header.get("versions", {})
     dask = f"Dask {versions.get('dask', '?')}"
+    if not start:
+        return dask
     if start.get("backend") == "cluster":
         system = start.get("batch_system", "batch system").capitalize()
         return f"{dask} on {system}: {_shape(start, 'job')}"
@@ -152,6 +155,8 @@ def where(records: Sequence[Record]) -> str:
 
 def _shape(start: dict, word: str) -> str:
     jobs, threads = start.get("jobs", "?"), start.get("threads", "?")
+    if (processes := start.get("processes", 1)) > 1:
+        return f"up to {jobs} x {processes} workers"
     plural = {"job": "jobs", "process": "processes"}[word] if jobs != 1 else word
     return f"up to {jobs} {plural} of {threads} threads"
 

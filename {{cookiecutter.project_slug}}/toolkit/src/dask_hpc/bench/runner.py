@@ -16,10 +16,10 @@ from pathlib import Path
 import psutil
 
 from .._output.progress import Progress
-from . import metrics, provenance, record, trace
+from . import metrics, provenance, record, stamps, trace
 from .backends._dask import Backend, phase_durations
 from .plan import Plan, Session
-from .points import Point
+from .points import SWEEP, Point
 from .process_time import process_start
 from .show import describe_point, describe_row
 from .tasks import sleep_task
@@ -111,6 +111,8 @@ class _Run:
                     writer.write("trace", **common, makespan_s=row["makespan_s"], **traces)
                     self._traced = None  # one of a record is enough
                 self._progress.note(f"{what}: {describe_row(row)}")
+                for remark in row.get("remarks", []):
+                    self._progress.note(f"  Note: {remark}.")
         finally:
             backend.close()
 
@@ -123,10 +125,10 @@ class _Run:
         timeout = MAP_TIMEOUT_IDEALS * ideal + MAP_TIMEOUT_S
         began, cpu = time.time(), time.process_time()
         clock = time.perf_counter()
-        results = backend.map(task, items, timeout=timeout, way=point.way)
+        found = backend.map(task, items, timeout=timeout, way=point.way)
         makespan = time.perf_counter() - clock
         ended = time.time()
-        results = list(results)
+        results = list(found)
         summary = check(
             results,
             items,
@@ -135,6 +137,13 @@ class _Run:
             makespan,
             ideal,
             all_slots=point.uses_all_slots(),
+        )
+        seen = stamps.examine(
+            results,
+            began,
+            ended,
+            all_at_once=point.uses_all_slots(),
+            one_by_one=point.way != SWEEP,
         )
         # By the workers' clocks: if clocks differ, these two are off by the difference.
         last_end = min(max(summary.last_end, began), ended)
@@ -150,6 +159,7 @@ class _Run:
             "rss_mib": psutil.Process().memory_info().rss / 2**20,
             "slots_used": summary.slots_used,
             "hosts": summary.hosts,
+            **seen.columns(),
         }
         marks = [("first_result", summary.first_end), ("last_result", ended)]
         traces = trace.columns(results, began) if point == self._traced else {}
@@ -173,7 +183,7 @@ def recording(plan: Plan, out: Path, common: dict) -> Iterator[record.Writer]:
         try:
             yield writer
         except BaseException as error:
-            _write_failure(writer, common, error)
+            write_failure(writer, common, error)
             with contextlib.suppress(record.RecordError):
                 writer.write("environment", **provenance.environment())
             raise
@@ -216,7 +226,7 @@ def _start(
     return phases | {"warmup": warm - ready}, warm
 
 
-def _write_failure(writer: record.Writer, common: dict, error: BaseException) -> None:
+def write_failure(writer: record.Writer, common: dict, error: BaseException) -> None:
     """Write a failed point as a row; an error while writing must not hide `error`."""
     text = " ".join(str(error).split()) or type(error).__name__
     status = "refused" if isinstance(error, MeasurementError) else "failed"

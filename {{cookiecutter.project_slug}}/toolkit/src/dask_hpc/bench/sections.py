@@ -1,42 +1,15 @@
 """The parts of a report on workloads that compare ways, lengths, or numbers of slots."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from . import figures, fits, peers, real_work, real_work_figures, show
+from . import fault_sections, figures, fits, peers, real_work, real_work_figures, show
 from .aggregate import granularity, start_points, summarize
 from .record import PHASES, Record
-
-
-@dataclass(frozen=True)
-class Section:
-    """What a report says of a workload.
-
-    Attributes
-    ----------
-    title, words : str
-        `words` are a paragraph with the result.
-    drawing : str
-        An SVG figure, or nothing.
-    columns, rows : list
-        A table.
-    paths : list of Path
-        Files of the figure.
-    finding : str
-        A sentence for the top of the page, or nothing.
-    """
-
-    title: str
-    words: str
-    drawing: str
-    columns: list[show.Column]
-    rows: list[list[str]]
-    paths: list[Path]
-    finding: str = ""
+from .section import Section
 
 
 def make(records: Iterable[Record], folder: Path) -> list[Section]:
@@ -247,5 +220,6 @@ FINDINGS: dict[str, Callable[[Sequence[dict]], str]] = {
 MAKERS: dict[str, Callable[[Record, Path], Section]] = {
     "cold-start": _cold_start,
     **dict.fromkeys(real_work.WORKLOADS, _real_work),
+    **fault_sections.SECTIONS,
 }
 WORKLOADS = (*KINDS, *MAKERS, "peers")

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from . import real_work
+from . import adapt_view, failure_view, limit_view, real_work
 from .aggregate import cold_starts, gil_points, granularity, start_points, summarize
-from .columns import Column
-from .metrics import Summary
+from .columns import Column, range_of
 from .points import HARNESS, WORKER_SATURATION, Point
 from .record import Record
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-
-def _range(times: Summary) -> str:
-    return f"{times.low:.2f} to {times.high:.2f}" if times.n > 1 else ""
 
 
 def _length(point: dict) -> str:
@@ -39,7 +34,7 @@ COLUMNS = (
     Column("n", lambda point: str(point["n"])),
     Column("ideal s", lambda point: f"{point['ideal_s']:.4g}", is_wide=True),
     Column("median s", lambda point: f"{point['makespan'].median:.2f}"),
-    Column("range s", lambda point: _range(point["makespan"]), is_wide=True),
+    Column("range s", lambda point: range_of(point["makespan"]), is_wide=True),
     Column("of ideal", lambda point: f"{100 * point['efficiency'].median:.1f}\u00a0%"),
     Column("overhead", lambda point: f"{point['overhead'].median:.2f}", is_wide=True),
     Column("speedup", lambda point: f"{point['speedup'].median:.1f}"),
@@ -78,6 +73,8 @@ def describe_row(row: dict) -> str:
     """Return a short description of a repeat."""
     if row["workload"] in real_work.WORKLOADS:
         return real_work.describe_row(row)
+    if describe := OWN_ROWS.get(row["workload"]):
+        return describe(row)
     if row["workload"] == "gil":
         return f"{row['makespan_s']:.2f} s, {row['speedup']:.2f} times the serial loop"
     if row["workload"] == "cold-start":
@@ -98,6 +95,7 @@ def show(record: Record) -> None:
     console = Console(highlight=False)
     own_tables = {"gil": _gil_table, "cold-start": _start_table}
     own_tables |= dict.fromkeys(real_work.WORKLOADS, _real_work_table)
+    own_tables |= dict.fromkeys(OWN_ROWS, _own_table)
     make_table = own_tables.get(record.workload)
     points = [] if make_table else summarize(record.measured)
     table = make_table(record) if make_table else _points_table(points)
@@ -108,14 +106,26 @@ def show(record: Record) -> None:
         table = _points_table(points, narrow=True)
     console.print()
     console.print(table)
-    for line in remarks(record.workload, points):
+    for line in [*remarks(record.workload, points), *warnings([record])]:
         console.print(f"\n{line}", soft_wrap=True)
+    if record.workload in OWN_WORDS and record.measured:
+        console.print(f"\n{OWN_WORDS[record.workload](record)}", soft_wrap=True)
     for start in cold_starts([record]):
         console.print(
             f"\nCold start, from the command to its last result on {start['slots']} slots: "
             f"{start['cold_total_s']:.2f} s",
             soft_wrap=True,
         )
+
+
+def warnings(records: Iterable[Record]) -> list[str]:
+    """Return what makes numbers of records doubtful, a line each; see `stamps`."""
+    return [
+        f"Note on {row['workload']}, {row['slots']} slots, repeat {row.get('repeat')}: {remark}."
+        for record in records
+        for row in record.measured
+        for remark in row.get("remarks", [])
+    ]
 
 
 def remarks(workload: str, points: Sequence[dict]) -> list[str]:
@@ -165,7 +175,7 @@ STARTS = (
     Column("n", lambda point: str(point["n"])),
     Column("first worker s", lambda point: f"{point['first_worker'].median:.2f}"),
     Column("all workers s", lambda point: f"{point['all_workers'].median:.2f}"),
-    Column("range s", lambda point: _range(point["all_workers"]), is_wide=True),
+    Column("range s", lambda point: range_of(point["all_workers"]), is_wide=True),
     Column("MiB a worker", lambda point: f"{point['pss'].median:.1f}" if point["pss"] else ""),
 )
 
@@ -183,6 +193,30 @@ def _real_work_table(record: Record) -> Table:
     table = _table(*(column.heading for column in columns))
     table.columns[0].justify = "left"
     for point in real_work.points(record):
+        table.add_row(*(column.cell(point) for column in columns))
+    return table
+
+
+# Workloads of other modules: how a repeat is described, and points and columns of the table.
+OWN_ROWS: dict[str, Callable[[dict], str]] = {
+    "failure": failure_view.describe,
+    "adapt": adapt_view.describe,
+    "scheduler-limit": limit_view.describe,
+}
+OWN_POINTS = {
+    "failure": (failure_view.points, failure_view.COLUMNS),
+    "adapt": (adapt_view.points, adapt_view.COLUMNS),
+    "scheduler-limit": (limit_view.points, limit_view.COLUMNS),
+}
+
+# What a workload's record shows, in words that its table does not say.
+OWN_WORDS: dict[str, Callable[[Record], str]] = {"scheduler-limit": limit_view.words}
+
+
+def _own_table(record: Record) -> Table:
+    make_points, columns = OWN_POINTS[record.workload]
+    table = _table(*(column.heading for column in columns))
+    for point in make_points(record.measured):
         table.add_row(*(column.cell(point) for column in columns))
     return table
 

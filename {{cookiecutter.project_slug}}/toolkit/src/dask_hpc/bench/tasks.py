@@ -18,6 +18,8 @@ SIGMA = 0.5
 # One task in the middle takes this many times the mean, like a straggler.
 STRAGGLER = 4.0
 SEED = 20261129
+# The topic under which a task announces that it has started.
+STARTED = "dask-hpc-bench-started"
 
 
 def trace(item, function):
@@ -33,6 +35,17 @@ def sleep_task(item, seconds: float):
     if seconds:
         time.sleep(seconds)
     return item, socket.gethostname(), os.getpid(), threading.get_ident(), start, time.time(), None
+
+
+def announced_task(item, seconds: float):
+    """Tell Dask's scheduler that this task has started, then sleep.
+
+    A task that is lost with its worker returns no trace, but was started all the same.
+    """
+    from distributed import get_worker
+
+    get_worker().log_event(STARTED, item)
+    return sleep_task(item, seconds)
 
 
 def uneven_task(item, seconds: float, first: int, tasks: int):

@@ -248,5 +248,37 @@ _ALL = (
         None,
         options=("repeats", "sizes"),
     ),
+    Workload(
+        "failure",
+        "5 tasks of 1 s for each worker; in the middle, a worker or a job is lost: what it costs",
+        "how soon the loss is noticed, the tasks that run twice, and how workers come back. A "
+        "worker is killed (SIGKILL); a job is cancelled, and nothing replaces it, as if you had "
+        "done it; a node can be lost only by those who may make one fail (--lose-node COMMAND), "
+        "as benchmarks/lost_node.py of the template's repository does on its testbed. On a "
+        "computer without a batch system, only a worker is lost",
+        "⌈K/N⌉·s, as if nothing was lost; compared with an undisturbed repeat on the same workers",
+        None,
+        options=("tasks", "seconds", "shapes", "repeats", "lose-node"),
+    ),
+    Workload(
+        "adapt",
+        "20 tasks of 1 s, none, 60, none, on a cluster that adapts: what waiting costs, and waste",
+        "how soon adapt() asks for jobs, their start, and how soon it gives them up",
+        "⌈K/N⌉·s with all N workers there from the beginning; no waste: the cores that jobs hold "
+        "are busy all the time",
+        None,
+        options=("seconds", "shapes", "repeats"),
+    ),
+    Workload(
+        "scheduler-limit",
+        "100 to 10,000 simulated workers on one scheduler: how many it holds",
+        "the scheduler, a real one in one process with the client, and nothing else. The workers "
+        "are simulated on this computer: each has an encrypted connection, registers, sends "
+        "heartbeats, and receives and reports each task, but runs no function and keeps no "
+        "result. It uses all cores of this computer for some minutes, and never the cluster",
+        f"{_EQUAL_BOUND}; with 5 tasks of 1 s for each worker, 5 s for each number of workers",
+        None,
+        options=("tasks", "seconds", "slots"),
+    ),
 )
 WORKLOADS = {workload.name: workload for workload in _ALL}

@@ -57,3 +57,17 @@ def out_option(what: str):
         show_default=True,
         help=f"Folder for the {what}.",
     )
+
+
+def single(workload: str, repeats, default: int) -> int:
+    """Return the number of repeats of a workload that takes a single one.
+
+    Raises
+    ------
+    click.UsageError
+        There are several.
+    """
+    count, *others = repeats or [default]
+    if others:
+        raise click.UsageError(f"--repeats: {workload} takes a single number")
+    return count

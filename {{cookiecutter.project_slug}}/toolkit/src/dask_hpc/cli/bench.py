@@ -13,7 +13,8 @@ from .._output import progress
 from .._output.formatting import format_exact_duration
 from ..bench.workloads import WORKLOADS, PlanError
 from . import _signals, bench_records, bench_work
-from ._bench_options import COUNT, SECONDS, SizeList, out_option, timeout_option
+from ._bench_faults import lose_node_option, run_adapt, run_failure, run_limit
+from ._bench_options import COUNT, SECONDS, SizeList, out_option, single, timeout_option
 from .bench_advise import advise
 
 
@@ -98,12 +99,14 @@ def list_workloads(workload):
 @click.option(
     "--shapes",
     type=ShapeList(),
-    help="Jobs and processes of each start (cold-start).  [default: 1x1,4x1,4x8]",
+    help="Jobs and processes of each start.  [default: 1x1,4x1,4x8 (cold-start); "
+    "4x4 (failure, adapt)]",
 )
 @click.option(
     "--sizes", type=SizeList(), help="Megabytes of a file (files), or of arrays: 1,10 (data)."
 )
 @click.option("--format", type=click.Choice(["csv", "netcdf"]), help="Format of the files.")
+@lose_node_option()
 @click.option("--job-cores", type=COUNT, default=30, show_default=True, help="Max. cores per job.")
 @timeout_option()
 @out_option("record")
@@ -124,6 +127,7 @@ def run(
     shapes,
     sizes,
     format,
+    lose_node,
     job_cores,
     timeout,
     out,
@@ -138,7 +142,7 @@ def run(
     _signals.treat_as_interrupts()
     numbers = {"tasks": tasks, "seconds": seconds, "slots": slots, "repeats": repeats}
     try:
-        others = {"shapes": shapes, "sizes": sizes, "format": format}
+        others = {"shapes": shapes, "sizes": sizes, "format": format, "lose-node": lose_node}
         WORKLOADS[workload].check_options({**numbers, **others})
     except PlanError as error:
         raise click.UsageError(str(error)) from None
@@ -148,6 +152,13 @@ def run(
         path = _run_cold_start(backend, shapes, repeats, timeout, out)
     elif workload in bench_work.RUNS:
         path = bench_work.run(workload, backend, {**numbers, **others}, job_cores, timeout, out)
+    elif workload == "failure":
+        numbers = {"shapes": shapes, "tasks": tasks, "seconds": seconds}
+        path = run_failure(backend, numbers, repeats, lose_node, timeout, out)
+    elif workload == "adapt":
+        path = run_adapt(backend, shapes, seconds, repeats, timeout, out)
+    elif workload == "scheduler-limit":
+        path = run_limit(backend, tasks, seconds, slots, out)
     else:
         path = _run_plan(workload, numbers, backend, job_cores, timeout, out)
     show.show(record.read(path))
@@ -184,7 +195,7 @@ def _run_cold_start(backend, shapes, repeats, timeout, out) -> Path:
     from ..bench.backends import default_backend
 
     backend = backend or default_backend()
-    count = _single("cold-start", repeats, cold_start.REPEATS)
+    count = single("cold-start", repeats, cold_start.REPEATS)
     chosen = cold_start.starts(shapes or ((1, 1), (4, 1), (4, 8)), backend)
     if backend == "cluster":
         cold_start.ClusterStart().check(max(start.jobs * start.processes for start in chosen))
@@ -197,19 +208,12 @@ def _run_cold_start(backend, shapes, repeats, timeout, out) -> Path:
         return cold_start.measure(out, chosen, backend, count, timeout, line)
 
 
-def _single(workload: str, repeats, default: int) -> int:
-    count, *others = repeats or [default]
-    if others:
-        raise click.UsageError(f"--repeats: {workload} takes a single number")
-    return count
-
-
 def _run_gil(backend, repeats, out) -> Path:
     from ..bench import gil
 
     if backend == "cluster":
         raise click.UsageError("gil measures the cores of this computer: omit --backend")
-    count = _single("gil", repeats, gil.REPEATS)
+    count = single("gil", repeats, gil.REPEATS)
     cores = min(gil.MAX_CORES, CPU_COUNT)
     forecast = gil.forecast_s(cores, count)
     click.echo(

@@ -164,18 +164,12 @@ class DaskBackend:
         self, shape: JobLayout, saturation: float = WORKER_SATURATION
     ) -> dict[str, float]:
         """Start workers in jobs of this shape; return what `start` returns."""
-        self.layout = shape
         begin = time.time()
-        import dask
-        import distributed  # noqa: F401 - sets its defaults first, which the ExitStack restores
-
-        settings = {"distributed.scheduler.worker-saturation": saturation}
-        self._settings.enter_context(dask.config.set(settings))
-        self.cluster = self.make_cluster(self.layout)
+        self.open(shape, saturation)
         arrivals = _watch_arrivals(self.cluster)
         ready = time.time()
         self.scale(shape)
-        self.cluster.sync(self._connect)  # while jobs are submitted and workers start
+        self.cluster.sync(self.connect)  # while jobs are submitted and workers start
         self.cluster.wait_for_workers(shape.workers, timeout=self.timeout)
         born = self.cluster.sync(self.client.run, process_start).values()
         times = sorted(arrivals.values())[: shape.workers]
@@ -190,7 +184,17 @@ class DaskBackend:
             ],
         )
 
-    async def _connect(self):
+    def open(self, shape: JobLayout, saturation: float = WORKER_SATURATION) -> None:
+        """Create a cluster for jobs of this shape, without workers and client yet."""
+        self.layout = shape
+        import dask
+        import distributed  # noqa: F401 - sets its defaults first, which the ExitStack restores
+
+        settings = {"distributed.scheduler.worker-saturation": saturation}
+        self._settings.enter_context(dask.config.set(settings))
+        self.cluster = self.make_cluster(self.layout)
+
+    async def connect(self):
         # Use an asynchronous client on the cluster's loop. A synchronous client that is interrupted
         # by Ctrl-C while it connects cannot be closed, and keeps Python from exiting. Use the
         # cluster's address: a client for the cluster object would wait for the workers, and Ctrl-C

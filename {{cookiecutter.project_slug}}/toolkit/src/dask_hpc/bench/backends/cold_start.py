@@ -21,6 +21,11 @@ class _StartsWorkers:
         super().__init__(**options)
         self.how = how
 
+    def describe(self) -> dict:
+        """Describe what is running, without what only the harness's own workers have."""
+        about = super().describe()  # type: ignore[misc]
+        return {key: about[key] for key in about if key not in ("nanny", "worker_saturation")}
+
     def pss_mib(self) -> list[float]:
         """Return the proportional set size (PSS) of each worker, in MiB.
 
