@@ -53,6 +53,11 @@ def test_long_calls_are_all_sent_and_short_ones_wait_for_the_first_result():
     assert planner.batches_ahead(1.0) == 360
 
 
+@pytest.mark.parametrize(("slots", "calls"), [(120, 600), (480, 1000), (960, 1920)])
+def test_with_many_slots_less_is_sent_before_the_first_result(slots, calls):
+    assert BatchPlanner(slots).batches_ahead(PROBE_S) == calls
+
+
 def test_nothing_more_is_sent_until_a_quarter_is_back_or_when_memory_is_full():
     planner = BatchPlanner(4, 0.01)  # 12 batches ahead
     assert planner.room(0, 0, 0, 1.0) == 12

@@ -102,8 +102,11 @@ class BatchPlanner:
         if self.cost_s is None:
             # One that runs and one that waits, for each slot. Later more, but not many: a busy
             # computer may be late with the first result of short calls.
-            calls = 2 if waited_s < PROBE_S else CALLS_AHEAD_PER_SLOT
-            return max(calls * self.slots, 8)
+            few = max(2 * self.slots, 8)
+            if waited_s < PROBE_S:
+                return few
+            # With many slots, these are enough, and what is sent later can be put together.
+            return max(few, min(CALLS_AHEAD_PER_SLOT * self.slots, MIN_CALLS_AHEAD))
         if self.cost_s >= self.target_s:
             return max(CALLS_AHEAD_PER_SLOT * self.slots, MIN_CALLS_AHEAD)
         return max(BATCHES_AHEAD_PER_SLOT * self.slots, 8)
