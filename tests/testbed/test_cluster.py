@@ -14,7 +14,7 @@ def test_a_bare_slurmcluster_runs_tasks_in_jobs_of_the_labs_configuration(lab):
     program = script(
         """
         from dask_hpc import resources
-        resources.MIN_TASK_S = 0.5  # instead of half a minute
+        resources.MIN_TASK_S, resources.MIN_LOOKS = 0.5, 1  # instead of half a minute
 
         def task(i):
             # One of them has its memory for less time than passes between two heartbeats.
@@ -28,20 +28,20 @@ def test_a_bare_slurmcluster_runs_tasks_in_jobs_of_the_labs_configuration(lab):
             cluster.wait_for_workers(8, timeout=180)
             job = cluster.job_ids[0]
             print(subprocess.getoutput(f"squeue -h -j {job} -o '%P %a %C %m %l'"))
-            hosts = client.gather(client.map(task, range(96)))
+            hosts = client.gather(client.map(task, range(64)))
             print(len(hosts), socket.gethostname() in hosts)
             print(job)
         """
     )
     done = lab.shell(f"python -c {shlex.quote(program)}")
     *lines, job = done.stdout.splitlines()
-    assert lines == ["short lab 8 8G 30:00", "96 False"]
+    assert lines == ["short lab 8 8G 30:00", "64 False"]
     assert lab.testbed.jobs() == []
     # 300 MiB and Dask's own memory, in each of four workers, with room to spare.
     used = re.search(
         r"its workers used up to 1\.[45] GiB .* Next time, ask for (.*)\.", done.stderr
     )
-    assert used[1].startswith("memory: 3 GiB")
+    assert re.match("memory: [23] GiB", used[1])  # one look may see only half of the tasks
     shown = lab.shell("dask hpc jobs --usage").stdout
     assert re.search(rf"^  {job} +cancelled .* of 8\.0 GiB$", shown, re.MULTILINE)
     assert "\nSlurm measures neither memory nor CPU time here." in shown

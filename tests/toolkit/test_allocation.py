@@ -131,6 +131,7 @@ def test_the_jobs_nodes_are_the_cluster_and_nothing_is_submitted_or_left(job, sa
         steps = job.steps("node1") + job.steps("node2")
         # As if there had been tasks for a minute.
         cluster._resources.task_seconds = cluster._resources._slot_seconds = 60.0
+        cluster._resources._looks = 60
     assert len(steps) == 2
     # The program's own memory counts, too; it is that of all tests so far.
     line = r"On each node, this job has 1 GiB and 2 cores; its workers used up to \d\.\d GiB .*"

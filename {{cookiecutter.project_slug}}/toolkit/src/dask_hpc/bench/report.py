@@ -144,13 +144,14 @@ def where(records: Sequence[Record]) -> str:
     start = max(starts, key=lambda start: start.get("slots", 0), default={})
     versions = records[-1].header.get("versions", {})
     dask = f"Dask {versions.get('dask', '?')}"
-    if not start:
-        return dask
     if start.get("backend") == "cluster":
         system = start.get("batch_system", "batch system").capitalize()
         return f"{dask} on {system}: {_shape(start, 'job')}"
+    if not any(row.get("backend") == "local" for row in records[-1].rows):
+        return dask
     cores = records[-1].header.get("machine", {}).get("usable_cores", "?")
-    return f"{dask} LocalCluster on {cores} cores: {_shape(start, 'process')}"
+    shape = f": {_shape(start, 'process')}" if start else ""
+    return f"{dask} LocalCluster on {cores} cores{shape}"
 
 
 def _shape(start: dict, word: str) -> str:
