@@ -407,7 +407,8 @@ def write(folder, workload, rows, failed=None):
         writer.write("header", **header, machine=machine)
         for row in rows:
             numbers = {"makespan_s": 2.0, "ideal_s": 1.0, "efficiency": 0.5, "n_errors": 0}
-            writer.write("row", workload=workload, **{**numbers, **row}, status="ok")
+            common = {"workload": workload, "backend": "local", "status": "ok"}
+            writer.write("row", **common, **{**numbers, **row})
         if failed:
             writer.write("row", workload=workload, **failed)
 
