@@ -164,6 +164,13 @@ def rule(_path: Path) -> str:
     return "\n".join(simulated())
 
 
+def advice(path: Path) -> str:
+    """Return the table of what came of the advice of `dask hpc bench advise`."""
+    from advise import table
+
+    return table(lines(path))
+
+
 def sites(path: Path) -> str:
     """Return the table of the sites' records."""
     from site_records import read, table
@@ -237,6 +244,7 @@ TABLES = {
     "computing": Table("explanation/benchmarks.md", "demo", computing),
     "compare-rule": Table("explanation/benchmarks.md", "", rule, is_slow=True),
     "peers": Table("explanation/other-tools.md", "peers/peers.jsonl", peers),
+    "advise": Table("explanation/benchmarks.md", "advise.jsonl", advice),
     "sites": Table("explanation/sites.md", "sites", sites),
     "comparison": Table("reference/dask-jobqueue.md", "comparison.json", comparison),
     "attacks": Table("explanation/who-can-do-what.md", "intruder.json", attacks),
