@@ -7,6 +7,7 @@ import pytest
 HERE = Path(__file__).parent
 
 
+@pytest.mark.full  # the nightly workflow measures them, too
 @pytest.mark.xdist_group("figures")  # with others that need Matplotlib
 def test_each_micro_benchmark_runs_once(capsys):
     """In this process, since importing Dask and Matplotlib would take longer than the rest."""

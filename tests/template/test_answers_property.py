@@ -79,7 +79,7 @@ def test_hook_and_toolkit_agree_on_any_amount_of_memory(number):
     agree()
 
 
-@examples(few=100, many=3000)
+@examples(few=30, many=3000)
 def test_hook_and_toolkit_agree_on_any_count(number):
     @tries(number)
     @given(built(PARTS) | st.integers(-10, 10_000).map(str))
@@ -92,7 +92,7 @@ def test_hook_and_toolkit_agree_on_any_count(number):
     agree()
 
 
-@examples(few=100, many=3000)
+@examples(few=30, many=3000)
 def test_hook_and_toolkit_agree_on_any_interface(number):
     @tries(number)
     @given(st.text(max_size=20) | st.from_regex(r"[a-z]{2,3}[0-9.:@-]{0,15}"))
