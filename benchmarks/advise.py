@@ -140,15 +140,13 @@ def table(rows: list[dict]) -> str:
 
 def main() -> int:
     """Measure on the testbed and print the table; return the exit code."""
-    from on_testbed import options, project, records
+    from on_testbed import keep, kept, options, project, records
 
     parser = options(__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--table", action="store_true", help="print the table of --json only")
     chosen = parser.parse_args()
-    rows = []
-    if chosen.json and chosen.json.exists():
-        rows = [json.loads(line) for line in chosen.json.read_text().splitlines()]
+    rows = kept(chosen.json)
     if not chosen.table:
         done = {(row["round"], row["function"], str(row["shape"])) for row in rows}
         todo = [
@@ -165,9 +163,7 @@ def main() -> int:
                 row = {"round": number, "function": name, "shape": shape, "found": found}
                 rows.append(json.loads(json.dumps(row)))
                 print(json.dumps(row), file=sys.stderr, flush=True)
-                if chosen.json:
-                    with chosen.json.open("a") as file:
-                        file.write(json.dumps(row) + "\n")
+                keep(chosen.json, row)
     print(table(rows))
     return 0
 

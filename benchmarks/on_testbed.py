@@ -47,6 +47,20 @@ def records(printed: str) -> list[dict]:
     return [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
 
 
+def kept(path: Path | None) -> list[dict]:
+    """Return the rows of an earlier run's record; none without one."""
+    if path is None or not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def keep(path: Path | None, row: dict) -> None:
+    """Append a row to a record, if there is to be one."""
+    if path is not None:
+        with path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
 def options(doc: str | None) -> argparse.ArgumentParser:
     """Return a parser with the common options of these scripts."""
     parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])

@@ -103,16 +103,9 @@ def table(rows: list[dict]) -> str:
     return markdown(head, lines)
 
 
-def kept(path: Path | None) -> list[dict]:
-    """Return the rows of an earlier run's record."""
-    if path is None or not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 def main() -> int:
     """Measure on the testbed and print the table; return the exit code."""
-    from on_testbed import install, options, project, records
+    from on_testbed import install, keep, kept, options, project, records
 
     parser = options(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
@@ -141,9 +134,7 @@ def main() -> int:
                     rows.append(row)
                     values = ", ".join(f"{k} {median(v):.2f}" for k, v in found.items())
                     print(f"round {number + 1}, {side}: {values}", file=sys.stderr, flush=True)
-                    if chosen.json:
-                        with chosen.json.open("a") as file:
-                            file.write(json.dumps(row) + "\n")
+                    keep(chosen.json, row)
     print(table(rows))
     return 0
 

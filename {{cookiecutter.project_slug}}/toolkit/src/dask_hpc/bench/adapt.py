@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from .._output.progress import Progress
-from . import metrics, provenance
+from . import metrics
 from .backends.adapting import AdaptingCluster, AdaptingLocal
 from .backends.losses import quiet
 from .plan import JobLayout, Plan
 from .points import GATHER, Point
-from .runner import MAP_TIMEOUT_IDEALS, recording, rounded
-from .show import describe_row
+from .runner import MAP_TIMEOUT_IDEALS, recording, rounded, write_repeat
 from .tasks import sleep_task
 from .validation import TaskTrace, check
 from .workloads import WORKLOADS, PlanError
@@ -116,18 +115,16 @@ def measure(
                 repeat, number = divmod(order, len(BURSTS))
                 tasks = BURSTS[number]
                 what = f"{tasks} tasks: repeat {repeat + 1} of {repeats}"
-                progress.status(what, log=False)
                 common.clear()
                 common |= {"workload": workload.name, "backend": bursts.backend}
                 common |= {"slots": shape.workers, "jobs": shape.jobs}
                 common |= {"processes": shape.processes, "tasks": tasks}
                 common |= {"seconds": bursts.seconds, "ideal_s": bursts.ideal_s(tasks)}
-                common |= {"repeat": repeat + 1, "order": order + 1, "started": provenance.now()}
+                common |= {"repeat": repeat + 1, "order": order + 1}
                 items = range(first_item, first_item + tasks)
                 first_item += tasks
-                row = common | _burst(backend, bursts, items, timeout)
-                writer.write("row", **row, n_errors=0, status="ok")
-                progress.note(f"{what}: {describe_row(row)}")
+                measure_burst = partial(_burst, backend, bursts, items, timeout)
+                write_repeat(writer, common, what, measure_burst, progress)
         finally:
             backend.close()
     return writer.path

@@ -4,14 +4,13 @@ import statistics
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from .._output.progress import Progress
-from . import provenance
 from .backends.cold_start import DEFAULT, NO_NANNY, SPAWN, ClusterStart, LocalStart
 from .plan import JobLayout, Plan
-from .runner import recording, rounded
-from .show import describe_row
+from .runner import recording, rounded, write_repeat
 from .workloads import WORKLOADS
 
 BACKENDS = {"cluster": ClusterStart, "local": LocalStart}
@@ -93,13 +92,11 @@ def measure(
             for start in chosen if repeat % 2 else reversed(chosen):
                 order += 1
                 what = f"{start}: repeat {repeat} of {repeats}"
-                progress.status(what, log=False)
                 common.clear()
                 common |= {"workload": workload.name, "backend": backend, **start.columns()}
-                common |= {"repeat": repeat, "order": order, "started": provenance.now()}
-                row = common | _measure(start, BACKENDS[backend], timeout)
-                writer.write("row", **row, n_errors=0, status="ok")
-                progress.note(f"{what}: {describe_row(row)}")
+                common |= {"repeat": repeat, "order": order}
+                measure_start = partial(_measure, start, BACKENDS[backend], timeout)
+                write_repeat(writer, common, what, measure_start, progress)
     return writer.path
 
 

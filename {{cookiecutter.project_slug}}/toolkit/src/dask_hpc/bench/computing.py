@@ -13,13 +13,12 @@ from pathlib import Path
 
 from .._output.formatting import format_count
 from .._output.progress import Progress
-from . import compute_tasks, cores, metrics, provenance
+from . import compute_tasks, cores, metrics
 from .backends import lab
 from .backends._dask import DaskBackend
 from .compute_tasks import NUMPY, PYTHON
 from .plan import JobLayout, Plan, layout
-from .runner import recording, rounded
-from .show import describe_row
+from .runner import recording, rounded, write_repeat
 from .validation import MeasurementError, TaskTrace, check
 from .workloads import WORKLOADS, PlanError
 
@@ -109,12 +108,10 @@ def measure(
                 for work in WORKS:
                     for mode in MODES:
                         what = f"{work}, {mode}: repeat {repeat} of {repeats}"
-                        progress.status(what, log=False)
-                        common |= {"work": work, "mode": mode, "started": provenance.now()}
+                        common |= {"work": work, "mode": mode}
                         with lab.naming(what):
-                            row = common | run.measure(work, mode)
-                        writer.write("row", **row, n_errors=0, status="ok")
-                        progress.note(f"{what}: {describe_row(row)}")
+                            compute = partial(run.measure, work, mode)
+                            write_repeat(writer, common, what, compute, progress)
         finally:
             for each in reversed(workers.values()):  # each restores what it has silenced
                 each.close()

@@ -7,17 +7,17 @@ moment before, without Dask and without encryption.
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from .._output.progress import Progress
-from . import cores, data_tasks, metrics, provenance, streams
+from . import cores, data_tasks, metrics, streams
 from .backends import lab
 from .plan import JobLayout, Plan
-from .runner import recording, rounded
-from .show import describe_row
+from .runner import recording, rounded, write_repeat
 from .validation import MeasurementError
 from .workloads import WORKLOADS, PlanError
 
@@ -137,13 +137,10 @@ def measure(
                 for each in chosen if repeat % 2 else reversed(chosen):
                     for mode in MODES:
                         what = f"{mode}, {each}: repeat {repeat} of {repeats}"
-                        progress.status(what, log=False)
                         common |= {"mode": mode, "size_mb": each.size_mb, "tasks": each.number}
-                        common["started"] = provenance.now()
                         with lab.naming(what):
-                            row = common | run.measure(mode, each)
-                        writer.write("row", **row, n_errors=0, status="ok")
-                        progress.note(f"{what}: {describe_row(row)}")
+                            move = partial(run.measure, mode, each)
+                            write_repeat(writer, common, what, move, progress)
         finally:
             workers.close()
     return writer.path

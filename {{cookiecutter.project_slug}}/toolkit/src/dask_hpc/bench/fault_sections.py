@@ -13,14 +13,15 @@ def failure(record: Record, folder: Path) -> Section:
     """Return the section on the workload ``failure``."""
     points = failure_view.points(record.measured)
     size = 6.4, 1.7 + 0.4 * len(points)
-    drawing = figures.panel_figure(figures_faults.losses_panel, points, size)
+    figure = figures.panel_figure(figures_faults.losses_panel, points, size)
+    drawing, paths = figures.for_page(figure, folder / "failure", "Time of the tasks for each loss")
     return Section(
         "What it costs to lose workers",
         failure_view.words(record),
-        figures.inline_svg(drawing, "failure", "Time of the tasks for each loss"),
+        drawing,
         list(failure_view.COLUMNS),
         _cells(failure_view.COLUMNS, points),
-        figures.save(drawing, folder / "failure"),
+        paths,
     )
 
 
@@ -29,11 +30,11 @@ def adapt(record: Record, folder: Path) -> Section:
     points = adapt_view.points(record.measured)
     last = {row["tasks"]: row for row in record.measured}
     rows = [last[tasks] for tasks in sorted(last)]
-    drawing, paths = "", []
+    drawing, paths = "", list[Path]()
     if all("held_at" in row for row in rows):  # an exported record does not have it
         figure = figures.panel_figure(figures_faults.adapt_panel, rows, (6.4, 3.2))
-        drawing = figures.inline_svg(figure, "adapt", "Workers and running tasks over time")
-        paths = figures.save(figure, folder / "adapt")
+        label = "Workers and running tasks over time"
+        drawing, paths = figures.for_page(figure, folder / "adapt", label)
     return Section(
         "A cluster that follows the work",
         adapt_view.words(record),
@@ -48,13 +49,15 @@ def limit(record: Record, folder: Path) -> Section:
     """Return the section on the workload ``scheduler-limit``."""
     points = limit_view.points(record.measured)
     figure = figures.panel_figure(figures_faults.limit_panel, points, (6.4, 3.8))
+    label = "Tasks per second against workers"
+    drawing, paths = figures.for_page(figure, folder / "scheduler-limit", label)
     return Section(
         "How many workers one scheduler holds",
         limit_view.words(record),
-        figures.inline_svg(figure, "scheduler-limit", "Tasks per second against workers"),
+        drawing,
         list(limit_view.COLUMNS),
         _cells(limit_view.COLUMNS, points),
-        figures.save(figure, folder / "scheduler-limit"),
+        paths,
     )
 
 

@@ -16,12 +16,11 @@ from functools import partial
 from pathlib import Path
 
 from .._output.progress import Progress
-from . import cores, file_tasks, metrics, provenance
+from . import cores, file_tasks, metrics
 from .backends import lab
 from .plan import Plan, layout
 from .record import RecordError
-from .runner import recording, rounded
-from .show import describe_row
+from .runner import recording, rounded, write_repeat
 from .validation import MeasurementError, TaskTrace, check, examine
 from .workloads import WORKLOADS
 
@@ -116,12 +115,10 @@ def measure(
                     run.begin()
                     for mode in MODES:
                         what = f"{mode}: repeat {repeat} of {repeats}"
-                        progress.status(what, log=False)
-                        common |= {"mode": mode, "started": provenance.now()}
+                        common["mode"] = mode
                         with lab.naming(what):
-                            row = common | run.measure(mode)
-                        writer.write("row", **row, n_errors=0, status="ok")
-                        progress.note(f"{what}: {describe_row(row)}")
+                            read = partial(run.measure, mode)
+                            write_repeat(writer, common, what, read, progress)
             finally:
                 workers.close()
     return writer.path

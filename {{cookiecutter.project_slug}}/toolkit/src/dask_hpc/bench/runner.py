@@ -191,6 +191,33 @@ def recording(plan: Plan, out: Path, common: dict) -> Iterator[record.Writer]:
         writer.write("end", finished=provenance.now())
 
 
+def write_repeat(
+    writer: record.Writer,
+    common: dict,
+    what: str,
+    measure: Callable[[], dict],
+    progress: Progress,
+) -> None:
+    """Measure a repeat, write its row, and show both.
+
+    Parameters
+    ----------
+    writer : Writer
+    common : dict
+        What the row says beside that which is measured. ``started`` is added.
+    what : str
+        The repeat, in words.
+    measure : callable
+        Returns what was measured.
+    progress : Progress
+    """
+    progress.status(what, log=False)
+    common["started"] = provenance.now()
+    row = common | measure()
+    writer.write("row", **row, n_errors=0, status="ok")
+    progress.note(f"{what}: {describe_row(row)}")
+
+
 def _header(plan: Plan) -> dict:
     """Return the header of a record: its format, what is run, and on what."""
     return {

@@ -37,13 +37,13 @@ def _peers(shapes: Sequence[peers.Shape], folder: Path) -> list[Section]:
     sections = []
     for number, shape in enumerate(shapes):
         name = f"peers-{shape.name}"
-        drawing, paths = "", []
+        drawing, paths = "", list[Path]()
         if shape.measured:
             size = (7.2, 1.4 + 0.42 * len(shape.measured))
             panel = partial(peers.panel, ideal_s=shape.ideal_s)
             figure = figures.panel_figure(panel, shape.measured, size)
-            drawing = figures.inline_svg(figure, name, "Seconds that tools need, cold and warm")
-            paths = figures.save(figure, folder / name)
+            label = "Seconds that tools need, cold and warm"
+            drawing, paths = figures.for_page(figure, folder / name, label)
         words = peers.words(shape) + ("" if number else f" Versions: {peers.versions(shape)}.")
         cells = [
             [peers.plain(column.cell(point)) for column in peers.COLUMNS] for point in shape.points

@@ -71,8 +71,6 @@ def describe_point(point: Point) -> str:
 
 def describe_row(row: dict) -> str:
     """Return a short description of a repeat."""
-    if row["workload"] in real_work.WORKLOADS:
-        return real_work.describe_row(row)
     if describe := OWN_ROWS.get(row["workload"]):
         return describe(row)
     if row["workload"] == "gil":
@@ -93,9 +91,7 @@ def show(record: Record) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    own_tables = {"gil": _gil_table, "cold-start": _start_table}
-    own_tables |= dict.fromkeys(real_work.WORKLOADS, _real_work_table)
-    own_tables |= dict.fromkeys(OWN_ROWS, _own_table)
+    own_tables = {"gil": _gil_table, **dict.fromkeys(OWN_POINTS, _own_table)}
     make_table = own_tables.get(record.workload)
     points = [] if make_table else summarize(record.measured)
     table = make_table(record) if make_table else _points_table(points)
@@ -180,33 +176,20 @@ STARTS = (
 )
 
 
-def _start_table(record: Record) -> Table:
-    table = _table(*(column.heading for column in STARTS))
-    table.columns[0].justify = "left"
-    for point in start_points(record.measured):
-        table.add_row(*(column.cell(point) for column in STARTS))
-    return table
-
-
-def _real_work_table(record: Record) -> Table:
-    columns = real_work.COLUMNS[record.workload]
-    table = _table(*(column.heading for column in columns))
-    table.columns[0].justify = "left"
-    for point in real_work.points(record):
-        table.add_row(*(column.cell(point) for column in columns))
-    return table
-
-
-# Workloads of other modules: how a repeat is described, and points and columns of the table.
+# Workloads of other modules: how a repeat is described.
 OWN_ROWS: dict[str, Callable[[dict], str]] = {
+    **dict.fromkeys(real_work.WORKLOADS, real_work.describe_row),
     "failure": failure_view.describe,
     "adapt": adapt_view.describe,
     "scheduler-limit": limit_view.describe,
 }
-OWN_POINTS = {
-    "failure": (failure_view.points, failure_view.COLUMNS),
-    "adapt": (adapt_view.points, adapt_view.COLUMNS),
-    "scheduler-limit": (limit_view.points, limit_view.COLUMNS),
+# Workloads whose table has columns of its own: its points, from a record, and these columns.
+OWN_POINTS: dict[str, tuple[Callable[[Record], list[dict]], Sequence[Column]]] = {
+    "cold-start": (lambda record: start_points(record.measured), STARTS),
+    "failure": (lambda record: failure_view.points(record.measured), failure_view.COLUMNS),
+    "adapt": (lambda record: adapt_view.points(record.measured), adapt_view.COLUMNS),
+    "scheduler-limit": (lambda record: limit_view.points(record.measured), limit_view.COLUMNS),
+    **{name: (real_work.points, columns) for name, columns in real_work.COLUMNS.items()},
 }
 
 # What a workload's record shows, in words that its table does not say.
@@ -216,7 +199,9 @@ OWN_WORDS: dict[str, Callable[[Record], str]] = {"scheduler-limit": limit_view.w
 def _own_table(record: Record) -> Table:
     make_points, columns = OWN_POINTS[record.workload]
     table = _table(*(column.heading for column in columns))
-    for point in make_points(record.measured):
+    if not columns[0].heading:  # names
+        table.columns[0].justify = "left"
+    for point in make_points(record):
         table.add_row(*(column.cell(point) for column in columns))
     return table
 

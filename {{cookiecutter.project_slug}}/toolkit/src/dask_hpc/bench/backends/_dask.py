@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -230,6 +230,16 @@ class DaskBackend:
                 return await self.client.gather(futures)
             return await gather_between_waves(self.client, futures)
 
+        return self.run_tasks(run, timeout)
+
+    def run_tasks(self, run: Callable[[], Coroutine], timeout: float | None) -> Any:
+        """Run a coroutine function on the cluster's event loop; return its result.
+
+        Raises
+        ------
+        BackendError
+            It took longer than `timeout` seconds.
+        """
         try:
             return self.cluster.sync(run, callback_timeout=timeout)
         except TimeoutError:

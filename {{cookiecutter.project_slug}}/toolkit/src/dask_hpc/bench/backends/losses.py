@@ -26,7 +26,7 @@ class _LosesWorkers:
 
     cluster: Any
     client: Any
-    layout: JobLayout
+    run_tasks: Callable
     observer: Observer
     node_command: str  # what makes a node fail, with {node} for its name
 
@@ -64,14 +64,7 @@ class _LosesWorkers:
                 gathering.cancel()
 
         with quiet():
-            try:
-                return self.cluster.sync(tasks_and_loss, callback_timeout=timeout)
-            except TimeoutError:
-                there = len(self.cluster.scheduler.workers)
-                raise BackendError(
-                    f"the tasks did not finish within {timeout:.0f} s; "
-                    f"{there} of {self.layout.workers} workers are connected"
-                ) from None
+            return self.run_tasks(tasks_and_loss, timeout)
 
     async def _lose(self, what: str) -> float:
         """Lose something; return when this began."""
